@@ -1,0 +1,168 @@
+//! Days: reading and writing them, the business day of a moment, nights and years.
+//!
+//! Invariant: a [`Date`] lies in the years 1 to 9999 of the Gregorian calendar, so it always has its ten characters.
+//! Leaves out: the clock; moments come in as milliseconds since 1970 UTC.
+
+use std::fmt;
+
+const MS_PER_DAY: i64 = 86_400_000;
+/// All of China keeps UTC+8; business days are days of that zone.
+const ZONE_OFFSET_MS: i64 = 8 * 3_600_000;
+
+/// A day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Date(i32);
+
+impl Date {
+    /// 0001-01-01.
+    pub const MIN: Self = Self(-719_162);
+    /// 9999-12-31.
+    pub const MAX: Self = Self(2_932_896);
+
+    /// The day that many days after 1970-01-01; `None` outside the years 1 to 9999.
+    pub fn from_days(days: i32) -> Option<Self> {
+        (Self::MIN.0..=Self::MAX.0).contains(&days).then_some(Self(days))
+    }
+
+    /// Days since 1970-01-01.
+    pub fn days(self) -> i32 {
+        self.0
+    }
+
+    /// The day of the Gregorian calendar; `None` if it does not exist.
+    pub fn from_calendar(year: i32, month: u32, day: u32) -> Option<Self> {
+        let exists = (1..=9999).contains(&year) && day >= 1 && day <= days_in_month(year, month)?;
+        exists.then(|| Self(days_from_calendar(year, month, day)))
+    }
+
+    /// Reads `YYYY-MM-DD` and nothing else; `None` for another spelling or a day that does not exist.
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes: &[u8; 10] = text.as_bytes().try_into().ok()?;
+        if bytes[4] != b'-' || bytes[7] != b'-' {
+            return None;
+        }
+        let number = |digits: &[u8]| {
+            digits
+                .iter()
+                .try_fold(0u32, |value, digit| digit.is_ascii_digit().then(|| value * 10 + u32::from(digit - b'0')))
+        };
+        let year = i32::try_from(number(&bytes[..4])?).ok()?;
+        Self::from_calendar(year, number(&bytes[5..7])?, number(&bytes[8..])?)
+    }
+
+    /// The business day (UTC+8) of a moment; moments outside the calendar count as its first or last day.
+    pub fn business_day(moment_ms: i64) -> Self {
+        let days = moment_ms.saturating_add(ZONE_OFFSET_MS).div_euclid(MS_PER_DAY);
+        let held = days.clamp(i64::from(Self::MIN.0), i64::from(Self::MAX.0));
+        Self(i32::try_from(held).expect("held between two i32"))
+    }
+
+    /// The calendar year, which is the benefit year.
+    pub fn year(self) -> i32 {
+        self.calendar().0
+    }
+
+    /// 1 January of that year; `None` outside the years 1 to 9999.
+    pub fn new_year(year: i32) -> Option<Self> {
+        Self::from_calendar(year, 1, 1)
+    }
+
+    /// Nights from this day until `later`: negative where `later` is earlier.
+    pub fn nights_until(self, later: Self) -> i32 {
+        later.0 - self.0
+    }
+
+    /// Year, month and day.
+    pub fn calendar(self) -> (i32, u32, u32) {
+        // Years are counted from 1 March, so that the leap day ends one; eras of 400 years repeat exactly.
+        let shifted = i64::from(self.0) + 719_468;
+        let era = shifted.div_euclid(146_097);
+        let day_of_era = shifted.rem_euclid(146_097);
+        let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let month_from_march = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+        let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+        let year = year_of_era + era * 400 + i64::from(month <= 2);
+        let narrow = |value: i64| u32::try_from(value).expect("months and days are small");
+        (i32::try_from(year).expect("a year of the calendar"), narrow(month), narrow(day))
+    }
+}
+
+impl fmt::Display for Date {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (year, month, day) = self.calendar();
+        write!(f, "{year:04}-{month:02}-{day:02}")
+    }
+}
+
+fn days_in_month(year: i32, month: u32) -> Option<u32> {
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    match month {
+        1 | 3 | 5 | 7 | 8 | 10 | 12 => Some(31),
+        4 | 6 | 9 | 11 => Some(30),
+        2 => Some(if leap { 29 } else { 28 }),
+        _ => None,
+    }
+}
+
+fn days_from_calendar(year: i32, month: u32, day: u32) -> i32 {
+    let (month, day) = (month.cast_signed(), day.cast_signed());
+    let year = if month <= 2 { year - 1 } else { year };
+    let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
+    let month_from_march = if month > 2 { month - 3 } else { month + 9 };
+    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
+    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_day_of_the_calendar_is_written_and_read_back() {
+        let mut previous = None;
+        for days in (Date::MIN.0..=Date::MAX.0).step_by(17).chain([Date::MAX.0]) {
+            let date = Date::from_days(days).expect("inside the calendar");
+            let text = date.to_string();
+            assert_eq!(Date::parse(&text), Some(date), "{text}");
+            assert!(previous < Some(text.clone()), "{text} sorts after the day before it");
+            previous = Some(text);
+        }
+        assert_eq!(Date::MIN.to_string(), "0001-01-01");
+        assert_eq!(Date::MAX.to_string(), "9999-12-31");
+        assert_eq!(Date::parse("1970-01-01").map(Date::days), Some(0));
+        assert_eq!(Date::parse("2025-12-31").map(Date::days), Some(20_453));
+    }
+
+    #[test]
+    fn a_day_that_does_not_exist_is_refused() {
+        for text in ["2025-02-29", "1900-02-29", "2025-04-31", "2025-13-01", "2025-00-10", "2025-01-00", "0000-01-01"] {
+            assert_eq!(Date::parse(text), None, "{text}");
+        }
+        assert!(Date::parse("2024-02-29").is_some());
+        assert!(Date::parse("2000-02-29").is_some());
+        for text in ["2025-1-01", "2025/01/01", "20250101", " 2025-01-01", "2025-01-01T00", "2025-01-0１", "+025-01-01"]
+        {
+            assert_eq!(Date::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_business_day_turns_at_sixteen_hours_utc() {
+        assert_eq!(Date::business_day(57_599_999).to_string(), "1970-01-01");
+        assert_eq!(Date::business_day(57_600_000).to_string(), "1970-01-02");
+        assert_eq!(Date::business_day(-28_800_001).to_string(), "1969-12-31");
+        assert_eq!(Date::business_day(i64::MAX), Date::MAX);
+        assert_eq!(Date::business_day(i64::MIN), Date::MIN);
+    }
+
+    #[test]
+    fn nights_are_counted_across_the_new_year() {
+        let day = |text| Date::parse(text).expect("exists");
+        assert_eq!(day("2025-12-30").nights_until(day("2026-01-02")), 3);
+        assert_eq!(Date::new_year(2026), Some(day("2026-01-01")));
+        assert_eq!(day("2026-01-01").year(), 2026);
+        assert_eq!(day("2025-12-31").year(), 2025);
+    }
+}
