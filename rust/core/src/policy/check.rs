@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::{
-    Adjustment, Band, BenefitPolicy, CapMeasure, Category, DeductibleRow, FilingKind, Layer, LayerBase, Level, Unfiled, VisitKind,
+    Adjustment, Band, BenefitPolicy, CapMeasure, Category, DeductibleRow, FilingKind, Layer, LayerBase, Level, Unfiled,
+    VisitKind,
 };
 use crate::money::{BASIS_POINTS, Fen, MAX_AMOUNT};
 

@@ -39,7 +39,13 @@ pub(crate) fn layer(fund: Fund, base: LayerBase, bands: Vec<Band>, annual_cap: O
 
 pub(crate) fn deductible(admission: &str, amount: i64) -> DeductibleRow {
     let admission = AdmissionRange::parse(admission).expect("well written");
-    DeductibleRow { levels: AnyOf::ANY, categories: AnyOf::ANY, entitlements: Vec::new(), admission, amount: Fen(amount) }
+    DeductibleRow {
+        levels: AnyOf::ANY,
+        categories: AnyOf::ANY,
+        entitlements: Vec::new(),
+        admission,
+        amount: Fen(amount),
+    }
 }
 
 /// Deductible 1,000 then 500; the pool pays 80 % to 100,000, large-sum 90 % of what is beyond.

@@ -130,7 +130,13 @@ fn a_catalogue_finds_its_items_and_its_mistakes() {
         item("", ItemClass::B, None),
         item("M3", ItemClass::B, Some(10_001)),
     ];
-    let catalogue = Catalogue::new(RegionCode::parse("370000").expect("six digits"), day("2025-01-01"), None, CeilingOrder::CeilingFirst, items);
+    let catalogue = Catalogue::new(
+        RegionCode::parse("370000").expect("six digits"),
+        day("2025-01-01"),
+        None,
+        CeilingOrder::CeilingFirst,
+        items,
+    );
     assert_eq!(catalogue.item("M1").map(|found| found.class), Some(ItemClass::A));
     assert_eq!(catalogue.item("M4"), None);
     let paths: Vec<String> = catalogue.check().into_iter().map(|problem| problem.path).collect();

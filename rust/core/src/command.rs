@@ -1,0 +1,549 @@
+//! What can be asked, and what is answered.
+//!
+//! Invariant: a command's fields are well formed by themselves; `decide` checks them against each other and the state.
+
+use std::sync::Arc;
+
+use crate::accumulator::{AccumulatorKey, Accumulators};
+use crate::benefit::{LineSplit, Split};
+use crate::calendar::Date;
+use crate::card::{CancelCause, Channel, FailureCause, Loss, Personalisation, ZoneKind};
+use crate::catalogue::Catalogue;
+use crate::filing::Filing;
+use crate::ids::{
+    CardId, CardSn, FilingId, Hash32, InstitutionCode, Pan, PersonId, RegionCode, RequestId, SettlementId, StayId,
+};
+use crate::institution::Institution;
+use crate::ledger::LedgerAccount;
+use crate::money::Fen;
+use crate::person::{Certificate, Entitlement, Person, Sex, Spell};
+use crate::policy::{BenefitPolicy, Category, FilingKind, Fund, InsuranceType, VisitKind};
+use crate::records::{DayRow, DayTotals};
+use crate::region::Region;
+use crate::request::RequestKey;
+use crate::settlement::{Cancellation, Settlement, Standing};
+use crate::stay::{AdmissionKind, ChargeLine, Stay, StayLine, StayState};
+
+/// Names a mutating request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestHeader {
+    /// The institution's name of it.
+    pub request_id: RequestId,
+    /// When it was made.
+    pub created_ms: i64,
+    /// Who asks.
+    pub institution: InstitutionCode,
+    /// Clerk or device.
+    pub operator: Box<str>,
+}
+
+/// Something asked of the hub.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Changes state; bound to its request id. Boxed: a queue of requests stays small.
+    Command(RequestHeader, Box<Command>),
+    /// Changes nothing.
+    Query(Query),
+}
+
+/// How to find a card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CardKey {
+    /// By the hub's id.
+    Id(CardId),
+    /// By recognition code.
+    Sn(CardSn),
+}
+
+/// How to find a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PersonKey {
+    /// By the hub's id.
+    Id(PersonId),
+    /// By document.
+    Certificate(Certificate),
+}
+
+/// Which card or cards a loss report hits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LossSubject {
+    /// One card.
+    Card(CardKey),
+    /// Every live card of the person.
+    Certificate(Certificate),
+}
+
+/// A card as the terminal read it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Presentation {
+    /// What was shown.
+    pub credential: Credential,
+    /// Where.
+    pub terminal: Box<str>,
+}
+
+/// What was shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// A chip.
+    Chip(ChipPresentation),
+    /// A kind that this release knows by name only.
+    NotYetAccepted,
+}
+
+/// What a chip signed; the cryptogram itself was verified before and its verdict stands in the context.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChipPresentation {
+    /// Number and sequence number.
+    pub pan: Pan,
+    /// Recognition code.
+    pub card_sn: CardSn,
+    /// Scheme and key.
+    pub chip: crate::card::Chip,
+    /// Counter.
+    pub atc: u16,
+    /// Signed amount.
+    pub amount: Fen,
+    /// Signed other amount.
+    pub other_amount: Fen,
+    /// Signed country, currency and type.
+    pub terminal_country: u16,
+    /// ISO 4217.
+    pub currency: u16,
+    /// 9C, as a byte.
+    pub transaction_type: u8,
+    /// Signed date.
+    pub transaction_date: Date,
+    /// Card verification results, where the scheme signs them.
+    pub cvr: Option<[u8; 4]>,
+}
+
+/// How the institution checked the holder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HolderCheck {
+    /// Not at all.
+    #[default]
+    None,
+    /// Photo.
+    Photo,
+    /// PIN.
+    Pin,
+    /// Face.
+    Face,
+}
+
+/// Verdict on the cryptogram of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The command presents none.
+    NotPresented,
+    /// No key is allowed for PAN, index and scheme.
+    SchemeNotAllowed,
+    /// Wrong, whatever the cause.
+    Invalid,
+    /// Right; the answer for the chip, should the command be accepted.
+    Valid {
+        /// Response cryptogram over [`ARC_APPROVED`].
+        arpc: [u8; 8],
+    },
+}
+
+/// Response code of an accepted command: "00".
+pub const ARC_APPROVED: [u8; 2] = *b"00";
+
+/// Something that changes state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "fields are named and documented in the contract")]
+pub enum Command {
+    EnrollPerson {
+        name: Box<str>,
+        sex: Sex,
+        birth_date: Date,
+        certificates: Vec<Certificate>,
+        spells: Vec<Spell>,
+        entitlements: Vec<Entitlement>,
+    },
+    UpdatePerson {
+        person: PersonId,
+        name: Option<Box<str>>,
+        certificates: Vec<Certificate>,
+        spells: Vec<Spell>,
+        entitlements: Option<Vec<Entitlement>>,
+    },
+    ApplyForCard {
+        person: PersonId,
+        predecessor: Option<CardId>,
+        generation: Box<str>,
+    },
+    FailApplication {
+        card: CardId,
+        cause: FailureCause,
+    },
+    MarkCardMade {
+        card: CardId,
+        made: Personalisation,
+    },
+    HandOverCard {
+        card: CardId,
+        collected_by: Box<str>,
+    },
+    EnableCard {
+        card: CardId,
+        zone: ZoneKind,
+    },
+    ReportLoss {
+        subject: LossSubject,
+        loss: Loss,
+        zones: Vec<ZoneKind>,
+        channel: Channel,
+        verified_by: Box<str>,
+    },
+    WithdrawLoss {
+        card: CardId,
+        zones: Vec<ZoneKind>,
+        verified_by: Box<str>,
+    },
+    CancelCard {
+        card: CardId,
+        cause: CancelCause,
+    },
+    CreditAccount {
+        person: PersonId,
+        amount: Fen,
+        period_key: Box<str>,
+    },
+    OpenYear {
+        person: PersonId,
+        key: AccumulatorKey,
+        accumulators: Accumulators,
+    },
+    File {
+        person: PersonId,
+        kind: FilingKind,
+        destination: RegionCode,
+        valid_from: Date,
+        valid_to: Option<Date>,
+    },
+    WithdrawFiling {
+        person: PersonId,
+        filing: FilingId,
+    },
+    InstallPolicy {
+        hash: Hash32,
+        policy: Arc<BenefitPolicy>,
+    },
+    InstallCatalogue {
+        hash: Hash32,
+        catalogue: Arc<Catalogue>,
+    },
+    InstallRegions {
+        hash: Hash32,
+        regions: Vec<Region>,
+    },
+    RegisterInstitution {
+        institution: Institution,
+    },
+    Admit {
+        presentation: Presentation,
+        holder_check: HolderCheck,
+        admission: Date,
+        kind: AdmissionKind,
+        department: Box<str>,
+        diagnosis: Box<str>,
+    },
+    UpdateStay {
+        stay: StayId,
+        admission: Option<Date>,
+        kind: Option<AdmissionKind>,
+        department: Option<Box<str>>,
+        diagnosis: Option<Box<str>>,
+    },
+    /// Each line with the institution's own total, where it gave one.
+    AddCharges {
+        stay: StayId,
+        lines: Vec<(ChargeLine, Option<Fen>)>,
+    },
+    RevokeCharges {
+        stay: StayId,
+        line_ids: Vec<u64>,
+    },
+    Discharge {
+        stay: StayId,
+        discharge: Date,
+    },
+    CancelDischarge {
+        stay: StayId,
+    },
+    CancelAdmission {
+        stay: StayId,
+    },
+    SettleStay {
+        stay: StayId,
+        total: Fen,
+        account_request: Fen,
+        use_family: bool,
+        quote: Option<Hash32>,
+        presentation: Presentation,
+        holder_check: HolderCheck,
+    },
+    CancelSettlement {
+        settlement: SettlementId,
+    },
+    Reverse {
+        request_id: RequestId,
+    },
+}
+
+/// Where a page starts and how long it may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Rows.
+    pub size: usize,
+    /// Id of the last row of the page before.
+    pub after: Option<u64>,
+}
+
+/// Something that only reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "fields are named and documented in the contract")]
+pub enum Query {
+    GetPerson(PersonKey),
+    CheckEligibility {
+        card: Option<CardSn>,
+        certificate: Option<Certificate>,
+        visit_kind: VisitKind,
+        day: Option<Date>,
+    },
+    GetCard(CardKey),
+    ListCards {
+        person: PersonId,
+        page: Page,
+    },
+    GetAccount {
+        person: PersonId,
+    },
+    GetAccumulators {
+        person: PersonId,
+        year: Option<i32>,
+    },
+    ListFilings {
+        person: PersonId,
+        page: Page,
+    },
+    GetPackage {
+        hash: Hash32,
+    },
+    ListPackages {
+        region: Option<RegionCode>,
+        page: Page,
+    },
+    GetInstitution(InstitutionCode),
+    Quote {
+        stay: StayId,
+        account_request: Fen,
+        use_family: bool,
+    },
+    GetStay(StayId),
+    GetSettlement(SettlementId),
+    ListStays {
+        person: Option<PersonId>,
+        institution: Option<InstitutionCode>,
+        state: Option<StayState>,
+        page: Page,
+    },
+    ListSettlements {
+        day: Date,
+        institution: Option<InstitutionCode>,
+        page: Page,
+    },
+    Explain(SettlementId),
+    GetOutcome {
+        request_id: RequestId,
+    },
+    TrialBalance,
+}
+
+/// What an admission found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admitted {
+    /// New id.
+    pub stay: StayId,
+    /// The patient.
+    pub person: PersonId,
+    /// For the clerk to compare.
+    pub masked_name: String,
+    /// Fixed for the stay.
+    pub insured_region: RegionCode,
+    /// Fixed for the stay.
+    pub insurance_type: InsuranceType,
+    /// Fixed for the stay.
+    pub category: Category,
+    /// What applies on the day; none matters only at settlement.
+    pub filing: Option<Filing>,
+    /// For the chip.
+    pub arpc: [u8; 8],
+}
+
+/// What a person may expect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "fields are named and documented in the contract")]
+pub struct Eligibility {
+    pub person: PersonId,
+    pub masked_name: String,
+    pub insured_region: Option<RegionCode>,
+    pub insurance_type: Option<InsuranceType>,
+    pub category: Option<Category>,
+    pub card: Option<CardView>,
+    pub filing: Option<Filing>,
+    pub balance: Fen,
+    pub remaining: Vec<(Fund, Option<Fen>)>,
+    pub open_stay: Option<StayId>,
+    /// Names of refusals, most important first.
+    pub blocks: Vec<crate::reject::Reject>,
+}
+
+/// A card with the moment at which it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CardView {
+    /// The card.
+    pub card: crate::card::Card,
+    /// Decides which temporary losses still hold.
+    pub at_ms: i64,
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Not bound.
+    Unknown,
+    /// Bound by the record with this sequence.
+    Accepted {
+        /// The record.
+        sequence: u64,
+        /// Its operation.
+        operation: u32,
+    },
+    /// Undone, or refused before it came.
+    Reversed {
+        /// The record, where there is one.
+        original: Option<(u64, u32)>,
+    },
+}
+
+/// What a reversal did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReversalEffect {
+    /// The request is undone.
+    Undone {
+        /// The negative settlement, where one was made.
+        cancellation: Option<SettlementId>,
+    },
+    /// It will be refused.
+    Remembered,
+    /// It had been undone before.
+    AlreadyUndone,
+}
+
+/// An installed package.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Package {
+    /// A benefit policy.
+    Policy(Hash32, Arc<BenefitPolicy>),
+    /// A catalogue.
+    Catalogue(Hash32, Arc<Catalogue>),
+}
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "fields are named and documented in the contract")]
+pub enum Reply {
+    PersonEnrolled(PersonId),
+    Person(Box<Person>),
+    Eligibility(Box<Eligibility>),
+    CardApplied(CardId),
+    CardEnabled {
+        cancelled: Option<CardId>,
+    },
+    LossReported(Vec<CardView>),
+    Card(Box<CardView>),
+    Cards {
+        cards: Vec<CardView>,
+        next: Option<u64>,
+    },
+    Balance(Fen),
+    Accumulators {
+        person: PersonId,
+        years: Vec<(AccumulatorKey, Accumulators)>,
+    },
+    FilingFiled(FilingId),
+    Filings {
+        person: PersonId,
+        filings: Vec<Filing>,
+        next: Option<u64>,
+    },
+    PackageInstalled(Hash32),
+    Package(Package),
+    Packages {
+        packages: Vec<Package>,
+        regions: Vec<Region>,
+        next: Option<u64>,
+    },
+    Institution(Institution),
+    /// For operations whose response is a header alone.
+    Done,
+    Admitted(Admitted),
+    /// A stay that is open.
+    Stay(Arc<Stay>),
+    ChargesAdded {
+        lines: Vec<StayLine>,
+        sum: LineSplit,
+    },
+    ChargesRevoked {
+        count: usize,
+        sum: LineSplit,
+    },
+    Discharged {
+        sum: LineSplit,
+    },
+    Quoted {
+        split: Box<Split>,
+        policy: Hash32,
+        catalogue: Hash32,
+        digest: Hash32,
+        clipped: bool,
+        filing: FilingKind,
+    },
+    Settled {
+        settlement: Arc<Settlement>,
+        years: Vec<(AccumulatorKey, Accumulators)>,
+        arpc: [u8; 8],
+    },
+    Cancelled {
+        cancellation: Arc<Cancellation>,
+        years: Vec<(AccumulatorKey, Accumulators)>,
+    },
+    Settlement(Box<Standing>),
+    Stays {
+        stays: Vec<Arc<Stay>>,
+        next: Option<u64>,
+    },
+    Settlements {
+        rows: Vec<DayRow>,
+        totals: DayTotals,
+        next: Option<u64>,
+    },
+    Explained {
+        standing: Box<Standing>,
+        text: Vec<String>,
+    },
+    Outcome {
+        request: RequestKey,
+        outcome: Outcome,
+    },
+    Reversed(ReversalEffect),
+    TrialBalance {
+        balances: Vec<(LedgerAccount, i128)>,
+        sum: i128,
+        personal: i128,
+    },
+}

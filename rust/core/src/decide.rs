@@ -1,0 +1,18 @@
+//! Decisions, by the idea they are about. Each reads the hub and gives facts with a reply, or a refusal.
+//!
+//! Invariant: nothing here changes anything; order of the checks is the order of precedence of refusals.
+
+pub(crate) mod accounts;
+pub(crate) mod cards;
+pub(crate) mod charges;
+pub(crate) mod filings;
+#[cfg(test)]
+mod fixture;
+pub(crate) mod packages;
+pub(crate) mod persons;
+pub(crate) mod presentation;
+pub(crate) mod queries;
+pub(crate) mod readjudication;
+pub(crate) mod requests;
+pub(crate) mod settlements;
+pub(crate) mod stays;

@@ -1,0 +1,299 @@
+//! What was decided: facts in the past tense, and the record that carries them into the journal.
+//!
+//! Invariant: a record is applied whole or not at all; facts hold everything that `apply` needs, so a later change of a rule never
+//! rewrites history.
+//! Invariant: a record with a request binds that request's id.
+
+use std::sync::Arc;
+
+use crate::accumulator::{AccumulatorKey, Accumulators};
+use crate::benefit::LineSplit;
+use crate::calendar::Date;
+use crate::card::{CancelCause, Channel, FailureCause, Loss, Personalisation, ZoneKind};
+use crate::catalogue::Catalogue;
+use crate::filing::Filing;
+use crate::ids::{CardId, FilingId, Hash32, InstitutionCode, PersonId, RegionCode, RequestId, StayId};
+use crate::institution::Institution;
+use crate::ledger::Leg;
+use crate::money::Fen;
+use crate::person::Profile;
+use crate::policy::BenefitPolicy;
+use crate::region::Region;
+use crate::request::RequestKey;
+use crate::settlement::{Cancellation, Settlement};
+use crate::stay::{AdmissionKind, Stay, StayLine};
+
+/// One decision that left facts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Its place in the hub's history; ids of what it creates come from it.
+    pub sequence: u64,
+    /// Time of the frame.
+    pub stamp_ms: i64,
+    /// Contract number of the operation.
+    pub operation: u32,
+    /// The institution that asked.
+    pub institution: InstitutionCode,
+    /// Its name of the request.
+    pub request_id: RequestId,
+    /// Digest of the request's canonical form.
+    pub digest: Hash32,
+    /// When the institution made the request.
+    pub created_ms: i64,
+    /// Clerk or device.
+    pub operator: Box<str>,
+    /// Roles of the caller, as a bit set of the contract's role numbers.
+    pub roles: u32,
+    /// What was decided, in order.
+    pub facts: Vec<Fact>,
+}
+
+impl Record {
+    /// Full name of the request.
+    pub fn request_key(&self) -> RequestKey {
+        (self.institution, self.request_id.clone())
+    }
+}
+
+/// A card was shown with a right cryptogram: its counter moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CardShown {
+    /// The card.
+    pub card: CardId,
+    /// Counter of the presentation.
+    pub atc: u16,
+}
+
+/// What was decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// A person was enrolled; the ledger of `home` holds the account.
+    PersonEnrolled {
+        /// New id.
+        person: PersonId,
+        /// What documents say.
+        profile: Profile,
+        /// Region of the account.
+        home: RegionCode,
+    },
+    /// A person's documents changed.
+    PersonUpdated {
+        /// Who.
+        person: PersonId,
+        /// What documents say now.
+        profile: Profile,
+    },
+    /// A card was asked for.
+    CardApplied {
+        /// New id.
+        card: CardId,
+        /// Holder.
+        person: PersonId,
+        /// Issuing region.
+        region: RegionCode,
+        /// Generation.
+        generation: Box<str>,
+        /// The card to be replaced.
+        predecessor: Option<CardId>,
+    },
+    /// An application failed.
+    CardApplicationFailed {
+        /// The card.
+        card: CardId,
+        /// Why.
+        cause: FailureCause,
+    },
+    /// A card was made.
+    CardMade {
+        /// The card.
+        card: CardId,
+        /// What is on it.
+        made: Personalisation,
+    },
+    /// A card was collected.
+    CardHandedOver {
+        /// The card.
+        card: CardId,
+        /// Who took it.
+        collected_by: Box<str>,
+    },
+    /// A zone came into use; for the insurance zone the predecessor ends in the same fact.
+    CardEnabled {
+        /// The card.
+        card: CardId,
+        /// The zone.
+        zone: ZoneKind,
+        /// The card that ended.
+        cancelled: Option<CardId>,
+        /// By first use at an institution.
+        by_first_use: bool,
+    },
+    /// Zones were reported lost.
+    CardReportedLost {
+        /// The card.
+        card: CardId,
+        /// Which zones.
+        zones: Vec<ZoneKind>,
+        /// Kind of loss.
+        loss: Loss,
+        /// End of a temporary loss.
+        until_ms: Option<i64>,
+        /// How it was reported.
+        channel: Channel,
+        /// Who verified the caller.
+        verified_by: Box<str>,
+    },
+    /// A temporary loss was withdrawn.
+    CardLossWithdrawn {
+        /// The card.
+        card: CardId,
+        /// Which zones.
+        zones: Vec<ZoneKind>,
+        /// Who verified the caller.
+        verified_by: Box<str>,
+    },
+    /// A card was cancelled at a desk, both zones.
+    CardCancelled {
+        /// The card.
+        card: CardId,
+        /// Why.
+        cause: CancelCause,
+    },
+    /// Money came into a personal account.
+    AccountCredited {
+        /// Whose.
+        person: PersonId,
+        /// How much.
+        amount: Fen,
+        /// For which period.
+        period_key: Box<str>,
+        /// In the books.
+        legs: Vec<Leg>,
+    },
+    /// A running year was imported.
+    YearOpened {
+        /// Whose.
+        person: PersonId,
+        /// Which.
+        key: AccumulatorKey,
+        /// What was used before.
+        accumulators: Accumulators,
+    },
+    /// A filing was made.
+    FilingFiled {
+        /// Whose.
+        person: PersonId,
+        /// The filing.
+        filing: Filing,
+    },
+    /// A filing was withdrawn.
+    FilingWithdrawn {
+        /// Whose.
+        person: PersonId,
+        /// Which.
+        filing: FilingId,
+    },
+    /// A policy package was installed.
+    PolicyInstalled {
+        /// Its hash.
+        hash: Hash32,
+        /// The package.
+        policy: Arc<BenefitPolicy>,
+    },
+    /// A catalogue was installed.
+    CatalogueInstalled {
+        /// Its hash.
+        hash: Hash32,
+        /// The package.
+        catalogue: Arc<Catalogue>,
+    },
+    /// The tree of regions was installed.
+    RegionsInstalled {
+        /// Its hash.
+        hash: Hash32,
+        /// The whole tree.
+        regions: Vec<Region>,
+    },
+    /// An institution was registered, or its registration replaced.
+    InstitutionRegistered {
+        /// The institution.
+        institution: Institution,
+    },
+    /// A patient was admitted.
+    PatientAdmitted {
+        /// The stay as it begins.
+        stay: Arc<Stay>,
+        /// The card shown.
+        shown: CardShown,
+    },
+    /// What is known of a stay changed.
+    StayUpdated {
+        /// Which.
+        stay: StayId,
+        /// Day of admission.
+        admission: Date,
+        /// Kind.
+        kind: AdmissionKind,
+        /// Department.
+        department: Box<str>,
+        /// Diagnosis.
+        diagnosis: Box<str>,
+    },
+    /// Charge lines were added.
+    ChargesAdded {
+        /// To which stay.
+        stay: StayId,
+        /// In the order of the request.
+        lines: Vec<StayLine>,
+        /// Sum of the stay afterwards.
+        sum: LineSplit,
+    },
+    /// Charge lines were revoked.
+    ChargesRevoked {
+        /// From which stay.
+        stay: StayId,
+        /// Which, in the order in which they are taken off.
+        line_ids: Vec<u64>,
+        /// Sum of the stay afterwards.
+        sum: LineSplit,
+    },
+    /// A patient was discharged.
+    PatientDischarged {
+        /// From which stay.
+        stay: StayId,
+        /// Day.
+        discharge: Date,
+    },
+    /// A discharge was cancelled.
+    DischargeCancelled {
+        /// Of which stay.
+        stay: StayId,
+    },
+    /// An admission was cancelled, its charges void.
+    AdmissionCancelled {
+        /// Which stay.
+        stay: StayId,
+    },
+    /// A stay was settled.
+    StaySettled {
+        /// The settlement.
+        settlement: Arc<Settlement>,
+    },
+    /// A settlement was negated and its stay waits to be settled again.
+    SettlementCancelled {
+        /// The negation.
+        cancellation: Arc<Cancellation>,
+        /// The stay as it was before it was settled.
+        stay: Arc<Stay>,
+    },
+    /// A request was undone by a reversal.
+    RequestReversed {
+        /// Which.
+        request: RequestKey,
+    },
+    /// A request that had not arrived was reversed; it will be refused.
+    ReversalRemembered {
+        /// Which.
+        request: RequestKey,
+    },
+}

@@ -1,0 +1,278 @@
+//! All state of a hub, and the two central matches: what is decided and what is applied.
+//!
+//! Invariant: `decide` reads and may refuse; it changes nothing. `apply` folds a record and cannot fail; recovery only applies.
+//! Invariant: state holds persons, open stays, packages and the request window; history is in the records.
+//! Leaves out: rights and clock (`wire` and `engine` have them), cryptograms (their verdict comes in with the context).
+
+mod apply;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use foldhash::quality::FixedState;
+use hashbrown::HashMap;
+
+use crate::calendar::Date;
+use crate::card::Card;
+use crate::catalogue::Catalogue;
+use crate::command::{Command, Reply, Request, RequestHeader, Verdict};
+use crate::decide;
+use crate::fact::{Fact, Record};
+use crate::ids::{CardId, CardSn, Hash32, HubNumber, InstitutionCode, Pan, PersonId, RegionCode, StayId};
+use crate::institution::Institution;
+use crate::ledger::Ledger;
+use crate::person::{Certificate, Person};
+use crate::policy::{BenefitPolicy, InsuranceType, VisitKind};
+use crate::records::Records;
+use crate::region::RegionTree;
+use crate::reject::Reject;
+use crate::request::Requests;
+use crate::stay::Stay;
+
+type Table<K, V> = HashMap<K, V, FixedState>;
+
+/// Versions of a package with their hashes, in the order of their first days.
+type Versions<T> = Vec<(Hash32, Arc<T>)>;
+
+/// Who asks: an institution with the roles of its certificate, as a bit set of the contract's role numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Actor {
+    /// The institution.
+    pub institution: InstitutionCode,
+    /// Its roles.
+    pub roles: u32,
+}
+
+/// Role bits that the rules themselves ask for; the right to a method is checked before, from the contract's table.
+pub mod role {
+    /// Reads what belongs to any institution.
+    pub const READS_ALL: u32 = 1 << 5 | 1 << 6;
+    /// Acts for the institution that a forwarded request names.
+    pub const HUB: u32 = 1 << 7;
+    /// A service desk: reads any person.
+    pub const DESK: u32 = 1 << 3;
+}
+
+/// What a decision may know beside the state.
+pub struct Context<'a> {
+    /// Time of the frame.
+    pub stamp_ms: i64,
+    /// Sequence that the record takes, should there be one.
+    pub sequence: u64,
+    /// Who asks.
+    pub actor: Actor,
+    /// Contract number of the operation.
+    pub operation: u32,
+    /// Digest of the request's canonical form.
+    pub digest: Hash32,
+    /// Verdict on the cryptogram.
+    pub verdict: Verdict,
+    /// The past.
+    pub records: &'a dyn Records,
+}
+
+impl Context<'_> {
+    /// The business day of the stamp.
+    pub fn today(&self) -> Date {
+        Date::business_day(self.stamp_ms)
+    }
+}
+
+/// What came of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Facts to be recorded, and the reply that may leave once they are durable.
+    Commit(Box<Record>, Reply),
+    /// The id is bound: the reply of that record is given again.
+    Replay {
+        /// Sequence of the record.
+        sequence: u64,
+    },
+    /// An answer that changes nothing.
+    Answer(Reply),
+    /// Refused; nothing changes.
+    Refuse(Reject),
+}
+
+/// State of a hub.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hub {
+    pub(crate) number: HubNumber,
+    pub(crate) persons: Table<PersonId, Person>,
+    pub(crate) by_certificate: Table<Certificate, PersonId>,
+    pub(crate) cards: Table<CardId, Card>,
+    pub(crate) by_pan: Table<Pan, CardId>,
+    pub(crate) by_sn: Table<CardSn, CardId>,
+    pub(crate) institutions: Table<InstitutionCode, Institution>,
+    pub(crate) regions: RegionTree,
+    pub(crate) policies: BTreeMap<(RegionCode, InsuranceType, VisitKind), Versions<BenefitPolicy>>,
+    pub(crate) catalogues: BTreeMap<RegionCode, Versions<Catalogue>>,
+    /// Stays that are open or discharged. Settled and void ones are records.
+    pub(crate) stays: Table<StayId, Arc<Stay>>,
+    pub(crate) requests: Requests,
+    pub(crate) ledger: Ledger,
+    /// Sequence of the last record applied.
+    pub(crate) sequence: u64,
+}
+
+impl Hub {
+    /// A hub without history. The seed, drawn once per data directory, keeps callers from choosing keys that collide.
+    pub fn new(number: HubNumber, seed: u64) -> Self {
+        Self {
+            number,
+            persons: table(seed),
+            by_certificate: table(seed),
+            cards: table(seed),
+            by_pan: table(seed),
+            by_sn: table(seed),
+            institutions: table(seed),
+            regions: RegionTree::default(),
+            policies: BTreeMap::new(),
+            catalogues: BTreeMap::new(),
+            stays: table(seed),
+            requests: Requests::new(seed),
+            ledger: Ledger::default(),
+            sequence: 0,
+        }
+    }
+
+    /// Its number in the country.
+    pub fn number(&self) -> HubNumber {
+        self.number
+    }
+
+    /// Sequence of the last record applied; the next record takes one more.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// How many persons it holds.
+    pub fn person_count(&self) -> usize {
+        self.persons.len()
+    }
+
+    /// How many stays wait for their settlement.
+    pub fn open_stay_count(&self) -> usize {
+        self.stays.len()
+    }
+
+    /// Regions of which this hub is home, as installed.
+    pub fn home_regions(&self) -> impl Iterator<Item = RegionCode> {
+        self.regions.iter().filter(|region| region.home).map(|region| region.code)
+    }
+
+    /// Decide a request: what to record and answer, or why not.
+    pub fn decide(&self, request: &Request, context: &Context<'_>) -> Decision {
+        match request {
+            Request::Query(query) => match decide::queries::answer(self, query, context) {
+                Ok(reply) => Decision::Answer(reply),
+                Err(reject) => Decision::Refuse(reject),
+            },
+            Request::Command(header, command) => match decide::requests::known(self, header, context) {
+                Err(reject) => Decision::Refuse(reject),
+                Ok(Some(sequence)) => Decision::Replay { sequence },
+                Ok(None) => match self.decide_command(header, command, context) {
+                    Ok((facts, reply)) => Decision::Commit(Box::new(record(header, context, facts)), reply),
+                    Err(reject) => Decision::Refuse(reject),
+                },
+            },
+        }
+    }
+
+    fn decide_command(
+        &self,
+        header: &RequestHeader,
+        command: &Command,
+        context: &Context<'_>,
+    ) -> Result<(Vec<Fact>, Reply), Reject> {
+        use decide::{accounts, cards, charges, filings, packages, persons, requests, settlements, stays};
+        match command {
+            Command::EnrollPerson { .. } | Command::UpdatePerson { .. } => persons::decide(self, command, context),
+            Command::ApplyForCard { .. }
+            | Command::FailApplication { .. }
+            | Command::MarkCardMade { .. }
+            | Command::HandOverCard { .. }
+            | Command::EnableCard { .. }
+            | Command::ReportLoss { .. }
+            | Command::WithdrawLoss { .. }
+            | Command::CancelCard { .. } => cards::decide(self, command, context),
+            Command::CreditAccount { .. } | Command::OpenYear { .. } => accounts::decide(self, command, context),
+            Command::File { .. } | Command::WithdrawFiling { .. } => filings::decide(self, command, context),
+            Command::InstallPolicy { .. }
+            | Command::InstallCatalogue { .. }
+            | Command::InstallRegions { .. }
+            | Command::RegisterInstitution { .. } => packages::decide(self, command, context),
+            Command::Admit { .. }
+            | Command::UpdateStay { .. }
+            | Command::Discharge { .. }
+            | Command::CancelDischarge { .. }
+            | Command::CancelAdmission { .. } => stays::decide(self, header, command, context),
+            Command::AddCharges { stay, lines } => charges::add(self, header.institution, *stay, lines, context),
+            Command::RevokeCharges { stay, line_ids } => {
+                charges::revoke(self, header.institution, *stay, line_ids, context)
+            }
+            Command::SettleStay { .. } => settlements::settle(self, header, command, context),
+            Command::CancelSettlement { settlement } => {
+                let (fact, reply) = settlements::cancel(self, header.institution, *settlement, context)?;
+                Ok((vec![fact], reply))
+            }
+            Command::Reverse { request_id } => requests::reverse(self, header, request_id, context),
+        }
+    }
+
+    pub(crate) fn person(&self, id: PersonId) -> Result<&Person, Reject> {
+        self.persons.get(&id).ok_or(Reject::PersonUnknown)
+    }
+
+    pub(crate) fn card(&self, id: CardId) -> Result<&Card, Reject> {
+        self.cards.get(&id).ok_or(Reject::CardUnknown)
+    }
+
+    pub(crate) fn institution(&self, code: InstitutionCode) -> Result<&Institution, Reject> {
+        self.institutions.get(&code).ok_or(Reject::InstitutionUnknown(code))
+    }
+
+    /// The package in force for a day: of the most specific region above the insured one that has any; with the region it was found at.
+    pub(crate) fn policy(
+        &self,
+        insured: RegionCode,
+        insurance_type: InsuranceType,
+        kind: VisitKind,
+        day: Date,
+    ) -> Option<(RegionCode, Hash32, &Arc<BenefitPolicy>)> {
+        self.regions.upwards(insured).find_map(|region| {
+            let packages = self.policies.get(&(region, insurance_type, kind))?;
+            let (hash, policy) = packages.iter().rev().find(|(_, policy)| policy.in_force_on(day))?;
+            Some((region, *hash, policy))
+        })
+    }
+
+    /// The catalogue in force for a day, of the most specific region above the care region that has any.
+    pub(crate) fn catalogue(&self, care: RegionCode, day: Date) -> Result<(Hash32, &Arc<Catalogue>), Reject> {
+        let found = self.regions.upwards(care).find_map(|region| {
+            let packages = self.catalogues.get(&region)?;
+            packages.iter().rev().find(|(_, catalogue)| catalogue.in_force_on(day))
+        });
+        let (hash, catalogue) = found.ok_or(Reject::CatalogueNotInForce { region: care, day })?;
+        Ok((*hash, catalogue))
+    }
+}
+
+fn table<K, V>(seed: u64) -> Table<K, V> {
+    HashMap::with_hasher(FixedState::with_seed(seed))
+}
+
+fn record(header: &RequestHeader, context: &Context<'_>, facts: Vec<Fact>) -> Record {
+    Record {
+        sequence: context.sequence,
+        stamp_ms: context.stamp_ms,
+        operation: context.operation,
+        institution: header.institution,
+        request_id: header.request_id.clone(),
+        digest: context.digest,
+        created_ms: header.created_ms,
+        operator: header.operator.clone(),
+        roles: context.actor.roles,
+        facts,
+    }
+}

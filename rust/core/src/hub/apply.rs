@@ -1,0 +1,270 @@
+//! How a record changes the state.
+//!
+//! Invariant: nothing here refuses, looks at a rule, or depends on anything but the state and the record.
+//! A fact that names what is not there is damage that recovery reports: it panics, and the engine halts.
+
+use std::sync::Arc;
+
+use super::Hub;
+use crate::card::{Card, Loss, ZoneKind, ZoneState};
+use crate::fact::{CardShown, Fact, Record};
+use crate::ids::{CardId, PersonId, StayId};
+use crate::money::Quantity;
+use crate::person::Person;
+use crate::region::RegionTree;
+use crate::request::Bound;
+use crate::settlement::{Cancellation, Settlement};
+use crate::stay::{Stay, StayLine, StayState};
+
+impl Hub {
+    /// Fold a record into the state.
+    pub fn apply(&mut self, record: &Record) {
+        assert_eq!(record.sequence, self.sequence + 1, "records are applied in the order of their sequences");
+        self.sequence = record.sequence;
+        for fact in &record.facts {
+            self.apply_fact(fact, record);
+        }
+        self.requests.bind(record.request_key(), Bound::by(record), record.stamp_ms);
+    }
+
+    fn apply_fact(&mut self, fact: &Fact, record: &Record) {
+        match fact {
+            Fact::PersonEnrolled { person, profile, home } => {
+                for certificate in &profile.certificates {
+                    self.by_certificate.insert(certificate.clone(), *person);
+                }
+                let person = Person {
+                    id: *person,
+                    profile: profile.clone(),
+                    home: *home,
+                    account: crate::account::Account::default(),
+                    years: Vec::new(),
+                    filings: Vec::new(),
+                    cards: Vec::new(),
+                    open_stays: Vec::new(),
+                };
+                self.persons.insert(person.id, person);
+            }
+            Fact::PersonUpdated { person, profile } => {
+                let person = self.person_mut(*person);
+                let before = std::mem::replace(&mut person.profile, profile.clone());
+                let id = person.id;
+                for certificate in &before.certificates {
+                    self.by_certificate.remove(certificate);
+                }
+                for certificate in &profile.certificates {
+                    self.by_certificate.insert(certificate.clone(), id);
+                }
+            }
+            Fact::CardApplied { .. }
+            | Fact::CardApplicationFailed { .. }
+            | Fact::CardMade { .. }
+            | Fact::CardHandedOver { .. }
+            | Fact::CardEnabled { .. }
+            | Fact::CardReportedLost { .. }
+            | Fact::CardLossWithdrawn { .. }
+            | Fact::CardCancelled { .. } => self.apply_card(fact),
+            Fact::AccountCredited { person, amount, period_key, legs } => {
+                let account = &mut self.person_mut(*person).account;
+                account.balance += *amount;
+                account.note_credited(period_key);
+                self.ledger.post(legs);
+            }
+            Fact::YearOpened { person, key, accumulators } => {
+                *self.person_mut(*person).used_mut(*key) = *accumulators;
+            }
+            Fact::FilingFiled { person, filing } => self.person_mut(*person).filings.push(filing.clone()),
+            Fact::FilingWithdrawn { person, filing } => self.person_mut(*person).filings.retain(|f| f.id != *filing),
+            Fact::PolicyInstalled { hash, policy } => {
+                let region = policy.region;
+                let packages = self.policies.entry((region, policy.insurance_type, policy.visit_kind)).or_default();
+                let at = packages.partition_point(|(_, other)| other.effective_from <= policy.effective_from);
+                packages.insert(at, (*hash, Arc::clone(policy)));
+            }
+            Fact::CatalogueInstalled { hash, catalogue } => {
+                let packages = self.catalogues.entry(catalogue.region).or_default();
+                let at = packages.partition_point(|(_, other)| other.effective_from <= catalogue.effective_from);
+                packages.insert(at, (*hash, Arc::clone(catalogue)));
+            }
+            Fact::RegionsInstalled { regions, .. } => {
+                self.regions = RegionTree::build(regions).expect("a tree is checked before it becomes a fact");
+            }
+            Fact::InstitutionRegistered { institution } => {
+                self.institutions.insert(institution.code, institution.clone());
+            }
+            Fact::RequestReversed { request } => self.requests.mark_reversed(request),
+            Fact::ReversalRemembered { request } => self.requests.remember_unseen(request.clone(), record.stamp_ms),
+            _ => self.apply_stay(fact),
+        }
+    }
+
+    fn apply_card(&mut self, fact: &Fact) {
+        match fact {
+            Fact::CardApplied { card, person, region, generation, predecessor } => {
+                self.cards.insert(*card, Card::applied(*card, *person, *region, generation.clone(), *predecessor));
+                self.person_mut(*person).cards.push(*card);
+            }
+            Fact::CardApplicationFailed { card, cause } => self.set_both(*card, ZoneState::Failed(*cause)),
+            Fact::CardMade { card, made } => {
+                self.by_pan.insert(made.pan, *card);
+                self.by_sn.insert(made.card_sn, *card);
+                self.card_mut(*card).made = Some(made.clone());
+                self.set_both(*card, ZoneState::Made);
+            }
+            Fact::CardHandedOver { card, .. } => self.set_both(*card, ZoneState::Issued),
+            Fact::CardEnabled { card, zone, cancelled, .. } => {
+                self.card_mut(*card).zone_mut(*zone).state = ZoneState::Enabled;
+                if let Some(predecessor) = cancelled {
+                    self.set_both(*predecessor, ZoneState::Cancelled);
+                }
+            }
+            Fact::CardReportedLost { card, zones, loss, until_ms, .. } => {
+                for zone in zones {
+                    let zone = self.card_mut(*card).zone_mut(*zone);
+                    match loss {
+                        Loss::Temporary => zone.lost_until_ms = *until_ms,
+                        Loss::Formal => zone.state = ZoneState::FormalLost,
+                    }
+                }
+            }
+            Fact::CardLossWithdrawn { card, zones, .. } => {
+                for zone in zones {
+                    self.card_mut(*card).zone_mut(*zone).lost_until_ms = None;
+                }
+            }
+            Fact::CardCancelled { card, .. } => self.set_both(*card, ZoneState::Cancelled),
+            _ => unreachable!("only card facts are sent here"),
+        }
+    }
+
+    fn apply_stay(&mut self, fact: &Fact) {
+        match fact {
+            Fact::PatientAdmitted { stay, shown } => {
+                self.note_shown(*shown);
+                self.open(Arc::clone(stay));
+            }
+            Fact::StayUpdated { stay, admission, kind, department, diagnosis } => {
+                let stay = self.stay_mut(*stay);
+                stay.admission = *admission;
+                stay.kind = *kind;
+                stay.department.clone_from(department);
+                stay.diagnosis.clone_from(diagnosis);
+            }
+            Fact::ChargesAdded { stay, lines, sum } => {
+                let stay = self.stay_mut(*stay);
+                stay.sum = *sum;
+                for line in lines {
+                    add_line(stay, line);
+                }
+            }
+            Fact::ChargesRevoked { stay, line_ids, sum } => {
+                let stay = self.stay_mut(*stay);
+                stay.sum = *sum;
+                for id in line_ids {
+                    remove_line(stay, *id);
+                }
+            }
+            Fact::PatientDischarged { stay, discharge } => {
+                let stay = self.stay_mut(*stay);
+                stay.state = StayState::Discharged;
+                stay.discharge = Some(*discharge);
+            }
+            Fact::DischargeCancelled { stay } => {
+                let stay = self.stay_mut(*stay);
+                stay.state = StayState::Open;
+                stay.discharge = None;
+            }
+            Fact::AdmissionCancelled { stay } => self.close(*stay),
+            Fact::StaySettled { settlement } => self.apply_settlement(settlement),
+            Fact::SettlementCancelled { cancellation, stay } => {
+                self.apply_cancellation(cancellation);
+                self.open(Arc::clone(stay));
+            }
+            _ => unreachable!("every other fact was matched before"),
+        }
+    }
+
+    fn apply_settlement(&mut self, settlement: &Settlement) {
+        self.close(settlement.stay);
+        let presented = &settlement.presented;
+        self.note_shown(CardShown { card: presented.card, atc: presented.atc });
+        let person = self.person_mut(settlement.person);
+        person.account.balance = settlement.balance_after;
+        for (key, delta) in &settlement.deltas {
+            let used = person.used_mut(*key);
+            *used = used.checked_add(*delta).expect("decided within bounds");
+        }
+        self.ledger.post(&settlement.legs);
+    }
+
+    fn apply_cancellation(&mut self, cancellation: &Cancellation) {
+        let person = self.person_mut(cancellation.settlement.person);
+        person.account.balance = cancellation.balance_after;
+        for (key, delta) in &cancellation.deltas {
+            let used = person.used_mut(*key);
+            *used = used.checked_sub(*delta).expect("what is taken back was added before");
+        }
+        self.ledger.post(&cancellation.legs);
+        for adjustment in &cancellation.adjustments {
+            let person = self.person_mut(cancellation.settlement.person);
+            for (key, change) in &adjustment.changes {
+                let used = person.used_mut(*key);
+                *used = used.checked_add(*change).expect("decided within bounds");
+            }
+            self.ledger.post(&adjustment.legs);
+        }
+    }
+
+    fn open(&mut self, stay: Arc<Stay>) {
+        self.person_mut(stay.person).open_stays.push(stay.id);
+        self.stays.insert(stay.id, stay);
+    }
+
+    fn close(&mut self, id: StayId) {
+        let stay = self.stays.remove(&id).expect("a closed stay was open");
+        self.person_mut(stay.person).open_stays.retain(|open| *open != id);
+    }
+
+    fn note_shown(&mut self, shown: CardShown) {
+        let card = self.card_mut(shown.card);
+        card.counter = card.counter.accept(shown.atc).expect("the counter was checked when it was decided");
+    }
+
+    fn set_both(&mut self, card: CardId, state: ZoneState) {
+        let card = self.card_mut(card);
+        for zone in [ZoneKind::Insurance, ZoneKind::Bank] {
+            card.zone_mut(zone).state = state;
+        }
+    }
+
+    fn person_mut(&mut self, id: PersonId) -> &mut Person {
+        self.persons.get_mut(&id).expect("facts name persons that were enrolled")
+    }
+
+    fn card_mut(&mut self, id: CardId) -> &mut Card {
+        self.cards.get_mut(&id).expect("facts name cards that were applied for")
+    }
+
+    fn stay_mut(&mut self, id: StayId) -> &mut Stay {
+        Arc::make_mut(self.stays.get_mut(&id).expect("facts name stays that are open"))
+    }
+}
+
+fn add_line(stay: &mut Stay, line: &StayLine) {
+    if let Some(id) = line.line.takes_back {
+        let base = stay.lines.get_mut(&id).expect("a refund names a line of its stay");
+        base.left = base.left.checked_add(line.line.quantity).expect("decided within bounds");
+    }
+    stay.next_ordinal = line.ordinal + 1;
+    stay.lines.insert(line.line.line_id, line.clone());
+}
+
+fn remove_line(stay: &mut Stay, id: u64) {
+    let line = stay.lines.remove(&id).expect("a revoked line was in its stay");
+    if let Some(base) = line.line.takes_back
+        && let Some(base) = stay.lines.get_mut(&base)
+    {
+        let back = Quantity::from_ten_thousandths(-line.line.quantity.ten_thousandths());
+        base.left = base.left.checked_add(back).expect("decided within bounds");
+    }
+}

@@ -1,0 +1,33 @@
+//! All state and all rules of the hub, without clock, file, thread, randomness or environment.
+//!
+//! Invariant: the same requests in the same order with the same contexts give the same facts, on every machine.
+//! Leaves out: bytes (`wire`), threads, files and time (`engine`), cryptograms (`cryptogram`).
+#![forbid(unsafe_code)]
+#![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::float_arithmetic, clippy::iter_over_hash_type)]
+
+pub mod account;
+pub mod accumulator;
+pub mod benefit;
+pub mod calendar;
+pub mod card;
+pub mod catalogue;
+pub mod command;
+mod decide;
+pub mod explain;
+pub mod fact;
+pub mod filing;
+pub mod hub;
+pub mod ids;
+pub mod institution;
+pub mod ledger;
+pub mod money;
+pub mod person;
+pub mod policy;
+pub mod records;
+pub mod region;
+pub mod reject;
+pub mod request;
+pub mod settlement;
+pub mod stay;
+
+pub use decide::requests::reversible;

@@ -1,0 +1,268 @@
+//! Insured persons: documents, insurance spells, entitlements, and what belongs to one person alone.
+//!
+//! Invariant: a certificate names one person; an identity number carries its right check character.
+//! Invariant: spells of one insurance type do not overlap.
+
+use crate::account::Account;
+use crate::accumulator::{AccumulatorKey, Accumulators};
+use crate::calendar::Date;
+use crate::filing::Filing;
+use crate::ids::{CardId, PersonId, RegionCode, StayId};
+use crate::policy::{Category, InsuranceType};
+
+/// Sex as a document states it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sex {
+    /// Male.
+    Male,
+    /// Female.
+    Female,
+}
+
+/// Kind of document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CertificateKind {
+    /// 18 characters with a check character.
+    IdentityCard,
+    /// Passport.
+    Passport,
+    /// Residence permit.
+    ResidencePermit,
+    /// Military document.
+    Military,
+}
+
+/// A document that names a person.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Certificate {
+    kind: CertificateKind,
+    number: Box<str>,
+}
+
+impl Certificate {
+    /// Check the number's form: letters and digits, and for an identity card its date and ISO 7064 MOD 11-2 check character.
+    pub fn new(kind: CertificateKind, number: &str) -> Result<Self, &'static str> {
+        if !(1..=32).contains(&number.len()) {
+            return Err("must have 1 to 32 characters");
+        }
+        if !number.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()) {
+            return Err("must consist of upper-case letters and digits");
+        }
+        if kind == CertificateKind::IdentityCard {
+            check_identity_number(number)?;
+        }
+        Ok(Self { kind, number: number.into() })
+    }
+
+    /// Its kind.
+    pub fn kind(&self) -> CertificateKind {
+        self.kind
+    }
+
+    /// Its number.
+    pub fn number(&self) -> &str {
+        &self.number
+    }
+}
+
+impl std::fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Numbers of people never reach a log.
+        write!(f, "{:?}", self.kind)
+    }
+}
+
+fn check_identity_number(number: &str) -> Result<(), &'static str> {
+    let bytes = number.as_bytes();
+    if bytes.len() != 18 || !bytes[..17].iter().all(u8::is_ascii_digit) {
+        return Err("an identity number has 17 digits and a check character");
+    }
+    let date = format!("{}-{}-{}", &number[6..10], &number[10..12], &number[12..14]);
+    if Date::parse(&date).is_none() {
+        return Err("the date in the identity number does not exist");
+    }
+    // ISO 7064 MOD 11-2: each digit is weighted with a power of two, the check character makes the sum 1 modulo 11.
+    let product = bytes[..17].iter().fold(0u32, |sum, b| (sum + u32::from(b - b'0')) * 2 % 11);
+    let expected = b"10X98765432"[usize::try_from(product).expect("below 11")];
+    if bytes[17] == expected { Ok(()) } else { Err("the check character of the identity number is wrong") }
+}
+
+/// Whether insurance is in force during a spell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpellStatus {
+    /// In force.
+    Normal,
+    /// Suspended.
+    Suspended,
+    /// Ended.
+    Ended,
+}
+
+/// One dated period of insurance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spell {
+    /// Scheme.
+    pub insurance_type: InsuranceType,
+    /// Insured region.
+    pub region: RegionCode,
+    /// Category in that period.
+    pub category: Category,
+    /// Whether it is in force.
+    pub status: SpellStatus,
+    /// First day.
+    pub from: Date,
+    /// Last day; `None` has no end.
+    pub to: Option<Date>,
+}
+
+/// A dated right that opens bands, deductibles and layers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entitlement {
+    /// Its name in policy packages.
+    pub name: Box<str>,
+    /// First day.
+    pub from: Date,
+    /// Last day; `None` has no end.
+    pub to: Option<Date>,
+}
+
+/// What documents say of a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// Full name.
+    pub name: Box<str>,
+    /// Sex.
+    pub sex: Sex,
+    /// Day of birth.
+    pub birth_date: Date,
+    /// At least one.
+    pub certificates: Vec<Certificate>,
+    /// At least one.
+    pub spells: Vec<Spell>,
+    /// Any number.
+    pub entitlements: Vec<Entitlement>,
+}
+
+impl Profile {
+    /// The spell in force on a day; employees' insurance goes before residents'.
+    pub fn spell_on(&self, day: Date) -> Option<&Spell> {
+        let covers = |spell: &&Spell| covers(spell.from, spell.to, day) && spell.status == SpellStatus::Normal;
+        self.spells.iter().filter(covers).min_by_key(|spell| spell.insurance_type != InsuranceType::Employee)
+    }
+
+    /// The spell in force on a day, or else the last one.
+    pub fn spell_on_or_last(&self, day: Date) -> Option<&Spell> {
+        self.spell_on(day).or_else(|| self.spells.iter().max_by_key(|spell| spell.from))
+    }
+
+    /// Names of the entitlements held on a day, sorted.
+    pub fn entitlements_on(&self, day: Date) -> Vec<String> {
+        let held = self.entitlements.iter().filter(|e| covers(e.from, e.to, day));
+        let mut names: Vec<String> = held.map(|e| e.name.to_string()).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// First character, the rest masked: enough for the clerk to compare, too little to learn a name.
+    pub fn masked_name(&self) -> String {
+        self.name.chars().enumerate().map(|(i, c)| if i == 0 { c } else { '*' }).collect()
+    }
+
+    /// Faults that a single field cannot show, with their paths.
+    pub fn check(&self) -> Result<(), (String, &'static str)> {
+        if self.certificates.is_empty() {
+            return Err(("certificates".into(), "at least one is needed"));
+        }
+        if self.spells.is_empty() {
+            return Err(("spells".into(), "at least one is needed"));
+        }
+        for (i, spell) in self.spells.iter().enumerate() {
+            if spell.to.is_some_and(|to| to < spell.from) {
+                return Err((format!("spells[{i}].to_date"), "is before from_date"));
+            }
+            let overlaps = |other: &Spell| {
+                other.insurance_type == spell.insurance_type
+                    && other.to.is_none_or(|to| to >= spell.from)
+                    && spell.to.is_none_or(|to| to >= other.from)
+            };
+            if self.spells[..i].iter().any(overlaps) {
+                return Err((format!("spells[{i}]"), "overlaps another spell of the same insurance"));
+            }
+        }
+        for (i, entitlement) in self.entitlements.iter().enumerate() {
+            if entitlement.to.is_some_and(|to| to < entitlement.from) {
+                return Err((format!("entitlements[{i}].to_date"), "is before from_date"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a dated period with an optional last day contains a day.
+pub fn covers(from: Date, to: Option<Date>, day: Date) -> bool {
+    from <= day && to.is_none_or(|to| day <= to)
+}
+
+/// Everything the hub keeps of one person in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// Given at enrolment.
+    pub id: PersonId,
+    /// What documents say.
+    pub profile: Profile,
+    /// Region whose ledger holds the person's account.
+    pub home: RegionCode,
+    /// The person's own medical money.
+    pub account: Account,
+    /// Sorted by key.
+    pub years: Vec<(AccumulatorKey, Accumulators)>,
+    /// In the order of filing.
+    pub filings: Vec<Filing>,
+    /// In the order of application.
+    pub cards: Vec<CardId>,
+    /// Stays that are open or discharged and not settled.
+    pub open_stays: Vec<StayId>,
+}
+
+impl Person {
+    /// What was used in a year; zero where nothing was.
+    pub fn used(&self, key: AccumulatorKey) -> Accumulators {
+        match self.years.binary_search_by_key(&key, |(k, _)| *k) {
+            Ok(i) => self.years[i].1,
+            Err(_) => Accumulators::default(),
+        }
+    }
+
+    /// The row of a year, made when it is first needed.
+    pub(crate) fn used_mut(&mut self, key: AccumulatorKey) -> &mut Accumulators {
+        let i = match self.years.binary_search_by_key(&key, |(k, _)| *k) {
+            Ok(i) => i,
+            Err(i) => {
+                self.years.insert(i, (key, Accumulators::default()));
+                i
+            }
+        };
+        &mut self.years[i].1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_number_needs_its_check_character_and_a_real_date() {
+        // Region 000000 is nobody's.
+        let good = "00000019900307001";
+        let check = "0123456789X".chars().find(|c| check_identity_number(&format!("{good}{c}")).is_ok()).unwrap();
+        let wrong = "0123456789X".chars().filter(|c| check_identity_number(&format!("{good}{c}")).is_ok()).count();
+        assert_eq!(wrong, 1);
+        assert!(Certificate::new(CertificateKind::IdentityCard, &format!("{good}{check}")).is_ok());
+        assert_eq!(
+            Certificate::new(CertificateKind::IdentityCard, "000000199002300014"),
+            Err("the date in the identity number does not exist")
+        );
+        assert!(Certificate::new(CertificateKind::Passport, "e1234567").is_err());
+    }
+}

@@ -1,0 +1,249 @@
+//! What `decide` may ask about the past: the port, and an index in memory that answers it.
+//!
+//! The state keeps persons, open stays and the request window; everything older is a record. An engine fetches the records that a command
+//! names before it is decided, from wherever it keeps them.
+//! Invariant: records are derived from facts alone and can be rebuilt from the journal.
+
+use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Unbounded};
+use std::sync::Arc;
+
+use crate::accumulator::AccumulatorKey;
+use crate::calendar::Date;
+use crate::fact::{Fact, Record};
+use crate::hub::Hub;
+use crate::ids::{InstitutionCode, PersonId, SettlementId, StayId};
+use crate::money::Fen;
+use crate::request::{Bound, RequestKey};
+use crate::settlement::{Cancellation, Settlement, Standing};
+use crate::stay::{Stay, StayState};
+
+/// One row of an institution's day; a cancellation is a row of its own with negative amounts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DayRow {
+    /// The settlement or cancellation.
+    pub id: SettlementId,
+    /// The settlement that this row negates.
+    pub cancels: Option<SettlementId>,
+    /// The institution's request id.
+    pub request_id: Box<str>,
+    /// Bill.
+    pub total: Fen,
+    /// All funds.
+    pub fund_total: Fen,
+    /// Own and family account.
+    pub account: Fen,
+    /// Cash.
+    pub cash: Fen,
+    /// Hub's time.
+    pub stamp_ms: i64,
+}
+
+/// Count and sums of a day.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DayTotals {
+    /// Rows.
+    pub count: u64,
+    /// Bills.
+    pub total: Fen,
+    /// Funds.
+    pub fund_total: Fen,
+    /// Accounts.
+    pub account: Fen,
+    /// Cash.
+    pub cash: Fen,
+}
+
+/// Questions about the past.
+pub trait Records {
+    /// A settlement with what happened to it since.
+    fn settlement(&self, id: SettlementId) -> Option<Standing>;
+    /// The person's standing settlements that count in a year, in the order of admission, then of the journal.
+    fn settlements_of_year(&self, person: PersonId, key: AccumulatorKey) -> Vec<Standing>;
+    /// A stay that is settled or void.
+    fn past_stay(&self, id: StayId) -> Option<Arc<Stay>>;
+    /// A settled stay of the person that has a night in common with [admission, discharge).
+    fn overlapping_stay(&self, person: PersonId, admission: Date, discharge: Option<Date>) -> Option<Arc<Stay>>;
+    /// Settled and void stays after `after` in the order of ids: of a person, of an institution, or both.
+    fn past_stays(&self, of: StayFilter, after: Option<StayId>, limit: usize) -> Vec<Arc<Stay>>;
+    /// An institution's rows of a day after `after`, in the order of the journal, with the totals of the whole day.
+    fn day(
+        &self,
+        institution: InstitutionCode,
+        day: Date,
+        after: Option<SettlementId>,
+        limit: usize,
+    ) -> (Vec<DayRow>, DayTotals);
+    /// A request id that left the window.
+    fn request(&self, key: &RequestKey) -> Option<Bound>;
+}
+
+/// Which stays a listing wants; `None` does not restrict.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StayFilter {
+    /// Of this person.
+    pub person: Option<PersonId>,
+    /// Of this institution.
+    pub institution: Option<InstitutionCode>,
+    /// In this state.
+    pub state: Option<StayState>,
+}
+
+impl StayFilter {
+    /// Whether a stay is wanted.
+    pub fn wants(&self, stay: &Stay) -> bool {
+        self.person.is_none_or(|person| person == stay.person)
+            && self.institution.is_none_or(|code| code == stay.institution)
+            && self.state.is_none_or(|state| state == stay.state)
+    }
+}
+
+/// Records in memory, grown by one fact after the other.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryRecords {
+    settlements: BTreeMap<SettlementId, Standing>,
+    by_person: BTreeMap<PersonId, Vec<SettlementId>>,
+    stays: BTreeMap<StayId, Arc<Stay>>,
+    stays_by_person: BTreeMap<PersonId, Vec<StayId>>,
+    days: BTreeMap<(InstitutionCode, Date), (Vec<DayRow>, DayTotals)>,
+    requests: BTreeMap<RequestKey, Bound>,
+}
+
+impl MemoryRecords {
+    /// Take note of a record, with the hub as it is before the record is applied.
+    pub fn observe(&mut self, record: &Record, before: &Hub) {
+        for fact in &record.facts {
+            match fact {
+                Fact::StaySettled { settlement } => {
+                    self.keep_stay(before, settlement.stay, StayState::Settled, Some(settlement.id));
+                    self.by_person.entry(settlement.person).or_default().push(settlement.id);
+                    self.add_row(settlement.institution, settled_row(settlement, record));
+                    let standing = Standing {
+                        settlement: Arc::clone(settlement),
+                        adjustments: Vec::new(),
+                        cancelled_by: None,
+                        request_id: record.request_id.as_str().into(),
+                    };
+                    self.settlements.insert(settlement.id, standing);
+                }
+                Fact::SettlementCancelled { cancellation, .. } => self.cancel(cancellation, record),
+                Fact::AdmissionCancelled { stay } => self.keep_stay(before, *stay, StayState::Void, None),
+                Fact::RequestReversed { request } => {
+                    if let Some(bound) = self.requests.get_mut(request) {
+                        bound.reversed = true;
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.requests.insert(record.request_key(), Bound::by(record));
+    }
+
+    fn cancel(&mut self, cancellation: &Cancellation, record: &Record) {
+        let settlement = &cancellation.settlement;
+        if let Some(standing) = self.settlements.get_mut(&settlement.id) {
+            standing.cancelled_by = Some(cancellation.id);
+        }
+        for adjustment in &cancellation.adjustments {
+            if let Some(standing) = self.settlements.get_mut(&adjustment.settlement) {
+                standing.adjustments.push(adjustment.clone());
+            }
+        }
+        self.stays.remove(&settlement.stay);
+        if let Some(stays) = self.stays_by_person.get_mut(&settlement.person) {
+            stays.retain(|id| *id != settlement.stay);
+        }
+        self.add_row(settlement.institution, cancelled_row(cancellation, record));
+    }
+
+    fn keep_stay(&mut self, before: &Hub, id: StayId, state: StayState, settlement: Option<SettlementId>) {
+        let mut stay = Stay::clone(&before.stays[&id]);
+        stay.state = state;
+        stay.settlement = settlement;
+        self.stays_by_person.entry(stay.person).or_default().push(id);
+        self.stays.insert(id, Arc::new(stay));
+    }
+
+    fn add_row(&mut self, institution: InstitutionCode, row: DayRow) {
+        let (rows, totals) = self.days.entry((institution, Date::business_day(row.stamp_ms))).or_default();
+        totals.count += 1;
+        totals.total += row.total;
+        totals.fund_total += row.fund_total;
+        totals.account += row.account;
+        totals.cash += row.cash;
+        rows.push(row);
+    }
+}
+
+fn settled_row(settlement: &Settlement, record: &Record) -> DayRow {
+    let split = &settlement.split;
+    DayRow {
+        id: settlement.id,
+        cancels: None,
+        request_id: record.request_id.as_str().into(),
+        total: split.bill.total,
+        fund_total: split.fund_total(),
+        account: split.account,
+        cash: split.cash,
+        stamp_ms: record.stamp_ms,
+    }
+}
+
+fn cancelled_row(cancellation: &Cancellation, record: &Record) -> DayRow {
+    let row = settled_row(&cancellation.settlement, record);
+    DayRow {
+        id: cancellation.id,
+        cancels: Some(row.id),
+        total: -row.total,
+        fund_total: -row.fund_total,
+        account: -row.account,
+        cash: -row.cash,
+        ..row
+    }
+}
+
+impl Records for MemoryRecords {
+    fn settlement(&self, id: SettlementId) -> Option<Standing> {
+        self.settlements.get(&id).cloned()
+    }
+
+    fn settlements_of_year(&self, person: PersonId, key: AccumulatorKey) -> Vec<Standing> {
+        let ids = self.by_person.get(&person).into_iter().flatten();
+        let counts =
+            |standing: &&Standing| standing.stands() && standing.deltas().iter().any(|(counted, _)| *counted == key);
+        let mut found: Vec<Standing> = ids.map(|id| &self.settlements[id]).filter(counts).cloned().collect();
+        found.sort_by_key(|standing| (standing.settlement.case.admission, standing.settlement.id));
+        found
+    }
+
+    fn past_stay(&self, id: StayId) -> Option<Arc<Stay>> {
+        self.stays.get(&id).cloned()
+    }
+
+    fn overlapping_stay(&self, person: PersonId, admission: Date, discharge: Option<Date>) -> Option<Arc<Stay>> {
+        let ids = self.stays_by_person.get(&person).into_iter().flatten();
+        let overlaps = |stay: &&Arc<Stay>| stay.state == StayState::Settled && stay.overlaps(admission, discharge);
+        ids.map(|id| &self.stays[id]).find(overlaps).cloned()
+    }
+
+    fn past_stays(&self, of: StayFilter, after: Option<StayId>, limit: usize) -> Vec<Arc<Stay>> {
+        let rest = self.stays.range((after.map_or(Unbounded, Excluded), Unbounded));
+        rest.map(|(_, stay)| stay).filter(|stay| of.wants(stay)).take(limit).cloned().collect()
+    }
+
+    fn day(
+        &self,
+        institution: InstitutionCode,
+        day: Date,
+        after: Option<SettlementId>,
+        limit: usize,
+    ) -> (Vec<DayRow>, DayTotals) {
+        let Some((rows, totals)) = self.days.get(&(institution, day)) else { return Default::default() };
+        let rest = rows.iter().filter(|row| after.is_none_or(|after| row.id > after));
+        (rest.take(limit).cloned().collect(), *totals)
+    }
+
+    fn request(&self, key: &RequestKey) -> Option<Bound> {
+        self.requests.get(key).copied()
+    }
+}

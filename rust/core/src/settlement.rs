@@ -1,0 +1,157 @@
+//! A settlement as it was committed, its exact negation, and what a recomputation changed later.
+//!
+//! Invariant: a settlement holds all that is needed to negate, recompute and explain it; nothing is looked up in today's rules.
+
+use std::sync::Arc;
+
+use crate::accumulator::{AccumulatorKey, Accumulators};
+use crate::benefit::Split;
+use crate::calendar::Date;
+use crate::ids::{CardId, Hash32, InstitutionCode, PersonId, RegionCode, SettlementId, StayId};
+use crate::ledger::Leg;
+use crate::money::Fen;
+use crate::policy::{Category, FilingKind, InsuranceType, Level, Scope, VisitKind};
+
+/// Where money came from and in whose hands the card was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Presented {
+    /// The card.
+    pub card: CardId,
+    /// The terminal.
+    pub terminal: Box<str>,
+    /// Its counter.
+    pub atc: u16,
+}
+
+/// What was known of the case when it was settled; the input of the benefit calculation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaseFacts {
+    /// Which kind of package applied.
+    pub visit_kind: VisitKind,
+    /// Insured region.
+    pub insured_region: RegionCode,
+    /// Care region.
+    pub care_region: RegionCode,
+    /// Scheme.
+    pub insurance_type: InsuranceType,
+    /// Category.
+    pub category: Category,
+    /// Entitlements held.
+    pub entitlements: Vec<String>,
+    /// Level of the institution.
+    pub level: Level,
+    /// Filing that was applied.
+    pub filing: FilingKind,
+    /// Within the province or across; `None` in the own pool.
+    pub scope: Option<Scope>,
+    /// First day.
+    pub admission: Date,
+    /// Last day.
+    pub discharge: Date,
+}
+
+/// A settlement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settlement {
+    /// Its id.
+    pub id: SettlementId,
+    /// The stay.
+    pub stay: StayId,
+    /// The patient.
+    pub person: PersonId,
+    /// Where.
+    pub institution: InstitutionCode,
+    /// The input of the calculation.
+    pub case: CaseFacts,
+    /// Who pays what.
+    pub split: Split,
+    /// Policy packages that were used, by benefit year.
+    pub policies: Vec<(i32, Hash32)>,
+    /// Catalogue of the discharge day.
+    pub catalogue: Hash32,
+    /// What it added to each year.
+    pub deltas: Vec<(AccumulatorKey, Accumulators)>,
+    /// What it added to the books.
+    pub legs: Vec<Leg>,
+    /// Balance of the own account afterwards.
+    pub balance_after: Fen,
+    /// How the card was shown.
+    pub presented: Presented,
+    /// Hub's time.
+    pub stamp_ms: i64,
+}
+
+/// What a recomputation changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adjustment {
+    /// The settlement that was recomputed.
+    pub settlement: SettlementId,
+    /// The cancellation that made it necessary.
+    pub because_of: SettlementId,
+    /// Funds after less before; positive is paid out to the person, negative is owed by the person.
+    pub fund_delta: Fen,
+    /// The split as it is now. Account and cash are as they were: they were paid.
+    pub split: Split,
+    /// What it adds to each year now.
+    pub deltas: Vec<(AccumulatorKey, Accumulators)>,
+    /// What the change adds to each year: now less before.
+    pub changes: Vec<(AccumulatorKey, Accumulators)>,
+    /// What the change adds to the books.
+    pub legs: Vec<Leg>,
+}
+
+/// The exact negation of a settlement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cancellation {
+    /// Its own id.
+    pub id: SettlementId,
+    /// The settlement that it negates.
+    pub settlement: Arc<Settlement>,
+    /// What it takes back from the books: the settlement's legs and those of its adjustments, negated.
+    pub legs: Vec<Leg>,
+    /// What it takes back from each year: the deltas in force.
+    pub deltas: Vec<(AccumulatorKey, Accumulators)>,
+    /// Balance of the own account afterwards.
+    pub balance_after: Fen,
+    /// Later settlements that were recomputed.
+    pub adjustments: Vec<Adjustment>,
+    /// Hub's time.
+    pub stamp_ms: i64,
+}
+
+/// A settlement with everything that happened to it since.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// As committed.
+    pub settlement: Arc<Settlement>,
+    /// Recomputations, oldest first.
+    pub adjustments: Vec<Adjustment>,
+    /// Its negation.
+    pub cancelled_by: Option<SettlementId>,
+    /// The institution's request id.
+    pub request_id: Box<str>,
+}
+
+impl Settlement {
+    /// The package of the discharge year.
+    pub fn policy(&self) -> Hash32 {
+        self.policies.last().map(|(_, hash)| *hash).unwrap_or_default()
+    }
+}
+
+impl Standing {
+    /// What it adds to each year now.
+    pub fn deltas(&self) -> &[(AccumulatorKey, Accumulators)] {
+        self.adjustments.last().map_or(&self.settlement.deltas, |last| &last.deltas)
+    }
+
+    /// The split as it is now.
+    pub fn split(&self) -> &Split {
+        self.adjustments.last().map_or(&self.settlement.split, |last| &last.split)
+    }
+
+    /// Whether it still counts.
+    pub fn stands(&self) -> bool {
+        self.cancelled_by.is_none()
+    }
+}
