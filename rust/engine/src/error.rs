@@ -1,0 +1,109 @@
+//! What can be wrong with a journal, in words that name the file, the offset and the command that looks closer.
+//!
+//! Invariant: a `Finding` always names a place; `JournalError` always names the directory or a file in it.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use crate::journal::{FrameHash, HeaderError, HubId};
+
+/// One thing that is wrong, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are the file, the place in it and what is wrong there")]
+pub struct Finding {
+    pub path: PathBuf,
+    pub offset: u64,
+    pub damage: Damage,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} at offset {}: {}", self.path.display(), self.offset, self.damage)
+    }
+}
+
+/// What is wrong. None of these is left behind by a crash.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the message of each variant says what it and its fields are")]
+pub enum Damage {
+    #[error("sector {sector} of frame {frame} is damaged: it is neither as written nor untouched")]
+    SectorDamaged { frame: u64, sector: u64 },
+    #[error("sectors of frame {frame}, which was durable, are gone")]
+    SectorLost { frame: u64 },
+    #[error("frame {found} lies where frame {expected} belongs")]
+    FrameMisplaced { expected: u64, found: u64 },
+    #[error("frame {frame} is not whole, yet something was written behind it")]
+    WrittenBehind { frame: u64 },
+    #[error("frame {frame}: {error}")]
+    Header { frame: u64, error: HeaderError },
+    #[error("frame {frame} says it is {found}")]
+    Number { frame: u64, found: u64 },
+    #[error("frame {frame} belongs to hub {found}, this directory to hub {expected}")]
+    Hub { frame: u64, expected: HubId, found: HubId },
+    #[error("frame {frame} follows a frame with hash {found}, the frame before it has {expected}")]
+    Previous { frame: u64, expected: FrameHash, found: FrameHash },
+    #[error("the content of frame {frame} does not have the hash it bears")]
+    Hash { frame: u64 },
+    #[error("frame {frame} breaks the order of the journal: {what}")]
+    Order { frame: u64, what: &'static str },
+    #[error("frame {frame} is longer than what is left of its segment")]
+    BeyondSegment { frame: u64 },
+    #[error("bytes behind the body of frame {frame} are not zero")]
+    Padding { frame: u64 },
+    #[error("the body of frame {frame} cannot be used: {what}")]
+    Body { frame: u64, what: String },
+    #[error("the file that names the data directory is missing, though there are segments")]
+    IdentityMissing,
+    #[error("segment {number} is missing")]
+    SegmentMissing { number: u64 },
+    #[error("the file is {found} bytes long, it was made with {expected}")]
+    FileLength { expected: u64, found: u64 },
+    #[error("the label at the beginning of the file is damaged")]
+    Label,
+    #[error("the format of the file is version {found}, the newest this program knows is {supported}")]
+    NewerFormat { found: u32, supported: u32 },
+    #[error("the file is segment {found} under the name of segment {expected}")]
+    SegmentNumber { expected: u64, found: u64 },
+    #[error("the file belongs to another data directory")]
+    ForeignDirectory,
+    #[error("more than one prepared segment lies behind the last used one")]
+    PreparedTwice,
+    #[error("this segment is in use although the one before it is not")]
+    UsedBehindPrepared,
+}
+
+/// Why a journal cannot be opened or read.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message of each variant says what it and its fields are")]
+pub enum JournalError {
+    /// Something no crash leaves behind. Nothing was changed.
+    #[error(
+        "the journal is damaged and stays closed. {finding}. All that is wrong: medsettle verify {directory}; frame by frame: medsettle inspect {directory}"
+    )]
+    Corrupt { finding: Box<Finding>, directory: String },
+    #[error(
+        "the journal in {directory} belongs to hub {found}, not to hub {expected}; see: medsettle inspect {directory}"
+    )]
+    ForeignHub { directory: String, expected: HubId, found: HubId },
+    #[error("{directory} holds no journal")]
+    NoJournal { directory: String },
+    #[error("{directory} is in use by {}; one hub per data directory", match holder_pid { Some(pid) => format!("process {pid}"), None => "another process".to_owned() })]
+    Locked { directory: String, holder_pid: Option<u32> },
+    #[error("a segment of {len} bytes is not possible: it takes whole blocks of 4096 bytes and at least {least}")]
+    SegmentLen { len: u64, least: u64 },
+    #[error("{action} {path} failed: {cause}")]
+    Io {
+        action: &'static str,
+        path: String,
+        #[source]
+        cause: io::Error,
+    },
+}
+
+impl JournalError {
+    /// An error of the operating system while doing `action` to `path`.
+    pub(crate) fn io(action: &'static str, path: PathBuf) -> impl FnOnce(io::Error) -> Self {
+        move |cause| Self::Io { action, path: path.display().to_string(), cause }
+    }
+}

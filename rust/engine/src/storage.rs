@@ -1,0 +1,121 @@
+//! What the journal asks of a disk: a handful of operations on files and on one directory.
+//!
+//! Invariant: `write_at` takes all bytes or fails; nothing here retries.
+//! Invariant: names are plain file names in the one data directory; nobody else builds paths.
+//! Trusted of the medium (see FORMAT.md): a sector of 512 bytes is written whole or not at all.
+//! The real disk is in `disk`; `simulated` (feature `simulated-disk`) tears, loses and refuses.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+mod disk;
+#[cfg(any(test, feature = "simulated-disk"))]
+pub mod simulated;
+
+pub use disk::DataDirectory;
+
+/// How a file is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Reading through the page cache.
+    Read,
+    /// Reading what the medium holds: what is dirty is written back first, then the page cache is avoided.
+    ReadMedium,
+    /// Reading and writing through the page cache.
+    Write,
+}
+
+/// One open file. Offsets and lengths are multiples of 4,096 except for `Read`.
+#[expect(clippy::len_without_is_empty, reason = "nobody asks whether a segment is empty by its length")]
+pub trait StorageFile: Send + Sync {
+    /// Bytes of the file.
+    fn len(&self) -> io::Result<u64>;
+    /// Fill `buffer` from `offset`, or fail.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+    /// Write all of `bytes` at `offset`, or fail; after a failure any of their sectors may have been written.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Make what was written durable. After a failure nothing is known and it must not be called again.
+    fn sync_data(&self) -> io::Result<()>;
+}
+
+/// One data directory.
+pub trait Storage: Send + Sync {
+    /// Where `name` is, or the directory itself for an empty name; for messages.
+    fn path_of(&self, name: &str) -> PathBuf;
+    /// All names in the directory, sorted.
+    fn list(&self) -> io::Result<Vec<String>>;
+    /// Open the existing file called `name`.
+    fn open(&self, name: &str, access: Access) -> io::Result<Box<dyn StorageFile>>;
+    /// A new file, written past the page cache where the file system can; an older one of that name is removed.
+    fn create(&self, name: &str) -> io::Result<Box<dyn StorageFile>>;
+    /// Give a file another name, replacing a file of that name.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+    /// Make names durable.
+    fn sync_directory(&self) -> io::Result<()>;
+    /// Take the directory for this process.
+    fn lock(&self) -> Result<DirectoryLock, LockError>;
+}
+
+/// Why the directory could not be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Somebody has it.
+    #[error("held by another process")]
+    Held {
+        /// The holder's process id, if the lock file tells it.
+        holder_pid: Option<u32>,
+    },
+    /// It could not be found out.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// The exclusive lock on a data directory; released when the last clone is dropped.
+#[derive(Clone)]
+pub struct DirectoryLock {
+    holder: Arc<Mutex<Option<Box<dyn Send>>>>,
+}
+
+impl DirectoryLock {
+    pub(crate) fn new(holder: Box<dyn Send>) -> Self {
+        Self { holder: Arc::new(Mutex::new(Some(holder))) }
+    }
+
+    /// Close the descriptor that a forked child inherited. The parent keeps the lock; without this the child would
+    /// hold it beyond the parent's death.
+    pub fn close_inherited(&self) {
+        self.holder.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+/// Bytes whose address is a multiple of 4,096, as reads and writes past the page cache require.
+pub(crate) struct AlignedBuffer {
+    bytes: Vec<u8>,
+    start: usize,
+    len: usize,
+}
+
+impl AlignedBuffer {
+    const ALIGNMENT: usize = 4096;
+
+    pub(crate) fn zeroed(len: usize) -> Self {
+        let bytes = vec![0; len + Self::ALIGNMENT];
+        let start = bytes.as_ptr().align_offset(Self::ALIGNMENT);
+        Self { bytes, start, len }
+    }
+}
+
+impl std::ops::Deref for AlignedBuffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[self.start..self.start + self.len]
+    }
+}
+
+impl std::ops::DerefMut for AlignedBuffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.start..self.start + self.len]
+    }
+}

@@ -1,0 +1,175 @@
+//! The real disk: a directory of a local file system.
+//!
+//! Reads and writes past the page cache use `O_DIRECT` where the file system has it and fall back where it has not.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Advice, OFlags, fadvise, fcntl_getfl, fcntl_setfl};
+use rustix::io::Errno;
+
+use super::{Access, DirectoryLock, LockError, Storage, StorageFile};
+
+const LOCK_NAME: &str = "LOCK";
+/// Facts name persons: nobody but the hub's user reads them.
+const FILE_MODE: u32 = 0o600;
+const DIRECT: i32 = OFlags::DIRECT.bits().cast_signed();
+
+/// A data directory on a local file system.
+#[derive(Debug, Clone)]
+pub struct DataDirectory {
+    path: PathBuf,
+}
+
+impl DataDirectory {
+    /// The directory at `path`, which is made if it does not exist.
+    pub fn create(path: impl Into<PathBuf>) -> io::Result<Self> {
+        let path = path.into();
+        if !path.is_dir() {
+            std::fs::create_dir_all(&path)?;
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            File::open(parent)?.sync_all()?;
+        }
+        Ok(Self { path })
+    }
+
+    /// The existing directory at `path`, for those who only read.
+    pub fn existing(path: impl Into<PathBuf>) -> io::Result<Self> {
+        let path = path.into();
+        if path.is_dir() { Ok(Self { path }) } else { Err(io::Error::new(ErrorKind::NotFound, "no such directory")) }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Storage for DataDirectory {
+    fn path_of(&self, name: &str) -> PathBuf {
+        if name.is_empty() { self.path.clone() } else { self.path.join(name) }
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&self.path)? {
+            if let Ok(name) = entry?.file_name().into_string() {
+                names.push(name);
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn open(&self, name: &str, access: Access) -> io::Result<Box<dyn StorageFile>> {
+        let path = self.path.join(name);
+        let file = OpenOptions::new().read(true).write(access == Access::Write).open(&path)?;
+        match access {
+            Access::Read => fadvise(&file, 0, None, Advice::Sequential)?,
+            Access::Write => {}
+            Access::ReadMedium => {
+                file.sync_data()?;
+                fadvise(&file, 0, None, Advice::DontNeed)?;
+                if let Ok(direct) = OpenOptions::new().read(true).custom_flags(DIRECT).open(&path) {
+                    return Ok(Box::new(DiskFile(direct)));
+                }
+            }
+        }
+        Ok(Box::new(DiskFile(file)))
+    }
+
+    fn create(&self, name: &str) -> io::Result<Box<dyn StorageFile>> {
+        let path = self.path.join(name);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).mode(FILE_MODE);
+        let file = match options.clone().custom_flags(DIRECT).open(&path) {
+            Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => options.open(&path)?,
+            opened => opened?,
+        };
+        Ok(Box::new(DiskFile(file)))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        std::fs::rename(self.path.join(from), self.path.join(to))
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        File::open(&self.path)?.sync_all()
+    }
+
+    fn lock(&self) -> Result<DirectoryLock, LockError> {
+        let path = self.path.join(LOCK_NAME);
+        let mut options = OpenOptions::new();
+        let mut file = options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE).open(path)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                let holder_pid = file.read_to_string(&mut holder).ok().and_then(|_| holder.trim().parse().ok());
+                return Err(LockError::Held { holder_pid });
+            }
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
+        file.set_len(0)?;
+        writeln!(file, "{}", std::process::id())?;
+        Ok(DirectoryLock::new(Box::new(file)))
+    }
+}
+
+struct DiskFile(File);
+
+impl DiskFile {
+    /// Run `operation`; where the file system took `O_DIRECT` at opening but refuses it now, go through the page cache.
+    fn past_cache<T>(&self, mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+        match operation() {
+            Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => {
+                let flags = fcntl_getfl(&self.0)?;
+                if !flags.contains(OFlags::DIRECT) {
+                    return Err(error);
+                }
+                fcntl_setfl(&self.0, flags - OFlags::DIRECT)?;
+                operation()
+            }
+            done => done,
+        }
+    }
+}
+
+impl StorageFile for DiskFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            let position = offset + filled as u64;
+            let read =
+                self.past_cache(|| rustix::io::pread(&self.0, &mut buffer[filled..], position).map_err(Into::into));
+            match read? {
+                0 => return Err(ErrorKind::UnexpectedEof.into()),
+                read => filled += read,
+            }
+        }
+        Ok(())
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let written = self.past_cache(|| self.0.write_at(bytes, offset))?;
+        if written == bytes.len() {
+            Ok(())
+        } else {
+            Err(io::Error::new(ErrorKind::WriteZero, format!("short write: {written} of {} bytes", bytes.len())))
+        }
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}

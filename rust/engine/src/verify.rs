@@ -1,0 +1,255 @@
+//! Walks a whole journal and gathers everything that is wrong with it.
+//!
+//! Invariant: nothing is changed and no lock is taken; a hub may be writing meanwhile.
+//! Invariant: behind damage the walk goes on at the next frame that can be told, so one bad sector hides no other.
+//! Leaves out: what bodies mean (the caller's `see`), printing and exit codes (the command line).
+
+use crate::error::{Damage, Finding, JournalError};
+use crate::journal::segment::{IDENTITY_NAME, Label, name_of};
+use crate::journal::{Dialect, FrameRef, Scanned, SegmentScan, Tail};
+use crate::limits::READ_WINDOW_LEN;
+use crate::recovery::{EachFrame, TornTail, Unusable, directory_of, identity_of, label_of, refuse, segment_numbers};
+use crate::storage::{Access, Storage};
+
+/// What the walk meets, in the order of the journal.
+#[derive(Debug, Clone, Copy)]
+pub enum Seen<'a> {
+    /// A whole frame in its right place.
+    Frame(FrameRef<'a>),
+    /// Something that no crash leaves behind.
+    Finding(&'a Finding),
+    /// A frame that a crash tore, or that is being written right now. Opening the journal cuts it.
+    Torn(&'a TornTail),
+    /// How far the walk is.
+    #[expect(missing_docs, reason = "the names say it")]
+    Progress { done_bytes: u64, total_bytes: u64 },
+}
+
+/// What a walk found out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifyReport {
+    /// Whose journal it is, as far as a label could be read.
+    pub identity: Option<Label>,
+    /// How many segments could be read.
+    pub segments: u64,
+    /// How many whole frames there are.
+    pub frames: u64,
+    /// How many facts they hold.
+    pub facts: u64,
+    /// The last whole frame.
+    pub tail: Tail,
+    /// The frame at the end that a crash tore.
+    pub torn: Option<TornTail>,
+    /// Empty for a clean journal.
+    pub findings: Vec<Finding>,
+}
+
+/// Check every byte of the journal; `progress` gets bytes done and in total. `each` says of a body whether it can be used;
+/// a body that cannot is a finding.
+pub fn verify(
+    storage: &dyn Storage,
+    schema: u32,
+    progress: &mut dyn FnMut(u64, u64),
+    each: &mut EachFrame<'_>,
+) -> Result<VerifyReport, JournalError> {
+    inspect(storage, schema, &mut |seen| match seen {
+        Seen::Frame(frame) => each(&frame),
+        Seen::Progress { done_bytes, total_bytes } => {
+            progress(done_bytes, total_bytes);
+            Ok(())
+        }
+        Seen::Finding(_) | Seen::Torn(_) => Ok(()),
+    })
+}
+
+/// Called with everything that the walk meets.
+pub type SeeJournal<'a> = dyn FnMut(Seen<'_>) -> Result<(), Unusable> + 'a;
+
+/// Show everything in the journal to `see`, frame by frame. An error of `see` about a frame becomes a finding.
+pub fn inspect(storage: &dyn Storage, schema: u32, see: &mut SeeJournal<'_>) -> Result<VerifyReport, JournalError> {
+    let report = VerifyReport {
+        identity: None,
+        segments: 0,
+        frames: 0,
+        facts: 0,
+        tail: Tail::EMPTY,
+        torn: None,
+        findings: Vec::new(),
+    };
+    let mut walk = Walk { storage, schema, report, used: 1, gap: false, done_bytes: 0, told_bytes: 0, total_bytes: 0 };
+    walk.run(see)?;
+    Ok(walk.report)
+}
+
+struct Walk<'a> {
+    storage: &'a dyn Storage,
+    schema: u32,
+    report: VerifyReport,
+    /// The last segment that holds a frame, or the first.
+    used: u64,
+    /// What comes next cannot be expected to follow `report.tail`: something before it could not be read.
+    gap: bool,
+    done_bytes: u64,
+    told_bytes: u64,
+    total_bytes: u64,
+}
+
+impl Walk<'_> {
+    fn run(&mut self, see: &mut SeeJournal<'_>) -> Result<(), JournalError> {
+        let storage = self.storage;
+        let numbers = segment_numbers(storage)?;
+        self.identify(&numbers, see)?;
+        for &number in &numbers {
+            self.total_bytes += storage.open(&name_of(number), Access::Read).and_then(|file| file.len()).unwrap_or(0);
+        }
+        let mut expected = 1;
+        for &number in &numbers {
+            if number != expected {
+                self.gap = true;
+                let missing = Damage::SegmentMissing { number: expected };
+                self.found(refuse(storage, &name_of(expected), missing), see)?;
+            }
+            expected = number.saturating_add(1);
+            let Some(identity) = self.report.identity else {
+                self.caught(label_of(storage, &name_of(number)), see)?;
+                continue;
+            };
+            let opened = SegmentScan::open(storage, &identity, number, Access::Read);
+            match self.caught(opened, see)? {
+                Some(scan) => {
+                    self.report.segments += 1;
+                    let dialect = Dialect { hub: identity.hub, schema: self.schema };
+                    self.segment(&mut scan.live(), number, dialect, see)?;
+                }
+                None => self.gap = true,
+            }
+        }
+        let last = numbers.last().copied().unwrap_or(0);
+        if last == 0 {
+            self.found(refuse(storage, &name_of(1), Damage::SegmentMissing { number: 1 }), see)?;
+        } else if last > self.used + 1 && self.report.findings.is_empty() {
+            self.found(refuse(storage, &name_of(last), Damage::PreparedTwice), see)?;
+        }
+        Ok(())
+    }
+
+    /// Whose journal it is: by the identity file, else by the first segment whose label can be read.
+    fn identify(&mut self, numbers: &[u64], see: &mut SeeJournal<'_>) -> Result<(), JournalError> {
+        let storage = self.storage;
+        let read = identity_of(storage);
+        if let Ok(None) = read {
+            if numbers.is_empty() {
+                return Err(JournalError::NoJournal { directory: directory_of(storage) });
+            }
+            self.found(refuse(storage, IDENTITY_NAME, Damage::IdentityMissing), see)?;
+        }
+        let by_segment = || numbers.iter().find_map(|number| label_of(storage, &name_of(*number)).ok());
+        self.report.identity = self.caught(read, see)?.flatten().or_else(by_segment);
+        Ok(())
+    }
+
+    fn segment(
+        &mut self,
+        scan: &mut SegmentScan,
+        number: u64,
+        dialect: Dialect,
+        see: &mut SeeJournal<'_>,
+    ) -> Result<(), JournalError> {
+        let base = self.done_bytes;
+        let mut tail = self.report.tail;
+        if self.gap
+            && let Some(first) = scan.first_header(dialect.schema)?
+        {
+            tail = Tail::before(&first);
+            self.gap = false;
+        }
+        loop {
+            let offset = scan.position();
+            match scan.next(&tail, dialect) {
+                Ok(Scanned::End) => break,
+                Ok(scanned) => {
+                    self.out_of_place(scan, number, offset, see)?;
+                    if let Scanned::Torn { frame, offset, end } = scanned {
+                        let torn = TornTail { path: scan.path().to_owned(), offset, end, frame };
+                        tell(see, Seen::Torn(&torn));
+                        self.report.torn = Some(torn);
+                        break;
+                    }
+                    self.used = number;
+                    let frame = scan.frame();
+                    tail = Tail::after(frame.header, frame.hash);
+                    self.report.tail = tail;
+                    self.report.frames += 1;
+                    self.report.facts += frame.header.facts();
+                    if let Err(Unusable(what)) = see(Seen::Frame(frame)) {
+                        let damage = Damage::Body { frame: frame.header.number, what };
+                        self.found(scan.corrupt(frame.offset, damage), see)?;
+                    }
+                }
+                Err(error) => {
+                    self.found(error, see)?;
+                    let Some(follows) = scan.skip_damage(dialect.schema)? else {
+                        self.gap = true;
+                        break;
+                    };
+                    tail = follows;
+                }
+            }
+            self.progress(base + scan.position(), see);
+        }
+        self.progress(base + scan.len(), see);
+        Ok(())
+    }
+
+    /// Whether what lies at `offset` may not be there because of what the segments before hold.
+    fn out_of_place(
+        &mut self,
+        scan: &SegmentScan,
+        number: u64,
+        offset: u64,
+        see: &mut SeeJournal<'_>,
+    ) -> Result<(), JournalError> {
+        if let Some(torn) = self.report.torn.take() {
+            self.found(scan.corrupt(offset, Damage::WrittenBehind { frame: torn.frame }), see)?;
+        }
+        if number > self.used + 1 && self.report.findings.is_empty() {
+            self.found(scan.corrupt(offset, Damage::UsedBehindPrepared), see)?;
+        }
+        Ok(())
+    }
+
+    fn progress(&mut self, done_bytes: u64, see: &mut SeeJournal<'_>) {
+        self.done_bytes = done_bytes;
+        if done_bytes >= self.told_bytes + READ_WINDOW_LEN as u64 || done_bytes == self.total_bytes {
+            self.told_bytes = done_bytes;
+            tell(see, Seen::Progress { done_bytes, total_bytes: self.total_bytes });
+        }
+    }
+
+    /// The value, or none after noting why there is none.
+    fn caught<T>(
+        &mut self,
+        result: Result<T, JournalError>,
+        see: &mut SeeJournal<'_>,
+    ) -> Result<Option<T>, JournalError> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(error) => self.found(error, see).map(|()| None),
+        }
+    }
+
+    /// Note a finding; any other error ends the walk.
+    fn found(&mut self, error: JournalError, see: &mut SeeJournal<'_>) -> Result<(), JournalError> {
+        let JournalError::Corrupt { finding, .. } = error else {
+            return Err(error);
+        };
+        tell(see, Seen::Finding(&finding));
+        self.report.findings.push(*finding);
+        Ok(())
+    }
+}
+
+/// Only a frame can be unusable; of anything else `see` has nothing to say.
+fn tell(see: &mut SeeJournal<'_>, seen: Seen<'_>) {
+    let _ = see(seen);
+}

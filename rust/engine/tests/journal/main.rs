@@ -1,0 +1,9 @@
+//! The journal against the faults it must survive, on a simulated disk and on a real one.
+
+mod damage;
+mod faults;
+mod format;
+mod preparing;
+mod real_disk;
+mod support;
+mod torn;
