@@ -5,6 +5,7 @@ use crate::ids::{FilingId, RegionCode};
 use crate::person::{Person, covers};
 use crate::policy::FilingKind;
 use crate::region::RegionTree;
+use crate::stay::Stay;
 
 /// A filing that was made and not withdrawn.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +31,14 @@ impl Filing {
     /// Whether it permits an admission on this day in this care region. The end of validity during the stay does not matter (2022-22, article 12).
     pub fn permits(&self, regions: &RegionTree, care_region: RegionCode, admission: Date) -> bool {
         self.is_valid_on(admission) && regions.within(care_region, self.destination)
+    }
+
+    /// Whether it permits a stay that is settled today. One made since the admission counts from there (2022-22, article 16).
+    pub fn permits_stay(&self, regions: &RegionTree, stay: &Stay, today: Date) -> bool {
+        // Ids of both are given in the order of the journal.
+        let made_since = self.id.0 > stay.id.0 && self.valid_from <= today;
+        let from = if made_since { self.valid_from.min(stay.admission) } else { self.valid_from };
+        covers(from, self.valid_to, stay.admission) && regions.within(stay.care_region, self.destination)
     }
 }
 

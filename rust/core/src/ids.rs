@@ -5,6 +5,7 @@
 //! readable as decimals, and exact in languages whose numbers are doubles while the hub number is below 900.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// Room for sequences below a hub's number: ten trillion records, a thousand years of the whole country.
 pub const IDS_PER_HUB: u64 = 10_000_000_000_000;
@@ -184,9 +185,9 @@ impl fmt::Debug for CardSn {
     }
 }
 
-/// An institution's own name of a request, unique for ever within the institution.
+/// An institution's own name of a request, unique for ever within the institution. Cloning shares it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RequestId(Box<str>);
+pub struct RequestId(Arc<str>);
 
 impl RequestId {
     /// Read 1 to 64 characters of `A-Z a-z 0-9 . _ : -`.

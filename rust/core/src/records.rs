@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 
+use foldhash::quality::FixedState;
+use hashbrown::HashMap;
+
 use crate::accumulator::AccumulatorKey;
 use crate::calendar::Date;
 use crate::fact::{Fact, Record};
@@ -106,10 +109,15 @@ pub struct MemoryRecords {
     stays: BTreeMap<StayId, Arc<Stay>>,
     stays_by_person: BTreeMap<PersonId, Vec<StayId>>,
     days: BTreeMap<(InstitutionCode, Date), (Vec<DayRow>, DayTotals)>,
-    requests: BTreeMap<RequestKey, Bound>,
+    requests: HashMap<RequestKey, Bound, FixedState>,
 }
 
 impl MemoryRecords {
+    /// Without history. The seed keeps callers from choosing request ids that collide.
+    pub fn seeded(seed: u64) -> Self {
+        Self { requests: HashMap::with_hasher(FixedState::with_seed(seed)), ..Self::default() }
+    }
+
     /// Take note of a record, with the hub as it is before the record is applied.
     pub fn observe(&mut self, record: &Record, before: &Hub) {
         for fact in &record.facts {

@@ -137,7 +137,8 @@ impl Stay {
     }
 }
 
-/// Whether two half-open intervals of days have a night in common; same-day transfer is none.
+/// Whether two half-open intervals of days have a night in common; a same-day transfer and a stay of one day have none.
 pub fn intervals_overlap(a: (Date, Option<Date>), b: (Date, Option<Date>)) -> bool {
-    b.1.is_none_or(|end| a.0 < end) && a.1.is_none_or(|end| b.0 < end)
+    let start = a.0.max(b.0);
+    a.1.is_none_or(|end| start < end) && b.1.is_none_or(|end| start < end)
 }

@@ -1,13 +1,20 @@
 //! Threads, files and the clock of medsettle: everything between a decision and its durability.
 //!
-//! The journal is whole in itself: bodies of frames are opaque bytes here, `wire` gives them their meaning.
+//! The journal is whole in itself: bodies of frames are opaque bytes there, `wire` gives them their meaning.
 
 pub mod clock;
+pub mod config;
+pub mod engine;
 pub mod error;
 pub mod halt;
+mod history;
 pub mod journal;
 pub mod keyring;
 pub mod limits;
+mod pipeline;
 pub mod recovery;
+mod reply;
 pub mod storage;
 pub mod verify;
+
+pub use reply::{Answer, Sink};

@@ -21,8 +21,9 @@ use crate::stay::{ChargeLine, MAX_LINES_PER_REQUEST, MAX_LINES_PER_STAY, Stay, S
 struct BadLines {
     dates: Vec<(usize, &'static str)>,
     duplicate: Vec<u64>,
-    unknown_line: Vec<u64>,
     unknown_item: Vec<u64>,
+    /// Behind those above: a refund of a line that is bad itself names nothing.
+    unknown_line: Vec<u64>,
     refund: Vec<u64>,
     amount: Vec<u64>,
 }
@@ -34,8 +35,8 @@ impl BadLines {
         }
         for (lines, reject) in [
             (self.duplicate, (|lines| Reject::LineDuplicate { lines }) as fn(Vec<u64>) -> Reject),
-            (self.unknown_line, |lines| Reject::LineUnknown { lines }),
             (self.unknown_item, |lines| Reject::ItemUnknown { lines }),
+            (self.unknown_line, |lines| Reject::LineUnknown { lines }),
             (self.refund, |lines| Reject::RefundExceeds { lines }),
             (self.amount, |lines| Reject::LineTotalMismatch { lines }),
         ] {
@@ -88,8 +89,11 @@ pub(crate) fn add(
         }
         if line.date < stay.admission {
             bad.dates.push((i, "is before the admission"));
-        } else if line.date > context.today() {
+            continue;
+        }
+        if line.date > context.today() {
             bad.dates.push((i, "is in the future"));
+            continue;
         }
         let field = format!("lines[{i}]");
         let Some(mut split) = split_one(hub, &running, &mut taken, line, &field, &mut bad)? else { continue };
@@ -217,3 +221,6 @@ fn is_held(stay: &Stay, line: &StayLine, going: &BTreeSet<u64>) -> bool {
     let base = line.line.takes_back.unwrap_or(line.line.line_id);
     stay.refunds_of(base).any(|other| other.ordinal > line.ordinal && !going.contains(&other.line.line_id))
 }
+
+#[cfg(test)]
+mod tests;

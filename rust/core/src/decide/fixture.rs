@@ -2,11 +2,13 @@
 //!
 //! Regions: 110000 over 110100 (home, over 110101) and 110200; 310000 over 310100, which are another hub's.
 
+pub(crate) mod ward;
+
 use crate::calendar::Date;
 use crate::card::{Chip, Personalisation};
 use crate::catalogue::{Catalogue, CeilingOrder, Item, ItemClass};
 use crate::command::{Command, Query, Reply, Request, RequestHeader, Verdict};
-use crate::fact::Fact;
+use crate::fact::{Fact, Record};
 use crate::hub::{Actor, Context, Decision, Hub};
 use crate::ids::{CardId, CardSn, Hash32, HubNumber, InstitutionCode, Pan, PersonId, RegionCode, RequestId};
 use crate::institution::{Institution, InstitutionKind};
@@ -20,14 +22,23 @@ use crate::records::MemoryRecords;
 use crate::region::Region;
 use crate::reject::Reject;
 
+use super::requests::reversible;
+
+/// Answer to every right cryptogram.
+pub(crate) const ARPC: [u8; 8] = [7; 8];
+
 /// A hub and the institution that asks it, which has every role.
 pub(crate) struct Desk {
     pub(crate) hub: Hub,
     pub(crate) records: MemoryRecords,
     pub(crate) now_ms: i64,
     pub(crate) actor: Actor,
+    /// Verdict on the cryptogram of whatever is presented.
+    pub(crate) verdict: Verdict,
     /// Facts of the last accepted command.
     pub(crate) facts: Vec<Fact>,
+    /// Every record, from the first.
+    pub(crate) journal: Vec<Record>,
 }
 
 impl Desk {
@@ -39,46 +50,68 @@ impl Desk {
             records: MemoryRecords::default(),
             now_ms: i64::from(day("2026-03-01").days()) * 86_400_000,
             actor: Actor { institution, roles: u32::MAX },
+            verdict: Verdict::Valid { arpc: ARPC },
             facts: Vec::new(),
+            journal: Vec::new(),
         };
         desk.run(Command::InstallRegions { hash: Hash32::default(), regions: regions() }).unwrap();
         desk
     }
 
-    fn context(&self) -> Context<'_> {
+    fn context(&self, operation: u32, digest: Hash32) -> Context<'_> {
         Context {
             stamp_ms: self.now_ms,
             sequence: self.hub.sequence() + 1,
             actor: self.actor,
-            operation: 1,
-            digest: Hash32::default(),
-            verdict: Verdict::NotPresented,
+            operation,
+            digest,
+            verdict: self.verdict,
             records: &self.records,
         }
     }
 
     /// Decide a command under a new request id, and apply it where it is accepted.
     pub(crate) fn run(&mut self, command: Command) -> Result<Reply, Reject> {
-        let header = RequestHeader {
-            request_id: RequestId::parse(&format!("r-{}", self.hub.sequence())).unwrap(),
-            created_ms: self.now_ms,
-            institution: self.actor.institution,
-            operator: "clerk".into(),
-        };
-        match self.hub.decide(&Request::Command(header, Box::new(command)), &self.context()) {
-            Decision::Commit(record, reply) => {
-                self.hub.apply(&record);
-                self.facts = record.facts;
-                Ok(reply)
-            }
+        match self.send(&format!("r-{}", self.hub.sequence()), command) {
+            Decision::Commit(_, reply) => Ok(reply),
             Decision::Refuse(reject) => Err(reject),
             other => panic!("a command was answered with {other:?}"),
         }
     }
 
+    /// Decide a command under a request id that is made now.
+    pub(crate) fn send(&mut self, request_id: &str, command: Command) -> Decision {
+        self.send_made(request_id, self.now_ms, command)
+    }
+
+    /// Decide a command under a request id that was made at a moment; record and apply it where it is accepted.
+    pub(crate) fn send_made(&mut self, request_id: &str, created_ms: i64, command: Command) -> Decision {
+        let header = RequestHeader {
+            request_id: RequestId::parse(request_id).unwrap(),
+            created_ms,
+            institution: self.actor.institution,
+            operator: "clerk".into(),
+        };
+        let operation = match command {
+            Command::Admit { .. } => reversible::ADMIT,
+            Command::SettleStay { .. } => reversible::SETTLE,
+            _ => 1,
+        };
+        let digest = Hash32(*blake3::hash(format!("{command:?}").as_bytes()).as_bytes());
+        let request = Request::Command(header, Box::new(command));
+        let decision = self.hub.decide(&request, &self.context(operation, digest));
+        if let Decision::Commit(record, _) = &decision {
+            self.records.observe(record, &self.hub);
+            self.hub.apply(record);
+            self.facts.clone_from(&record.facts);
+            self.journal.push(Record::clone(record));
+        }
+        decision
+    }
+
     /// Ask.
     pub(crate) fn ask(&self, query: Query) -> Result<Reply, Reject> {
-        match self.hub.decide(&Request::Query(query), &self.context()) {
+        match self.hub.decide(&Request::Query(query), &self.context(1, Hash32::default())) {
             Decision::Answer(reply) => Ok(reply),
             Decision::Refuse(reject) => Err(reject),
             other => panic!("a query was answered with {other:?}"),

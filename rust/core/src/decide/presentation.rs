@@ -110,3 +110,6 @@ fn pin_was_verified(cvr: [u8; 4]) -> bool {
     const FAILED: u8 = 0b10;
     cvr[1] & PERFORMED != 0 && cvr[1] & FAILED == 0
 }
+
+#[cfg(test)]
+mod tests;

@@ -147,7 +147,7 @@ fn changes(
 }
 
 /// The package that the settlement recorded for a year, whatever was installed since.
-fn recorded_policy<'a>(hub: &'a Hub, settlement: &Settlement, year: i32) -> Option<&'a BenefitPolicy> {
+pub(crate) fn recorded_policy<'a>(hub: &'a Hub, settlement: &Settlement, year: i32) -> Option<&'a BenefitPolicy> {
     let hash: Hash32 = settlement.policies.iter().find(|(of, _)| *of == year).map(|(_, hash)| *hash)?;
     let case = &settlement.case;
     hub.regions.upwards(case.insured_region).find_map(|region| {
@@ -155,3 +155,6 @@ fn recorded_policy<'a>(hub: &'a Hub, settlement: &Settlement, year: i32) -> Opti
         packages.iter().find(|(installed, _)| *installed == hash).map(|(_, policy)| &**policy)
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -116,3 +116,6 @@ pub(crate) fn outcome(hub: &Hub, request_id: &RequestId, context: &Context<'_>) 
     };
     Reply::Outcome { request: key, outcome }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ use crate::calendar::Date;
 use crate::command::{Command, Query, Reply, RequestHeader};
 use crate::explain;
 use crate::fact::Fact;
-use crate::filing::{self, Filing};
+use crate::filing::Filing;
 use crate::hub::{Context, Hub, role};
 use crate::ids::{Hash32, InstitutionCode, RegionCode, SettlementId, StayId};
 use crate::ledger::{LedgerAccount, Leg, is_balanced, negated};
@@ -66,7 +66,7 @@ pub(crate) fn settle(
         family_balance: Fen::ZERO,
     };
     let discharge = stay.discharge.ok_or(Reject::StayNotDischarged(stay.id))?;
-    let calculated = calculate(hub, person, stay, discharge, &draw)?;
+    let calculated = calculate(hub, person, stay, discharge, &draw, context)?;
     if quote.is_some_and(|quote| quote != quote_digest(stay.id, &calculated)) {
         return Err(Reject::QuoteStale);
     }
@@ -121,6 +121,7 @@ pub(crate) fn calculate(
     stay: &Stay,
     discharge: Date,
     draw: &AccountRequest,
+    context: &Context<'_>,
 ) -> Result<Calculated, Reject> {
     if stay.lines.is_empty() {
         return Err(Reject::StayEmpty(stay.id));
@@ -130,7 +131,7 @@ pub(crate) fn calculate(
         policy_of(discharge.year()).ok_or(Reject::PolicyNotInForce { region: stay.insured_region, day: discharge })?;
     let (catalogue, _) = hub.catalogue(stay.care_region, discharge)?;
     let local = hub.regions.within(stay.care_region, pool);
-    let filings = filing_kinds(hub, person, stay, local);
+    let filings = filing_kinds(hub, person, stay, local, context.today());
     let scope = scope_of(hub, stay);
     let used = |year: i32, counter: Counter| {
         person.used(AccumulatorKey { insurance_type: stay.insurance_type, year, counter })
@@ -188,14 +189,14 @@ fn policy_of_part<'a>(
 /// | elsewhere | what is valid there | those kinds |
 /// | elsewhere, emergency | whatever | EMERGENCY too: deemed filed |
 /// | elsewhere | nothing | UNFILED |
-fn filing_kinds(hub: &Hub, person: &Person, stay: &Stay, local: bool) -> Vec<FilingKind> {
+fn filing_kinds(hub: &Hub, person: &Person, stay: &Stay, local: bool, today: Date) -> Vec<FilingKind> {
     if local {
         let long_term = |filing: &Filing| filing.kind == FilingKind::LongTerm && filing.is_valid_on(stay.admission);
         let at_home = person.filings.iter().any(long_term);
         return vec![if at_home { FilingKind::LongTermAtHome } else { FilingKind::Local }];
     }
-    let applying = filing::applying(person, &hub.regions, stay.care_region, stay.admission);
-    let mut kinds: Vec<FilingKind> = applying.map(|filing| filing.kind).collect();
+    let permitting = person.filings.iter().filter(|filing| filing.permits_stay(&hub.regions, stay, today));
+    let mut kinds: Vec<FilingKind> = permitting.map(|filing| filing.kind).collect();
     if stay.kind == AdmissionKind::Emergency {
         kinds.push(FilingKind::Emergency);
     }
@@ -312,7 +313,7 @@ fn quote(
     };
     // An open stay is quoted as if the patient left today.
     let discharge = stay.discharge.unwrap_or_else(|| context.today());
-    let calculated = calculate(hub, person, stay, discharge, &draw)?;
+    let calculated = calculate(hub, person, stay, discharge, &draw, context)?;
     let digest = quote_digest(id, &calculated);
     let Calculated { result, policies, catalogue, .. } = calculated;
     let policy = policies.last().map(|(_, hash)| *hash).unwrap_or_default();
@@ -343,20 +344,19 @@ pub(crate) fn cancel(
     }
     let stay = context.records.past_stay(settlement.stay).ok_or(Reject::StayUnknown(settlement.stay))?;
     let person = hub.person(settlement.person)?;
-    let case = &settlement.case;
-    let rule = hub
-        .policy(case.insured_region, case.insurance_type, case.visit_kind, case.discharge)
-        .map_or(OnCancel::Keep, |(_, _, policy)| policy.on_cancel);
-    let later = readjudication::later_than(&standing, context.records);
-    if let (OnCancel::LastFirst, Some(later)) = (rule, later.first()) {
-        return Err(Reject::LaterSettlementExists { later: later.settlement.id });
-    }
+    let rule = readjudication::recorded_policy(hub, settlement, settlement.case.discharge.year())
+        .map_or(OnCancel::Keep, |policy| policy.on_cancel);
     let deltas = standing.deltas().to_vec();
     let drawn = settlement.split.account - settlement.split.family;
     let cancellation_id = SettlementId(hub.number.id(context.sequence));
+    let later = || readjudication::later_than(&standing, context.records);
     let adjustments = match rule {
-        OnCancel::Readjudicate => readjudication::recompute(hub, person, &standing, &later, cancellation_id)?,
-        OnCancel::Keep | OnCancel::LastFirst => Vec::new(),
+        OnCancel::Keep => Vec::new(),
+        OnCancel::LastFirst => match later().first() {
+            None => Vec::new(),
+            Some(later) => return Err(Reject::LaterSettlementExists { later: later.settlement.id }),
+        },
+        OnCancel::Readjudicate => readjudication::recompute(hub, person, &standing, &later(), cancellation_id)?,
     };
     let cancellation = Arc::new(Cancellation {
         id: cancellation_id,
@@ -425,3 +425,6 @@ fn read(id: SettlementId, context: &Context<'_>) -> Result<Standing, Reject> {
     stays::may_read(context, standing.settlement.institution)?;
     Ok(standing)
 }
+
+#[cfg(test)]
+mod tests;

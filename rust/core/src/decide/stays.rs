@@ -197,8 +197,7 @@ fn check_networked(
     day: Date,
 ) -> Result<(), Reject> {
     let local = is_local(hub, insured, insurance_type, institution.region, day);
-    let admitted = institution.networked && (local || institution.cross_region);
-    if admitted { Ok(()) } else { Err(Reject::InstitutionNotNetworked) }
+    if institution.may_settle_for(local) { Ok(()) } else { Err(Reject::InstitutionNotNetworked) }
 }
 
 /// Care is local when it lies in the pool of the insured person: the region at which the policy in force was installed.
@@ -296,3 +295,6 @@ fn list(hub: &Hub, filter: StayFilter, page: Page, context: &Context<'_>) -> Rep
     stays.truncate(page.size);
     Reply::Stays { stays, next }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,5 @@
+//! Settlements, by what they are about.
+
+mod cancelling;
+mod filing;
+mod quoting;

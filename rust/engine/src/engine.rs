@@ -1,0 +1,354 @@
+//! An engine on a data directory: opened, fed with jobs, closed.
+//!
+//! Invariant: every job is answered exactly once, also when the queue is full, after a halt and after close.
+//! Invariant: no thread here ever touches Python; all of them block signals.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use medsettle_core::hub::Hub;
+use medsettle_wire::Reason;
+use medsettle_wire::encode::HubState;
+use medsettle_wire::record::{SCHEMA, decode_body};
+use nix::sys::signal::SigSet;
+
+use crate::clock::{Clock, SystemTimeSource, TimeSource};
+use crate::config::Config;
+use crate::error::JournalError;
+use crate::halt::{Halt, HaltReason};
+use crate::history::History;
+use crate::journal::{Appended, DiskState, HubId, JournalPort, LocalJournal, WriterStopper};
+use crate::keyring::{KeyRing, KeyRingError};
+use crate::pipeline::{InFlight, Pipeline, Recovered, Written, panic_message};
+use crate::recovery::{self, OpenReport, Options, Unusable};
+use crate::reply::{Sink, Waiter, refuse_all, release};
+use crate::storage::{DataDirectory, DirectoryLock, Storage};
+
+/// The operation number of an empty commit: a frame without records, the floor of every benchmark.
+pub const EMPTY_COMMIT: u32 = 0;
+
+/// The operation number of `Batch.Submit`.
+pub const BATCH: u32 = u32::MAX;
+
+/// Something asked of the engine.
+pub struct Job {
+    /// The caller's name of it.
+    pub ticket: u64,
+    /// Contract number, [`EMPTY_COMMIT`] or [`BATCH`].
+    pub operation: u32,
+    /// Bit `n` is the role with number `n`.
+    pub roles: u32,
+    /// The caller's institution.
+    pub institution: String,
+    /// The encoded request.
+    pub request: Vec<u8>,
+    /// Where the answer goes.
+    pub sink: Arc<dyn Sink>,
+}
+
+/// Why an engine could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Lock, damage, or another fault of the data directory.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The key ring cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeyRingError),
+    /// A thread could not be started.
+    #[error("starting {thread}: {cause}")]
+    Thread {
+        /// Its name.
+        thread: &'static str,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// The directory cannot be used at all.
+    #[error("{path}: {cause}")]
+    Directory {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// No randomness for the seeds of tables.
+    #[error("the system gives no random bytes: {0}")]
+    Random(getrandom::Error),
+}
+
+/// What the engine counted since it was opened.
+#[derive(Default)]
+pub(crate) struct Metrics {
+    pub(crate) frames: AtomicU64,
+    pub(crate) records: AtomicU64,
+    pub(crate) batches: AtomicU64,
+    pub(crate) answered: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    pub(crate) replayed: AtomicU64,
+    pub(crate) overloaded: AtomicU64,
+    pub(crate) panics: AtomicU64,
+}
+
+/// What all threads of an engine see.
+pub(crate) struct Shared {
+    pub(crate) halt: Halt,
+    pub(crate) metrics: Metrics,
+    clock_suspect: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn state(&self, disk: &DiskState) -> HubState {
+        if self.halt.reason().is_some() {
+            HubState::Halted
+        } else if disk.is_full() {
+            HubState::DiskFull
+        } else if self.clock_suspect.load(Relaxed) {
+            HubState::ClockSuspect
+        } else {
+            HubState::Serving
+        }
+    }
+
+    pub(crate) fn halt_reason(&self) -> String {
+        self.halt.reason().map(ToString::to_string).unwrap_or_default()
+    }
+
+    pub(crate) fn note_clock(&self, trusted: bool) {
+        self.clock_suspect.store(!trusted, Relaxed);
+    }
+
+    /// A line for the operator; never anything that a caller sent.
+    pub(crate) fn log(&self, line: &str) {
+        eprintln!("medsettle: {line}");
+    }
+}
+
+/// A running engine.
+pub struct Engine {
+    jobs: Mutex<Option<Sender<Job>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    shared: Arc<Shared>,
+    disk: DiskState,
+    stopper: WriterStopper,
+    lock: Mutex<Option<DirectoryLock>>,
+    report: OpenReport,
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("report", &self.report).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Open or create a data directory, recover it, and start.
+    pub fn open(config: Config) -> Result<Self, OpenError> {
+        let storage = DataDirectory::create(&config.data)
+            .map_err(|cause| OpenError::Directory { path: config.data.clone(), cause })?;
+        Self::open_on(Arc::new(storage), config, Box::new(SystemTimeSource))
+    }
+
+    /// The same on a storage and clock of the caller's choice.
+    pub fn open_on(storage: Arc<dyn Storage>, config: Config, time: Box<dyn TimeSource>) -> Result<Self, OpenError> {
+        let keys = config.keys.as_ref().map(|(path, kek)| KeyRing::load(path, kek)).transpose()?;
+        let mut seed = [0; 8];
+        getrandom::fill(&mut seed).map_err(OpenError::Random)?;
+        let seed = u64::from_le_bytes(seed);
+        let mut hub = Hub::new(config.hub, seed);
+        let mut history = History::new(seed);
+        let options =
+            Options { segment_len: config.segment_len, ..Options::new(HubId(u64::from(config.hub.get())), SCHEMA) };
+        let halt = Halt::default();
+        let opened = recovery::open(storage, &options, halt.clone(), &mut |frame| {
+            let stamp_ms = frame.header.stamp_ms;
+            let stored = decode_body(frame.body, stamp_ms).map_err(|error| Unusable(error.to_string()))?;
+            for entry in stored {
+                let folded = catch_unwind(AssertUnwindSafe(|| {
+                    history.observe(&entry.record, &entry.response, &hub);
+                    hub.apply(&entry.record);
+                }));
+                folded.map_err(|panic| Unusable(panic_message(&*panic)))?;
+            }
+            history.close_frame(frame.header.last_sequence, frame.hash, stamp_ms);
+            Ok(())
+        })?;
+        let clock = Clock::new(time, opened.report.tail.stamp_ms);
+        let journal = opened.journal;
+        let (disk, stopper, lock) = (journal.disk(), journal.stopper(), journal.lock());
+        let shared = Arc::new(Shared { halt, metrics: Metrics::default(), clock_suspect: AtomicBool::new(false) });
+        let seal_after = Duration::from_millis(config.seal_after_ms);
+        let recovered = Recovered { hub, history, clock, keys, chain: opened.chain, disk: disk.clone(), seal_after };
+        let (jobs, threads) = start(journal, recovered, config.queue_len, &shared)?;
+        Ok(Self {
+            jobs: Mutex::new(Some(jobs)),
+            threads: Mutex::new(threads),
+            shared,
+            disk,
+            stopper,
+            lock: Mutex::new(Some(lock)),
+            report: opened.report,
+        })
+    }
+
+    /// What opening found.
+    pub fn report(&self) -> &OpenReport {
+        &self.report
+    }
+
+    /// Queue a job. Never blocks: what cannot be queued is refused at once.
+    pub fn send(&self, job: Job) {
+        let queue = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let refused = match queue {
+            _ if self.shared.halt.reason().is_some() => Some((job, Reason::Halted)),
+            None => Some((job, Reason::Halted)),
+            Some(queue) => match queue.try_send(job) {
+                Ok(()) => None,
+                Err(TrySendError::Full(job)) => {
+                    self.shared.metrics.overloaded.fetch_add(1, Relaxed);
+                    Some((job, Reason::Overloaded))
+                }
+                Err(TrySendError::Disconnected(job)) => Some((job, Reason::Halted)),
+            },
+        };
+        if let Some((Job { ticket, sink, .. }, reason)) = refused {
+            Waiter { ticket, sink }.refuse_now(reason);
+        }
+    }
+
+    /// Whether it serves.
+    pub fn state(&self) -> HubState {
+        self.shared.state(&self.disk)
+    }
+
+    /// Why it halted; empty while it has not.
+    pub fn halt_reason(&self) -> String {
+        self.shared.halt_reason()
+    }
+
+    /// Names and values of what was counted since it was opened.
+    pub fn metrics(&self) -> Vec<(&'static str, u64)> {
+        let metrics = &self.shared.metrics;
+        let queued = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map_or(0, Sender::len);
+        vec![
+            ("frames", metrics.frames.load(Relaxed)),
+            ("records", metrics.records.load(Relaxed)),
+            ("batches", metrics.batches.load(Relaxed)),
+            ("answered", metrics.answered.load(Relaxed)),
+            ("refused", metrics.refused.load(Relaxed)),
+            ("replayed", metrics.replayed.load(Relaxed)),
+            ("overloaded", metrics.overloaded.load(Relaxed)),
+            ("panics", metrics.panics.load(Relaxed)),
+            ("queued", queued as u64),
+        ]
+    }
+
+    /// Take no more jobs, make durable what was decided, and join the threads. A second call does nothing.
+    pub fn close(&self) {
+        drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        if self.disk.is_full() {
+            // A frame may be waiting for a segment that never comes.
+            self.stopper.stop();
+        }
+        for thread in threads {
+            // A thread that panicked has latched the halt by its guard.
+            let _ = thread.join();
+        }
+        self.lock().take();
+    }
+
+    /// In a child after fork: close the copied descriptor of the directory's lock, which the parent still holds. Threads do not live in
+    /// a child, so it must also be forgotten there, never dropped.
+    pub fn close_inherited(&self) {
+        if let Some(lock) = &*self.lock() {
+            lock.close_inherited();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<DirectoryLock>> {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+type Started = (Sender<Job>, Vec<JoinHandle<()>>);
+
+fn start(
+    journal: LocalJournal,
+    recovered: Recovered,
+    queue_len: usize,
+    shared: &Arc<Shared>,
+) -> Result<Started, OpenError> {
+    let (jobs, queue) = bounded(queue_len);
+    let (frames, to_write) = bounded::<InFlight>(1);
+    let (done, written) = bounded(1);
+    let writer = spawn("medsettle-write", {
+        let shared = Arc::clone(shared);
+        move || guarded("write", &shared, || write_frames(journal, &to_write, &done, &shared.halt))
+    })?;
+    let decider = spawn("medsettle-decide", {
+        let shared = Arc::clone(shared);
+        move || {
+            let mut pipeline = Pipeline::new(recovered, Arc::clone(&shared));
+            guarded("decide", &shared, || pipeline.run(&queue, &frames, &written));
+            drop(frames);
+            answer_the_rest(&queue);
+        }
+    })?;
+    Ok((jobs, vec![decider, writer]))
+}
+
+/// After a halt, or once the queue is closed, whoever still waits in it is told.
+fn answer_the_rest(queue: &Receiver<Job>) {
+    for Job { ticket, sink, .. } in queue {
+        Waiter { ticket, sink }.refuse_now(Reason::Halted);
+    }
+}
+
+/// Append frames one at a time; answers leave when theirs is durable.
+fn write_frames(mut journal: LocalJournal, frames: &Receiver<InFlight>, done: &Sender<Written>, halt: &Halt) {
+    for InFlight { frame, answers, seen } in frames {
+        let header = frame.header();
+        let (epoch, previous, number) = (header.epoch, header.previous, header.number);
+        match journal.append(epoch, previous, &frame) {
+            Appended::Durable => release(answers, Some(seen)),
+            Appended::Fenced { .. } | Appended::Indeterminate(_) => {
+                halt.latch(HaltReason::Stopped);
+                refuse_all(answers, Reason::Halted);
+                return;
+            }
+        }
+        if done.send(Written { number, buffer: frame.into_buffer() }).is_err() {
+            return;
+        }
+    }
+}
+
+/// Run a stage; a panic latches the halt, so that nobody waits for it.
+fn guarded(stage: &'static str, shared: &Shared, work: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
+        let message = panic_message(&*panic);
+        shared.log(&format!("stage {stage} panicked: {message}"));
+        shared.halt.latch(HaltReason::StagePanicked { stage, message });
+    }
+}
+
+fn spawn(name: &'static str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
+    let signal_free = move || {
+        // Signals belong to the host program's own threads; a failure here only means that one may be taken here.
+        let _ = SigSet::all().thread_block();
+        work();
+    };
+    Builder::new().name(name.into()).spawn(signal_free).map_err(|cause| OpenError::Thread { thread: name, cause })
+}

@@ -1,0 +1,247 @@
+//! The deciding thread: drains what is queued as one batch, decides it in order, and hands a frame to the writer.
+//!
+//! ```text
+//! jobs -> decode, rights -> cryptograms of the batch -> decide, apply -> frame -> writer -> answers
+//!                                                          ^ goes on while a frame is being written
+//! ```
+//!
+//! Invariant: one frame is in flight; what is decided meanwhile waits for it, answers of reads as well.
+//! Invariant: a panic before `apply` is INTERNAL for one command; a panic in `apply` halts.
+//! Leaves out: bytes of messages (`wire`), rules (`core`), writing (`writer`).
+
+mod command;
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, select};
+use medsettle_core::fact::Record;
+use medsettle_core::hub::Hub;
+use medsettle_wire::Reason;
+
+use self::command::Work;
+use crate::clock::Clock;
+use crate::engine::{Job, Shared};
+use crate::halt::HaltReason;
+use crate::history::History;
+use crate::journal::{self, Chain, DiskState};
+use crate::keyring::KeyRing;
+use crate::limits::{FRAME_BODY_GOAL, MAX_FRAME_COMMANDS};
+use crate::reply::{Frame, Outgoing, Part, Parts, Seen, Waiter, refuse_all, release};
+
+/// A frame on its way to the writer, with the answers that wait for it.
+pub(crate) struct InFlight {
+    pub(crate) frame: journal::Frame,
+    pub(crate) answers: Vec<Outgoing>,
+    pub(crate) seen: Seen,
+}
+
+/// What the writer gives back: the frame is durable, its answers are out.
+pub(crate) struct Written {
+    pub(crate) number: u64,
+    pub(crate) buffer: Vec<u8>,
+}
+
+/// The frame that is being filled.
+#[derive(Default)]
+struct Filling {
+    body: Vec<u8>,
+    records: u64,
+    commands: usize,
+    answers: Vec<Outgoing>,
+    /// The stamp of its first record holds for all.
+    stamp_ms: Option<i64>,
+    /// A frame is wanted though nothing was decided.
+    empty_wanted: bool,
+}
+
+/// Everything that the deciding thread owns.
+pub(crate) struct Pipeline {
+    pub(crate) hub: Hub,
+    pub(crate) history: History,
+    pub(crate) clock: Clock,
+    pub(crate) keys: Option<KeyRing>,
+    pub(crate) chain: Chain,
+    pub(crate) disk: DiskState,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) seal_after: Duration,
+    filling: Filling,
+    /// Verified, but left for the next frame because this one is full.
+    backlog: VecDeque<(Waiter, Work)>,
+    in_flight: bool,
+    durable: u64,
+    buffer: Vec<u8>,
+    sealed: bool,
+    /// The newest frame made, for the headers of reads.
+    last: Seen,
+}
+
+/// Parts that recovery found and the pipeline goes on from.
+pub(crate) struct Recovered {
+    pub(crate) hub: Hub,
+    pub(crate) history: History,
+    pub(crate) clock: Clock,
+    pub(crate) keys: Option<KeyRing>,
+    pub(crate) chain: Chain,
+    pub(crate) disk: DiskState,
+    pub(crate) seal_after: Duration,
+}
+
+impl Pipeline {
+    pub(crate) fn new(recovered: Recovered, shared: Arc<Shared>) -> Self {
+        let Recovered { hub, history, clock, keys, chain, disk, seal_after } = recovered;
+        let tail = *chain.tail();
+        Self {
+            hub,
+            history,
+            clock,
+            keys,
+            disk,
+            shared,
+            seal_after,
+            filling: Filling::default(),
+            backlog: VecDeque::new(),
+            in_flight: false,
+            durable: tail.number,
+            buffer: Vec::new(),
+            // A journal that ends with business was cut off by a crash; it is sealed at the first idle moment.
+            sealed: tail.number == 0,
+            last: Seen { hash: tail.hash, stamp_ms: tail.stamp_ms.max(0) },
+            chain,
+        }
+    }
+
+    /// Work until the queue is closed and everything decided is durable, or until a halt.
+    pub(crate) fn run(&mut self, jobs: &Receiver<Job>, frames: &Sender<InFlight>, written: &Receiver<Written>) {
+        let mut open = true;
+        let nobody = crossbeam_channel::never();
+        while open || self.in_flight || self.has_answers() {
+            if self.shared.halt.reason().is_some() {
+                break;
+            }
+            let idle = !self.in_flight && !self.sealed && !self.has_answers();
+            let jobs_now = if open && self.has_room() && self.backlog.is_empty() { jobs } else { &nobody };
+            select! {
+                recv(jobs_now) -> job => match job {
+                    Ok(job) => self.take_batch(job, jobs),
+                    Err(_) => open = false,
+                },
+                recv(written) -> done => match done {
+                    Ok(done) => self.note_written(done),
+                    Err(_) => break,
+                },
+                default(if idle { self.seal_after } else { Duration::MAX }) => self.seal(frames),
+            }
+            self.send_frame(frames);
+            // What did not fit into the frame that has just left fills the next one.
+            self.decide_backlog();
+        }
+        refuse_all(std::mem::take(&mut self.filling.answers), Reason::Halted);
+        for (waiter, _) in self.backlog.drain(..) {
+            waiter.refuse_now(Reason::Halted);
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.filling.commands < MAX_FRAME_COMMANDS && self.filling.body.len() < FRAME_BODY_GOAL
+    }
+
+    fn has_answers(&self) -> bool {
+        !self.filling.answers.is_empty()
+    }
+
+    /// What is queued is the batch; no timer holds anybody back.
+    fn take_batch(&mut self, first: Job, jobs: &Receiver<Job>) {
+        let room = MAX_FRAME_COMMANDS.saturating_sub(self.filling.commands).max(1);
+        let batch: Vec<Job> = std::iter::once(first).chain(jobs.try_iter().take(room - 1)).collect();
+        self.shared.metrics.batches.fetch_add(1, Relaxed);
+        self.queue_batch(batch);
+        self.decide_backlog();
+    }
+
+    fn note_written(&mut self, done: Written) {
+        self.in_flight = false;
+        self.durable = done.number;
+        self.buffer = done.buffer;
+    }
+
+    /// Hand the filled frame over, or release answers that wait for nothing.
+    fn send_frame(&mut self, frames: &Sender<InFlight>) {
+        if self.in_flight || (!self.has_answers() && !self.filling.empty_wanted) {
+            return;
+        }
+        let filling = std::mem::take(&mut self.filling);
+        if filling.records == 0 && !filling.empty_wanted {
+            release(filling.answers, None);
+            return;
+        }
+        let stamp_ms = filling.stamp_ms.unwrap_or_else(|| self.clock.last_stamp_ms());
+        let buffer = std::mem::take(&mut self.buffer);
+        match self.chain.business(filling.records, stamp_ms, self.durable, &filling.body, buffer) {
+            Ok(frame) => self.launch(frame, filling.answers, frames),
+            Err(error) => {
+                // Decided and applied, yet it cannot be written: the state is ahead of the journal, so nothing may leave.
+                let message = error.to_string();
+                self.shared.halt.latch(HaltReason::StagePanicked { stage: "frame", message });
+                refuse_all(filling.answers, Reason::Halted);
+            }
+        }
+    }
+
+    fn launch(&mut self, frame: journal::Frame, answers: Vec<Outgoing>, frames: &Sender<InFlight>) {
+        let header = frame.header();
+        let seen = Seen { hash: frame.hash(), stamp_ms: header.stamp_ms };
+        self.history.close_frame(header.last_sequence, seen.hash, seen.stamp_ms);
+        self.sealed = header.last_sequence < header.first_sequence && answers.is_empty();
+        self.last = seen;
+        self.shared.metrics.frames.fetch_add(1, Relaxed);
+        self.in_flight = true;
+        if let Err(unsent) = frames.send(InFlight { frame, answers, seen }) {
+            refuse_all(unsent.0.answers, Reason::Halted);
+        }
+    }
+
+    fn seal(&mut self, frames: &Sender<InFlight>) {
+        let stamp_ms = self.clock.last_stamp_ms();
+        let buffer = std::mem::take(&mut self.buffer);
+        let frame = self.chain.seal(stamp_ms, self.durable, buffer);
+        self.launch(frame, Vec::new(), frames);
+    }
+
+    /// Fold a record into history and state. A panic here leaves the state unknown: the engine halts.
+    fn apply(&mut self, record: &Record, response: &[u8]) -> Result<(), ()> {
+        let applied = catch_unwind(AssertUnwindSafe(|| {
+            self.history.observe(record, response, &self.hub);
+            self.hub.apply(record);
+        }));
+        applied.map_err(|panic| {
+            let message = panic_message(&*panic);
+            self.shared.halt.latch(HaltReason::StagePanicked { stage: "apply", message });
+        })
+    }
+
+    fn push(&mut self, waiter: Waiter, parts: Parts) {
+        self.filling.answers.push(Outgoing { waiter, parts });
+    }
+
+    /// The header of a read: the frame being filled if it shows what was decided there, else the newest one.
+    fn shown(&self) -> Frame {
+        if self.filling.records > 0 { Frame::Next } else { Frame::Known(self.last) }
+    }
+
+    fn empty_commit(&mut self, waiter: Waiter) {
+        self.filling.empty_wanted = true;
+        let part =
+            Part::Response { sequence: self.hub.sequence(), frame: Frame::Next, replayed: false, body: Vec::new() };
+        self.push(waiter, Parts::One(part));
+    }
+}
+
+/// What a panic said, for the log.
+pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}

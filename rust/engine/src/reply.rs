@@ -1,0 +1,145 @@
+//! Answers on their way out: what waits for a frame, and how it is handed over.
+//!
+//! Invariant: an answer that depends on a frame is handed over only after that frame is durable, or as HALTED.
+//! Invariant: every job is answered exactly once, whatever happens to the engine.
+
+use std::sync::Arc;
+
+use medsettle_wire::encode::{encode_batch, encode_header};
+use medsettle_wire::{Operation, Reason, Refused, encode_refusal};
+
+use crate::journal::FrameHash;
+
+/// An answer to a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The caller's name of the job.
+    pub ticket: u64,
+    /// Whether `bytes` are the response; else they are a refusal.
+    pub ok: bool,
+    /// Encoded response, or encoded `medsettle.v1.Refusal`.
+    pub bytes: Vec<u8>,
+}
+
+/// Where answers go: one for an event loop, one for a waiting thread.
+pub trait Sink: Send + Sync {
+    /// Take an answer; it need not be noticed before `wake`.
+    fn push(&self, answer: Answer);
+    /// Notice what was pushed. Called once per batch.
+    fn wake(&self);
+}
+
+/// The job that waits.
+pub(crate) struct Waiter {
+    pub(crate) ticket: u64,
+    pub(crate) sink: Arc<dyn Sink>,
+}
+
+impl Waiter {
+    /// Hand over an answer and wake its sink.
+    pub(crate) fn answer_now(&self, ok: bool, bytes: Vec<u8>) {
+        self.sink.push(Answer { ticket: self.ticket, ok, bytes });
+        self.sink.wake();
+    }
+
+    pub(crate) fn refuse_now(&self, reason: Reason) {
+        self.answer_now(false, refused(reason));
+    }
+}
+
+/// What a response header says of the frame that holds, or shows, the decision.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen {
+    pub(crate) hash: FrameHash,
+    pub(crate) stamp_ms: i64,
+}
+
+/// Which frame stands in a response's header.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Frame {
+    /// The one that is being filled.
+    Next,
+    /// One that is known already.
+    Known(Seen),
+}
+
+/// The outcome of one command.
+pub(crate) enum Part {
+    /// A response without its header.
+    Response { sequence: u64, frame: Frame, replayed: bool, body: Vec<u8> },
+    /// A refusal, encoded.
+    Refusal(Vec<u8>),
+}
+
+/// A refusal that only its reason explains, encoded.
+pub(crate) fn refused(reason: Reason) -> Vec<u8> {
+    encode_refusal(&Refused::new(reason))
+}
+
+impl Part {
+    fn finish(self, next: Option<Seen>) -> (bool, Vec<u8>) {
+        match self {
+            Self::Refusal(bytes) => (false, bytes),
+            Self::Response { sequence, frame, replayed, body } => {
+                let seen = match frame {
+                    Frame::Known(seen) => seen,
+                    Frame::Next => next.expect("a decision that waits for a frame is in one"),
+                };
+                let mut bytes = Vec::with_capacity(body.len() + 64);
+                encode_header(sequence, &seen.hash.0, seen.stamp_ms, replayed, &mut bytes);
+                bytes.extend_from_slice(&body);
+                (true, bytes)
+            }
+        }
+    }
+}
+
+/// What a job asked for.
+pub(crate) enum Parts {
+    /// One command.
+    One(Part),
+    /// Many, in order, with the header of their message.
+    Many { sequence: u64, frame: Frame, parts: Vec<(Option<Operation>, Part)> },
+}
+
+/// A job with its outcome.
+pub(crate) struct Outgoing {
+    pub(crate) waiter: Waiter,
+    pub(crate) parts: Parts,
+}
+
+/// Hand over all answers, then wake each sink once. `next` is the frame that the batch filled.
+pub(crate) fn release(batch: Vec<Outgoing>, next: Option<Seen>) {
+    hand_over(batch, |parts| match parts {
+        Parts::One(part) => part.finish(next),
+        Parts::Many { sequence, frame, parts } => {
+            let header = Part::Response { sequence, frame, replayed: false, body: Vec::new() };
+            let (_, mut bytes) = header.finish(next);
+            let results = parts.into_iter().map(|(operation, part)| match (operation, part.finish(next)) {
+                (Some(operation), (true, response)) => Ok((operation, response)),
+                (_, (_, refusal)) => Err(refusal),
+            });
+            encode_batch(results, &mut bytes);
+            (true, bytes)
+        }
+    });
+}
+
+/// Answer a whole batch with one refusal: its frame did not become durable.
+pub(crate) fn refuse_all(batch: Vec<Outgoing>, reason: Reason) {
+    hand_over(batch, |_| (false, refused(reason)));
+}
+
+fn hand_over(batch: Vec<Outgoing>, mut finish: impl FnMut(Parts) -> (bool, Vec<u8>)) {
+    let mut sinks: Vec<Arc<dyn Sink>> = Vec::new();
+    for Outgoing { waiter: Waiter { ticket, sink }, parts } in batch {
+        let (ok, bytes) = finish(parts);
+        sink.push(Answer { ticket, ok, bytes });
+        if !sinks.iter().any(|known| Arc::ptr_eq(known, &sink)) {
+            sinks.push(sink);
+        }
+    }
+    for sink in sinks {
+        sink.wake();
+    }
+}
