@@ -1,0 +1,73 @@
+# Everything happens in .venv and target; nothing is installed outside the checkout.
+#
+#   make demo      set up and show what the hub does       make lint     formatters, linters, types, drift
+#   make test      set up and run all tests                make protos   generate what comes from protos/
+#   make develop   install editable, for work on Python    make bench    print all benchmarks
+
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; done)
+
+VENV := $(CURDIR)/.venv
+BIN := $(VENV)/bin
+# The lock file is held to in a checkout. A source distribution has fewer crates, so its own lock file is pruned.
+PIP := MATURIN_PEP517_ARGS=--locked $(BIN)/python -m pip --disable-pip-version-check --quiet
+# The interpreter that the binding is built against, whichever cargo command builds it.
+export PYO3_PYTHON := $(BIN)/python
+
+# What ends up in the installed package: a change of any of it makes the installation stale.
+SOURCES := pyproject.toml Cargo.toml Cargo.lock \
+	$(shell find rust -type f \( -name '*.rs' -o -name Cargo.toml \)) \
+	$(shell find python -type f \( -name '*.py' -o -name '*.pyi' -o -name '*.json' \) -not -path '*/.*')
+
+.DEFAULT_GOAL := demo
+.PHONY: demo test lint venv develop protos bench clean
+
+demo: $(VENV)/installed
+	$(BIN)/medsettle demo
+
+test: venv
+	cargo test --locked
+	$(BIN)/pytest
+
+lint: venv
+	cargo fmt --check
+	cargo clippy --locked --workspace --all-targets -- --deny warnings
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/buf lint protos
+	$(BIN)/python protos/generate.py --check
+
+venv: $(VENV)/installed-for-work
+
+develop: venv
+	$(BIN)/maturin develop --release --locked
+
+protos: venv
+	$(BIN)/python protos/generate.py
+	cargo run --locked --package medsettle-wire --example generate
+
+bench: venv
+	$(PIP) install '.[bench]'
+	cargo bench --locked --workspace --exclude medsettle-binding
+	$(BIN)/pytest benches --numprocesses=0
+
+clean:
+	rm -rf .venv target dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -f python/medsettle/_core*.so
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "medsettle needs Python 3.11 or newer; none was found (or set PYTHON=...)" >&2; exit 1; }
+	@command -v cargo >/dev/null || { echo "medsettle needs a Rust toolchain: cargo was not found" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# Both build the extension once, in target; whichever is newer serves both.
+$(VENV)/installed: $(SOURCES) | $(BIN)/python
+	@echo "building and installing medsettle; the first time takes some minutes"
+	$(PIP) install .
+	touch $@
+
+$(VENV)/installed-for-work: $(SOURCES) | $(BIN)/python
+	@echo "building and installing medsettle with its tools; the first time takes some minutes"
+	$(PIP) install '.[test,dev,protos]'
+	touch $(VENV)/installed $@

@@ -1,0 +1,90 @@
+"""medsettle: settlement of medical insurance across regions.
+
+Owns the public names. Each is imported when it is first asked for, so that a client needs neither the native
+extension nor the server's packages.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from medsettle import benefit, cryptogram, journal, keys
+    from medsettle.client import AsyncClient, Client, Retries, TlsFiles, connect, connect_async
+    from medsettle.config import EngineSettings
+    from medsettle.errors import (
+        CATALOG,
+        CorruptJournal,
+        DirectoryLocked,
+        Halted,
+        HubUnusable,
+        MedsettleError,
+        NoAnswer,
+        Overloaded,
+        Recovering,
+        Rejected,
+        Unavailable,
+    )
+    from medsettle.hub import AsyncHub, Hub
+
+__all__ = [
+    "CATALOG",
+    "AsyncClient",
+    "AsyncHub",
+    "Client",
+    "CorruptJournal",
+    "DirectoryLocked",
+    "EngineSettings",
+    "Halted",
+    "Hub",
+    "HubUnusable",
+    "MedsettleError",
+    "NoAnswer",
+    "Overloaded",
+    "Recovering",
+    "Rejected",
+    "Retries",
+    "TlsFiles",
+    "Unavailable",
+    "benefit",
+    "connect",
+    "connect_async",
+    "cryptogram",
+    "journal",
+    "keys",
+]
+
+_MODULES = frozenset({"benefit", "cryptogram", "journal", "keys"})
+_HOMES = {
+    "client": ("AsyncClient", "Client", "Retries", "TlsFiles", "connect", "connect_async"),
+    "config": ("EngineSettings",),
+    "errors": (
+        "CATALOG",
+        "CorruptJournal",
+        "DirectoryLocked",
+        "Halted",
+        "HubUnusable",
+        "MedsettleError",
+        "NoAnswer",
+        "Overloaded",
+        "Recovering",
+        "Rejected",
+        "Unavailable",
+    ),
+    "hub": ("AsyncHub", "Hub"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    if name in _MODULES:
+        return import_module(f"medsettle.{name}")
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'medsettle' has no attribute {name!r}")
+    value: object = getattr(import_module(f"medsettle.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

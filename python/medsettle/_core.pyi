@@ -1,0 +1,119 @@
+"""The native extension as Python sees it. Messages cross as protobuf bytes; (False, bytes) is an encoded Refusal."""
+
+from collections.abc import Callable, Sequence
+from typing import final
+
+@final
+class Engine:
+    @staticmethod
+    def open(data: str, *, keys: str | None, kek: str | None, config: str) -> Engine:
+        """Open or create the data directory and start the engine's threads.
+
+        `kek` is "file:PATH", "env:NAME" or "passphrase:TEXT"; `config` is the JSON of config.EngineSettings.
+        Raises DirectoryLocked, CorruptJournal, KeyRingError or ValueError.
+        """
+
+    def call(self, operation: int, roles: int, institution: str, request: bytes) -> tuple[bool, bytes]:
+        """Decide one command and wait, detached, until its answer is durable."""
+
+    def submit(self, roles: int, institution: str, request: bytes) -> tuple[bool, bytes]:
+        """Decide an encoded BatchSubmitRequest and wait, detached, until its answer is durable."""
+
+    def port(self) -> Port:
+        """Open a port for one event loop."""
+
+    def state(self) -> str:
+        """Tell the state by its name in OperationsStatusResponse.State."""
+
+    def halt_reason(self) -> str:
+        """Tell why the engine halted; empty while it has not."""
+
+    def metrics(self) -> dict[str, int]:
+        """Read the engine's counters."""
+
+    def close(self) -> None:
+        """Answer what is queued and join the threads, detached; may be called again."""
+
+    def close_inherited(self) -> None:
+        """In the child of a fork: close the copy of the directory's lock, and never join threads that are not there."""
+
+@final
+class Port:
+    def fileno(self) -> int:
+        """Return the eventfd that is readable while answers wait."""
+
+    def send(self, ticket: int, operation: int, roles: int, institution: str, request: bytes) -> None:
+        """Queue one command; operation 0 is an empty frame through the group commit."""
+
+    def send_batch(self, ticket: int, roles: int, institution: str, request: bytes) -> None:
+        """Queue an encoded BatchSubmitRequest."""
+
+    def reap(self) -> list[tuple[int, bool, bytes]]:
+        """Take every answer that waits, as (ticket, ok, bytes), and make the eventfd unreadable."""
+
+    def close(self) -> None:
+        """Close the eventfd; answers that come later are dropped."""
+
+def cryptogram_answer(
+    scheme: str,
+    derivation: str | None,
+    issuer_key: bytes,
+    pan: str,
+    sequence_number: int,
+    atc: int,
+    data: bytes,
+    cryptogram: bytes,
+    arc: bytes | None,
+    csu: bytes | None,
+    auth_data: bytes | None,
+) -> bytes:
+    """Check a cryptogram and answer it; raises Rejected(CRYPTOGRAM_INVALID), or ValueError for malformed arguments."""
+
+def benefit_quote(policy: bytes, case: bytes) -> tuple[bool, bytes]:
+    """Apply an encoded BenefitPolicy to an encoded QuoteCase; the answer is an encoded QuoteResult."""
+
+def policy_problems(policy: bytes) -> list[tuple[str, str]]:
+    """Check an encoded BenefitPolicy; each problem is (path, text)."""
+
+def catalogue_problems(catalogue: bytes) -> list[tuple[str, str]]:
+    """Check an encoded Catalogue; each problem is (path, text)."""
+
+def verify(data: str, progress: Callable[[int, int], None] | None) -> list[dict[str, object]]:
+    """Walk a data directory; each finding has `path`, `offset` and `problem`. Progress gets (bytes done, bytes)."""
+
+def inspect(data: str, from_frame: int, limit: int) -> list[dict[str, object]]:
+    """Read frames; each has `number`, `epoch`, `stamp_ms`, `first_sequence`, `last_sequence`, `hash` and `records`."""
+
+def keyring_create(path: str, kek: str) -> None:
+    """Write an empty key ring; an existing file is never replaced."""
+
+def keyring_generate(
+    path: str,
+    kek: str,
+    issuer: str,
+    scheme: str,
+    key_index: int,
+    pan_from: str,
+    pan_to: str,
+    derivation: str | None,
+) -> str:
+    """Add a random key; returns its check value in hexadecimal."""
+
+def keyring_import_components(
+    path: str,
+    kek: str,
+    issuer: str,
+    scheme: str,
+    key_index: int,
+    pan_from: str,
+    pan_to: str,
+    derivation: str | None,
+    components: Sequence[bytes],
+) -> str:
+    """Add the key that the custodians' components make; returns its check value in hexadecimal."""
+
+def keyring_list(path: str, kek: str) -> list[tuple[str, str, int, str, str, str | None, str]]:
+    """List the keys as (issuer, scheme, key index, PAN from, PAN to, derivation, check value)."""
+
+def keyring_rotate(path: str, kek: str, new_kek: str) -> None:
+    """Wrap every key anew under another key-encryption key."""

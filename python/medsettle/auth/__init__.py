@@ -1,0 +1,1 @@
+"""Who is calling: certificates, the actor they name and the list of those that no longer count."""

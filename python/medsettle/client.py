@@ -1,0 +1,291 @@
+"""A hub over gRPC: `Client` for threads, `AsyncClient` for asyncio.
+
+Owns deadlines, retries and what is remembered of a hub's answers.
+Invariant: every attempt of a call sends the same bytes, hence the same request id; a hub decides it once.
+Invariant: only what the catalog allows, and what brought no answer, is sent again.
+Leaves out the engine and the server: this module imports neither.
+"""
+
+import asyncio
+import random
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar, cast
+
+import grpc
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+
+from medsettle.auth.actor import Actor
+from medsettle.config import ACTOR_METADATA_KEY, TlsFiles
+from medsettle.errors import MedsettleError, NoAnswer, Rejected, Unavailable, refusal_error
+from medsettle.v1 import batch_pb2, common_pb2
+from medsettle.v1.facade import METHODS, AsyncServices, Services
+
+__all__ = ["AsyncClient", "Client", "Retries", "TlsFiles", "Witness", "connect", "connect_async"]
+
+R = TypeVar("R", bound=Message)
+
+DEFAULT_TIMEOUT_S = 30.0
+"""A clerk's patience: a call that has no answer by then, all attempts together, raises."""
+
+RESPONSE_BYTES = 64 << 20
+"""Longest response taken: ten thousand settlements of a batch with their traces are about 20 MB."""
+
+_OPTIONS = (
+    ("grpc.max_receive_message_length", RESPONSE_BYTES),
+    # The retries are ours: gRPC's know nothing of the catalog.
+    ("grpc.enable_retries", 0),
+    # A hub that restarts is there again within seconds; gRPC's own pauses grow to two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """How often and after which pauses the same request is sent again.
+
+    The n-th pause is random between nothing and `first_pause_s` doubled n times, at most `longest_pause_s`, so that
+    clients that failed together do not come back together. An attempt gets at most `attempt_timeout_s`.
+    """
+
+    attempts: int = 10
+    first_pause_s: float = 0.05
+    longest_pause_s: float = 2.0
+    attempt_timeout_s: float = 10.0
+
+    def pause_s(self, attempt: int, fraction: float) -> float:
+        """Return the pause after the attempt of that number, counted from 1; `fraction` is the random part of it."""
+        return fraction * min(self.longest_pause_s, self.first_pause_s * 2.0 ** min(attempt - 1, 32))
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """The newest decision that an answer named: a hub that later denies it has forgotten."""
+
+    sequence: int
+    chain_hash: bytes
+
+
+class _Attempts:
+    """The attempts of one call: how long each may take, and whether and when another follows."""
+
+    def __init__(self, retries: Retries, timeout_s: float) -> None:
+        self._retries = retries
+        self._end_s = time.monotonic() + timeout_s
+        self._made = 0
+
+    def next_timeout_s(self) -> float:
+        self._made += 1
+        return max(0.0, min(self._retries.attempt_timeout_s, self._end_s - time.monotonic()))
+
+    def pause_s_after(self, error: MedsettleError) -> float:
+        """Return the pause before the next attempt; raises the error when there shall be none."""
+        pause_s = self._retries.pause_s(self._made, random.random())
+        if (
+            not _may_be_sent_again(error)
+            or self._made >= self._retries.attempts
+            or time.monotonic() + pause_s >= self._end_s
+        ):
+            raise error
+        return pause_s
+
+
+def _may_be_sent_again(error: MedsettleError) -> bool:
+    match error:
+        case Rejected():
+            return error.retry == "SAME_REQUEST"
+        case NoAnswer():
+            return error.status in {"UNAVAILABLE", "DEADLINE_EXCEEDED"}
+        case _:
+            return isinstance(error, Unavailable)
+
+
+def _error_of(call: grpc.RpcError) -> MedsettleError:
+    """Make the exception of a failed call: the hub's refusal where the trailer holds one, else NoAnswer."""
+    # The stubs know only the blocking call's own kind of pair; both calls give pairs.
+    trailer = dict(cast(Iterable[tuple[str, bytes]], call.trailing_metadata() or ()))
+    for detail in status_pb2.Status.FromString(trailer.get("grpc-status-details-bin", b"")).details:
+        info = error_details_pb2.ErrorInfo()
+        if detail.Unpack(info) and info.domain == "medsettle":
+            return refusal_error(info.reason, info.metadata)
+    text = call.details() or ""
+    if call.code() is grpc.StatusCode.UNAVAILABLE:
+        text += "; is the hub running, and does it accept this certificate?"
+    return NoAnswer(call.code().name, text)
+
+
+class _Seen:
+    """The newest decision seen, for any number of threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.witness: Witness | None = None
+
+    def note(self, response: Message) -> None:
+        header = getattr(response, "header", None)
+        if not isinstance(header, common_pb2.ResponseHeader):
+            return
+        with self._lock:
+            if self.witness is None or header.sequence > self.witness.sequence:
+                self.witness = Witness(header.sequence, header.chain_hash)
+
+
+class Client(Services):
+    """A hub over gRPC, for any number of threads: `client.inpatient.settle(request)` and so on for every service.
+
+    Raises Rejected when refused, Unavailable when the hub could not take the request for as long as the retries went,
+    NoAnswer when the outcome is unknown. A context manager that closes the connection.
+    """
+
+    def __init__(self, channel: grpc.Channel, metadata: tuple[tuple[str, str], ...], retries: Retries) -> None:
+        super().__init__(self._call)
+        self._channel = channel
+        self._metadata = metadata
+        self._retries = retries
+        self._seen = _Seen()
+        self._methods: dict[str, grpc.UnaryUnaryMultiCallable[bytes, bytes]] = {
+            name: channel.unary_unary(method.path)
+            for name, method in METHODS.items()
+            if not method.client_streaming and not method.server_streaming
+        }
+
+    @property
+    def witness(self) -> Witness | None:
+        """The newest decision that any answer named."""
+        return self._seen.witness
+
+    def call(self, name: str, request: Message, timeout: float | None = None) -> Message:
+        """Call a method by its name, such as "Inpatient.Settle"; `timeout` in seconds, over all attempts."""
+        return self._call(name, request, METHODS[name].response_type, timeout)
+
+    def submit(
+        self, request: batch_pb2.BatchSubmitRequest, timeout: float | None = None
+    ) -> batch_pb2.BatchSubmitResponse:
+        """Send many commands, decided in their order; each has its own result."""
+        return self._call("Batch.Submit", request, batch_pb2.BatchSubmitResponse, timeout)
+
+    def _call(self, name: str, request: Message, response_type: type[R], timeout: float | None = None) -> R:
+        method, body = self._methods[name], request.SerializeToString()
+        attempts = _Attempts(self._retries, DEFAULT_TIMEOUT_S if timeout is None else timeout)
+        while True:
+            try:
+                answer = method(body, timeout=attempts.next_timeout_s(), metadata=self._metadata)
+            except grpc.RpcError as error:
+                time.sleep(attempts.pause_s_after(_error_of(error)))
+            else:
+                response = response_type.FromString(answer)
+                self._seen.note(response)
+                return response
+
+    def close(self) -> None:
+        """Close the connection; calls under way fail with NoAnswer."""
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncClient(AsyncServices):
+    """A hub over gRPC, for one event loop: `await client.inpatient.settle(request)`; otherwise as `Client`."""
+
+    def __init__(self, channel: grpc.aio.Channel, metadata: tuple[tuple[str, str], ...], retries: Retries) -> None:
+        super().__init__(self._call)
+        self._channel = channel
+        self._metadata = metadata
+        self._retries = retries
+        self._seen = _Seen()
+        self._methods: dict[str, grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = {
+            name: channel.unary_unary(method.path)
+            for name, method in METHODS.items()
+            if not method.client_streaming and not method.server_streaming
+        }
+
+    @property
+    def witness(self) -> Witness | None:
+        """The newest decision that any answer named."""
+        return self._seen.witness
+
+    async def call(self, name: str, request: Message, timeout: float | None = None) -> Message:
+        """Call a method by its name, such as "Inpatient.Settle"; `timeout` in seconds, over all attempts."""
+        return await self._call(name, request, METHODS[name].response_type, timeout)
+
+    async def submit(
+        self, request: batch_pb2.BatchSubmitRequest, timeout: float | None = None
+    ) -> batch_pb2.BatchSubmitResponse:
+        """Send many commands, decided in their order; each has its own result."""
+        return await self._call("Batch.Submit", request, batch_pb2.BatchSubmitResponse, timeout)
+
+    async def _call(self, name: str, request: Message, response_type: type[R], timeout: float | None = None) -> R:
+        method, body = self._methods[name], request.SerializeToString()
+        attempts = _Attempts(self._retries, DEFAULT_TIMEOUT_S if timeout is None else timeout)
+        while True:
+            try:
+                answer = await method(body, timeout=attempts.next_timeout_s(), metadata=self._metadata)
+            except grpc.aio.AioRpcError as error:
+                await asyncio.sleep(attempts.pause_s_after(_error_of(error)))
+            else:
+                response = response_type.FromString(answer)
+                self._seen.note(response)
+                return response
+
+    async def close(self) -> None:
+        """Close the connection; calls under way fail with NoAnswer."""
+        await self._channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+def connect(
+    target: str, *, tls: TlsFiles | None = None, actor: Actor | None = None, retries: Retries | None = None
+) -> Client:
+    """Make a client of the hub at "host:port"; nothing is sent before the first call.
+
+    With `tls` the certificate names the caller. A hub without TLS, on loopback, is told the `actor`.
+    """
+    metadata = _plaintext_metadata(tls, actor)
+    if tls is None:
+        channel = grpc.insecure_channel(target, options=_OPTIONS)
+    else:
+        channel = grpc.secure_channel(target, _credentials(tls), options=_OPTIONS)
+    return Client(channel, metadata, retries or Retries())
+
+
+def connect_async(
+    target: str, *, tls: TlsFiles | None = None, actor: Actor | None = None, retries: Retries | None = None
+) -> AsyncClient:
+    """Make an asynchronous client as `connect` does; for the event loop in which it is first used."""
+    metadata = _plaintext_metadata(tls, actor)
+    if tls is None:
+        channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
+    else:
+        channel = grpc.aio.secure_channel(target, _credentials(tls), options=_OPTIONS)
+    return AsyncClient(channel, metadata, retries or Retries())
+
+
+def _plaintext_metadata(tls: TlsFiles | None, actor: Actor | None) -> tuple[tuple[str, str], ...]:
+    if (tls is None) == (actor is None):
+        raise ValueError("give tls, whose certificate names the caller, or the actor for a hub without TLS")
+    return () if actor is None else ((ACTOR_METADATA_KEY, actor.uri),)
+
+
+def _credentials(tls: TlsFiles) -> grpc.ChannelCredentials:
+    ca, key, cert = (Path(path).read_bytes() for path in (tls.ca, tls.key, tls.cert))
+    return grpc.ssl_channel_credentials(ca, key, cert)

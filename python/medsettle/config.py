@@ -1,0 +1,67 @@
+"""Settings of a hub, from keyword arguments or from the TOML file behind `--config`.
+
+Owns the names of the settings. What is not set is left to the engine, which names its bounds with their reasons.
+Invariant: an unknown name or a value of the wrong type is refused, never ignored.
+"""
+
+import json
+import tomllib
+from dataclasses import asdict, dataclass, fields
+from os import PathLike
+from typing import Self
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """What an engine can be told; None leaves the engine's own value.
+
+    `hub_number` is part of every id that the hub gives, and is fixed by the first opening of a data directory.
+    `segment_bytes` is the length of new journal segments; `queue_commands` how many commands may wait.
+    """
+
+    hub_number: int = 1
+    segment_bytes: int | None = None
+    queue_commands: int | None = None
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is None:
+                continue
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"{field.name} must be a positive whole number, not {value!r}")
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Self:
+        """Read the table `[engine]` of a TOML file; raises OSError or ValueError."""
+        with open(path, "rb") as file:
+            document = tomllib.load(file)
+        if unknown := sorted(document.keys() - {"engine"}):
+            raise ValueError(f"{path}: unknown table or setting {', '.join(unknown)}; the table is [engine]")
+        table = document.get("engine", {})
+        if not isinstance(table, dict):
+            raise ValueError(f"{path}: engine must be a table")
+        known = [field.name for field in fields(cls)]
+        if unknown := sorted(table.keys() - set(known)):
+            raise ValueError(f"{path}: unknown setting {', '.join(unknown)}; known are {', '.join(known)}")
+        try:
+            return cls(**table)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+
+    def to_json(self) -> str:
+        """Give the settings that are set, as the engine reads them."""
+        return json.dumps({name: value for name, value in asdict(self).items() if value is not None})
+
+
+ACTOR_METADATA_KEY = "medsettle-actor"
+"""Metadata key under which a caller without TLS, on loopback, names its actor as certificates do in their URI."""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """PEM files of one side of mutual TLS: the authority that both trust, the own certificate and its key."""
+
+    ca: str | PathLike[str]
+    cert: str | PathLike[str]
+    key: str | PathLike[str]

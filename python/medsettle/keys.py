@@ -1,0 +1,73 @@
+"""The key ring file: issuer master keys, each wrapped under a key-encryption key.
+
+Every function names the key-encryption key by a specification: "file:PATH", "env:NAME" or "passphrase:TEXT".
+Invariant: no function returns a key; people compare check values.
+Every function raises KeyRingError with a text that names the file and what is wrong.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike, fspath
+
+from medsettle import _core
+
+
+@dataclass(frozen=True, slots=True)
+class KeyAttributes:
+    """What a key is for: cards with PANs from `pan_from` to `pan_to` (their first digits) that name `key_index`.
+
+    `scheme` is a name of `Chip.Scheme`; `derivation` is for EMV_CSK_TDES alone.
+    """
+
+    issuer: str
+    scheme: str
+    key_index: int
+    pan_from: str
+    pan_to: str
+    derivation: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RingEntry:
+    """A key of the ring by its attributes and its check value in hexadecimal."""
+
+    attributes: KeyAttributes
+    check_value: str
+
+
+def create(path: str | PathLike[str], kek: str) -> None:
+    """Write an empty key ring; an existing file is never replaced."""
+    _core.keyring_create(fspath(path), kek)
+
+
+def generate(path: str | PathLike[str], kek: str, attributes: KeyAttributes) -> str:
+    """Add a random key and return its check value."""
+    a = attributes
+    return _core.keyring_generate(
+        fspath(path), kek, a.issuer, a.scheme, a.key_index, a.pan_from, a.pan_to, a.derivation
+    )
+
+
+def import_components(
+    path: str | PathLike[str], kek: str, attributes: KeyAttributes, components: Sequence[bytes]
+) -> str:
+    """Add the key that two or three custodians' components make together, and return its check value."""
+    a = attributes
+    return _core.keyring_import_components(
+        fspath(path), kek, a.issuer, a.scheme, a.key_index, a.pan_from, a.pan_to, a.derivation, components
+    )
+
+
+def entries(path: str | PathLike[str], kek: str) -> list[RingEntry]:
+    """List the keys by key index and PAN range."""
+    return [
+        RingEntry(KeyAttributes(issuer, scheme, key_index, pan_from, pan_to, derivation), check_value)
+        for issuer, scheme, key_index, pan_from, pan_to, derivation, check_value in _core.keyring_list(
+            fspath(path), kek
+        )
+    ]
+
+
+def rotate(path: str | PathLike[str], kek: str, new_kek: str) -> None:
+    """Wrap every key anew, from now on under `new_kek`."""
+    _core.keyring_rotate(fspath(path), kek, new_kek)

@@ -1,0 +1,1 @@
+"""The hub on the network: gRPC with mutual TLS in front of the embedded engine."""

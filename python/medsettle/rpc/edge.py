@@ -1,0 +1,203 @@
+"""What stands between a call and the engine: who calls, until when, and how a refusal goes out.
+
+Owns identity, revocation, deadlines, the mapping of errors and the counts.
+Invariant: the caller is who its certificate's one URI says, and the certificate is looked up for every call.
+Invariant: request and response pass as bytes; nothing of a request and no internal text reaches a caller or a log.
+Leaves out what a caller may do: the engine checks that for every command.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Never, TypeAlias
+
+import grpc
+from cryptography import x509
+
+from medsettle.auth.actor import actor_from_uri
+from medsettle.auth.revocation import RevocationList
+from medsettle.config import ACTOR_METADATA_KEY
+from medsettle.errors import HubUnusable, Rejected, Unavailable, decoded_refusal
+from medsettle.hub import LoopPort, role_bits
+from medsettle.ops.counters import Counters
+from medsettle.rpc.limits import DEADLINE_S, KNOWN_CERTIFICATES, MESSAGE_BYTES
+from medsettle.rpc.refusal import DETAILS_KEY, WireRefusal, wire_refusal
+
+Context: TypeAlias = grpc.aio.ServicerContext[bytes, bytes]
+
+_log = logging.getLogger("medsettle.rpc")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An institution in its roles, as the engine takes them."""
+
+    institution: str
+    roles: int
+
+
+Identify = Callable[[Context], Caller]
+"""Tells who calls; raises Rejected(CERTIFICATE_NOT_ACCEPTED)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Certificate:
+    caller: Caller
+    serial: int
+    ends_s: float
+
+
+def by_certificate(revoked: RevocationList | None, now_s: Callable[[], float] = time.time) -> Identify:
+    """Identify callers by their client certificates, which TLS has verified up to the authority.
+
+    A certificate that ends or is revoked while its connection stands is refused from its next call on.
+    """
+
+    def identify(context: Context) -> Caller:
+        properties = context.auth_context()
+        certificate = _certificate(tuple(properties.get("peer_uri", ())), tuple(properties.get("x509_pem_cert", ())))
+        if now_s() >= certificate.ends_s:
+            raise _not_accepted("the certificate has ended", certificate)
+        if revoked is not None and certificate.serial in revoked:
+            raise _not_accepted("the certificate is revoked", certificate)
+        return certificate.caller
+
+    return identify
+
+
+def by_metadata(context: Context) -> Caller:
+    """Identify callers by what they say in their metadata: for plaintext on loopback, where nothing proves anything."""
+    said = [value for key, value in context.invocation_metadata() or () if key == ACTOR_METADATA_KEY]
+    if len(said) != 1 or not isinstance(said[0], str):
+        raise _not_accepted(f"without TLS the metadata {ACTOR_METADATA_KEY} must name one actor")
+    return _caller(said[0])
+
+
+@lru_cache(maxsize=KNOWN_CERTIFICATES)
+def _certificate(uris: tuple[bytes, ...], pems: tuple[bytes, ...]) -> _Certificate:
+    """Read a certificate. Names of other kinds never count: a DNS name may be written like a URI."""
+    if len(uris) != 1 or len(pems) != 1:
+        raise _not_accepted(f"the certificate must carry exactly one URI, not {len(uris)}")
+    certificate = x509.load_pem_x509_certificate(pems[0])
+    caller = _caller(uris[0].decode(errors="replace"))
+    return _Certificate(caller, certificate.serial_number, certificate.not_valid_after_utc.timestamp())
+
+
+def _caller(uri: str) -> Caller:
+    try:
+        actor = actor_from_uri(uri)
+    except ValueError as error:
+        raise _not_accepted(str(error)) from None
+    return Caller(actor.institution, role_bits(actor.roles))
+
+
+def _not_accepted(problem: str, certificate: _Certificate | None = None) -> Rejected:
+    if certificate is None:
+        _log.warning("a caller was refused: %s", problem)
+    else:
+        _log.warning(
+            "%s was refused: %s, serial number %X", certificate.caller.institution, problem, certificate.serial
+        )
+    return Rejected("CERTIFICATE_NOT_ACCEPTED", {"problem": problem})
+
+
+class Edge:
+    """Answers calls from one event loop's port of the engine."""
+
+    def __init__(self, port: LoopPort, identify: Identify, counters: Counters) -> None:
+        self._port = port
+        self._identify = identify
+        self._counters = counters
+
+    async def decide(self, method: str, operation: int, request: bytes, context: Context) -> bytes:
+        """Hand one command to the engine and answer with its response."""
+
+        def send(caller: Caller) -> asyncio.Future[tuple[bool, bytes]]:
+            return self._port.send(operation, caller.roles, caller.institution, request)
+
+        return await self._answer(method, send, request, context)
+
+    async def decide_batch(self, method: str, request: bytes, context: Context) -> bytes:
+        """Hand a batch to the engine and answer with its results."""
+
+        def send(caller: Caller) -> asyncio.Future[tuple[bool, bytes]]:
+            return self._port.send_batch(caller.roles, caller.institution, request)
+
+        return await self._answer(method, send, request, context)
+
+    async def refuse(self, method: str, reason: str, detail: Mapping[str, str], context: Context) -> Never:
+        """Refuse a call that the engine never sees, after looking who calls."""
+
+        def send(_caller: Caller) -> Never:
+            raise Rejected(reason, detail)
+
+        await self._answer(method, send, b"", context)
+        raise AssertionError("a refusal ended as an answer")
+
+    async def _answer(
+        self,
+        method: str,
+        send: Callable[[Caller], asyncio.Future[tuple[bool, bytes]]],
+        request: bytes,
+        context: Context,
+    ) -> bytes:
+        self._counters.in_flight += 1
+        # What a caller that went away leaves standing; its request is carried out all the same.
+        outcome = "CANCELLED"
+        try:
+            try:
+                answer = await self._response(send, request, context)
+            except Exception as error:
+                outcome, refusal = _refusal_of(error, method)
+            else:
+                outcome = "OK"
+                return answer
+        finally:
+            self._counters.in_flight -= 1
+            self._counters.answered(method, outcome)
+        trailer = ((DETAILS_KEY, refusal.details),) if refusal.details else ()
+        await context.abort(refusal.code, refusal.text, trailer)
+
+    async def _response(
+        self, send: Callable[[Caller], asyncio.Future[tuple[bool, bytes]]], request: bytes, context: Context
+    ) -> bytes:
+        caller = self._identify(context)
+        if len(request) > MESSAGE_BYTES:
+            raise Rejected("REQUEST_TOO_LARGE", {"limit": str(MESSAGE_BYTES), "size": str(len(request))})
+        # A caller's own deadline cancels this coroutine; only where there is none do we set one.
+        limit_s = DEADLINE_S if context.time_remaining() is None else None
+        async with asyncio.timeout(limit_s):
+            ok, answer = await send(caller)
+        if not ok:
+            raise decoded_refusal(answer)
+        return answer
+
+
+def _refusal_of(error: Exception, method: str) -> tuple[str, WireRefusal]:
+    """Map an error to the outcome that is counted and what goes out.
+
+    | error | out |
+    | --- | --- |
+    | Rejected | by the catalog |
+    | Unavailable | by the catalog |
+    | TimeoutError | DEADLINE_EXCEEDED, no reason: the outcome is unknown |
+    | HubUnusable | UNAVAILABLE, no reason: the hub is stopping |
+    | anything else | INTERNAL; what it was stands in the log only |
+    """
+    match error:
+        case Rejected():
+            return error.reason, wire_refusal(error.reason, error.detail)
+        case Unavailable():
+            return error.reason, wire_refusal(error.reason, {})
+        case TimeoutError():
+            text = "The outcome is unknown; send the same request again."
+            return "DEADLINE_EXCEEDED", WireRefusal(grpc.StatusCode.DEADLINE_EXCEEDED, text, b"")
+        case HubUnusable():
+            text = "The hub is stopping; send the same request again."
+            return "UNAVAILABLE", WireRefusal(grpc.StatusCode.UNAVAILABLE, text, b"")
+        case _:
+            _log.error("%s failed", method, exc_info=error)
+            return "INTERNAL", wire_refusal("INTERNAL", {})

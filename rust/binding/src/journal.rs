@@ -1,0 +1,106 @@
+//! Reading a data directory that is not open here, behind `medsettle.journal`.
+//!
+//! Invariant: nothing is changed and no lock is taken; the walk is detached, and attaches only to report its progress.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use medsettle_engine::error::Finding;
+use medsettle_engine::journal::{FrameHash, FrameHeader, FrameRef};
+use medsettle_engine::recovery::Unusable;
+use medsettle_engine::storage::DataDirectory;
+use medsettle_engine::verify::{self as walk, Seen};
+use medsettle_wire::record::{SCHEMA, decode_body, encoded_records};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList};
+
+use crate::errors::journal_error;
+
+/// Walk every frame and gather all that is wrong; `progress` gets the bytes done and the bytes in all.
+#[pyfunction]
+#[pyo3(signature = (data, progress))]
+pub(crate) fn verify(py: Python<'_>, data: PathBuf, progress: Option<Py<PyAny>>) -> PyResult<Vec<Bound<'_, PyDict>>> {
+    let directory = existing(&data)?;
+    let mut raised = None;
+    let report = py.detach(|| {
+        let mut tell = |done_bytes, total_bytes| {
+            if let Some(progress) = progress.as_ref().filter(|_| raised.is_none()) {
+                raised = Python::attach(|py| progress.call1(py, (done_bytes, total_bytes)).err());
+            }
+        };
+        let mut decode = |frame: &FrameRef<'_>| {
+            decode_body(frame.body, frame.header.stamp_ms).map(drop).map_err(|error| Unusable(error.to_string()))
+        };
+        walk::verify(&directory, SCHEMA, &mut tell, &mut decode)
+    });
+    if let Some(error) = raised {
+        return Err(error);
+    }
+    report.map_err(|error| journal_error(&error))?.findings.iter().map(|finding| described(py, finding)).collect()
+}
+
+fn described<'py>(py: Python<'py>, finding: &Finding) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("path", finding.path.to_string_lossy())?;
+    dict.set_item("offset", finding.offset)?;
+    dict.set_item("problem", finding.damage.to_string())?;
+    Ok(dict)
+}
+
+/// Read `limit` frames from number `from_frame` on.
+#[pyfunction]
+pub(crate) fn inspect(
+    py: Python<'_>,
+    data: PathBuf,
+    from_frame: u64,
+    limit: usize,
+) -> PyResult<Vec<Bound<'_, PyDict>>> {
+    let directory = existing(&data)?;
+    let mut frames = Vec::new();
+    let walked = py.detach(|| {
+        walk::inspect(&directory, SCHEMA, &mut |seen| {
+            if let Seen::Frame(frame) = seen
+                && frame.header.number >= from_frame
+                && frames.len() < limit
+            {
+                frames.push(Copied::new(&frame)?);
+            }
+            Ok(())
+        })
+    });
+    walked.map_err(|error| journal_error(&error))?;
+    frames.iter().map(|frame| frame.shown(py)).collect()
+}
+
+/// A frame with its records still encoded.
+struct Copied {
+    header: FrameHeader,
+    hash: FrameHash,
+    records: Vec<Vec<u8>>,
+}
+
+impl Copied {
+    fn new(frame: &FrameRef<'_>) -> Result<Self, Unusable> {
+        let records = encoded_records(frame.body).map_err(|error| Unusable(error.to_string()))?;
+        let records = records.into_iter().map(<[u8]>::to_vec).collect();
+        Ok(Self { header: frame.header.clone(), hash: frame.hash, records })
+    }
+
+    fn shown<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let Self { header, hash, records } = self;
+        let dict = PyDict::new(py);
+        dict.set_item("number", header.number)?;
+        dict.set_item("epoch", header.epoch)?;
+        dict.set_item("stamp_ms", header.stamp_ms)?;
+        dict.set_item("first_sequence", header.first_sequence)?;
+        dict.set_item("last_sequence", header.last_sequence)?;
+        dict.set_item("hash", PyBytes::new(py, &hash.0))?;
+        dict.set_item("records", PyList::new(py, records.iter().map(|record| PyBytes::new(py, record)))?)?;
+        Ok(dict)
+    }
+}
+
+fn existing(data: &Path) -> PyResult<DataDirectory> {
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", data.display()));
+    Ok(DataDirectory::existing(data).map_err(named)?)
+}

@@ -1,0 +1,32 @@
+//! The native extension `medsettle._core`, and the only crate that knows Python. `_core.pyi` says what it promises.
+//!
+//! Invariant: messages cross as bytes; nothing here reads or makes a field of a settlement.
+//! Invariant: no engine thread attaches to the interpreter. Whoever waits for the engine, a disk or a key derivation is
+//! detached meanwhile.
+//! Invariant: exceptions are the classes of `medsettle.errors`.
+//! Leaves out: who may do what (the engine), futures and the life of a hub object (`hub.py`).
+
+#![expect(clippy::needless_pass_by_value, reason = "arguments come from Python as values")]
+
+mod benefit;
+mod cryptogram;
+mod engine;
+mod errors;
+mod journal;
+mod keys;
+mod mailbox;
+
+/// The module as Python imports it.
+#[pyo3::pymodule]
+mod _core {
+    #[pymodule_export]
+    use crate::benefit::{benefit_quote, catalogue_problems, policy_problems};
+    #[pymodule_export]
+    use crate::cryptogram::cryptogram_answer;
+    #[pymodule_export]
+    use crate::engine::{Engine, Port};
+    #[pymodule_export]
+    use crate::journal::{inspect, verify};
+    #[pymodule_export]
+    use crate::keys::{keyring_create, keyring_generate, keyring_import_components, keyring_list, keyring_rotate};
+}

@@ -1,0 +1,51 @@
+"""The contract is complete: whatever it declares, it declares wholly."""
+
+import pytest
+from medsettle.errors import CATALOG
+from medsettle.v1 import batch_pb2, options_pb2, reason_pb2
+from medsettle.v1.facade import METHODS
+
+UNARY = {name: method for name, method in METHODS.items() if not (method.client_streaming or method.server_streaming)}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_says_who_may_call_it(name: str) -> None:
+    assert METHODS[name].roles, f"{name} is refused to all"
+
+
+def test_every_reason_says_how_it_travels_and_what_to_do() -> None:
+    for value in reason_pb2.Reason.Code.DESCRIPTOR.values:
+        if value.number == 0:
+            continue
+        options = value.GetOptions()
+        assert options.Extensions[options_pb2.status], value.name
+        assert options.Extensions[options_pb2.retry], value.name
+        assert options.Extensions[options_pb2.advice].endswith("."), value.name
+        assert options.Extensions[options_pb2.advice_zh].endswith("。"), value.name
+
+
+def test_the_catalog_knows_every_reason() -> None:
+    declared = {value.name for value in reason_pb2.Reason.Code.DESCRIPTOR.values if value.number}
+    assert set(CATALOG) == declared
+
+
+def test_a_batch_takes_exactly_the_unary_methods_of_the_other_services() -> None:
+    commands = batch_pb2.Command.DESCRIPTOR.oneofs_by_name["command"].fields
+    others = {name: method for name, method in UNARY.items() if not name.startswith("Batch.")}
+    assert {field.message_type.full_name for field in commands} == {
+        method.request_type.DESCRIPTOR.full_name for method in others.values()
+    }
+    assert {field.number for field in commands} == {method.operation for method in others.values()}
+    results = {field.number: field.message_type.full_name for field in batch_pb2.CommandResult.DESCRIPTOR.fields}
+    for method in others.values():
+        assert results[method.operation] == method.response_type.DESCRIPTOR.full_name
+
+
+@pytest.mark.parametrize("name", UNARY)
+def test_what_changes_something_names_its_request_and_every_response_its_frame(name: str) -> None:
+    method = UNARY[name]
+    request = method.request_type.DESCRIPTOR.fields_by_number.get(1)
+    named = request is not None and request.name == "header" and request.message_type.name == "RequestHeader"
+    assert named == (not method.read) or name.startswith("Batch.")
+    response = method.response_type.DESCRIPTOR.fields_by_number[1]
+    assert (response.name, response.message_type.name) == ("header", "ResponseHeader")
