@@ -54,8 +54,9 @@ def answer(
 
     `scheme` is a name of `Chip.Scheme`; `issuer_key` the 16 bytes of the issuer master key; `data` the bytes that the
     chip signed. Method 1 takes the response code `arc` (2 bytes) and returns 8 bytes; method 2 takes the card status
-    update `csu` (4 bytes) with up to 8 bytes of `auth_data` and returns 4. `derivation` names the derivation of
-    EMV_CSK_TDES card keys where the issuer does not use the default.
+    update `csu` (4 bytes) with up to 8 bytes of `auth_data` and returns 4. `derivation` names how an issuer
+    derives EMV_CSK_TDES card keys from numbers over 16 digits, BY_PAN_LENGTH or OPTION_A; without it either is right.
+    (The engine takes it from the key ring, and tries nothing else.)
 
     Raises Rejected(CRYPTOGRAM_INVALID) when the cryptogram is wrong, ValueError when an argument is malformed.
     Sources: EMV 4.4 Book 2 sections 8.1 and 8.2, JR/T 0025.7, JR/T 0025.17.

@@ -48,6 +48,22 @@ def test_there_are_a_hundred_vectors_of_both_outcomes() -> None:
     assert {vector["expected"] for vector in VECTORS} == {"accept", "reject"}
 
 
+def test_who_does_not_know_the_derivation_may_leave_it_out() -> None:
+    for vector in VECTORS:
+        if vector["expected"] == "accept":
+            assert answer(vector, derivation=None).hex().upper() == vector["arpc"]
+
+
+def test_a_named_derivation_excludes_the_other() -> None:
+    long_option_a = next(
+        vector
+        for vector in VECTORS
+        if (vector["mk_derivation"], vector["sk_derivation"]) == ("EMV_A", "EMV_CSK_TDES") and len(vector["pan"]) > 16
+    )
+    with pytest.raises(Rejected):
+        answer(long_option_a, derivation="BY_PAN_LENGTH")
+
+
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: f"{vector['id']}-{vector['expected']}")
 def test_a_vector_is_answered_or_refused_as_recorded(vector: Json) -> None:
     if vector["expected"] == "accept":

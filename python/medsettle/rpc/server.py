@@ -12,13 +12,12 @@ import ipaddress
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import grpc
-import uvloop
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -83,13 +82,17 @@ def _is_loopback(host: str) -> bool:
 
 
 class Service:
-    """A hub's service on one address."""
+    """A hub's service on one address.
 
-    def __init__(self, hub: AsyncHub, listening: Listening) -> None:
+    `extra` handlers are served beside the contract's and without its edge: nothing asks who calls them.
+    """
+
+    def __init__(self, hub: AsyncHub, listening: Listening, extra: Sequence[grpc.GenericRpcHandler] = ()) -> None:
         """Prepare to listen; raises CannotListen, or OSError and ValueError for files that cannot be used."""
         listening.check()
         self._hub = hub
         self._listening = listening
+        self._extra = extra
         self._credentials = None if listening.tls is None else _ServerCertificate(listening.tls).credentials()
         revoked = None if listening.revoked is None else RevocationList.load(listening.revoked)
         self._identify = by_metadata if listening.insecure else by_certificate(revoked)
@@ -101,7 +104,7 @@ class Service:
     async def start(self) -> int:
         """Listen and return the port; raises CannotListen when the address is taken or not ours."""
         edge = Edge(self._hub.port(), self._identify, self.counters)
-        server = grpc.aio.server(handlers=methods.handlers(edge), options=_OPTIONS)
+        server = grpc.aio.server(handlers=[*methods.handlers(edge), *self._extra], options=_OPTIONS)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = methods.service_names()
         reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
@@ -193,27 +196,17 @@ class _ServerCertificate:
         return grpc.ssl_server_certificate_configuration([(key, chain)], root_certificates=authority)
 
 
-async def serve(hub: AsyncHub, listening: Listening, ready: Callable[[int], None]) -> None:
+async def serve(
+    hub: AsyncHub, listening: Listening, ready: Callable[[int], None], extra: Sequence[grpc.GenericRpcHandler] = ()
+) -> None:
     """Serve until SIGTERM or SIGINT, then drain; `ready` gets the port. The hub stays open."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    service = Service(hub, listening)
+    service = Service(hub, listening, extra)
     ready(await service.start())
     await stopping.wait()
     _log.info("draining, %d calls in flight", service.counters.in_flight)
     await service.stop()
     _log.info("stopped after %d calls", sum(service.counters.snapshot().values()))
-
-
-def run(open_hub: Callable[[], Awaitable[AsyncHub]], listening: Listening, ready: Callable[[int], None]) -> None:
-    """Open a hub, serve it on uvloop until SIGTERM or SIGINT, drain and close it."""
-
-    async def main() -> None:
-        # What cannot be listened on is said before a long recovery.
-        listening.check()
-        async with await open_hub() as hub:
-            await serve(hub, listening, ready)
-
-    uvloop.run(main())

@@ -47,11 +47,17 @@ pub(crate) fn cryptogram_answer<'py>(
         _ => return Err(value_error("give arc for method 1, or csu for method 2")),
     };
 
-    let mut verdicts = Vec::with_capacity(1);
-    verify(&[request], &mut verdicts);
-    let Some(Verdict::Valid(session)) = verdicts.pop() else {
-        return Err(rejected(&Refused::new(Reason::CryptogramInvalid)));
-    };
+    let mut verdicts = Vec::with_capacity(2);
+    // Which option an issuer took for long card numbers is not on the card; whoever does not name it is asking for both.
+    let other_option = Request { derivation: Derivation::OptionA, ..request };
+    let both = derivation.is_none() && scheme == Scheme::EmvCskTdes;
+    let requests = [request, other_option];
+    verify(if both { &requests } else { &requests[..1] }, &mut verdicts);
+    let valid = verdicts.into_iter().find_map(|verdict| match verdict {
+        Verdict::Valid(session) => Some(session),
+        Verdict::Invalid => None,
+    });
+    let session = valid.ok_or_else(|| rejected(&Refused::new(Reason::CryptogramInvalid)))?;
     match method {
         Method::One(arc) => Ok(PyBytes::new(py, &session.arpc_method_1(arc))),
         Method::Two(csu, auth_data) => {

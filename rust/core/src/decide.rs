@@ -8,6 +8,8 @@ pub(crate) mod charges;
 pub(crate) mod filings;
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod histories;
 pub(crate) mod packages;
 pub(crate) mod persons;
 pub(crate) mod presentation;

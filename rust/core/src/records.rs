@@ -102,7 +102,7 @@ impl StayFilter {
 }
 
 /// Records in memory, grown by one fact after the other.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemoryRecords {
     settlements: BTreeMap<SettlementId, Standing>,
     by_person: BTreeMap<PersonId, Vec<SettlementId>>,

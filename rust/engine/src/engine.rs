@@ -122,11 +122,11 @@ impl Shared {
     pub(crate) fn note_clock(&self, trusted: bool) {
         self.clock_suspect.store(!trusted, Relaxed);
     }
+}
 
-    /// A line for the operator; never anything that a caller sent.
-    pub(crate) fn log(&self, line: &str) {
-        eprintln!("medsettle: {line}");
-    }
+/// A line for the operator; never anything that a caller sent.
+pub(crate) fn log(line: &str) {
+    eprintln!("medsettle: {line}");
 }
 
 /// A running engine.
@@ -155,6 +155,7 @@ impl Engine {
     }
 
     /// The same on a storage and clock of the caller's choice.
+    #[expect(clippy::needless_pass_by_value, reason = "the key that unwraps the ring ends with the opening")]
     pub fn open_on(storage: Arc<dyn Storage>, config: Config, time: Box<dyn TimeSource>) -> Result<Self, OpenError> {
         let keys = config.keys.as_ref().map(|(path, kek)| KeyRing::load(path, kek)).transpose()?;
         let mut seed = [0; 8];
@@ -178,6 +179,9 @@ impl Engine {
             history.close_frame(frame.header.last_sequence, frame.hash, stamp_ms);
             Ok(())
         })?;
+        if let Some(torn) = &opened.report.torn {
+            log(&torn.to_string());
+        }
         let clock = Clock::new(time, opened.report.tail.stamp_ms);
         let journal = opened.journal;
         let (disk, stopper, lock) = (journal.disk(), journal.stopper(), journal.lock());
@@ -339,7 +343,7 @@ fn write_frames(mut journal: LocalJournal, frames: &Receiver<InFlight>, done: &S
 fn guarded(stage: &'static str, shared: &Shared, work: impl FnOnce()) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
         let message = panic_message(&*panic);
-        shared.log(&format!("stage {stage} panicked: {message}"));
+        log(&format!("stage {stage} panicked: {message}"));
         shared.halt.latch(HaltReason::StagePanicked { stage, message });
     }
 }

@@ -3,8 +3,8 @@
 //! The journal is whole in itself: bodies of frames are opaque bytes there, `wire` gives them their meaning.
 
 pub mod clock;
-pub mod config;
-pub mod engine;
+mod config;
+mod engine;
 pub mod error;
 pub mod halt;
 mod history;
@@ -17,4 +17,6 @@ mod reply;
 pub mod storage;
 pub mod verify;
 
+pub use config::{Config, ConfigError};
+pub use engine::{BATCH, EMPTY_COMMIT, Engine, Job, OpenError};
 pub use reply::{Answer, Sink};

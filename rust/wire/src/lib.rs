@@ -5,9 +5,17 @@
 #![forbid(unsafe_code)]
 
 mod batch;
+mod convert;
+pub mod decode;
+pub mod encode;
 mod error;
+pub mod limits;
 mod method;
+pub mod quote;
 mod reason;
+pub mod record;
+mod refused;
+pub mod rights;
 mod schema;
 pub mod strict;
 
@@ -16,6 +24,7 @@ pub use contract::{METHODS, Operation, Reason};
 pub use error::{BatchError, DecodeError};
 pub use method::{Method, Role, RoleSet};
 pub use reason::{ReasonEntry, Retry, Status};
+pub use refused::{Refused, encode_refusal, refusal};
 pub use schema::{EnumSchema, Field, Kind, MessageSchema, Occurs, Schema};
 
 #[allow(clippy::pedantic, missing_docs, reason = "generated")]

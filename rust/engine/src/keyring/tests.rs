@@ -1,3 +1,5 @@
+//! What the key ring promises: nothing secret shows, nothing can be edited, two writers lose nothing.
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;

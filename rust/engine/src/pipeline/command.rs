@@ -16,7 +16,7 @@ use medsettle_wire::record::encode_record;
 use medsettle_wire::{Operation, Reason, Refused, encode_refusal, refusal, rights};
 
 use super::{Pipeline, panic_message};
-use crate::engine::{BATCH, EMPTY_COMMIT, Job};
+use crate::engine::{BATCH, EMPTY_COMMIT, Job, log};
 use crate::keyring::{IssuerKey, KeyRing};
 use crate::reply::{Frame, Part, Parts, Waiter, refused};
 
@@ -137,7 +137,7 @@ impl Pipeline {
             Ok(decision) => self.carry_out(operation, decision),
             Err(panic) => {
                 self.shared.metrics.panics.fetch_add(1, Relaxed);
-                self.shared.log(&format!("deciding {operation} panicked: {}", panic_message(&*panic)));
+                log(&format!("deciding {operation} panicked: {}", panic_message(&*panic)));
                 Err(refused(Reason::Internal))
             }
         }
@@ -320,7 +320,7 @@ fn request<'a>(check: &'a CryptogramCheck, key: &'a IssuerKey) -> CryptogramRequ
         scheme: check.scheme,
         derivation: key.attributes().derivation,
         key: key.master_key(),
-        pan: check.pan.clone(),
+        pan: check.pan,
         sequence_number: check.sequence_number,
         atc: check.atc,
         data: check.data.as_bytes(),

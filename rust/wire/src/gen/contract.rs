@@ -812,6 +812,20 @@ impl Schema for v1::Account {
     const SCHEMA: &'static MessageSchema = &ACCOUNT;
 }
 
+static ACCOUNT_CREDITED: MessageSchema = MessageSchema {
+    name: "AccountCredited",
+    fields: &[
+        Field { number: 1, name: "person_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "amount_fen", kind: Kind::Int64, occurs: Occurs::Once(1) },
+        Field { number: 3, name: "period_key", kind: Kind::String, occurs: Occurs::Once(2) },
+        Field { number: 4, name: "legs", kind: Kind::Message(&LEG), occurs: Occurs::Repeated },
+    ],
+};
+
+impl Schema for v1::AccountCredited {
+    const SCHEMA: &'static MessageSchema = &ACCOUNT_CREDITED;
+}
+
 static ACCOUNT_USE: MessageSchema = MessageSchema {
     name: "AccountUse",
     fields: &[
@@ -1081,6 +1095,17 @@ impl Schema for v1::Adjustment {
     const SCHEMA: &'static MessageSchema = &ADJUSTMENT;
 }
 
+static ADMISSION_CANCELLED: MessageSchema = MessageSchema {
+    name: "AdmissionCancelled",
+    fields: &[
+        Field { number: 1, name: "stay_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+    ],
+};
+
+impl Schema for v1::AdmissionCancelled {
+    const SCHEMA: &'static MessageSchema = &ADMISSION_CANCELLED;
+}
+
 static ADMISSION_KIND: MessageSchema = MessageSchema {
     name: "AdmissionKind",
     fields: &[
@@ -1283,6 +1308,45 @@ impl Schema for v1::Card {
     const SCHEMA: &'static MessageSchema = &CARD;
 }
 
+static CARD_APPLICATION_FAILED: MessageSchema = MessageSchema {
+    name: "CardApplicationFailed",
+    fields: &[
+        Field { number: 1, name: "card_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "cause", kind: Kind::Enum(&CARDS_FAIL_APPLICATION_REQUEST_CAUSE), occurs: Occurs::Once(1) },
+    ],
+};
+
+impl Schema for v1::CardApplicationFailed {
+    const SCHEMA: &'static MessageSchema = &CARD_APPLICATION_FAILED;
+}
+
+static CARD_APPLIED: MessageSchema = MessageSchema {
+    name: "CardApplied",
+    fields: &[
+        Field { number: 1, name: "card_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "person_id", kind: Kind::Uint64, occurs: Occurs::Once(1) },
+        Field { number: 3, name: "region", kind: Kind::Uint32, occurs: Occurs::Once(2) },
+        Field { number: 4, name: "generation", kind: Kind::String, occurs: Occurs::Once(3) },
+        Field { number: 5, name: "predecessor_card_id", kind: Kind::Uint64, occurs: Occurs::Once(4) },
+    ],
+};
+
+impl Schema for v1::CardApplied {
+    const SCHEMA: &'static MessageSchema = &CARD_APPLIED;
+}
+
+static CARD_CANCELLED: MessageSchema = MessageSchema {
+    name: "CardCancelled",
+    fields: &[
+        Field { number: 1, name: "card_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "cause", kind: Kind::Enum(&CARDS_CANCEL_REQUEST_CAUSE), occurs: Occurs::Once(1) },
+    ],
+};
+
+impl Schema for v1::CardCancelled {
+    const SCHEMA: &'static MessageSchema = &CARD_CANCELLED;
+}
+
 static CARD_COUNT: MessageSchema = MessageSchema {
     name: "CardCount",
     fields: &[
@@ -1293,6 +1357,77 @@ static CARD_COUNT: MessageSchema = MessageSchema {
 
 impl Schema for v1::CardCount {
     const SCHEMA: &'static MessageSchema = &CARD_COUNT;
+}
+
+static CARD_ENABLED: MessageSchema = MessageSchema {
+    name: "CardEnabled",
+    fields: &[
+        Field { number: 1, name: "card_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "zone", kind: Kind::Enum(&ZONE_KIND), occurs: Occurs::Once(1) },
+        Field { number: 3, name: "cancelled_card_id", kind: Kind::Uint64, occurs: Occurs::Once(2) },
+        Field { number: 4, name: "by_first_use", kind: Kind::Bool, occurs: Occurs::Once(3) },
+    ],
+};
+
+impl Schema for v1::CardEnabled {
+    const SCHEMA: &'static MessageSchema = &CARD_ENABLED;
+}
+
+static CARD_HANDED_OVER: MessageSchema = MessageSchema {
+    name: "CardHandedOver",
+    fields: &[
+        Field { number: 1, name: "card_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "collected_by", kind: Kind::String, occurs: Occurs::Once(1) },
+    ],
+};
+
+impl Schema for v1::CardHandedOver {
+    const SCHEMA: &'static MessageSchema = &CARD_HANDED_OVER;
+}
+
+static CARD_LOSS_WITHDRAWN: MessageSchema = MessageSchema {
+    name: "CardLossWithdrawn",
+    fields: &[
+        Field { number: 1, name: "card_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "zones", kind: Kind::Enum(&ZONE_KIND), occurs: Occurs::Repeated },
+        Field { number: 3, name: "verified_by", kind: Kind::String, occurs: Occurs::Once(1) },
+    ],
+};
+
+impl Schema for v1::CardLossWithdrawn {
+    const SCHEMA: &'static MessageSchema = &CARD_LOSS_WITHDRAWN;
+}
+
+static CARD_MADE: MessageSchema = MessageSchema {
+    name: "CardMade",
+    fields: &[
+        Field { number: 1, name: "card_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "pan", kind: Kind::String, occurs: Occurs::Once(1) },
+        Field { number: 3, name: "sequence_number", kind: Kind::Uint32, occurs: Occurs::Once(2) },
+        Field { number: 4, name: "card_sn", kind: Kind::String, occurs: Occurs::Once(3) },
+        Field { number: 5, name: "scheme", kind: Kind::Enum(&CHIP_SCHEME), occurs: Occurs::Once(4) },
+        Field { number: 6, name: "key_index", kind: Kind::Uint32, occurs: Occurs::Once(5) },
+    ],
+};
+
+impl Schema for v1::CardMade {
+    const SCHEMA: &'static MessageSchema = &CARD_MADE;
+}
+
+static CARD_REPORTED_LOST: MessageSchema = MessageSchema {
+    name: "CardReportedLost",
+    fields: &[
+        Field { number: 1, name: "card_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "zones", kind: Kind::Enum(&ZONE_KIND), occurs: Occurs::Repeated },
+        Field { number: 3, name: "loss", kind: Kind::Enum(&LOSS_KIND), occurs: Occurs::Once(1) },
+        Field { number: 4, name: "until_ms", kind: Kind::Int64, occurs: Occurs::Once(2) },
+        Field { number: 5, name: "channel", kind: Kind::Enum(&CHANNEL_KIND), occurs: Occurs::Once(3) },
+        Field { number: 6, name: "verified_by", kind: Kind::String, occurs: Occurs::Once(4) },
+    ],
+};
+
+impl Schema for v1::CardReportedLost {
+    const SCHEMA: &'static MessageSchema = &CARD_REPORTED_LOST;
 }
 
 static CARDS_APPLY_REQUEST: MessageSchema = MessageSchema {
@@ -1747,6 +1882,18 @@ impl Schema for v1::Catalogue {
     const SCHEMA: &'static MessageSchema = &CATALOGUE;
 }
 
+static CATALOGUE_INSTALLED: MessageSchema = MessageSchema {
+    name: "CatalogueInstalled",
+    fields: &[
+        Field { number: 1, name: "package_hash", kind: Kind::Bytes, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "catalogue", kind: Kind::Message(&CATALOGUE), occurs: Occurs::Once(1) },
+    ],
+};
+
+impl Schema for v1::CatalogueInstalled {
+    const SCHEMA: &'static MessageSchema = &CATALOGUE_INSTALLED;
+}
+
 static CATALOGUE_ITEM: MessageSchema = MessageSchema {
     name: "CatalogueItem",
     fields: &[
@@ -1825,6 +1972,32 @@ static CHARGE_LINE: MessageSchema = MessageSchema {
 
 impl Schema for v1::ChargeLine {
     const SCHEMA: &'static MessageSchema = &CHARGE_LINE;
+}
+
+static CHARGES_ADDED: MessageSchema = MessageSchema {
+    name: "ChargesAdded",
+    fields: &[
+        Field { number: 1, name: "stay_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "lines", kind: Kind::Message(&STORED_LINE), occurs: Occurs::Repeated },
+        Field { number: 3, name: "sum", kind: Kind::Message(&LINE_SPLIT), occurs: Occurs::Once(1) },
+    ],
+};
+
+impl Schema for v1::ChargesAdded {
+    const SCHEMA: &'static MessageSchema = &CHARGES_ADDED;
+}
+
+static CHARGES_REVOKED: MessageSchema = MessageSchema {
+    name: "ChargesRevoked",
+    fields: &[
+        Field { number: 1, name: "stay_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "line_ids", kind: Kind::Uint64, occurs: Occurs::Repeated },
+        Field { number: 3, name: "sum", kind: Kind::Message(&LINE_SPLIT), occurs: Occurs::Once(1) },
+    ],
+};
+
+impl Schema for v1::ChargesRevoked {
+    const SCHEMA: &'static MessageSchema = &CHARGES_REVOKED;
 }
 
 static CHIP: MessageSchema = MessageSchema {
@@ -2086,6 +2259,17 @@ impl Schema for v1::Deductible {
     const SCHEMA: &'static MessageSchema = &DEDUCTIBLE;
 }
 
+static DISCHARGE_CANCELLED: MessageSchema = MessageSchema {
+    name: "DischargeCancelled",
+    fields: &[
+        Field { number: 1, name: "stay_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+    ],
+};
+
+impl Schema for v1::DischargeCancelled {
+    const SCHEMA: &'static MessageSchema = &DISCHARGE_CANCELLED;
+}
+
 static ELECTRONIC_CREDENTIAL: MessageSchema = MessageSchema {
     name: "ElectronicCredential",
     fields: &[
@@ -2108,6 +2292,45 @@ static ENTITLEMENT: MessageSchema = MessageSchema {
 
 impl Schema for v1::Entitlement {
     const SCHEMA: &'static MessageSchema = &ENTITLEMENT;
+}
+
+static FACT: MessageSchema = MessageSchema {
+    name: "Fact",
+    fields: &[
+        Field { number: 1, name: "person_enrolled", kind: Kind::Message(&PERSON_ENROLLED), occurs: Occurs::Once(0) },
+        Field { number: 2, name: "person_updated", kind: Kind::Message(&PERSON_UPDATED), occurs: Occurs::Once(0) },
+        Field { number: 3, name: "card_applied", kind: Kind::Message(&CARD_APPLIED), occurs: Occurs::Once(0) },
+        Field { number: 4, name: "card_application_failed", kind: Kind::Message(&CARD_APPLICATION_FAILED), occurs: Occurs::Once(0) },
+        Field { number: 5, name: "card_made", kind: Kind::Message(&CARD_MADE), occurs: Occurs::Once(0) },
+        Field { number: 6, name: "card_handed_over", kind: Kind::Message(&CARD_HANDED_OVER), occurs: Occurs::Once(0) },
+        Field { number: 7, name: "card_enabled", kind: Kind::Message(&CARD_ENABLED), occurs: Occurs::Once(0) },
+        Field { number: 8, name: "card_reported_lost", kind: Kind::Message(&CARD_REPORTED_LOST), occurs: Occurs::Once(0) },
+        Field { number: 9, name: "card_loss_withdrawn", kind: Kind::Message(&CARD_LOSS_WITHDRAWN), occurs: Occurs::Once(0) },
+        Field { number: 10, name: "card_cancelled", kind: Kind::Message(&CARD_CANCELLED), occurs: Occurs::Once(0) },
+        Field { number: 11, name: "account_credited", kind: Kind::Message(&ACCOUNT_CREDITED), occurs: Occurs::Once(0) },
+        Field { number: 12, name: "year_opened", kind: Kind::Message(&YEAR_ACCUMULATORS), occurs: Occurs::Once(0) },
+        Field { number: 13, name: "filing_filed", kind: Kind::Message(&FILING), occurs: Occurs::Once(0) },
+        Field { number: 14, name: "filing_withdrawn", kind: Kind::Message(&FILING_WITHDRAWN), occurs: Occurs::Once(0) },
+        Field { number: 15, name: "policy_installed", kind: Kind::Message(&POLICY_INSTALLED), occurs: Occurs::Once(0) },
+        Field { number: 16, name: "catalogue_installed", kind: Kind::Message(&CATALOGUE_INSTALLED), occurs: Occurs::Once(0) },
+        Field { number: 17, name: "regions_installed", kind: Kind::Message(&REGIONS_INSTALLED), occurs: Occurs::Once(0) },
+        Field { number: 18, name: "institution_registered", kind: Kind::Message(&INSTITUTION), occurs: Occurs::Once(0) },
+        Field { number: 19, name: "patient_admitted", kind: Kind::Message(&PATIENT_ADMITTED), occurs: Occurs::Once(0) },
+        Field { number: 20, name: "stay_updated", kind: Kind::Message(&STAY_UPDATED), occurs: Occurs::Once(0) },
+        Field { number: 21, name: "charges_added", kind: Kind::Message(&CHARGES_ADDED), occurs: Occurs::Once(0) },
+        Field { number: 22, name: "charges_revoked", kind: Kind::Message(&CHARGES_REVOKED), occurs: Occurs::Once(0) },
+        Field { number: 23, name: "patient_discharged", kind: Kind::Message(&PATIENT_DISCHARGED), occurs: Occurs::Once(0) },
+        Field { number: 24, name: "discharge_cancelled", kind: Kind::Message(&DISCHARGE_CANCELLED), occurs: Occurs::Once(0) },
+        Field { number: 25, name: "admission_cancelled", kind: Kind::Message(&ADMISSION_CANCELLED), occurs: Occurs::Once(0) },
+        Field { number: 26, name: "stay_settled", kind: Kind::Message(&STORED_SETTLEMENT), occurs: Occurs::Once(0) },
+        Field { number: 27, name: "settlement_cancelled", kind: Kind::Message(&SETTLEMENT_CANCELLED), occurs: Occurs::Once(0) },
+        Field { number: 28, name: "request_reversed", kind: Kind::Message(&REQUEST_REVERSED), occurs: Occurs::Once(0) },
+        Field { number: 29, name: "reversal_remembered", kind: Kind::Message(&REVERSAL_REMEMBERED), occurs: Occurs::Once(0) },
+    ],
+};
+
+impl Schema for v1::Fact {
+    const SCHEMA: &'static MessageSchema = &FACT;
 }
 
 static FILING: MessageSchema = MessageSchema {
@@ -2138,6 +2361,18 @@ static FILING_ADJUSTMENT: MessageSchema = MessageSchema {
 
 impl Schema for v1::FilingAdjustment {
     const SCHEMA: &'static MessageSchema = &FILING_ADJUSTMENT;
+}
+
+static FILING_WITHDRAWN: MessageSchema = MessageSchema {
+    name: "FilingWithdrawn",
+    fields: &[
+        Field { number: 1, name: "person_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "filing_id", kind: Kind::Uint64, occurs: Occurs::Once(1) },
+    ],
+};
+
+impl Schema for v1::FilingWithdrawn {
+    const SCHEMA: &'static MessageSchema = &FILING_WITHDRAWN;
 }
 
 static FILINGS_FILE_REQUEST: MessageSchema = MessageSchema {
@@ -2227,6 +2462,17 @@ static FIRST_PAY: MessageSchema = MessageSchema {
 
 impl Schema for v1::FirstPay {
     const SCHEMA: &'static MessageSchema = &FIRST_PAY;
+}
+
+static FRAME_BODY: MessageSchema = MessageSchema {
+    name: "FrameBody",
+    fields: &[
+        Field { number: 1, name: "records", kind: Kind::Message(&RECORD), occurs: Occurs::Repeated },
+    ],
+};
+
+impl Schema for v1::FrameBody {
+    const SCHEMA: &'static MessageSchema = &FRAME_BODY;
 }
 
 static FRAUD_ACKNOWLEDGE_ALERT_REQUEST: MessageSchema = MessageSchema {
@@ -2970,6 +3216,22 @@ impl Schema for v1::LedgerBalance {
     const SCHEMA: &'static MessageSchema = &LEDGER_BALANCE;
 }
 
+static LEG: MessageSchema = MessageSchema {
+    name: "Leg",
+    fields: &[
+        Field { number: 1, name: "account", kind: Kind::Enum(&LEDGER_BALANCE_ACCOUNT), occurs: Occurs::Once(0) },
+        Field { number: 2, name: "region", kind: Kind::Uint32, occurs: Occurs::Once(1) },
+        Field { number: 3, name: "insurance_type", kind: Kind::Enum(&INSURANCE_TYPE_KIND), occurs: Occurs::Once(2) },
+        Field { number: 4, name: "fund", kind: Kind::Enum(&FUND_KIND), occurs: Occurs::Once(3) },
+        Field { number: 5, name: "institution_code", kind: Kind::String, occurs: Occurs::Once(4) },
+        Field { number: 6, name: "amount_fen", kind: Kind::Int64, occurs: Occurs::Once(5) },
+    ],
+};
+
+impl Schema for v1::Leg {
+    const SCHEMA: &'static MessageSchema = &LEG;
+}
+
 static LEVEL: MessageSchema = MessageSchema {
     name: "Level",
     fields: &[
@@ -3386,6 +3648,31 @@ impl Schema for v1::Page {
     const SCHEMA: &'static MessageSchema = &PAGE;
 }
 
+static PATIENT_ADMITTED: MessageSchema = MessageSchema {
+    name: "PatientAdmitted",
+    fields: &[
+        Field { number: 1, name: "stay", kind: Kind::Message(&STORED_STAY), occurs: Occurs::Once(0) },
+        Field { number: 2, name: "card_id", kind: Kind::Uint64, occurs: Occurs::Once(1) },
+        Field { number: 3, name: "atc", kind: Kind::Uint32, occurs: Occurs::Once(2) },
+    ],
+};
+
+impl Schema for v1::PatientAdmitted {
+    const SCHEMA: &'static MessageSchema = &PATIENT_ADMITTED;
+}
+
+static PATIENT_DISCHARGED: MessageSchema = MessageSchema {
+    name: "PatientDischarged",
+    fields: &[
+        Field { number: 1, name: "stay_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "discharge_days", kind: Kind::Int32, occurs: Occurs::Once(1) },
+    ],
+};
+
+impl Schema for v1::PatientDischarged {
+    const SCHEMA: &'static MessageSchema = &PATIENT_DISCHARGED;
+}
+
 static PERSON: MessageSchema = MessageSchema {
     name: "Person",
     fields: &[
@@ -3403,6 +3690,31 @@ static PERSON: MessageSchema = MessageSchema {
 
 impl Schema for v1::Person {
     const SCHEMA: &'static MessageSchema = &PERSON;
+}
+
+static PERSON_ENROLLED: MessageSchema = MessageSchema {
+    name: "PersonEnrolled",
+    fields: &[
+        Field { number: 1, name: "person_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "profile", kind: Kind::Message(&PROFILE), occurs: Occurs::Once(1) },
+        Field { number: 3, name: "home_region", kind: Kind::Uint32, occurs: Occurs::Once(2) },
+    ],
+};
+
+impl Schema for v1::PersonEnrolled {
+    const SCHEMA: &'static MessageSchema = &PERSON_ENROLLED;
+}
+
+static PERSON_UPDATED: MessageSchema = MessageSchema {
+    name: "PersonUpdated",
+    fields: &[
+        Field { number: 1, name: "person_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "profile", kind: Kind::Message(&PROFILE), occurs: Occurs::Once(1) },
+    ],
+};
+
+impl Schema for v1::PersonUpdated {
+    const SCHEMA: &'static MessageSchema = &PERSON_UPDATED;
 }
 
 static PERSONS_CHECK_ELIGIBILITY_REQUEST: MessageSchema = MessageSchema {
@@ -3574,6 +3886,18 @@ impl Schema for v1::PersonsUpdateResponse {
     const SCHEMA: &'static MessageSchema = &PERSONS_UPDATE_RESPONSE;
 }
 
+static POLICY_INSTALLED: MessageSchema = MessageSchema {
+    name: "PolicyInstalled",
+    fields: &[
+        Field { number: 1, name: "package_hash", kind: Kind::Bytes, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "policy", kind: Kind::Message(&BENEFIT_POLICY), occurs: Occurs::Once(1) },
+    ],
+};
+
+impl Schema for v1::PolicyInstalled {
+    const SCHEMA: &'static MessageSchema = &POLICY_INSTALLED;
+}
+
 static PRESENTATION: MessageSchema = MessageSchema {
     name: "Presentation",
     fields: &[
@@ -3586,6 +3910,22 @@ static PRESENTATION: MessageSchema = MessageSchema {
 
 impl Schema for v1::Presentation {
     const SCHEMA: &'static MessageSchema = &PRESENTATION;
+}
+
+static PROFILE: MessageSchema = MessageSchema {
+    name: "Profile",
+    fields: &[
+        Field { number: 1, name: "name", kind: Kind::String, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "sex", kind: Kind::Enum(&SEX_KIND), occurs: Occurs::Once(1) },
+        Field { number: 3, name: "birth_days", kind: Kind::Int32, occurs: Occurs::Once(2) },
+        Field { number: 4, name: "certificates", kind: Kind::Message(&CERTIFICATE), occurs: Occurs::Repeated },
+        Field { number: 5, name: "spells", kind: Kind::Message(&INSURANCE_SPELL), occurs: Occurs::Repeated },
+        Field { number: 6, name: "entitlements", kind: Kind::Message(&ENTITLEMENT), occurs: Occurs::Repeated },
+    ],
+};
+
+impl Schema for v1::Profile {
+    const SCHEMA: &'static MessageSchema = &PROFILE;
 }
 
 static QUOTE_ACCOUNT: MessageSchema = MessageSchema {
@@ -3663,6 +4003,26 @@ impl Schema for v1::Reason {
     const SCHEMA: &'static MessageSchema = &REASON;
 }
 
+static RECORD: MessageSchema = MessageSchema {
+    name: "Record",
+    fields: &[
+        Field { number: 1, name: "sequence", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "operation", kind: Kind::Uint32, occurs: Occurs::Once(1) },
+        Field { number: 3, name: "institution_code", kind: Kind::String, occurs: Occurs::Once(2) },
+        Field { number: 4, name: "request_id", kind: Kind::String, occurs: Occurs::Once(3) },
+        Field { number: 5, name: "request_digest", kind: Kind::Bytes, occurs: Occurs::Once(4) },
+        Field { number: 6, name: "created_ms", kind: Kind::Int64, occurs: Occurs::Once(5) },
+        Field { number: 7, name: "operator", kind: Kind::String, occurs: Occurs::Once(6) },
+        Field { number: 8, name: "roles", kind: Kind::Uint32, occurs: Occurs::Once(7) },
+        Field { number: 9, name: "facts", kind: Kind::Message(&FACT), occurs: Occurs::Repeated },
+        Field { number: 10, name: "response", kind: Kind::Bytes, occurs: Occurs::Once(8) },
+    ],
+};
+
+impl Schema for v1::Record {
+    const SCHEMA: &'static MessageSchema = &RECORD;
+}
+
 static REFUSAL: MessageSchema = MessageSchema {
     name: "Refusal",
     fields: &[
@@ -3697,6 +4057,18 @@ impl Schema for v1::Region {
     const SCHEMA: &'static MessageSchema = &REGION;
 }
 
+static REGIONS_INSTALLED: MessageSchema = MessageSchema {
+    name: "RegionsInstalled",
+    fields: &[
+        Field { number: 1, name: "package_hash", kind: Kind::Bytes, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "regions", kind: Kind::Message(&REGION), occurs: Occurs::Repeated },
+    ],
+};
+
+impl Schema for v1::RegionsInstalled {
+    const SCHEMA: &'static MessageSchema = &REGIONS_INSTALLED;
+}
+
 static REMAINING_LIMIT: MessageSchema = MessageSchema {
     name: "RemainingLimit",
     fields: &[
@@ -3724,6 +4096,18 @@ impl Schema for v1::RequestHeader {
     const SCHEMA: &'static MessageSchema = &REQUEST_HEADER;
 }
 
+static REQUEST_REVERSED: MessageSchema = MessageSchema {
+    name: "RequestReversed",
+    fields: &[
+        Field { number: 1, name: "institution_code", kind: Kind::String, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "request_id", kind: Kind::String, occurs: Occurs::Once(1) },
+    ],
+};
+
+impl Schema for v1::RequestReversed {
+    const SCHEMA: &'static MessageSchema = &REQUEST_REVERSED;
+}
+
 static RESPONSE_HEADER: MessageSchema = MessageSchema {
     name: "ResponseHeader",
     fields: &[
@@ -3746,6 +4130,18 @@ static RETRY: MessageSchema = MessageSchema {
 
 impl Schema for v1::Retry {
     const SCHEMA: &'static MessageSchema = &RETRY;
+}
+
+static REVERSAL_REMEMBERED: MessageSchema = MessageSchema {
+    name: "ReversalRemembered",
+    fields: &[
+        Field { number: 1, name: "institution_code", kind: Kind::String, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "request_id", kind: Kind::String, occurs: Occurs::Once(1) },
+    ],
+};
+
+impl Schema for v1::ReversalRemembered {
+    const SCHEMA: &'static MessageSchema = &REVERSAL_REMEMBERED;
 }
 
 static ROLE: MessageSchema = MessageSchema {
@@ -3810,6 +4206,24 @@ static SETTLEMENT_ADJUSTMENT: MessageSchema = MessageSchema {
 
 impl Schema for v1::SettlementAdjustment {
     const SCHEMA: &'static MessageSchema = &SETTLEMENT_ADJUSTMENT;
+}
+
+static SETTLEMENT_CANCELLED: MessageSchema = MessageSchema {
+    name: "SettlementCancelled",
+    fields: &[
+        Field { number: 1, name: "cancellation_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "settlement", kind: Kind::Message(&STORED_SETTLEMENT), occurs: Occurs::Once(1) },
+        Field { number: 3, name: "legs", kind: Kind::Message(&LEG), occurs: Occurs::Repeated },
+        Field { number: 4, name: "deltas", kind: Kind::Message(&YEAR_ACCUMULATORS), occurs: Occurs::Repeated },
+        Field { number: 5, name: "balance_after_fen", kind: Kind::Int64, occurs: Occurs::Once(2) },
+        Field { number: 6, name: "adjustments", kind: Kind::Message(&STORED_ADJUSTMENT), occurs: Occurs::Repeated },
+        Field { number: 7, name: "stamp_ms", kind: Kind::Int64, occurs: Occurs::Once(3) },
+        Field { number: 8, name: "stay", kind: Kind::Message(&STORED_STAY), occurs: Occurs::Once(4) },
+    ],
+};
+
+impl Schema for v1::SettlementCancelled {
+    const SCHEMA: &'static MessageSchema = &SETTLEMENT_CANCELLED;
 }
 
 static SETTLEMENT_ROW: MessageSchema = MessageSchema {
@@ -3942,6 +4356,138 @@ static STAY_LINE: MessageSchema = MessageSchema {
 
 impl Schema for v1::StayLine {
     const SCHEMA: &'static MessageSchema = &STAY_LINE;
+}
+
+static STAY_UPDATED: MessageSchema = MessageSchema {
+    name: "StayUpdated",
+    fields: &[
+        Field { number: 1, name: "stay_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "admission_days", kind: Kind::Int32, occurs: Occurs::Once(1) },
+        Field { number: 3, name: "kind", kind: Kind::Enum(&ADMISSION_KIND_KIND), occurs: Occurs::Once(2) },
+        Field { number: 4, name: "department", kind: Kind::String, occurs: Occurs::Once(3) },
+        Field { number: 5, name: "diagnosis", kind: Kind::String, occurs: Occurs::Once(4) },
+    ],
+};
+
+impl Schema for v1::StayUpdated {
+    const SCHEMA: &'static MessageSchema = &STAY_UPDATED;
+}
+
+static STORED_ADJUSTMENT: MessageSchema = MessageSchema {
+    name: "StoredAdjustment",
+    fields: &[
+        Field { number: 1, name: "settlement_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "cancellation_id", kind: Kind::Uint64, occurs: Occurs::Once(1) },
+        Field { number: 3, name: "fund_delta_fen", kind: Kind::Int64, occurs: Occurs::Once(2) },
+        Field { number: 4, name: "split", kind: Kind::Message(&SPLIT), occurs: Occurs::Once(3) },
+        Field { number: 5, name: "deltas", kind: Kind::Message(&YEAR_ACCUMULATORS), occurs: Occurs::Repeated },
+        Field { number: 6, name: "changes", kind: Kind::Message(&YEAR_ACCUMULATORS), occurs: Occurs::Repeated },
+        Field { number: 7, name: "legs", kind: Kind::Message(&LEG), occurs: Occurs::Repeated },
+    ],
+};
+
+impl Schema for v1::StoredAdjustment {
+    const SCHEMA: &'static MessageSchema = &STORED_ADJUSTMENT;
+}
+
+static STORED_CASE: MessageSchema = MessageSchema {
+    name: "StoredCase",
+    fields: &[
+        Field { number: 1, name: "visit_kind", kind: Kind::Enum(&VISIT_KIND_KIND), occurs: Occurs::Once(0) },
+        Field { number: 2, name: "insured_region", kind: Kind::Uint32, occurs: Occurs::Once(1) },
+        Field { number: 3, name: "care_region", kind: Kind::Uint32, occurs: Occurs::Once(2) },
+        Field { number: 4, name: "insurance_type", kind: Kind::Enum(&INSURANCE_TYPE_KIND), occurs: Occurs::Once(3) },
+        Field { number: 5, name: "category", kind: Kind::Enum(&CATEGORY_KIND), occurs: Occurs::Once(4) },
+        Field { number: 6, name: "entitlements", kind: Kind::String, occurs: Occurs::Repeated },
+        Field { number: 7, name: "level", kind: Kind::Enum(&LEVEL_KIND), occurs: Occurs::Once(5) },
+        Field { number: 8, name: "filing_kind", kind: Kind::Enum(&FILING_KIND), occurs: Occurs::Once(6) },
+        Field { number: 9, name: "scope", kind: Kind::Enum(&SCOPE_KIND), occurs: Occurs::Once(7) },
+        Field { number: 10, name: "admission_days", kind: Kind::Int32, occurs: Occurs::Once(8) },
+        Field { number: 11, name: "discharge_days", kind: Kind::Int32, occurs: Occurs::Once(9) },
+    ],
+};
+
+impl Schema for v1::StoredCase {
+    const SCHEMA: &'static MessageSchema = &STORED_CASE;
+}
+
+static STORED_LINE: MessageSchema = MessageSchema {
+    name: "StoredLine",
+    fields: &[
+        Field { number: 1, name: "line_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "item_code", kind: Kind::String, occurs: Occurs::Once(1) },
+        Field { number: 3, name: "quantity_ten_thousandths", kind: Kind::Int64, occurs: Occurs::Once(2) },
+        Field { number: 4, name: "unit_price_millionths", kind: Kind::Int64, occurs: Occurs::Once(3) },
+        Field { number: 5, name: "date_days", kind: Kind::Int32, occurs: Occurs::Once(4) },
+        Field { number: 6, name: "takes_back_line_id", kind: Kind::Uint64, occurs: Occurs::Once(5) },
+        Field { number: 7, name: "own_expense", kind: Kind::Bool, occurs: Occurs::Once(6) },
+        Field { number: 8, name: "restriction_met", kind: Kind::Bool, occurs: Occurs::Once(7) },
+        Field { number: 9, name: "outside_institution_code", kind: Kind::String, occurs: Occurs::Once(8) },
+        Field { number: 10, name: "outside_slip", kind: Kind::String, occurs: Occurs::Once(9) },
+        Field { number: 11, name: "split", kind: Kind::Message(&LINE_SPLIT), occurs: Occurs::Once(10) },
+        Field { number: 12, name: "class", kind: Kind::Enum(&CATALOGUE_ITEM_CLASS), occurs: Occurs::Once(11) },
+        Field { number: 13, name: "catalogue_hash", kind: Kind::Bytes, occurs: Occurs::Once(12) },
+        Field { number: 14, name: "left_ten_thousandths", kind: Kind::Int64, occurs: Occurs::Once(13) },
+        Field { number: 15, name: "ordinal", kind: Kind::Uint32, occurs: Occurs::Once(14) },
+    ],
+};
+
+impl Schema for v1::StoredLine {
+    const SCHEMA: &'static MessageSchema = &STORED_LINE;
+}
+
+static STORED_SETTLEMENT: MessageSchema = MessageSchema {
+    name: "StoredSettlement",
+    fields: &[
+        Field { number: 1, name: "settlement_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "stay_id", kind: Kind::Uint64, occurs: Occurs::Once(1) },
+        Field { number: 3, name: "person_id", kind: Kind::Uint64, occurs: Occurs::Once(2) },
+        Field { number: 4, name: "institution_code", kind: Kind::String, occurs: Occurs::Once(3) },
+        Field { number: 5, name: "case", kind: Kind::Message(&STORED_CASE), occurs: Occurs::Once(4) },
+        Field { number: 6, name: "split", kind: Kind::Message(&SPLIT), occurs: Occurs::Once(5) },
+        Field { number: 7, name: "policies", kind: Kind::Message(&YEAR_POLICY), occurs: Occurs::Repeated },
+        Field { number: 8, name: "catalogue_hash", kind: Kind::Bytes, occurs: Occurs::Once(6) },
+        Field { number: 9, name: "deltas", kind: Kind::Message(&YEAR_ACCUMULATORS), occurs: Occurs::Repeated },
+        Field { number: 10, name: "legs", kind: Kind::Message(&LEG), occurs: Occurs::Repeated },
+        Field { number: 11, name: "balance_after_fen", kind: Kind::Int64, occurs: Occurs::Once(7) },
+        Field { number: 12, name: "card_id", kind: Kind::Uint64, occurs: Occurs::Once(8) },
+        Field { number: 13, name: "terminal_id", kind: Kind::String, occurs: Occurs::Once(9) },
+        Field { number: 14, name: "atc", kind: Kind::Uint32, occurs: Occurs::Once(10) },
+        Field { number: 15, name: "stamp_ms", kind: Kind::Int64, occurs: Occurs::Once(11) },
+    ],
+};
+
+impl Schema for v1::StoredSettlement {
+    const SCHEMA: &'static MessageSchema = &STORED_SETTLEMENT;
+}
+
+static STORED_STAY: MessageSchema = MessageSchema {
+    name: "StoredStay",
+    fields: &[
+        Field { number: 1, name: "stay_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "person_id", kind: Kind::Uint64, occurs: Occurs::Once(1) },
+        Field { number: 3, name: "institution_code", kind: Kind::String, occurs: Occurs::Once(2) },
+        Field { number: 4, name: "state", kind: Kind::Enum(&STAY_STATE), occurs: Occurs::Once(3) },
+        Field { number: 5, name: "kind", kind: Kind::Enum(&ADMISSION_KIND_KIND), occurs: Occurs::Once(4) },
+        Field { number: 6, name: "admission_days", kind: Kind::Int32, occurs: Occurs::Once(5) },
+        Field { number: 7, name: "discharge_days", kind: Kind::Int32, occurs: Occurs::Once(6) },
+        Field { number: 8, name: "department", kind: Kind::String, occurs: Occurs::Once(7) },
+        Field { number: 9, name: "diagnosis", kind: Kind::String, occurs: Occurs::Once(8) },
+        Field { number: 10, name: "insured_region", kind: Kind::Uint32, occurs: Occurs::Once(9) },
+        Field { number: 11, name: "insurance_type", kind: Kind::Enum(&INSURANCE_TYPE_KIND), occurs: Occurs::Once(10) },
+        Field { number: 12, name: "category", kind: Kind::Enum(&CATEGORY_KIND), occurs: Occurs::Once(11) },
+        Field { number: 13, name: "entitlements", kind: Kind::String, occurs: Occurs::Repeated },
+        Field { number: 14, name: "level", kind: Kind::Enum(&LEVEL_KIND), occurs: Occurs::Once(12) },
+        Field { number: 15, name: "care_region", kind: Kind::Uint32, occurs: Occurs::Once(13) },
+        Field { number: 16, name: "lines", kind: Kind::Message(&STORED_LINE), occurs: Occurs::Repeated },
+        Field { number: 17, name: "sum", kind: Kind::Message(&LINE_SPLIT), occurs: Occurs::Once(14) },
+        Field { number: 18, name: "next_ordinal", kind: Kind::Uint32, occurs: Occurs::Once(15) },
+        Field { number: 19, name: "settlement_id", kind: Kind::Uint64, occurs: Occurs::Once(16) },
+    ],
+};
+
+impl Schema for v1::StoredStay {
+    const SCHEMA: &'static MessageSchema = &STORED_STAY;
 }
 
 static TRACE_STEP: MessageSchema = MessageSchema {
@@ -4127,6 +4673,18 @@ static YEAR_ACCUMULATORS: MessageSchema = MessageSchema {
 
 impl Schema for v1::YearAccumulators {
     const SCHEMA: &'static MessageSchema = &YEAR_ACCUMULATORS;
+}
+
+static YEAR_POLICY: MessageSchema = MessageSchema {
+    name: "YearPolicy",
+    fields: &[
+        Field { number: 1, name: "benefit_year", kind: Kind::Int32, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "policy_hash", kind: Kind::Bytes, occurs: Occurs::Once(1) },
+    ],
+};
+
+impl Schema for v1::YearPolicy {
+    const SCHEMA: &'static MessageSchema = &YEAR_POLICY;
 }
 
 static ZONE: MessageSchema = MessageSchema {

@@ -5491,3 +5491,578 @@ pub struct BatchStreamResponse {
     #[prost(message, repeated, tag = "2")]
     pub results: ::prost::alloc::vec::Vec<CommandResult>,
 }
+/// Body of a frame; its header has the time stamp of all of them.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FrameBody {
+    #[prost(message, repeated, tag = "1")]
+    pub records: ::prost::alloc::vec::Vec<Record>,
+}
+/// One decision that left facts; it binds its request id.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Record {
+    #[prost(uint64, tag = "1")]
+    pub sequence: u64,
+    /// Number of the operation in the contract.
+    #[prost(uint32, tag = "2")]
+    pub operation: u32,
+    #[prost(string, tag = "3")]
+    pub institution_code: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub request_id: ::prost::alloc::string::String,
+    /// Over the operation and the request without operator and time.
+    #[prost(bytes = "vec", tag = "5")]
+    pub request_digest: ::prost::alloc::vec::Vec<u8>,
+    #[prost(int64, tag = "6")]
+    pub created_ms: i64,
+    /// The clerk or device that asked.
+    #[prost(string, tag = "7")]
+    pub operator: ::prost::alloc::string::String,
+    /// Roles of the caller; bit n is number n of `Role.Kind`.
+    #[prost(uint32, tag = "8")]
+    pub roles: u32,
+    #[prost(message, repeated, tag = "9")]
+    pub facts: ::prost::alloc::vec::Vec<Fact>,
+    /// The response without its header, as it left and as it is given again. Last, so that it can be appended.
+    #[prost(bytes = "vec", tag = "10")]
+    pub response: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Fact {
+    #[prost(
+        oneof = "fact::Fact",
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29"
+    )]
+    pub fact: ::core::option::Option<fact::Fact>,
+}
+/// Nested message and enum types in `Fact`.
+pub mod fact {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Fact {
+        #[prost(message, tag = "1")]
+        PersonEnrolled(super::PersonEnrolled),
+        #[prost(message, tag = "2")]
+        PersonUpdated(super::PersonUpdated),
+        #[prost(message, tag = "3")]
+        CardApplied(super::CardApplied),
+        #[prost(message, tag = "4")]
+        CardApplicationFailed(super::CardApplicationFailed),
+        #[prost(message, tag = "5")]
+        CardMade(super::CardMade),
+        #[prost(message, tag = "6")]
+        CardHandedOver(super::CardHandedOver),
+        #[prost(message, tag = "7")]
+        CardEnabled(super::CardEnabled),
+        #[prost(message, tag = "8")]
+        CardReportedLost(super::CardReportedLost),
+        #[prost(message, tag = "9")]
+        CardLossWithdrawn(super::CardLossWithdrawn),
+        #[prost(message, tag = "10")]
+        CardCancelled(super::CardCancelled),
+        #[prost(message, tag = "11")]
+        AccountCredited(super::AccountCredited),
+        /// The accumulators as imported.
+        #[prost(message, tag = "12")]
+        YearOpened(super::YearAccumulators),
+        #[prost(message, tag = "13")]
+        FilingFiled(super::Filing),
+        #[prost(message, tag = "14")]
+        FilingWithdrawn(super::FilingWithdrawn),
+        #[prost(message, tag = "15")]
+        PolicyInstalled(super::PolicyInstalled),
+        #[prost(message, tag = "16")]
+        CatalogueInstalled(super::CatalogueInstalled),
+        #[prost(message, tag = "17")]
+        RegionsInstalled(super::RegionsInstalled),
+        /// The registration as it is now.
+        #[prost(message, tag = "18")]
+        InstitutionRegistered(super::Institution),
+        #[prost(message, tag = "19")]
+        PatientAdmitted(super::PatientAdmitted),
+        #[prost(message, tag = "20")]
+        StayUpdated(super::StayUpdated),
+        #[prost(message, tag = "21")]
+        ChargesAdded(super::ChargesAdded),
+        #[prost(message, tag = "22")]
+        ChargesRevoked(super::ChargesRevoked),
+        #[prost(message, tag = "23")]
+        PatientDischarged(super::PatientDischarged),
+        #[prost(message, tag = "24")]
+        DischargeCancelled(super::DischargeCancelled),
+        #[prost(message, tag = "25")]
+        AdmissionCancelled(super::AdmissionCancelled),
+        #[prost(message, tag = "26")]
+        StaySettled(super::StoredSettlement),
+        #[prost(message, tag = "27")]
+        SettlementCancelled(super::SettlementCancelled),
+        #[prost(message, tag = "28")]
+        RequestReversed(super::RequestReversed),
+        #[prost(message, tag = "29")]
+        ReversalRemembered(super::ReversalRemembered),
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PersonEnrolled {
+    #[prost(uint64, tag = "1")]
+    pub person_id: u64,
+    #[prost(message, optional, tag = "2")]
+    pub profile: ::core::option::Option<Profile>,
+    /// Region whose books hold the person's account.
+    #[prost(uint32, tag = "3")]
+    pub home_region: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PersonUpdated {
+    #[prost(uint64, tag = "1")]
+    pub person_id: u64,
+    /// What documents say now, whole.
+    #[prost(message, optional, tag = "2")]
+    pub profile: ::core::option::Option<Profile>,
+}
+/// What documents say of a person.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Profile {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(enumeration = "sex::Kind", tag = "2")]
+    pub sex: i32,
+    #[prost(int32, tag = "3")]
+    pub birth_days: i32,
+    #[prost(message, repeated, tag = "4")]
+    pub certificates: ::prost::alloc::vec::Vec<Certificate>,
+    #[prost(message, repeated, tag = "5")]
+    pub spells: ::prost::alloc::vec::Vec<InsuranceSpell>,
+    #[prost(message, repeated, tag = "6")]
+    pub entitlements: ::prost::alloc::vec::Vec<Entitlement>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CardApplied {
+    #[prost(uint64, tag = "1")]
+    pub card_id: u64,
+    #[prost(uint64, tag = "2")]
+    pub person_id: u64,
+    #[prost(uint32, tag = "3")]
+    pub region: u32,
+    #[prost(string, tag = "4")]
+    pub generation: ::prost::alloc::string::String,
+    /// The card to be replaced, 0 for none.
+    #[prost(uint64, tag = "5")]
+    pub predecessor_card_id: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CardApplicationFailed {
+    #[prost(uint64, tag = "1")]
+    pub card_id: u64,
+    #[prost(enumeration = "cards_fail_application_request::Cause", tag = "2")]
+    pub cause: i32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CardMade {
+    #[prost(uint64, tag = "1")]
+    pub card_id: u64,
+    #[prost(string, tag = "2")]
+    pub pan: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "3")]
+    pub sequence_number: u32,
+    #[prost(string, tag = "4")]
+    pub card_sn: ::prost::alloc::string::String,
+    #[prost(enumeration = "chip::Scheme", tag = "5")]
+    pub scheme: i32,
+    #[prost(uint32, tag = "6")]
+    pub key_index: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CardHandedOver {
+    #[prost(uint64, tag = "1")]
+    pub card_id: u64,
+    #[prost(string, tag = "2")]
+    pub collected_by: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CardEnabled {
+    #[prost(uint64, tag = "1")]
+    pub card_id: u64,
+    #[prost(enumeration = "zone::Kind", tag = "2")]
+    pub zone: i32,
+    /// The predecessor that ended with this, 0 for none.
+    #[prost(uint64, tag = "3")]
+    pub cancelled_card_id: u64,
+    /// By first use at an institution, not at a desk.
+    #[prost(bool, tag = "4")]
+    pub by_first_use: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CardReportedLost {
+    #[prost(uint64, tag = "1")]
+    pub card_id: u64,
+    #[prost(enumeration = "zone::Kind", repeated, tag = "2")]
+    pub zones: ::prost::alloc::vec::Vec<i32>,
+    #[prost(enumeration = "loss::Kind", tag = "3")]
+    pub loss: i32,
+    /// End of a temporary loss.
+    #[prost(int64, optional, tag = "4")]
+    pub until_ms: ::core::option::Option<i64>,
+    #[prost(enumeration = "channel::Kind", tag = "5")]
+    pub channel: i32,
+    #[prost(string, tag = "6")]
+    pub verified_by: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CardLossWithdrawn {
+    #[prost(uint64, tag = "1")]
+    pub card_id: u64,
+    #[prost(enumeration = "zone::Kind", repeated, tag = "2")]
+    pub zones: ::prost::alloc::vec::Vec<i32>,
+    #[prost(string, tag = "3")]
+    pub verified_by: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CardCancelled {
+    #[prost(uint64, tag = "1")]
+    pub card_id: u64,
+    #[prost(enumeration = "cards_cancel_request::Cause", tag = "2")]
+    pub cause: i32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AccountCredited {
+    #[prost(uint64, tag = "1")]
+    pub person_id: u64,
+    #[prost(int64, tag = "2")]
+    pub amount_fen: i64,
+    #[prost(string, tag = "3")]
+    pub period_key: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "4")]
+    pub legs: ::prost::alloc::vec::Vec<Leg>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FilingWithdrawn {
+    #[prost(uint64, tag = "1")]
+    pub person_id: u64,
+    #[prost(uint64, tag = "2")]
+    pub filing_id: u64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PolicyInstalled {
+    #[prost(bytes = "vec", tag = "1")]
+    pub package_hash: ::prost::alloc::vec::Vec<u8>,
+    #[prost(message, optional, tag = "2")]
+    pub policy: ::core::option::Option<BenefitPolicy>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CatalogueInstalled {
+    #[prost(bytes = "vec", tag = "1")]
+    pub package_hash: ::prost::alloc::vec::Vec<u8>,
+    #[prost(message, optional, tag = "2")]
+    pub catalogue: ::core::option::Option<Catalogue>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RegionsInstalled {
+    #[prost(bytes = "vec", tag = "1")]
+    pub package_hash: ::prost::alloc::vec::Vec<u8>,
+    /// The whole tree.
+    #[prost(message, repeated, tag = "2")]
+    pub regions: ::prost::alloc::vec::Vec<Region>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PatientAdmitted {
+    /// The stay as it begins.
+    #[prost(message, optional, tag = "1")]
+    pub stay: ::core::option::Option<StoredStay>,
+    #[prost(uint64, tag = "2")]
+    pub card_id: u64,
+    /// Counter of the presentation; the card will not accept it again.
+    #[prost(uint32, tag = "3")]
+    pub atc: u32,
+}
+/// What is known of the stay now.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StayUpdated {
+    #[prost(uint64, tag = "1")]
+    pub stay_id: u64,
+    #[prost(int32, tag = "2")]
+    pub admission_days: i32,
+    #[prost(enumeration = "admission_kind::Kind", tag = "3")]
+    pub kind: i32,
+    #[prost(string, tag = "4")]
+    pub department: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub diagnosis: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ChargesAdded {
+    #[prost(uint64, tag = "1")]
+    pub stay_id: u64,
+    /// In the order of the request.
+    #[prost(message, repeated, tag = "2")]
+    pub lines: ::prost::alloc::vec::Vec<StoredLine>,
+    /// Of the stay, afterwards.
+    #[prost(message, optional, tag = "3")]
+    pub sum: ::core::option::Option<LineSplit>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChargesRevoked {
+    #[prost(uint64, tag = "1")]
+    pub stay_id: u64,
+    /// In the order in which they are taken off.
+    #[prost(uint64, repeated, tag = "2")]
+    pub line_ids: ::prost::alloc::vec::Vec<u64>,
+    /// Of the stay, afterwards.
+    #[prost(message, optional, tag = "3")]
+    pub sum: ::core::option::Option<LineSplit>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PatientDischarged {
+    #[prost(uint64, tag = "1")]
+    pub stay_id: u64,
+    #[prost(int32, tag = "2")]
+    pub discharge_days: i32,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DischargeCancelled {
+    #[prost(uint64, tag = "1")]
+    pub stay_id: u64,
+}
+/// Voids the stay with its charges.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AdmissionCancelled {
+    #[prost(uint64, tag = "1")]
+    pub stay_id: u64,
+}
+/// The exact negation of a settlement, and what it changed in later ones.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SettlementCancelled {
+    #[prost(uint64, tag = "1")]
+    pub cancellation_id: u64,
+    /// As it was committed.
+    #[prost(message, optional, tag = "2")]
+    pub settlement: ::core::option::Option<StoredSettlement>,
+    /// What is taken back from the books: the settlement's legs and those of its adjustments, negated.
+    #[prost(message, repeated, tag = "3")]
+    pub legs: ::prost::alloc::vec::Vec<Leg>,
+    /// What is taken back from each year: the deltas in force.
+    #[prost(message, repeated, tag = "4")]
+    pub deltas: ::prost::alloc::vec::Vec<YearAccumulators>,
+    #[prost(int64, tag = "5")]
+    pub balance_after_fen: i64,
+    #[prost(message, repeated, tag = "6")]
+    pub adjustments: ::prost::alloc::vec::Vec<StoredAdjustment>,
+    #[prost(int64, tag = "7")]
+    pub stamp_ms: i64,
+    /// The stay as it was before it was settled; it waits to be settled again.
+    #[prost(message, optional, tag = "8")]
+    pub stay: ::core::option::Option<StoredStay>,
+}
+/// A request was undone by a reversal.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RequestReversed {
+    #[prost(string, tag = "1")]
+    pub institution_code: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+}
+/// A request that had not arrived was reversed; it will be refused.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReversalRemembered {
+    #[prost(string, tag = "1")]
+    pub institution_code: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+}
+/// One movement of the double-entry books; the legs of a fact add up to zero.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Leg {
+    #[prost(enumeration = "ledger_balance::Account", tag = "1")]
+    pub account: i32,
+    /// Of FUND, PERSONAL_ACCOUNTS, CONTRIBUTIONS and PERSON_SETTLEMENT.
+    #[prost(uint32, tag = "2")]
+    pub region: u32,
+    /// Of FUND.
+    #[prost(enumeration = "insurance_type::Kind", tag = "3")]
+    pub insurance_type: i32,
+    /// Of FUND.
+    #[prost(enumeration = "fund::Kind", tag = "4")]
+    pub fund: i32,
+    /// Of INSTITUTION, CASH and HOSPITAL_PART.
+    #[prost(string, tag = "5")]
+    pub institution_code: ::prost::alloc::string::String,
+    #[prost(int64, tag = "6")]
+    pub amount_fen: i64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StoredStay {
+    #[prost(uint64, tag = "1")]
+    pub stay_id: u64,
+    #[prost(uint64, tag = "2")]
+    pub person_id: u64,
+    #[prost(string, tag = "3")]
+    pub institution_code: ::prost::alloc::string::String,
+    #[prost(enumeration = "stay::State", tag = "4")]
+    pub state: i32,
+    #[prost(enumeration = "admission_kind::Kind", tag = "5")]
+    pub kind: i32,
+    #[prost(int32, tag = "6")]
+    pub admission_days: i32,
+    #[prost(int32, optional, tag = "7")]
+    pub discharge_days: ::core::option::Option<i32>,
+    #[prost(string, tag = "8")]
+    pub department: ::prost::alloc::string::String,
+    #[prost(string, tag = "9")]
+    pub diagnosis: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "10")]
+    pub insured_region: u32,
+    #[prost(enumeration = "insurance_type::Kind", tag = "11")]
+    pub insurance_type: i32,
+    #[prost(enumeration = "category::Kind", tag = "12")]
+    pub category: i32,
+    #[prost(string, repeated, tag = "13")]
+    pub entitlements: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(enumeration = "level::Kind", tag = "14")]
+    pub level: i32,
+    #[prost(uint32, tag = "15")]
+    pub care_region: u32,
+    /// By line id.
+    #[prost(message, repeated, tag = "16")]
+    pub lines: ::prost::alloc::vec::Vec<StoredLine>,
+    #[prost(message, optional, tag = "17")]
+    pub sum: ::core::option::Option<LineSplit>,
+    #[prost(uint32, tag = "18")]
+    pub next_ordinal: u32,
+    /// The settlement that stands, 0 for none.
+    #[prost(uint64, tag = "19")]
+    pub settlement_id: u64,
+}
+/// A charge line with its split.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StoredLine {
+    #[prost(uint64, tag = "1")]
+    pub line_id: u64,
+    #[prost(string, tag = "2")]
+    pub item_code: ::prost::alloc::string::String,
+    /// Negative takes back.
+    #[prost(int64, tag = "3")]
+    pub quantity_ten_thousandths: i64,
+    #[prost(int64, tag = "4")]
+    pub unit_price_millionths: i64,
+    #[prost(int32, tag = "5")]
+    pub date_days: i32,
+    /// The line that is taken back, 0 for none.
+    #[prost(uint64, tag = "6")]
+    pub takes_back_line_id: u64,
+    #[prost(bool, tag = "7")]
+    pub own_expense: bool,
+    #[prost(bool, optional, tag = "8")]
+    pub restriction_met: ::core::option::Option<bool>,
+    /// Empty inside.
+    #[prost(string, tag = "9")]
+    pub outside_institution_code: ::prost::alloc::string::String,
+    #[prost(string, tag = "10")]
+    pub outside_slip: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "11")]
+    pub split: ::core::option::Option<LineSplit>,
+    #[prost(enumeration = "catalogue_item::Class", tag = "12")]
+    pub class: i32,
+    #[prost(bytes = "vec", tag = "13")]
+    pub catalogue_hash: ::prost::alloc::vec::Vec<u8>,
+    /// What refunds have left of the quantity.
+    #[prost(int64, tag = "14")]
+    pub left_ten_thousandths: i64,
+    /// Place in the order in which the stay's lines came.
+    #[prost(uint32, tag = "15")]
+    pub ordinal: u32,
+}
+/// A settlement with all that it takes to negate, recompute and explain it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StoredSettlement {
+    #[prost(uint64, tag = "1")]
+    pub settlement_id: u64,
+    #[prost(uint64, tag = "2")]
+    pub stay_id: u64,
+    #[prost(uint64, tag = "3")]
+    pub person_id: u64,
+    #[prost(string, tag = "4")]
+    pub institution_code: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "5")]
+    pub case: ::core::option::Option<StoredCase>,
+    /// Its two hashes are empty: they stand in `policies` and `catalogue_hash`.
+    #[prost(message, optional, tag = "6")]
+    pub split: ::core::option::Option<Split>,
+    /// Packages used, by benefit year.
+    #[prost(message, repeated, tag = "7")]
+    pub policies: ::prost::alloc::vec::Vec<YearPolicy>,
+    /// Catalogue of the discharge day.
+    #[prost(bytes = "vec", tag = "8")]
+    pub catalogue_hash: ::prost::alloc::vec::Vec<u8>,
+    /// What was added to each year of the person.
+    #[prost(message, repeated, tag = "9")]
+    pub deltas: ::prost::alloc::vec::Vec<YearAccumulators>,
+    #[prost(message, repeated, tag = "10")]
+    pub legs: ::prost::alloc::vec::Vec<Leg>,
+    /// Of the own account.
+    #[prost(int64, tag = "11")]
+    pub balance_after_fen: i64,
+    #[prost(uint64, tag = "12")]
+    pub card_id: u64,
+    #[prost(string, tag = "13")]
+    pub terminal_id: ::prost::alloc::string::String,
+    /// Counter of the presentation; the card will not accept it again.
+    #[prost(uint32, tag = "14")]
+    pub atc: u32,
+    #[prost(int64, tag = "15")]
+    pub stamp_ms: i64,
+}
+/// What was known of the case; the input of the calculation beside the bill.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StoredCase {
+    #[prost(enumeration = "visit_kind::Kind", tag = "1")]
+    pub visit_kind: i32,
+    #[prost(uint32, tag = "2")]
+    pub insured_region: u32,
+    #[prost(uint32, tag = "3")]
+    pub care_region: u32,
+    #[prost(enumeration = "insurance_type::Kind", tag = "4")]
+    pub insurance_type: i32,
+    #[prost(enumeration = "category::Kind", tag = "5")]
+    pub category: i32,
+    #[prost(string, repeated, tag = "6")]
+    pub entitlements: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(enumeration = "level::Kind", tag = "7")]
+    pub level: i32,
+    #[prost(enumeration = "filing::Kind", tag = "8")]
+    pub filing_kind: i32,
+    /// UNSPECIFIED in the own pool.
+    #[prost(enumeration = "scope::Kind", tag = "9")]
+    pub scope: i32,
+    #[prost(int32, tag = "10")]
+    pub admission_days: i32,
+    #[prost(int32, tag = "11")]
+    pub discharge_days: i32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct YearPolicy {
+    #[prost(int32, tag = "1")]
+    pub benefit_year: i32,
+    #[prost(bytes = "vec", tag = "2")]
+    pub policy_hash: ::prost::alloc::vec::Vec<u8>,
+}
+/// What a recomputation changed in a settlement.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StoredAdjustment {
+    #[prost(uint64, tag = "1")]
+    pub settlement_id: u64,
+    /// The cancellation that made it necessary.
+    #[prost(uint64, tag = "2")]
+    pub cancellation_id: u64,
+    /// Funds after less before.
+    #[prost(int64, tag = "3")]
+    pub fund_delta_fen: i64,
+    /// As recomputed; account and cash as they were paid.
+    #[prost(message, optional, tag = "4")]
+    pub split: ::core::option::Option<Split>,
+    /// What the settlement adds to each year now.
+    #[prost(message, repeated, tag = "5")]
+    pub deltas: ::prost::alloc::vec::Vec<YearAccumulators>,
+    /// The same, less what it added before.
+    #[prost(message, repeated, tag = "6")]
+    pub changes: ::prost::alloc::vec::Vec<YearAccumulators>,
+    #[prost(message, repeated, tag = "7")]
+    pub legs: ::prost::alloc::vec::Vec<Leg>,
+}

@@ -90,7 +90,10 @@ fn nothing_is_added_while_a_line_is_bad_and_every_bad_line_is_named() {
     for (lines, reject) in [
         (vec![a1(5, "1", "1"), unknown(6), a1(7, "1", "1"), unknown(8)], Reject::ItemUnknown { lines: vec![6, 8] }),
         (vec![unknown(6), refund(7, &unknown(6), "-1")], Reject::ItemUnknown { lines: vec![6] }),
-        (vec![a1(1, "1", "1"), a1(5, "1", "1"), a1(5, "1", "1"), unknown(6)], Reject::LineDuplicate { lines: vec![1, 5] }),
+        (
+            vec![a1(1, "1", "1"), a1(5, "1", "1"), a1(5, "1", "1"), unknown(6)],
+            Reject::LineDuplicate { lines: vec![1, 5] },
+        ),
         (
             vec![of_nothing(5), too_much(6), refund(7, &refund(3, &base, "-1"), "-1")],
             Reject::LineUnknown { lines: vec![5, 7] },
@@ -212,7 +215,8 @@ fn revoking_undoes_lines_refunds_before_what_they_take_back_and_the_latest_first
     // The later refund has the smaller id: order is that of coming, not of numbers.
     desk.run(charges(stay, &[refund(5, &billed, "-2")])).unwrap();
     let before = desk.hub.clone();
-    for (revoked, held) in [(vec![1], vec![1]), (vec![10], vec![10]), (vec![1, 5], vec![1]), (vec![10, 1], vec![10, 1])] {
+    for (revoked, held) in [(vec![1], vec![1]), (vec![10], vec![10]), (vec![1, 5], vec![1]), (vec![10, 1], vec![10, 1])]
+    {
         assert_eq!(desk.run(revoke_of(stay, &revoked)), Err(Reject::LineTakenBack { lines: held }));
     }
     assert_eq!(desk.run(revoke_of(stay, &[5, 7, 8])), Err(Reject::LineUnknown { lines: vec![7, 8] }));

@@ -63,7 +63,8 @@ fn a_wrong_cryptogram_learns_nothing_of_the_card_or_the_stay() {
 #[test]
 fn a_kind_of_credential_that_is_known_by_name_only_is_not_accepted() {
     let (mut desk, card, _) = discharged();
-    let Command::Admit { holder_check, admission, kind, department, diagnosis, .. } = desk.admission(card, "2026-02-01")
+    let Command::Admit { holder_check, admission, kind, department, diagnosis, .. } =
+        desk.admission(card, "2026-02-01")
     else {
         unreachable!("an admission")
     };
@@ -131,7 +132,8 @@ fn another_person_s_card_settles_nothing_even_with_the_right_amount() {
 #[test]
 fn what_the_chip_signed_is_what_is_asked() {
     let (mut desk, card, stay) = discharged();
-    let mismatch = |field, signed, expected| Reject::AmountMismatch { field, signed: Fen(signed), expected: Fen(expected) };
+    let mismatch =
+        |field, signed, expected| Reject::AmountMismatch { field, signed: Fen(signed), expected: Fen(expected) };
     let settlement = desk.settlement(stay, card, 50_000);
     let before = desk.hub.clone();
     for (bend, reject) in [

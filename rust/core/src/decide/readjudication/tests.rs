@@ -164,7 +164,8 @@ fn a_settlement_counts_as_later_in_every_year_it_shares_with_the_cancelled_one()
     let cancellation = desk.cancel(of_2025.id).unwrap();
     let adjusted: Vec<_> = cancellation.adjustments.iter().map(|one| (one.settlement, one.fund_delta)).collect();
     assert_eq!(adjusted, [(across.id, Fen(-44_000))]);
-    let changed: Vec<_> = cancellation.adjustments[0].changes.iter().map(|(key, by)| (key.year, by.deductible)).collect();
+    let changed: Vec<_> =
+        cancellation.adjustments[0].changes.iter().map(|(key, by)| (key.year, by.deductible)).collect();
     assert_eq!(changed, [(2025, Fen(50_000)), (2026, Fen::ZERO)]);
     assert_eq!(desk.used(card, 2025).deductible, Fen(100_000));
     // Without the stay across the years, the one of 2026 becomes the first of its year.

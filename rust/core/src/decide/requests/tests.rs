@@ -243,10 +243,7 @@ fn a_request_older_than_the_window_is_reversed_from_the_records() {
     desk.now_ms += 2 * WINDOW_MS;
     desk.credit(card, 1, "2026-02");
     assert_eq!(desk.hub.requests.get(&key(LOCAL, "q-1")), None);
-    assert!(matches!(
-        reversed(desk.send("v-1", reverse_of("q-1"))),
-        ReversalEffect::Undone { cancellation: Some(_) }
-    ));
+    assert!(matches!(reversed(desk.send("v-1", reverse_of("q-1"))), ReversalEffect::Undone { cancellation: Some(_) }));
     let original = Some((sequence, reversible::SETTLE));
     assert_eq!(outcome_of(&desk, "q-1"), Outcome::Reversed { original });
     assert_eq!(reversed(desk.send("v-2", reverse_of("q-1"))), ReversalEffect::AlreadyUndone);

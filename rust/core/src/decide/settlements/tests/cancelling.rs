@@ -1,7 +1,7 @@
 //! A cancellation takes back exactly what its settlement added, and the stay waits to be settled again.
 
 use crate::accumulator::Accumulators;
-use crate::command::{Command, Reply};
+use crate::command::{Command, Page, Query, Reply};
 use crate::decide::fixture::Desk;
 use crate::decide::fixture::day;
 use crate::decide::fixture::ward::{charges, discharge, inpatient_year, line, ward_policy};
@@ -58,6 +58,9 @@ fn every_amount_leg_and_accumulator_is_negated_and_the_stay_is_as_it_was() {
     assert_eq!((rows[1].account, rows[1].cash), (Fen(-50_000), -rows[0].cash));
     let standing = desk.standing(settlement.id);
     assert_eq!((standing.cancelled_by, &standing.settlement), (Some(cancellation.id), &settlement));
+    let page = Page { size: 10, after: None };
+    let listed = desk.ask(Query::ListStays { person: None, institution: None, state: None, page });
+    assert_eq!(listed, Ok(Reply::Stays { stays: vec![desk.stay(id)], next: None }), "it is no past stay any more");
 }
 
 #[test]
@@ -173,11 +176,15 @@ fn a_stay_across_the_new_year_is_counted_in_both_years_and_taken_back_from_both(
 fn each_part_of_a_split_stay_goes_by_the_package_of_its_own_year() {
     let mut desk = Desk::ward(BenefitPolicy { cross_year: CrossYear::Split, ..ward_policy() });
     let card = desk.patient("P1");
-    let mut of_2026 = BenefitPolicy { cross_year: CrossYear::Split, effective_from: day("2026-01-01"), ..ward_policy() };
+    let mut of_2026 =
+        BenefitPolicy { cross_year: CrossYear::Split, effective_from: day("2026-01-01"), ..ward_policy() };
     of_2026.layers[0].bands[0].rate_bp = 5_000;
     desk.install(9, of_2026);
     let stay = desk.discharged(card, "2025-12-28", "2026-01-07", "10000");
     let settlement = desk.settle(stay, card, 0).unwrap();
     assert_eq!(settlement.split.fund_total(), Fen(264_000 + 300_000));
-    assert_eq!(settlement.policies.iter().map(|(year, hash)| (*year, hash.0[0])).collect::<Vec<_>>(), [(2025, 1), (2026, 9)]);
+    assert_eq!(
+        settlement.policies.iter().map(|(year, hash)| (*year, hash.0[0])).collect::<Vec<_>>(),
+        [(2025, 1), (2026, 9)]
+    );
 }

@@ -153,10 +153,9 @@ fn care_in_the_own_pool_is_local_and_that_of_a_person_filed_elsewhere_long_term_
 
 #[test]
 fn an_adjustment_may_tell_the_own_province_from_others() {
-    for (hospital, destination, expected, scope) in [
-        (NEIGHBOUR, "110200", 332_000, Scope::InProvince),
-        (DISTANT, "310100", 312_000, Scope::CrossProvince),
-    ] {
+    for (hospital, destination, expected, scope) in
+        [(NEIGHBOUR, "110200", 332_000, Scope::InProvince), (DISTANT, "310100", 312_000, Scope::CrossProvince)]
+    {
         let mut policy = ward_policy();
         let near = Adjustment { mode: Mode::Points, value_bp: 500 };
         for row in &mut policy.filing_adjustments {

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use crate::benefit::Split;
 use crate::command::{ChipPresentation, Command, Credential, Query, Reply};
-use crate::decide::fixture::ward::{
-    DISTANT, NEIGHBOUR, charges, code, discharge, inpatient_year, line, ward_policy,
-};
+use crate::decide::fixture::ward::{DISTANT, NEIGHBOUR, charges, code, discharge, inpatient_year, line, ward_policy};
 use crate::decide::fixture::{Desk, day, region};
 use crate::fact::Fact;
 use crate::ids::{CardId, Hash32, SettlementId, StayId};
@@ -53,7 +51,8 @@ fn a_settlement_is_its_quote_and_the_digest_carries_over() {
     let (mut desk, card, stay) = discharged(ward_policy());
     let quoted = quote(&desk, stay, 60_000).unwrap();
     assert!(!quoted.clipped);
-    let Ok(Reply::Settled { settlement, years, .. }) = settle_quoted(&mut desk, stay, card, 60_000, quoted.digest) else {
+    let Ok(Reply::Settled { settlement, years, .. }) = settle_quoted(&mut desk, stay, card, 60_000, quoted.digest)
+    else {
         panic!("settled")
     };
     assert_eq!(settlement.split, quoted.split);

@@ -1,0 +1,186 @@
+"""What is in a journal's frames, as `medsettle inspect` shows it.
+
+Owns the reading of bodies (journal.proto) and their shape on the screen and in JSON.
+Invariant: names, card numbers and numbers of certificates never leave here unmasked.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, cast
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+
+from medsettle import jsonform
+from medsettle.cli.terminal import moment, yuan
+from medsettle.v1 import journal_pb2
+from medsettle.v1.facade import METHODS
+
+if TYPE_CHECKING:
+    from rich.tree import Tree
+
+_ITEMS_SHOWN = 8
+"""Items of a list that the tree shows; a catalogue has tens of thousands."""
+
+_KEEP_FIRST, _KEEP_LAST = slice(0, 1), slice(-4, None)
+_MASKED = {
+    "medsettle.v1.Certificate.number": _KEEP_LAST,
+    "medsettle.v1.CardMade.pan": _KEEP_LAST,
+    "medsettle.v1.Card.pan": _KEEP_LAST,
+    "medsettle.v1.Profile.name": _KEEP_FIRST,
+}
+"""Fields that name a person or a card, with the part that stays readable."""
+
+_METHOD_OF_OPERATION = {method.operation: method for method in METHODS.values() if method.operation}
+
+
+@dataclass(frozen=True, slots=True)
+class RecordView:
+    """A decision: who asked for what, the facts it left by their names, and the answer."""
+
+    sequence: int
+    operation: str
+    institution_code: str
+    request_id: str
+    operator: str
+    created_ms: int
+    facts: list[tuple[str, Message]]
+    response: Message | None
+
+    def to_json(self) -> dict[str, object]:
+        """Describe the decision as JSON data, with defaults."""
+        return {
+            "sequence": self.sequence,
+            "operation": self.operation,
+            "institution_code": self.institution_code,
+            "request_id": self.request_id,
+            "operator": self.operator,
+            "created_ms": self.created_ms,
+            "facts": [{name: jsonform.to_json(fact)} for name, fact in self.facts],
+            "response": None if self.response is None else jsonform.to_json(self.response),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A frame by its header and the decisions in it."""
+
+    number: int
+    epoch: int
+    stamp_ms: int
+    first_sequence: int
+    last_sequence: int
+    hash: str
+    records: list[RecordView]
+
+    def to_json(self) -> dict[str, object]:
+        """Describe the frame as JSON data."""
+        return {
+            "number": self.number,
+            "epoch": self.epoch,
+            "stamp_ms": self.stamp_ms,
+            "first_sequence": self.first_sequence,
+            "last_sequence": self.last_sequence,
+            "hash": self.hash,
+            "records": [record.to_json() for record in self.records],
+        }
+
+
+def frame_from(entry: Mapping[str, object]) -> Frame:
+    """Read what `medsettle.journal.inspect` gives for a frame."""
+    records = cast(Iterable[bytes], entry["records"])
+    return Frame(
+        number=cast(int, entry["number"]),
+        epoch=cast(int, entry["epoch"]),
+        stamp_ms=cast(int, entry["stamp_ms"]),
+        first_sequence=cast(int, entry["first_sequence"]),
+        last_sequence=cast(int, entry["last_sequence"]),
+        hash=cast(bytes, entry["hash"]).hex(),
+        records=[_record(journal_pb2.Record.FromString(record)) for record in records],
+    )
+
+
+def _record(record: journal_pb2.Record) -> RecordView:
+    method = _METHOD_OF_OPERATION.get(record.operation)
+    response = None if method is None else method.response_type.FromString(record.response)
+    facts = [_fact(fact) for fact in record.facts]
+    for message in (response, *(fact for _, fact in facts)):
+        if message is not None:
+            _mask(message)
+    return RecordView(
+        sequence=record.sequence,
+        operation=f"operation {record.operation}" if method is None else method.name,
+        institution_code=record.institution_code,
+        request_id=record.request_id,
+        operator=record.operator,
+        created_ms=record.created_ms,
+        facts=facts,
+        response=response,
+    )
+
+
+def _fact(fact: journal_pb2.Fact) -> tuple[str, Message]:
+    name = fact.WhichOneof("fact")
+    if name is None:
+        return "fact of a newer version", fact
+    return name, getattr(fact, name)
+
+
+def _mask(message: Message) -> None:
+    for field, value in message.ListFields():
+        if (kept := _MASKED.get(field.full_name)) is not None:
+            setattr(message, field.name, _masked(value, kept))
+        elif field.message_type is not None and not field.message_type.GetOptions().map_entry:
+            for child in value if field.is_repeated else (value,):
+                _mask(child)
+
+
+def _masked(text: str, kept: slice) -> str:
+    readable = range(len(text))[kept] if len(text) > 4 or kept == _KEEP_FIRST else range(0)
+    return "".join(character if index in readable else "*" for index, character in enumerate(text))
+
+
+def grow(tree: "Tree", message: Message) -> None:
+    """Add a message's fields: simple ones on the branch itself, the others below it."""
+    simple: list[str] = []
+    for field, value in message.ListFields():
+        if field.message_type is None and not field.is_repeated:
+            simple.append(f"{field.name}={_shown(field, value)}")
+        elif field.message_type is None:
+            simple.append(f"{field.name}={','.join(_shown(field, item) for item in value)}")
+        elif field.message_type.GetOptions().map_entry:
+            tree.add(f"{field.name}: {len(value)}")
+        elif field.is_repeated:
+            _grow_list(tree.add(f"{field.name}: {len(value)}"), value)
+        else:
+            grow(tree.add(field.name), value)
+    tree.label = "  ".join((str(tree.label), *simple))
+
+
+def _grow_list(tree: "Tree", items: Iterable[Message]) -> None:
+    hidden = 0
+    for index, item in enumerate(items):
+        if index < _ITEMS_SHOWN:
+            grow(tree.add("-"), item)
+        else:
+            hidden += 1
+    if hidden:
+        tree.add(f"... {hidden} more; --json shows all")
+
+
+def _shown(field: FieldDescriptor, value: int | str | bytes) -> str:
+    if isinstance(value, bytes):
+        return value[:8].hex() + ("..." if len(value) > 8 else "")
+    if isinstance(value, str):
+        return value
+    if field.enum_type is not None:
+        known = field.enum_type.values_by_number.get(value)
+        return str(value) if known is None else known.name
+    if field.name.endswith("_fen"):
+        return yuan(value)
+    if field.name.endswith("_ms"):
+        return moment(value)
+    if field.name.endswith("_days"):
+        return (date(1970, 1, 1) + timedelta(days=value)).isoformat()
+    return str(value)

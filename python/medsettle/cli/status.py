@@ -1,0 +1,84 @@
+"""`medsettle status`: ask a running hub how it is."""
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from medsettle.cli.terminal import CommandFailed, ExitCode, console, moment, wrong_input
+
+if TYPE_CHECKING:
+    from medsettle.client import Client
+
+# A hub without TLS is told who asks; any institution may ask for the status.
+_PLAINTEXT_CODE = "MEDSETTLECLI"
+
+
+def status(
+    target: Annotated[str, typer.Option(metavar="HOST:PORT", help="Address of the hub.")],
+    tls_cert: Annotated[Path | None, typer.Option(help="Own certificate (PEM).", dir_okay=False)] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Private key of the certificate (PEM).", dir_okay=False)] = None,
+    tls_ca: Annotated[
+        Path | None, typer.Option(help="Authority of the hub's certificate (PEM).", dir_okay=False)
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="For a hub that serves plaintext on this machine.")
+    ] = False,
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", min=0.1, help="How long to wait for the answer.")] = 5.0,
+    as_json: Annotated[bool, typer.Option("--json", help="The hub's answer as JSON.")] = False,
+) -> None:
+    """Show a hub's state, its newest frame, how many persons and open stays it holds, and its version.
+
+    Exit codes: 0 it serves; 1 it answers but does not serve fully; 2 no answer; 3 it halted.
+    """
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    from rich.table import Table
+
+    from medsettle import jsonform
+    from medsettle.errors import Halted
+    from medsettle.v1 import operations_pb2
+
+    with wrong_input():
+        client = _connected(target, tls_cert, tls_key, tls_ca, insecure)
+    try:
+        with client:
+            answer = client.operations.status(operations_pb2.OperationsStatusRequest(), timeout=timeout)
+    except Halted as halted:
+        raise CommandFailed(f"{target}: the hub halted. {halted}", ExitCode.HALTED) from None
+    state = operations_pb2.OperationsStatusResponse.State.Name(answer.state)
+    if as_json:
+        print(json.dumps(jsonform.to_json(answer), ensure_ascii=False))
+    else:
+        table = Table("", "", show_header=False)
+        table.add_row("state", f"{state} {answer.halt_reason}".strip())
+        table.add_row("hub", str(answer.hub_number))
+        table.add_row("home regions", ", ".join(answer.home_regions) or "none yet")
+        table.add_row("persons", f"{answer.persons:,}")
+        table.add_row("open stays", f"{answer.open_stays:,}")
+        table.add_row("newest frame", f"{answer.frame_number:,}")
+        table.add_row("newest decision", f"{answer.header.sequence:,}")
+        table.add_row("chain hash", answer.header.chain_hash.hex())
+        table.add_row("stamp", moment(answer.header.stamp_ms))
+        table.add_row("version", answer.version)
+        console().print(table)
+    if state == "HALTED":
+        raise CommandFailed(f"{target}: the hub halted: {answer.halt_reason}", ExitCode.HALTED)
+    if state != "SERVING":
+        raise CommandFailed(f"{target}: the hub is {state}", ExitCode.BAD_NEWS)
+
+
+def _connected(target: str, cert: Path | None, key: Path | None, ca: Path | None, insecure: bool) -> "Client":
+    from medsettle.auth.actor import Actor
+    from medsettle.client import Retries, connect
+    from medsettle.config import TlsFiles
+
+    once = Retries(attempts=1)
+    if insecure:
+        if cert or key or ca:
+            raise CommandFailed("--insecure uses no certificates: leave the TLS files out")
+        return connect(target, actor=Actor(_PLAINTEXT_CODE, frozenset({"OPERATOR"})), retries=once)
+    if cert is None or key is None or ca is None:
+        raise CommandFailed("give --tls-cert, --tls-key and --tls-ca, or --insecure for a hub without TLS")
+    return connect(target, tls=TlsFiles(ca=ca, cert=cert, key=key), retries=once)

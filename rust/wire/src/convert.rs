@@ -1,0 +1,28 @@
+//! Between the contract's fields and the core's types: each field's form is checked here, once, and named by its path.
+//!
+//! Invariant: a conversion from the contract never panics, whatever the values; one into the contract never fails.
+//! Leaves out: what fields mean together, which the core decides.
+
+mod check;
+mod coded;
+mod common;
+mod package;
+mod persons;
+mod trace;
+
+pub(crate) use check::{Checked, Fault, at, each, within};
+pub(crate) use check::{
+    amount, array, day, day_if_given, given_text, hash, id, id_if_given, institution_code, number, optional_day,
+    region, request_id, text,
+};
+pub(crate) use coded::{Coded, coded};
+pub(crate) use common::{
+    filing, from_accumulators, from_filing, from_institution, from_line_split, from_split, from_years,
+    given_accumulators, institution, line_split, split, year_accumulators,
+};
+pub(crate) use package::{
+    catalogue, catalogue_hash, from_catalogue, from_policy, from_regions, policy, policy_hash, regions, regions_hash,
+};
+pub(crate) use persons::{
+    certificate, certificates, entitlements, from_certificates, from_entitlements, from_spells, spells,
+};

@@ -1,0 +1,268 @@
+//! From the bytes of a request to what the core understands.
+//!
+//! Invariant: a request that leaves here is well formed in every field; what is not is refused with the field's path.
+//! Invariant: two requests are the same exactly when their digests are: operation and content without operator and time.
+//! Leaves out: who may ask (`rights`), and what fields mean together (the core).
+
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "each conversion takes its message over, whether it has texts to move or not"
+)]
+
+mod accounts;
+mod batch;
+mod cards;
+mod inpatient;
+mod packages;
+mod persons;
+mod presentation;
+
+pub use batch::{BatchItem, split_batch};
+pub use presentation::CryptogramCheck;
+
+use medsettle_core::command::{Command, Page, Query, Request, RequestHeader};
+use medsettle_core::ids::{Hash32, PersonId};
+
+use crate::contract::Operation;
+use crate::convert::{Checked, Fault, at, given_text, id, institution_code, region, request_id, text};
+use crate::error::DecodeError;
+use crate::limits::{DEFAULT_PAGE_SIZE, MAX_ACTOR, MAX_PAGE_SIZE, MAX_REQUEST_BYTES};
+use crate::refused::Refused;
+use crate::schema::Schema;
+use crate::{strict, v1};
+
+/// A request that is well formed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decoded {
+    /// For the rules.
+    Core {
+        /// What is asked.
+        request: Request,
+        /// What "the same request" means; all zero for a query, which is bound to no id.
+        digest: Hash32,
+        /// The cryptogram to be verified before the decision.
+        presentation: Option<CryptogramCheck>,
+    },
+    /// For the engine itself.
+    Engine(EngineRequest),
+}
+
+/// What the engine answers without the rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EngineRequest {
+    /// `Operations.Status`.
+    Status,
+    /// `Operations.ConfirmClock`.
+    ConfirmClock(RequestHeader),
+}
+
+/// Decodes the request of an operation.
+pub fn decode(operation: Operation, bytes: &[u8]) -> Result<Decoded, Refused> {
+    if bytes.len() > MAX_REQUEST_BYTES {
+        return Err(Refused::too_large(MAX_REQUEST_BYTES, bytes.len()));
+    }
+    match operation {
+        Operation::PersonsEnroll => command(operation, bytes, persons::enroll),
+        Operation::PersonsUpdate => command(operation, bytes, persons::update),
+        Operation::PersonsGet => query(bytes, persons::get),
+        Operation::PersonsCheckEligibility => query(bytes, persons::check_eligibility),
+        Operation::CardsApply => command(operation, bytes, cards::apply),
+        Operation::CardsFailApplication => command(operation, bytes, cards::fail_application),
+        Operation::CardsMarkMade => command(operation, bytes, cards::mark_made),
+        Operation::CardsHandOver => command(operation, bytes, cards::hand_over),
+        Operation::CardsEnable => command(operation, bytes, cards::enable),
+        Operation::CardsReportLoss => command(operation, bytes, cards::report_loss),
+        Operation::CardsWithdrawLoss => command(operation, bytes, cards::withdraw_loss),
+        Operation::CardsCancel => command(operation, bytes, cards::cancel),
+        Operation::CardsGet => query(bytes, cards::get),
+        Operation::CardsList => query(bytes, cards::list),
+        Operation::AccountsCredit => command(operation, bytes, accounts::credit),
+        Operation::AccountsOpenYear => command(operation, bytes, accounts::open_year),
+        Operation::AccountsGet => query(bytes, accounts::get),
+        Operation::AccountsGetAccumulators => query(bytes, accounts::get_accumulators),
+        Operation::FilingsFile => command(operation, bytes, persons::file),
+        Operation::FilingsWithdraw => command(operation, bytes, persons::withdraw_filing),
+        Operation::FilingsList => query(bytes, persons::list_filings),
+        Operation::PackagesInstallPolicy => install(operation, bytes, packages::install_policy),
+        Operation::PackagesInstallCatalogue => install(operation, bytes, packages::install_catalogue),
+        Operation::PackagesInstallRegions => install(operation, bytes, packages::install_regions),
+        Operation::PackagesGet => query(bytes, packages::get),
+        Operation::PackagesList => query(bytes, packages::list),
+        Operation::InstitutionsRegister => command(operation, bytes, packages::register_institution),
+        Operation::InstitutionsGet => query(bytes, packages::get_institution),
+        Operation::InpatientAdmit => command(operation, bytes, inpatient::admit),
+        Operation::InpatientUpdateStay => command(operation, bytes, inpatient::update_stay),
+        Operation::InpatientAddCharges => command(operation, bytes, inpatient::add_charges),
+        Operation::InpatientRevokeCharges => command(operation, bytes, inpatient::revoke_charges),
+        Operation::InpatientDischarge => command(operation, bytes, inpatient::discharge),
+        Operation::InpatientCancelDischarge => command(operation, bytes, inpatient::cancel_discharge),
+        Operation::InpatientCancelAdmission => command(operation, bytes, inpatient::cancel_admission),
+        Operation::InpatientQuote => query(bytes, inpatient::quote),
+        Operation::InpatientSettle => command(operation, bytes, inpatient::settle),
+        Operation::InpatientCancelSettlement => command(operation, bytes, inpatient::cancel_settlement),
+        Operation::InpatientGetStay => query(bytes, inpatient::get_stay),
+        Operation::InpatientGetSettlement => query(bytes, inpatient::get_settlement),
+        Operation::InpatientListStays => query(bytes, inpatient::list_stays),
+        Operation::InpatientListSettlements => query(bytes, inpatient::list_settlements),
+        Operation::InpatientExplain => query(bytes, inpatient::explain),
+        Operation::MessagesGetOutcome => query(bytes, inpatient::get_outcome),
+        Operation::MessagesReverse => command(operation, bytes, inpatient::reverse),
+        Operation::OperationsTrialBalance => {
+            query(bytes, |_: v1::OperationsTrialBalanceRequest| Ok(Query::TrialBalance))
+        }
+        Operation::OperationsStatus => {
+            strict::decode::<v1::OperationsStatusRequest>(bytes)?;
+            Ok(Decoded::Engine(EngineRequest::Status))
+        }
+        Operation::OperationsConfirmClock => {
+            let message: v1::OperationsConfirmClockRequest = strict::decode(bytes)?;
+            let header = message.header.ok_or_else(no_header)?;
+            Ok(Decoded::Engine(EngineRequest::ConfirmClock(at("header", self::header(header))?)))
+        }
+        Operation::PersonsTransferRegion
+        | Operation::PersonsSuspendNetwork
+        | Operation::CardsReplace
+        | Operation::CardsUnlock
+        | Operation::CardsRetireGeneration
+        | Operation::CardsSetPin
+        | Operation::CardsVerifyPin
+        | Operation::CardsAuthorizeStay
+        | Operation::CardsCountByState
+        | Operation::AccountsTopUp
+        | Operation::AccountsPayOut
+        | Operation::AccountsLinkFamily
+        | Operation::AccountsUnlinkFamily
+        | Operation::PackagesInstallAlertRules
+        | Operation::InstitutionsSuspend
+        | Operation::InstitutionsResume
+        | Operation::VisitsQuote
+        | Operation::VisitsSettle
+        | Operation::VisitsCancel
+        | Operation::FraudPreviewUnwind
+        | Operation::FraudUnwind
+        | Operation::FraudListClaims
+        | Operation::FraudListAlerts
+        | Operation::FraudAcknowledgeAlert
+        | Operation::OperationsSnapshot
+        | Operation::OperationsDigest => Err(Refused::not_available(operation)),
+    }
+}
+
+/// A request that changes state.
+trait Mutating: Schema {
+    fn header_mut(&mut self) -> &mut Option<v1::RequestHeader>;
+}
+
+macro_rules! mutating {
+    ($($message:ident)+) => { $(
+        impl Mutating for v1::$message {
+            fn header_mut(&mut self) -> &mut Option<v1::RequestHeader> {
+                &mut self.header
+            }
+        }
+    )+ };
+}
+
+mutating! {
+    PersonsEnrollRequest PersonsUpdateRequest
+    CardsApplyRequest CardsFailApplicationRequest CardsMarkMadeRequest CardsHandOverRequest CardsEnableRequest
+    CardsReportLossRequest CardsWithdrawLossRequest CardsCancelRequest
+    AccountsCreditRequest AccountsOpenYearRequest
+    FilingsFileRequest FilingsWithdrawRequest
+    PackagesInstallPolicyRequest PackagesInstallCatalogueRequest PackagesInstallRegionsRequest
+    InstitutionsRegisterRequest
+    InpatientAdmitRequest InpatientUpdateStayRequest InpatientAddChargesRequest InpatientRevokeChargesRequest
+    InpatientDischargeRequest InpatientCancelDischargeRequest InpatientCancelAdmissionRequest
+    InpatientSettleRequest InpatientCancelSettlementRequest
+    MessagesReverseRequest
+}
+
+/// A command, with the cryptogram that came with it.
+struct Asked {
+    command: Command,
+    presentation: Option<CryptogramCheck>,
+}
+
+impl From<Command> for Asked {
+    fn from(command: Command) -> Self {
+        Self { command, presentation: None }
+    }
+}
+
+fn command<M: Mutating, A: Into<Asked>>(
+    operation: Operation,
+    bytes: &[u8],
+    convert: impl FnOnce(M) -> Checked<A>,
+) -> Result<Decoded, Refused> {
+    install(operation, bytes, |message| convert(message).map_err(Refused::from))
+}
+
+/// A command whose conversion may refuse for more than a field: packages, which name all their faults.
+fn install<M: Mutating, A: Into<Asked>>(
+    operation: Operation,
+    bytes: &[u8],
+    convert: impl FnOnce(M) -> Result<A, Refused>,
+) -> Result<Decoded, Refused> {
+    let mut message: M = strict::decode(bytes)?;
+    let header = message.header_mut().as_mut().ok_or_else(no_header)?;
+    let operator = std::mem::take(&mut header.operator);
+    let created_ms = std::mem::take(&mut header.created_ms);
+    let digest = digest(operation, &message, bytes.len());
+    let header = message.header_mut().take().ok_or_else(no_header)?;
+    let header = at("header", self::header(v1::RequestHeader { operator, created_ms, ..header }))?;
+    let Asked { command, presentation } = convert(message)?.into();
+    Ok(Decoded::Core { request: Request::Command(header, Box::new(command)), digest, presentation })
+}
+
+fn query<M: Schema>(bytes: &[u8], convert: impl FnOnce(M) -> Checked<Query>) -> Result<Decoded, Refused> {
+    let query = convert(strict::decode(bytes)?)?;
+    Ok(Decoded::Core { request: Request::Query(query), digest: Hash32::default(), presentation: None })
+}
+
+/// Over the operation's number and the message as prost writes it, whatever order and spelling the sender chose.
+fn digest<M: prost::Message>(operation: Operation, message: &M, about: usize) -> Hash32 {
+    let mut canonical = Vec::with_capacity(4 + about);
+    canonical.extend_from_slice(&operation.number().to_be_bytes());
+    message.encode_raw(&mut canonical);
+    Hash32(*blake3::hash(&canonical).as_bytes())
+}
+
+fn no_header() -> DecodeError {
+    DecodeError::at("header", "is missing")
+}
+
+fn header(message: v1::RequestHeader) -> Checked<RequestHeader> {
+    if message.created_ms <= 0 {
+        return Err(Fault::of("created_ms", "must be a time after 1970"));
+    }
+    if !message.insured_region.is_empty() {
+        at("insured_region", region(&message.insured_region))?;
+    }
+    Ok(RequestHeader {
+        request_id: at("request_id", request_id(&message.request_id))?,
+        created_ms: message.created_ms,
+        institution: at("institution_code", institution_code(&message.institution_code))?,
+        operator: at("operator", text(message.operator, MAX_ACTOR))?,
+    })
+}
+
+fn page(message: Option<v1::Page>) -> Checked<Page> {
+    let v1::Page { page_size, page_token } = message.unwrap_or_default();
+    let size = match page_size {
+        0 => DEFAULT_PAGE_SIZE,
+        size if size <= MAX_PAGE_SIZE => size,
+        _ => return Err(Fault::of("page.page_size", "is more than 500")),
+    };
+    let after = Some(&page_token).filter(|token| !token.is_empty());
+    let after = after.map(|token| token.parse().map_err(|_| Fault::of("page.page_token", "is of no listing")));
+    Ok(Page { size: size as usize, after: after.transpose()? })
+}
+
+fn person(id: u64) -> Checked<PersonId> {
+    at("person_id", self::id(id)).map(PersonId)
+}
+
+/// Who acted: must be named.
+fn actor(name: &str, given: String) -> Checked<Box<str>> {
+    at(name, given_text(given, MAX_ACTOR))
+}

@@ -1,0 +1,36 @@
+//! Requests about personal accounts and yearly accumulators.
+
+use medsettle_core::account::MAX_PERIOD_KEY;
+use medsettle_core::accumulator::AccumulatorKey;
+use medsettle_core::command::{Command, Query};
+
+use super::person;
+use crate::convert::{Checked, amount, at, coded, given_accumulators, given_text, within};
+use crate::v1;
+
+pub(super) fn credit(message: v1::AccountsCreditRequest) -> Checked<Command> {
+    Ok(Command::CreditAccount {
+        person: person(message.person_id)?,
+        amount: at("amount_fen", amount(message.amount_fen))?,
+        period_key: at("period_key", given_text(message.period_key, MAX_PERIOD_KEY))?,
+    })
+}
+
+pub(super) fn open_year(message: v1::AccountsOpenYearRequest) -> Checked<Command> {
+    let key = AccumulatorKey {
+        insurance_type: at("insurance_type", coded(message.insurance_type))?,
+        year: message.benefit_year,
+        counter: at("counter", coded(message.counter))?,
+    };
+    let accumulators = within("accumulators", message.accumulators, |sums| given_accumulators(&sums))?;
+    Ok(Command::OpenYear { person: person(message.person_id)?, key, accumulators })
+}
+
+pub(super) fn get(message: v1::AccountsGetRequest) -> Checked<Query> {
+    Ok(Query::GetAccount { person: person(message.person_id)? })
+}
+
+pub(super) fn get_accumulators(message: v1::AccountsGetAccumulatorsRequest) -> Checked<Query> {
+    let year = (message.benefit_year != 0).then_some(message.benefit_year);
+    Ok(Query::GetAccumulators { person: person(message.person_id)?, year })
+}

@@ -1,0 +1,93 @@
+//! Requests about cards.
+
+use medsettle_core::card::{Personalisation, ZoneKind};
+use medsettle_core::command::{CardKey, Command, LossSubject, Query};
+use medsettle_core::ids::CardId;
+
+use super::presentation::{card_sn, chip_keys, pan};
+use super::{actor, page, person};
+use crate::convert::{Checked, Fault, at, certificate, coded, each, given_text, id, id_if_given};
+use crate::limits::MAX_LABEL;
+use crate::v1;
+
+fn card(number: u64) -> Checked<CardId> {
+    at("card_id", id(number)).map(CardId)
+}
+
+pub(super) fn apply(message: v1::CardsApplyRequest) -> Checked<Command> {
+    Ok(Command::ApplyForCard {
+        person: person(message.person_id)?,
+        predecessor: id_if_given(message.predecessor_card_id).map(CardId),
+        generation: at("generation", given_text(message.generation, MAX_LABEL))?,
+    })
+}
+
+pub(super) fn fail_application(message: v1::CardsFailApplicationRequest) -> Checked<Command> {
+    Ok(Command::FailApplication { card: card(message.card_id)?, cause: at("cause", coded(message.cause))? })
+}
+
+pub(super) fn mark_made(message: v1::CardsMarkMadeRequest) -> Checked<Command> {
+    let made = Personalisation {
+        pan: pan(&message.pan, message.sequence_number)?,
+        card_sn: at("card_sn", card_sn(&message.card_sn))?,
+        chip: chip_keys(message.scheme, message.key_index)?,
+    };
+    Ok(Command::MarkCardMade { card: card(message.card_id)?, made })
+}
+
+pub(super) fn hand_over(message: v1::CardsHandOverRequest) -> Checked<Command> {
+    let collected_by = actor("collected_by", message.collected_by)?;
+    Ok(Command::HandOverCard { card: card(message.card_id)?, collected_by })
+}
+
+pub(super) fn enable(message: v1::CardsEnableRequest) -> Checked<Command> {
+    Ok(Command::EnableCard { card: card(message.card_id)?, zone: at("zone", coded(message.zone))? })
+}
+
+/// The zones that are named, each once; both where none is.
+fn zones(numbers: Vec<i32>) -> Checked<Vec<ZoneKind>> {
+    let mut zones = each("zones", numbers, coded)?;
+    if zones.is_empty() {
+        zones.extend(ZoneKind::ALL);
+    }
+    zones.sort_unstable();
+    zones.dedup();
+    Ok(zones)
+}
+
+pub(super) fn report_loss(message: v1::CardsReportLossRequest) -> Checked<Command> {
+    use v1::cards_report_loss_request::Subject;
+    let subject = match message.subject.ok_or_else(|| Fault::of("subject", "is missing"))? {
+        Subject::CardId(number) => LossSubject::Card(CardKey::Id(card(number)?)),
+        Subject::CardSn(text) => LossSubject::Card(CardKey::Sn(at("card_sn", card_sn(&text))?)),
+        Subject::Certificate(document) => LossSubject::Certificate(at("certificate", certificate(&document))?),
+    };
+    Ok(Command::ReportLoss {
+        subject,
+        loss: at("loss", coded(message.loss))?,
+        zones: zones(message.zones)?,
+        channel: at("channel", coded(message.channel))?,
+        verified_by: actor("verified_by", message.verified_by)?,
+    })
+}
+
+pub(super) fn withdraw_loss(message: v1::CardsWithdrawLossRequest) -> Checked<Command> {
+    let verified_by = actor("verified_by", message.verified_by)?;
+    Ok(Command::WithdrawLoss { card: card(message.card_id)?, zones: zones(message.zones)?, verified_by })
+}
+
+pub(super) fn cancel(message: v1::CardsCancelRequest) -> Checked<Command> {
+    Ok(Command::CancelCard { card: card(message.card_id)?, cause: at("cause", coded(message.cause))? })
+}
+
+pub(super) fn get(message: v1::CardsGetRequest) -> Checked<Query> {
+    let key = match message.key.ok_or_else(|| Fault::of("key", "is missing"))? {
+        v1::cards_get_request::Key::CardId(number) => CardKey::Id(card(number)?),
+        v1::cards_get_request::Key::CardSn(text) => CardKey::Sn(at("card_sn", card_sn(&text))?),
+    };
+    Ok(Query::GetCard(key))
+}
+
+pub(super) fn list(message: v1::CardsListRequest) -> Checked<Query> {
+    Ok(Query::ListCards { person: person(message.person_id)?, page: page(message.page)? })
+}

@@ -1,0 +1,40 @@
+//! Every bound of what may be asked, each with its reason. Bounds of the rules themselves stand in the core.
+//!
+//! Invariant: a bound may be raised and never lowered, because records of the past are read by the same conversions.
+
+/// Longest encoded request, and longest batch. A package, the largest request, grows in its canonical form to less than twice its size and
+/// must fit a frame of 16 MiB of which a quarter may be filled before.
+pub const MAX_REQUEST_BYTES: usize = 6 << 20;
+
+/// Rows of a page: what a person reads and a listing sends in a few milliseconds.
+pub const MAX_PAGE_SIZE: u32 = 500;
+
+/// Rows of a page that names no size.
+pub const DEFAULT_PAGE_SIZE: u32 = 100;
+
+/// Characters of a person who acts: a clerk, a collector, a verifier. The national interface has 30 to 50.
+pub const MAX_ACTOR: usize = 64;
+
+/// Characters of a terminal's id.
+pub const MAX_TERMINAL: usize = 32;
+
+/// Characters of a person's, an institution's or a region's name (`psn_name`, `fixmedins_name`).
+pub const MAX_NAME: usize = 200;
+
+/// Characters of a department or an outside slip.
+pub const MAX_SHORT_TEXT: usize = 100;
+
+/// Characters of a diagnosis (`dise_name` lists).
+pub const MAX_DIAGNOSIS: usize = 500;
+
+/// Characters of an item's code (`med_list_codg` has 50 at most, in use 27).
+pub const MAX_ITEM_CODE: usize = 40;
+
+/// Characters of the name of a card generation or an entitlement.
+pub const MAX_LABEL: usize = 32;
+
+/// Documents, spells or entitlements of one person. Nobody has more; it keeps a person small in memory.
+pub const MAX_PARTS_OF_PERSON: usize = 100;
+
+/// Admissions of an imported year: nobody has more, and the counter keeps far from the end of its 32 bits.
+pub const MAX_ADMISSIONS: i32 = 1_000;

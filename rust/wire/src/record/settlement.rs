@@ -1,0 +1,216 @@
+//! Settlements, their negations and the books in the journal.
+
+use std::sync::Arc;
+
+use medsettle_core::accumulator::{AccumulatorKey, Accumulators};
+use medsettle_core::ids::{CardId, PersonId, SettlementId, StayId};
+use medsettle_core::ledger::{LedgerAccount, Leg};
+use medsettle_core::money::Fen;
+use medsettle_core::settlement::{Adjustment, Cancellation, CaseFacts, Presented, Settlement};
+use medsettle_core::stay::Stay;
+
+use super::facts::{day, region};
+use super::stay::stay;
+use crate::convert::{
+    Checked, Coded, Fault, at, coded, each, from_split, from_years, hash, institution_code, number, split, within,
+    year_accumulators,
+};
+use crate::v1;
+use crate::v1::ledger_balance::Account;
+
+pub(super) fn from_settlement(settlement: &Settlement) -> v1::StoredSettlement {
+    let policies = settlement
+        .policies
+        .iter()
+        .map(|(benefit_year, hash)| v1::YearPolicy { benefit_year: *benefit_year, policy_hash: hash.0.to_vec() });
+    v1::StoredSettlement {
+        settlement_id: settlement.id.0,
+        stay_id: settlement.stay.0,
+        person_id: settlement.person.0,
+        institution_code: settlement.institution.to_string(),
+        case: Some(from_case(&settlement.case)),
+        split: Some(from_split(&settlement.split, None)),
+        policies: policies.collect(),
+        catalogue_hash: settlement.catalogue.0.to_vec(),
+        deltas: from_years(settlement.person, &settlement.deltas),
+        legs: from_legs(&settlement.legs),
+        balance_after_fen: settlement.balance_after.0,
+        card_id: settlement.presented.card.0,
+        terminal_id: settlement.presented.terminal.to_string(),
+        atc: u32::from(settlement.presented.atc),
+        stamp_ms: settlement.stamp_ms,
+    }
+}
+
+pub(super) fn settlement(message: v1::StoredSettlement) -> Checked<Settlement> {
+    let person = PersonId(message.person_id);
+    let policy = |row: v1::YearPolicy| Ok((row.benefit_year, at("policy_hash", hash(&row.policy_hash))?));
+    Ok(Settlement {
+        id: SettlementId(message.settlement_id),
+        stay: StayId(message.stay_id),
+        person,
+        institution: at("institution_code", institution_code(&message.institution_code))?,
+        case: within("case", message.case, case)?,
+        split: within("split", message.split, split)?,
+        policies: each("policies", message.policies, policy)?,
+        catalogue: at("catalogue_hash", hash(&message.catalogue_hash))?,
+        deltas: years("deltas", person, message.deltas)?,
+        legs: legs(message.legs)?,
+        balance_after: Fen(message.balance_after_fen),
+        presented: Presented {
+            card: CardId(message.card_id),
+            terminal: message.terminal_id.into(),
+            atc: at("atc", number(message.atc))?,
+        },
+        stamp_ms: message.stamp_ms,
+    })
+}
+
+fn from_case(case: &CaseFacts) -> v1::StoredCase {
+    v1::StoredCase {
+        visit_kind: case.visit_kind.number(),
+        insured_region: case.insured_region.get(),
+        care_region: case.care_region.get(),
+        insurance_type: case.insurance_type.number(),
+        category: case.category.number(),
+        entitlements: case.entitlements.clone(),
+        level: case.level.number(),
+        filing_kind: case.filing.number(),
+        scope: case.scope.map_or(0, Coded::number),
+        admission_days: case.admission.days(),
+        discharge_days: case.discharge.days(),
+    }
+}
+
+fn case(message: v1::StoredCase) -> Checked<CaseFacts> {
+    Ok(CaseFacts {
+        visit_kind: at("visit_kind", coded(message.visit_kind))?,
+        insured_region: at("insured_region", region(message.insured_region))?,
+        care_region: at("care_region", region(message.care_region))?,
+        insurance_type: at("insurance_type", coded(message.insurance_type))?,
+        category: at("category", coded(message.category))?,
+        entitlements: message.entitlements,
+        level: at("level", coded(message.level))?,
+        filing: at("filing_kind", coded(message.filing_kind))?,
+        scope: Coded::from_number(message.scope),
+        admission: at("admission_days", day(message.admission_days))?,
+        discharge: at("discharge_days", day(message.discharge_days))?,
+    })
+}
+
+/// The years of one person; they repeat whose they are.
+fn years(
+    field: &str,
+    person: PersonId,
+    messages: Vec<v1::YearAccumulators>,
+) -> Checked<Vec<(AccumulatorKey, Accumulators)>> {
+    each(field, messages, |message| {
+        if message.person_id == person.0 {
+            year_accumulators(message)
+        } else {
+            Err(Fault::of("person_id", "is of another person"))
+        }
+    })
+}
+
+pub(super) fn from_cancellation(cancellation: &Cancellation, stay: v1::StoredStay) -> v1::SettlementCancelled {
+    let person = cancellation.settlement.person;
+    v1::SettlementCancelled {
+        cancellation_id: cancellation.id.0,
+        settlement: Some(from_settlement(&cancellation.settlement)),
+        legs: from_legs(&cancellation.legs),
+        deltas: from_years(person, &cancellation.deltas),
+        balance_after_fen: cancellation.balance_after.0,
+        adjustments: cancellation.adjustments.iter().map(|adjustment| from_adjustment(person, adjustment)).collect(),
+        stamp_ms: cancellation.stamp_ms,
+        stay: Some(stay),
+    }
+}
+
+pub(super) fn cancellation(message: v1::SettlementCancelled) -> Checked<(Cancellation, Stay)> {
+    let settlement = within("settlement", message.settlement, settlement)?;
+    let person = settlement.person;
+    let cancellation = Cancellation {
+        id: SettlementId(message.cancellation_id),
+        settlement: Arc::new(settlement),
+        legs: legs(message.legs)?,
+        deltas: years("deltas", person, message.deltas)?,
+        balance_after: Fen(message.balance_after_fen),
+        adjustments: each("adjustments", message.adjustments, |message| adjustment(person, message))?,
+        stamp_ms: message.stamp_ms,
+    };
+    Ok((cancellation, within("stay", message.stay, stay)?))
+}
+
+/// A recomputation is of the same person as the cancellation that made it necessary.
+fn from_adjustment(person: PersonId, adjustment: &Adjustment) -> v1::StoredAdjustment {
+    v1::StoredAdjustment {
+        settlement_id: adjustment.settlement.0,
+        cancellation_id: adjustment.because_of.0,
+        fund_delta_fen: adjustment.fund_delta.0,
+        split: Some(from_split(&adjustment.split, None)),
+        deltas: from_years(person, &adjustment.deltas),
+        changes: from_years(person, &adjustment.changes),
+        legs: from_legs(&adjustment.legs),
+    }
+}
+
+fn adjustment(person: PersonId, message: v1::StoredAdjustment) -> Checked<Adjustment> {
+    Ok(Adjustment {
+        settlement: SettlementId(message.settlement_id),
+        because_of: SettlementId(message.cancellation_id),
+        fund_delta: Fen(message.fund_delta_fen),
+        split: within("split", message.split, split)?,
+        deltas: years("deltas", person, message.deltas)?,
+        changes: years("changes", person, message.changes)?,
+        legs: legs(message.legs)?,
+    })
+}
+
+pub(super) fn from_legs(legs: &[Leg]) -> Vec<v1::Leg> {
+    legs.iter().map(|leg| v1::Leg { amount_fen: leg.amount.0, ..ledger_account(leg.account) }).collect()
+}
+
+/// An account of the books, as a leg without amount.
+pub(crate) fn ledger_account(account: LedgerAccount) -> v1::Leg {
+    let of = |account: Account| v1::Leg { account: account as i32, ..Default::default() };
+    match account {
+        LedgerAccount::Fund { region, insurance_type, fund } => v1::Leg {
+            region: region.get(),
+            insurance_type: insurance_type.number(),
+            fund: fund.number(),
+            ..of(Account::Fund)
+        },
+        LedgerAccount::PersonalAccounts(region) => v1::Leg { region: region.get(), ..of(Account::PersonalAccounts) },
+        LedgerAccount::Contributions(region) => v1::Leg { region: region.get(), ..of(Account::Contributions) },
+        LedgerAccount::PersonSettlement(region) => v1::Leg { region: region.get(), ..of(Account::PersonSettlement) },
+        LedgerAccount::Institution(code) => v1::Leg { institution_code: code.to_string(), ..of(Account::Institution) },
+        LedgerAccount::Cash(code) => v1::Leg { institution_code: code.to_string(), ..of(Account::Cash) },
+        LedgerAccount::HospitalPart(code) => {
+            v1::Leg { institution_code: code.to_string(), ..of(Account::HospitalPart) }
+        }
+    }
+}
+
+pub(super) fn legs(messages: Vec<v1::Leg>) -> Checked<Vec<Leg>> {
+    each("legs", messages, |message| Ok(Leg { account: account(&message)?, amount: Fen(message.amount_fen) }))
+}
+
+fn account(message: &v1::Leg) -> Checked<LedgerAccount> {
+    let region = || at("region", region(message.region));
+    let institution = || at("institution_code", institution_code(&message.institution_code));
+    match message.account() {
+        Account::Unspecified => Err(Fault::of("account", "is missing")),
+        Account::Fund => Ok(LedgerAccount::Fund {
+            region: region()?,
+            insurance_type: at("insurance_type", coded(message.insurance_type))?,
+            fund: at("fund", coded(message.fund))?,
+        }),
+        Account::PersonalAccounts => region().map(LedgerAccount::PersonalAccounts),
+        Account::Contributions => region().map(LedgerAccount::Contributions),
+        Account::PersonSettlement => region().map(LedgerAccount::PersonSettlement),
+        Account::Institution => institution().map(LedgerAccount::Institution),
+        Account::Cash => institution().map(LedgerAccount::Cash),
+        Account::HospitalPart => institution().map(LedgerAccount::HospitalPart),
+    }
+}

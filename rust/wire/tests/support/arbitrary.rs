@@ -1,0 +1,566 @@
+//! Records with arbitrary facts, drawn from a seed.
+
+use std::sync::Arc;
+
+use medsettle_core::accumulator::{AccumulatorKey, Accumulators};
+use medsettle_core::benefit::{Code, LineSplit, Split, Step};
+use medsettle_core::calendar::Date;
+use medsettle_core::card::{CancelCause, Channel, Chip, FailureCause, Loss, Personalisation, ZoneKind};
+use medsettle_core::catalogue::{Catalogue, CeilingOrder, Item, ItemClass};
+use medsettle_core::fact::{CardShown, Fact, Record};
+use medsettle_core::filing::Filing;
+use medsettle_core::ids::{
+    CardId, CardSn, FilingId, Hash32, InstitutionCode, Pan, PersonId, RegionCode, RequestId, SettlementId, StayId,
+};
+use medsettle_core::institution::{Institution, InstitutionKind};
+use medsettle_core::ledger::{LedgerAccount, Leg};
+use medsettle_core::money::{Fen, MAX_AMOUNT, Quantity, UnitPrice};
+use medsettle_core::person::{Certificate, CertificateKind, Entitlement, Profile, Sex, Spell, SpellStatus};
+use medsettle_core::policy::{
+    AccountUse, Adjustment, AdmissionRange, AnyOf, Band, BandBasis, BandMeasure, BenefitPolicy, CapMeasure, Category,
+    Counter, CrossYear, DeductibleRow, FilingAdjustment, FilingKind, Fund, InsuranceType, Layer, LayerBase, Level,
+    Mode, OnCancel, Scope, Unfiled, VisitKind,
+};
+use medsettle_core::region::Region;
+use medsettle_core::settlement::{Adjustment as Recomputed, Cancellation, CaseFacts, Presented, Settlement};
+use medsettle_core::stay::{AdmissionKind, ChargeLine, Stay, StayLine, StayState};
+
+/// How many kinds of facts there are.
+pub(crate) const FACTS: usize = 29;
+
+/// A source of values: splitmix64.
+pub(crate) struct Arbitrary(u64);
+
+impl Arbitrary {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.bits() % end
+    }
+
+    fn flag(&mut self) -> bool {
+        self.below(2) == 1
+    }
+
+    fn pick<T: Copy>(&mut self, all: &[T]) -> T {
+        all[self.below(all.len() as u64) as usize]
+    }
+
+    fn maybe<T>(&mut self, make: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        self.flag().then(|| make(self))
+    }
+
+    fn some<T>(&mut self, make: impl Fn(&mut Self) -> T) -> Vec<T> {
+        (0..self.below(4)).map(|_| make(self)).collect()
+    }
+
+    fn id(&mut self) -> u64 {
+        self.below(u64::MAX) + 1
+    }
+
+    fn signed(&mut self) -> i64 {
+        self.bits().cast_signed() >> 8
+    }
+
+    fn fen(&mut self) -> Fen {
+        Fen(self.signed())
+    }
+
+    fn amount(&mut self) -> Fen {
+        Fen(self.below(MAX_AMOUNT.0.unsigned_abs() + 1).cast_signed())
+    }
+
+    fn number(&mut self) -> u32 {
+        self.bits() as u32
+    }
+
+    fn year(&mut self) -> i32 {
+        1 + self.below(9_999) as i32
+    }
+
+    fn text(&mut self) -> String {
+        (0..self.below(12)).map(|_| self.pick(&['a', 'Z', '0', '医', ' ', '"'])).collect()
+    }
+
+    fn word(&mut self) -> Box<str> {
+        format!("w{}", self.text()).into()
+    }
+
+    fn hash(&mut self) -> Hash32 {
+        Hash32([self.bits() as u8; 32])
+    }
+
+    fn day(&mut self) -> Date {
+        let days = i64::from(Date::MIN.days()) + self.below(3_652_059) as i64;
+        Date::from_days(i32::try_from(days).unwrap()).unwrap()
+    }
+
+    fn region(&mut self) -> RegionCode {
+        RegionCode::parse(&(100_000 + self.below(900_000)).to_string()).unwrap()
+    }
+
+    fn institution_code(&mut self) -> InstitutionCode {
+        InstitutionCode::parse(&format!("H{:011}", self.below(100_000_000_000))).unwrap()
+    }
+
+    fn request_id(&mut self) -> RequestId {
+        RequestId::parse(&format!("r-{}", self.bits())).unwrap()
+    }
+
+    pub(crate) fn record(&mut self) -> Record {
+        Record {
+            sequence: self.bits(),
+            stamp_ms: self.signed(),
+            operation: self.number(),
+            institution: self.institution_code(),
+            request_id: self.request_id(),
+            digest: self.hash(),
+            created_ms: self.signed(),
+            operator: self.text().into(),
+            roles: self.number(),
+            facts: self.some(Self::fact),
+        }
+    }
+
+    fn fact(&mut self) -> Fact {
+        match self.below(FACTS as u64) {
+            0 => Fact::PersonEnrolled { person: PersonId(self.bits()), profile: self.profile(), home: self.region() },
+            1 => Fact::PersonUpdated { person: PersonId(self.bits()), profile: self.profile() },
+            2 => Fact::CardApplied {
+                card: CardId(self.bits()),
+                person: PersonId(self.bits()),
+                region: self.region(),
+                generation: self.text().into(),
+                predecessor: self.maybe(|a| CardId(a.id())),
+            },
+            3 => Fact::CardApplicationFailed {
+                card: CardId(self.bits()),
+                cause: self.pick(&[
+                    FailureCause::BankAccountRefused,
+                    FailureCause::IssuedElsewhere,
+                    FailureCause::IssuedAsResident,
+                    FailureCause::LeftEmployer,
+                    FailureCause::NoValidPhoto,
+                    FailureCause::NameOrNumberChanged,
+                ]),
+            },
+            4 => Fact::CardMade { card: CardId(self.bits()), made: self.personalisation() },
+            5 => Fact::CardHandedOver { card: CardId(self.bits()), collected_by: self.text().into() },
+            6 => Fact::CardEnabled {
+                card: CardId(self.bits()),
+                zone: self.pick(&ZoneKind::ALL),
+                cancelled: self.maybe(|a| CardId(a.id())),
+                by_first_use: self.flag(),
+            },
+            7 => Fact::CardReportedLost {
+                card: CardId(self.bits()),
+                zones: self.some(|a| a.pick(&ZoneKind::ALL)),
+                loss: self.pick(&[Loss::Temporary, Loss::Formal]),
+                until_ms: self.maybe(Self::signed),
+                channel: self.pick(&[Channel::Phone, Channel::SelfService, Channel::Desk, Channel::Bank]),
+                verified_by: self.text().into(),
+            },
+            8 => Fact::CardLossWithdrawn {
+                card: CardId(self.bits()),
+                zones: self.some(|a| a.pick(&ZoneKind::ALL)),
+                verified_by: self.text().into(),
+            },
+            9 => Fact::CardCancelled {
+                card: CardId(self.bits()),
+                cause: self.pick(&[
+                    CancelCause::Returned,
+                    CancelCause::HolderDead,
+                    CancelCause::IssuedInError,
+                    CancelCause::RegionChanged,
+                ]),
+            },
+            10 => Fact::AccountCredited {
+                person: PersonId(self.bits()),
+                amount: self.fen(),
+                period_key: self.text().into(),
+                legs: self.some(Self::leg),
+            },
+            11 => {
+                Fact::YearOpened { person: PersonId(self.bits()), key: self.key(), accumulators: self.accumulators() }
+            }
+            12 => Fact::FilingFiled { person: PersonId(self.bits()), filing: self.filing() },
+            13 => Fact::FilingWithdrawn { person: PersonId(self.bits()), filing: FilingId(self.bits()) },
+            14 => Fact::PolicyInstalled { hash: self.hash(), policy: Arc::new(self.policy()) },
+            15 => Fact::CatalogueInstalled { hash: self.hash(), catalogue: Arc::new(self.catalogue()) },
+            16 => Fact::RegionsInstalled { hash: self.hash(), regions: self.some(Self::region_node) },
+            17 => Fact::InstitutionRegistered { institution: self.institution() },
+            _ => self.fact_of_stay(),
+        }
+    }
+
+    fn fact_of_stay(&mut self) -> Fact {
+        match self.below(11) {
+            0 => Fact::PatientAdmitted {
+                stay: Arc::new(self.stay()),
+                shown: CardShown { card: CardId(self.bits()), atc: self.bits() as u16 },
+            },
+            1 => Fact::StayUpdated {
+                stay: StayId(self.bits()),
+                admission: self.day(),
+                kind: self.admission_kind(),
+                department: self.text().into(),
+                diagnosis: self.text().into(),
+            },
+            2 => Fact::ChargesAdded { stay: StayId(self.bits()), lines: self.some(Self::line), sum: self.line_split() },
+            3 => Fact::ChargesRevoked {
+                stay: StayId(self.bits()),
+                line_ids: self.some(Self::bits),
+                sum: self.line_split(),
+            },
+            4 => Fact::PatientDischarged { stay: StayId(self.bits()), discharge: self.day() },
+            5 => Fact::DischargeCancelled { stay: StayId(self.bits()) },
+            6 => Fact::AdmissionCancelled { stay: StayId(self.bits()) },
+            7 => Fact::StaySettled { settlement: Arc::new(self.settlement()) },
+            8 => Fact::SettlementCancelled { cancellation: Arc::new(self.cancellation()), stay: Arc::new(self.stay()) },
+            9 => Fact::RequestReversed { request: (self.institution_code(), self.request_id()) },
+            _ => Fact::ReversalRemembered { request: (self.institution_code(), self.request_id()) },
+        }
+    }
+
+    fn profile(&mut self) -> Profile {
+        Profile {
+            name: self.text().into(),
+            sex: self.pick(&[Sex::Male, Sex::Female]),
+            birth_date: self.day(),
+            certificates: self.some(|a| {
+                let kind =
+                    a.pick(&[CertificateKind::Passport, CertificateKind::ResidencePermit, CertificateKind::Military]);
+                Certificate::new(kind, &format!("E{}", a.bits())).unwrap()
+            }),
+            spells: self.some(|a| Spell {
+                insurance_type: a.pick(InsuranceType::ALL),
+                region: a.region(),
+                category: a.pick(Category::ALL),
+                status: a.pick(&[SpellStatus::Normal, SpellStatus::Suspended, SpellStatus::Ended]),
+                from: a.day(),
+                to: a.maybe(Self::day),
+            }),
+            entitlements: self.some(|a| Entitlement { name: a.word(), from: a.day(), to: a.maybe(Self::day) }),
+        }
+    }
+
+    fn personalisation(&mut self) -> Personalisation {
+        let digits = format!("9156{:012}", self.below(1_000_000_000_000));
+        Personalisation {
+            pan: Pan::parse(&digits, self.below(100) as u32).unwrap(),
+            card_sn: CardSn::parse(&format!("{:016X}{:016X}", self.bits(), self.bits())).unwrap(),
+            chip: Chip { scheme: 1 + self.below(4) as u8, key_index: self.number() },
+        }
+    }
+
+    fn leg(&mut self) -> Leg {
+        let account = match self.below(7) {
+            0 => LedgerAccount::Fund {
+                region: self.region(),
+                insurance_type: self.pick(InsuranceType::ALL),
+                fund: self.pick(Fund::ALL),
+            },
+            1 => LedgerAccount::PersonalAccounts(self.region()),
+            2 => LedgerAccount::Institution(self.institution_code()),
+            3 => LedgerAccount::Cash(self.institution_code()),
+            4 => LedgerAccount::HospitalPart(self.institution_code()),
+            5 => LedgerAccount::Contributions(self.region()),
+            _ => LedgerAccount::PersonSettlement(self.region()),
+        };
+        Leg { account, amount: self.fen() }
+    }
+
+    fn key(&mut self) -> AccumulatorKey {
+        AccumulatorKey {
+            insurance_type: self.pick(InsuranceType::ALL),
+            year: self.year(),
+            counter: self.pick(Counter::ALL),
+        }
+    }
+
+    fn accumulators(&mut self) -> Accumulators {
+        let mut sums = Accumulators {
+            admissions: self.signed() >> 32,
+            eligible: self.fen(),
+            deductible: self.fen(),
+            own_burden: self.fen(),
+            account: self.fen(),
+            ..Accumulators::default()
+        };
+        for fund in Fund::ALL {
+            sums.funds[*fund] = self.fen();
+        }
+        sums
+    }
+
+    fn years(&mut self) -> Vec<(AccumulatorKey, Accumulators)> {
+        self.some(|a| (a.key(), a.accumulators()))
+    }
+
+    fn filing(&mut self) -> Filing {
+        Filing {
+            id: FilingId(self.bits()),
+            kind: self.pick(FilingKind::ALL),
+            destination: self.region(),
+            valid_from: self.day(),
+            valid_to: self.maybe(Self::day),
+        }
+    }
+
+    fn any_of<T: Copy + Into<u8>>(&mut self, all: &[T]) -> AnyOf<T> {
+        let chosen: Vec<T> = all.iter().copied().filter(|_| self.flag()).collect();
+        AnyOf::of(&chosen)
+    }
+
+    fn labels(&mut self) -> Vec<String> {
+        self.some(|a| a.word().into())
+    }
+
+    fn policy(&mut self) -> BenefitPolicy {
+        BenefitPolicy {
+            region: self.region(),
+            insurance_type: self.pick(InsuranceType::ALL),
+            visit_kind: self.pick(VisitKind::ALL),
+            counter: self.maybe(|a| a.pick(Counter::ALL)),
+            effective_from: self.day(),
+            effective_to: self.maybe(Self::day),
+            deductibles: self.some(|a| DeductibleRow {
+                levels: a.any_of(Level::ALL),
+                categories: a.any_of(Category::ALL),
+                entitlements: a.labels(),
+                admission: AdmissionRange::parse(a.pick(&["1", "2", "1+", "3+", "99"])).unwrap(),
+                amount: a.amount(),
+            }),
+            deductible_year_cap: self.maybe(Self::amount),
+            band_measure: self.pick(BandMeasure::ALL),
+            band_basis: self.pick(BandBasis::ALL),
+            layers: self.some(|a| Layer {
+                fund: a.pick(Fund::ALL),
+                base: a.pick(LayerBase::ALL),
+                deductible_counts: a.flag(),
+                entitlements: a.labels(),
+                bands: a.some(|a| Band {
+                    levels: a.any_of(Level::ALL),
+                    categories: a.any_of(Category::ALL),
+                    entitlements: a.labels(),
+                    from: a.amount(),
+                    to: a.maybe(Self::amount),
+                    rate_bp: a.number(),
+                }),
+                annual_cap: a.maybe(Self::amount),
+                cap_measure: a.pick(CapMeasure::ALL),
+            }),
+            filing_adjustments: self.some(|a| FilingAdjustment {
+                kind: a.pick(FilingKind::ALL),
+                scope: a.maybe(|a| a.pick(Scope::ALL)),
+                adjustment: a.adjustment(),
+            }),
+            unfiled: self.pick(Unfiled::ALL),
+            unfiled_adjustment: self.maybe(Self::adjustment),
+            cross_year: self.pick(CrossYear::ALL),
+            on_cancel: self.pick(OnCancel::ALL),
+            account_use: self.pick(AccountUse::ALL),
+            family_use: self.pick(AccountUse::ALL),
+        }
+    }
+
+    fn adjustment(&mut self) -> Adjustment {
+        Adjustment { mode: self.pick(Mode::ALL), value_bp: self.number() }
+    }
+
+    fn unit_price(&mut self) -> UnitPrice {
+        UnitPrice::from_millionths(self.below(10_000_000_000_000_000).cast_signed()).unwrap()
+    }
+
+    fn class(&mut self) -> ItemClass {
+        self.pick(&[ItemClass::A, ItemClass::B, ItemClass::C])
+    }
+
+    fn catalogue(&mut self) -> Catalogue {
+        let same_everywhere = self.maybe(Self::unit_price);
+        let items = self.some(|a| Item {
+            code: a.word(),
+            name: a.text().into(),
+            class: a.class(),
+            first_pay_bp: [a.maybe(Self::number), a.maybe(Self::number)],
+            ceilings: if a.flag() { [same_everywhere; 4] } else { [(); 4].map(|()| a.maybe(Self::unit_price)) },
+        });
+        let order = self.pick(&[CeilingOrder::CeilingFirst, CeilingOrder::FirstPayFirst]);
+        Catalogue::new(self.region(), self.day(), self.maybe(Self::day), order, items)
+    }
+
+    fn region_node(&mut self) -> Region {
+        let (code, parent) = (self.region(), self.maybe(Self::region));
+        Region { code, name: self.word(), parent, home: self.flag() }
+    }
+
+    fn institution(&mut self) -> Institution {
+        Institution {
+            code: self.institution_code(),
+            name: self.word(),
+            kind: self.pick(&[InstitutionKind::Hospital, InstitutionKind::Clinic, InstitutionKind::Pharmacy]),
+            level: self.pick(Level::ALL),
+            region: self.region(),
+            networked: self.flag(),
+            cross_region: self.flag(),
+        }
+    }
+
+    fn admission_kind(&mut self) -> AdmissionKind {
+        self.pick(&[AdmissionKind::Planned, AdmissionKind::Emergency, AdmissionKind::Transfer])
+    }
+
+    fn line_split(&mut self) -> LineSplit {
+        LineSplit {
+            total: self.fen(),
+            own_pay: self.fen(),
+            over_ceiling: self.fen(),
+            first_pay: self.fen(),
+            in_scope: self.fen(),
+        }
+    }
+
+    fn line(&mut self) -> StayLine {
+        let line = ChargeLine {
+            line_id: self.bits(),
+            item_code: self.text().into(),
+            quantity: Quantity::from_ten_thousandths(self.signed()),
+            unit_price: self.unit_price(),
+            date: self.day(),
+            takes_back: self.maybe(Self::id),
+            own_expense: self.flag(),
+            restriction_met: self.maybe(Self::flag),
+            outside: self.maybe(|a| (a.institution_code(), a.text().into())),
+        };
+        StayLine {
+            line,
+            split: self.line_split(),
+            class: self.class(),
+            catalogue: self.hash(),
+            left: Quantity::from_ten_thousandths(self.signed()),
+            ordinal: self.number(),
+        }
+    }
+
+    fn stay(&mut self) -> Stay {
+        Stay {
+            id: StayId(self.bits()),
+            person: PersonId(self.bits()),
+            institution: self.institution_code(),
+            state: self.pick(&[StayState::Open, StayState::Discharged, StayState::Settled, StayState::Void]),
+            kind: self.admission_kind(),
+            admission: self.day(),
+            discharge: self.maybe(Self::day),
+            department: self.text().into(),
+            diagnosis: self.text().into(),
+            insured_region: self.region(),
+            insurance_type: self.pick(InsuranceType::ALL),
+            category: self.pick(Category::ALL),
+            entitlements: self.some(Self::text),
+            level: self.pick(Level::ALL),
+            care_region: self.region(),
+            lines: self.some(Self::line).into_iter().map(|line| (line.line.line_id, line)).collect(),
+            sum: self.line_split(),
+            next_ordinal: self.number(),
+            settlement: self.maybe(|a| SettlementId(a.id())),
+        }
+    }
+
+    fn split(&mut self) -> Split {
+        let mut split = Split {
+            bill: self.line_split(),
+            deductible: self.fen(),
+            hospital_part: self.fen(),
+            person_part: self.fen(),
+            account: self.fen(),
+            family: self.fen(),
+            cash: self.fen(),
+            trace: self.some(Self::step),
+            ..Split::default()
+        };
+        for fund in Fund::ALL {
+            split.funds[*fund] = self.fen();
+        }
+        split
+    }
+
+    fn step(&mut self) -> Step {
+        let number = self.bits() as u8;
+        let fund = self.pick(Fund::ALL);
+        Step {
+            code: self.pick(&[
+                Code::Deductible,
+                Code::Band(fund, number),
+                Code::OverCap(number),
+                Code::OwnPay,
+                Code::FirstPay,
+                Code::OverCeiling,
+            ]),
+            year: self.year(),
+            base_numerator: self.signed(),
+            base_denominator: self.signed().abs().max(1),
+            rate_numerator: self.signed(),
+            rate_denominator: self.signed().abs().max(1),
+            amount: self.fen(),
+        }
+    }
+
+    fn settlement(&mut self) -> Settlement {
+        Settlement {
+            id: SettlementId(self.bits()),
+            stay: StayId(self.bits()),
+            person: PersonId(self.bits()),
+            institution: self.institution_code(),
+            case: CaseFacts {
+                visit_kind: self.pick(VisitKind::ALL),
+                insured_region: self.region(),
+                care_region: self.region(),
+                insurance_type: self.pick(InsuranceType::ALL),
+                category: self.pick(Category::ALL),
+                entitlements: self.some(Self::text),
+                level: self.pick(Level::ALL),
+                filing: self.pick(FilingKind::ALL),
+                scope: self.maybe(|a| a.pick(Scope::ALL)),
+                admission: self.day(),
+                discharge: self.day(),
+            },
+            split: self.split(),
+            policies: self.some(|a| (a.year(), a.hash())),
+            catalogue: self.hash(),
+            deltas: self.years(),
+            legs: self.some(Self::leg),
+            balance_after: self.fen(),
+            presented: Presented { card: CardId(self.bits()), terminal: self.text().into(), atc: self.bits() as u16 },
+            stamp_ms: self.signed(),
+        }
+    }
+
+    fn cancellation(&mut self) -> Cancellation {
+        Cancellation {
+            id: SettlementId(self.bits()),
+            settlement: Arc::new(self.settlement()),
+            legs: self.some(Self::leg),
+            deltas: self.years(),
+            balance_after: self.fen(),
+            adjustments: self.some(|a| Recomputed {
+                settlement: SettlementId(a.bits()),
+                because_of: SettlementId(a.bits()),
+                fund_delta: a.fen(),
+                split: a.split(),
+                deltas: a.years(),
+                changes: a.years(),
+                legs: a.some(Self::leg),
+            }),
+            stamp_ms: self.signed(),
+        }
+    }
+}
