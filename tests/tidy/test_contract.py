@@ -1,11 +1,19 @@
 """The contract is complete: whatever it declares, it declares wholly."""
 
+from typing import Any
+
 import pytest
+
 from medsettle.errors import CATALOG
 from medsettle.v1 import batch_pb2, options_pb2, reason_pb2
 from medsettle.v1.facade import METHODS
 
 UNARY = {name: method for name, method in METHODS.items() if not (method.client_streaming or method.server_streaming)}
+
+
+def _message(field: Any) -> str:
+    """Name the message of a field; descriptors of the two protobuf runtimes share no type."""
+    return field.message_type.full_name if field.message_type else ""
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -32,11 +40,11 @@ def test_the_catalog_knows_every_reason() -> None:
 def test_a_batch_takes_exactly_the_unary_methods_of_the_other_services() -> None:
     commands = batch_pb2.Command.DESCRIPTOR.oneofs_by_name["command"].fields
     others = {name: method for name, method in UNARY.items() if not name.startswith("Batch.")}
-    assert {field.message_type.full_name for field in commands} == {
+    assert {_message(field) for field in commands} == {
         method.request_type.DESCRIPTOR.full_name for method in others.values()
     }
     assert {field.number for field in commands} == {method.operation for method in others.values()}
-    results = {field.number: field.message_type.full_name for field in batch_pb2.CommandResult.DESCRIPTOR.fields}
+    results = {field.number: _message(field) for field in batch_pb2.CommandResult.DESCRIPTOR.fields}
     for method in others.values():
         assert results[method.operation] == method.response_type.DESCRIPTOR.full_name
 
@@ -45,7 +53,7 @@ def test_a_batch_takes_exactly_the_unary_methods_of_the_other_services() -> None
 def test_what_changes_something_names_its_request_and_every_response_its_frame(name: str) -> None:
     method = UNARY[name]
     request = method.request_type.DESCRIPTOR.fields_by_number.get(1)
-    named = request is not None and request.name == "header" and request.message_type.name == "RequestHeader"
+    named = request is not None and request.name == "header" and _message(request) == "medsettle.v1.RequestHeader"
     assert named == (not method.read) or name.startswith("Batch.")
     response = method.response_type.DESCRIPTOR.fields_by_number[1]
-    assert (response.name, response.message_type.name) == ("header", "ResponseHeader")
+    assert (response.name, _message(response)) == ("header", "medsettle.v1.ResponseHeader")

@@ -1,0 +1,166 @@
+//! A clock that cannot be believed stops what changes anything, and nothing else.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use medsettle_engine::Engine;
+use medsettle_engine::clock::TimeSource;
+use medsettle_engine::storage::simulated::SimulatedDisk;
+use medsettle_wire::encode::HubState;
+use medsettle_wire::{Operation, Reason, v1};
+
+use crate::caller::{header, reason};
+use crate::process::Process;
+use crate::request::{self, encode};
+use crate::support::{NOW_MS, OFFICE, Time, config, counted, hospital, office, open_with, until};
+
+const HOUR_MS: i64 = 3_600_000;
+
+fn open_at(disk: &SimulatedDisk, time: &Time) -> Engine {
+    open_with(Arc::new(Process::on(disk)), config(), time).expect("opened")
+}
+
+fn confirm(engine: &Engine) {
+    let request = v1::OperationsConfirmClockRequest { header: request::header(OFFICE) };
+    office(engine).get::<v1::OperationsConfirmClockResponse>(Operation::OperationsConfirmClock, &request);
+}
+
+fn enroll(engine: &Engine, number: u64) -> Result<v1::PersonsEnrollResponse, Reason> {
+    office(engine).ask(Operation::PersonsEnroll, &request::enrolment(number))
+}
+
+fn state(engine: &Engine) -> HubState {
+    let told = request::status(&hospital(engine)).expect("served").state();
+    assert_eq!(told, engine.state());
+    told
+}
+
+#[test]
+fn a_clock_that_steps_stops_mutations_until_it_is_right_again_or_confirmed() {
+    let time = Time::at(NOW_MS);
+    let engine = open_at(&SimulatedDisk::new(), &time);
+    request::furnish(&office(&engine));
+    let known = request::enrolment(1);
+    let first: v1::PersonsEnrollResponse = office(&engine).get(Operation::PersonsEnroll, &known);
+
+    time.step_wall(HOUR_MS);
+    assert_eq!(enroll(&engine, 2), Err(Reason::ClockSuspect));
+    assert_eq!(state(&engine), HubState::ClockSuspect);
+    request::trial_balance(&office(&engine));
+    let again: v1::PersonsEnrollResponse = office(&engine).get(Operation::PersonsEnroll, &known);
+    assert_eq!(again.person_id, first.person_id, "what was decided is told whatever the clock says");
+
+    time.step_wall(-HOUR_MS);
+    assert!(enroll(&engine, 2).is_ok());
+    assert_eq!(state(&engine), HubState::Serving);
+
+    // An hour ahead, requests made now are old, but within the window.
+    time.step_wall(HOUR_MS);
+    assert_eq!(enroll(&engine, 3), Err(Reason::ClockSuspect));
+    confirm(&engine);
+    assert_eq!(state(&engine), HubState::Serving);
+    let stamp_ms = enroll(&engine, 3).expect("confirmed").header.expect("a header").stamp_ms;
+    assert_eq!(stamp_ms, NOW_MS + HOUR_MS);
+}
+
+#[test]
+fn a_clock_behind_the_journal_at_opening_stops_mutations_until_it_has_caught_up() {
+    let disk = SimulatedDisk::new();
+    let engine = open_at(&disk, &Time::at(NOW_MS));
+    request::furnish(&office(&engine));
+    drop(engine);
+
+    let time = Time::at(NOW_MS - HOUR_MS);
+    let engine = open_at(&disk, &time);
+    assert_eq!(enroll(&engine, 1), Err(Reason::ClockSuspect));
+    request::trial_balance(&office(&engine));
+    time.pass(HOUR_MS);
+    let stamp_ms = enroll(&engine, 1).expect("caught up").header.expect("a header").stamp_ms;
+    assert_eq!(stamp_ms, NOW_MS);
+    drop(engine);
+
+    let engine = open_at(&disk, &Time::at(NOW_MS - 2_000));
+    assert_eq!(enroll(&engine, 2), Err(Reason::ClockSuspect));
+    confirm(&engine);
+    let stamp_ms = enroll(&engine, 2).expect("confirmed").header.expect("a header").stamp_ms;
+    assert_eq!(stamp_ms, NOW_MS, "a stamp never goes back");
+}
+
+#[test]
+fn stamps_never_go_back_while_the_clock_is_being_slewed() {
+    let disk = SimulatedDisk::new();
+    let time = Time::at(NOW_MS);
+    let engine = open_at(&disk, &time);
+    request::furnish(&office(&engine));
+    for (number, by_ms) in (1..).zip([700, -900, 1_500, -4_000, 100]) {
+        time.step_wall(by_ms);
+        enroll(&engine, number).expect("within the tolerance");
+    }
+    drop(engine);
+    let frames = crate::witness::frames(Arc::new(disk));
+    let stamps: Vec<i64> = frames.iter().map(|frame| frame.stamp_ms).collect();
+    assert!(stamps.is_sorted());
+    assert_eq!(stamps.last(), Some(&(NOW_MS + 1_300)));
+}
+
+#[test]
+fn only_an_operator_confirms_the_clock() {
+    let time = Time::at(NOW_MS);
+    let engine = open_at(&SimulatedDisk::new(), &time);
+    time.step_wall(HOUR_MS);
+    let request = v1::OperationsConfirmClockRequest { header: request::header(crate::support::HOSPITAL) };
+    let answer = hospital(&engine).call(Operation::OperationsConfirmClock.number(), encode(&request));
+    assert_eq!(reason(&answer), Reason::RoleForbidden);
+    assert_eq!(state(&engine), HubState::ClockSuspect);
+}
+
+/// A time source that can fail in the only way there is.
+struct Brittle {
+    time: Time,
+    broken: Arc<AtomicBool>,
+}
+
+impl TimeSource for Brittle {
+    fn wall_ms(&self) -> i64 {
+        assert!(!self.broken.load(Relaxed), "the clock of this test panics");
+        self.time.wall_ms()
+    }
+
+    fn monotonic_ms(&self) -> i64 {
+        self.time.monotonic_ms()
+    }
+}
+
+#[test]
+fn a_panic_of_the_deciding_thread_answers_everybody_and_halts() {
+    let broken = Arc::new(AtomicBool::new(false));
+    let time = Brittle { time: Time::at(NOW_MS), broken: Arc::clone(&broken) };
+    let engine =
+        Engine::open_on(Arc::new(Process::on(&SimulatedDisk::new())), config(), Box::new(time)).expect("opened");
+    let office = office(&engine);
+    request::furnish(&office);
+    broken.store(true, Relaxed);
+    let sent: Vec<_> =
+        (1..20).map(|n| office.send(Operation::PersonsEnroll.number(), encode(&request::enrolment(n)))).collect();
+    for sent in sent {
+        assert_eq!(reason(&sent.answer()), Reason::Halted);
+    }
+    assert_eq!(engine.state(), HubState::Halted);
+    assert!(engine.halt_reason().contains("decide"), "{}", engine.halt_reason());
+}
+
+#[test]
+fn an_idle_journal_is_sealed_once() {
+    let disk = SimulatedDisk::new();
+    let config = medsettle_engine::Config { seal_after_ms: 1, ..config() };
+    let engine = open_with(Arc::new(Process::on(&disk)), config, &Time::at(NOW_MS)).expect("opened");
+    request::furnish(&office(&engine));
+    let sealed = || counted(&engine, "frames") > counted(&engine, "records");
+    until("a seal frame follows the last business frame", sealed);
+    let frames = counted(&engine, "frames");
+    let read = header(&hospital(&engine).call(Operation::OperationsStatus.number(), Vec::new()));
+    assert_eq!(counted(&engine, "frames"), frames, "a read does not break the seal");
+    drop(engine);
+    let last = crate::witness::frames(Arc::new(disk)).pop().expect("frames");
+    assert_eq!((last.records.len(), last.hash.to_vec()), (0, read.chain_hash));
+}

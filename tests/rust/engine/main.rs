@@ -1,0 +1,17 @@
+//! The whole engine as its callers meet it: encoded requests in, encoded answers out, on real files and on disks that fail.
+//!
+//! Invariant: nothing here looks inside; what a test knows, it knows from answers, from files and from a second opening.
+
+mod batches;
+mod bounds;
+mod caller;
+mod clock;
+mod crash;
+mod disk_full;
+mod durable;
+mod poison;
+mod process;
+mod request;
+mod stay;
+mod support;
+mod witness;
