@@ -16,12 +16,14 @@ class EngineSettings:
     """What an engine can be told; None leaves the engine's own value.
 
     `hub_number` is part of every id that the hub gives, and is fixed by the first opening of a data directory.
-    `segment_bytes` is the length of new journal segments; `queue_commands` how many commands may wait.
+    `segment_bytes` is the length of new journal segments, `queue_commands` how many commands may wait, `seal_after_ms`
+    after which idle time the journal is sealed.
     """
 
     hub_number: int = 1
     segment_bytes: int | None = None
     queue_commands: int | None = None
+    seal_after_ms: int | None = None
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -221,7 +221,7 @@ impl Engine {
             },
         };
         if let Some((Job { ticket, sink, .. }, reason)) = refused {
-            Waiter { ticket, sink }.refuse_now(reason);
+            Waiter::new(ticket, sink).refuse_now(reason);
         }
     }
 
@@ -316,7 +316,7 @@ fn start(
 /// After a halt, or once the queue is closed, whoever still waits in it is told.
 fn answer_the_rest(queue: &Receiver<Job>) {
     for Job { ticket, sink, .. } in queue {
-        Waiter { ticket, sink }.refuse_now(Reason::Halted);
+        Waiter::new(ticket, sink).refuse_now(Reason::Halted);
     }
 }
 

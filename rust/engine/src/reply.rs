@@ -29,21 +29,36 @@ pub trait Sink: Send + Sync {
     fn wake(&self);
 }
 
-/// The job that waits.
+/// A job that waits. One that is dropped without an answer, because a stage panicked, is told that the hub halted.
 pub(crate) struct Waiter {
-    pub(crate) ticket: u64,
-    pub(crate) sink: Arc<dyn Sink>,
+    ticket: u64,
+    sink: Option<Arc<dyn Sink>>,
 }
 
 impl Waiter {
-    /// Hand over an answer and wake its sink.
-    pub(crate) fn answer_now(&self, ok: bool, bytes: Vec<u8>) {
-        self.sink.push(Answer { ticket: self.ticket, ok, bytes });
-        self.sink.wake();
+    pub(crate) fn new(ticket: u64, sink: Arc<dyn Sink>) -> Self {
+        Self { ticket, sink: Some(sink) }
     }
 
-    pub(crate) fn refuse_now(&self, reason: Reason) {
-        self.answer_now(false, refused(reason));
+    /// Hand over an answer; the sink is still to be woken.
+    fn answer(mut self, ok: bool, bytes: Vec<u8>) -> Arc<dyn Sink> {
+        let sink = self.sink.take().expect("a waiter is answered once");
+        sink.push(Answer { ticket: self.ticket, ok, bytes });
+        sink
+    }
+
+    /// Refuse and wake its sink.
+    pub(crate) fn refuse_now(self, reason: Reason) {
+        self.answer(false, refused(reason)).wake();
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        if let Some(sink) = self.sink.take() {
+            sink.push(Answer { ticket: self.ticket, ok: false, bytes: refused(Reason::Halted) });
+            sink.wake();
+        }
     }
 }
 
@@ -132,9 +147,9 @@ pub(crate) fn refuse_all(batch: Vec<Outgoing>, reason: Reason) {
 
 fn hand_over(batch: Vec<Outgoing>, mut finish: impl FnMut(Parts) -> (bool, Vec<u8>)) {
     let mut sinks: Vec<Arc<dyn Sink>> = Vec::new();
-    for Outgoing { waiter: Waiter { ticket, sink }, parts } in batch {
+    for Outgoing { waiter, parts } in batch {
         let (ok, bytes) = finish(parts);
-        sink.push(Answer { ticket, ok, bytes });
+        let sink = waiter.answer(ok, bytes);
         if !sinks.iter().any(|known| Arc::ptr_eq(known, &sink)) {
             sinks.push(sink);
         }

@@ -129,7 +129,9 @@ fn recompute_one(
         }
     }
     let fund_delta = split.fund_total() - before.fund_total();
-    legs.push(Leg { account: LedgerAccount::PersonSettlement(person.home), amount: fund_delta });
+    if fund_delta != Fen::ZERO {
+        legs.push(Leg { account: LedgerAccount::PersonSettlement(person.home), amount: fund_delta });
+    }
     let changes = changes(standing.deltas(), &deltas)?;
     Ok(Adjustment { settlement: settlement.id, because_of, fund_delta, split, deltas, changes, legs })
 }

@@ -259,7 +259,7 @@ fn check_overlap(
 pub(crate) fn may_read(context: &Context<'_>, institution: InstitutionCode) -> Result<(), Reject> {
     let may = context.actor.institution == institution
         || context.actor.roles & (role::READS_ALL | role::HUB | role::DESK) != 0;
-    if may { Ok(()) } else { Err(Reject::NotYourInstitution(institution)) }
+    if may { Ok(()) } else { Err(Reject::NotYourInstitution(context.actor.institution)) }
 }
 
 pub(crate) fn query(hub: &Hub, query: &Query, context: &Context<'_>) -> Result<Reply, Reject> {

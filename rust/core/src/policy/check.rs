@@ -130,6 +130,16 @@ fn check_layers(policy: &BenefitPolicy, found: &mut Vec<Problem>) {
                 format!("no accumulator tells how much cost on {} a year has covered; use FUND", layer.base),
             ));
         }
+        let has_threshold = layer.bands.iter().all(|band| band.from > Fen::ZERO);
+        if layer.cap_measure == CapMeasure::Eligible
+            && layer.base == LayerBase::EligibleAfterDeductible
+            && has_threshold
+        {
+            found.push(Problem::new(
+                format!("{path}.cap_measure"),
+                "the year's accumulators cannot tell cost below the first band from cost that was covered; use FUND",
+            ));
+        }
     }
 }
 

@@ -79,6 +79,14 @@ const MISTAKES: &[Mistake] = &[
         |p| p.filing_adjustments = vec![FilingAdjustment { kind: FilingKind::Unfiled, ..transfer(None, 1) }],
         &["filing_adjustments[0].kind"],
     ),
+    (
+        "a cap on eligible cost above a threshold",
+        |p| {
+            p.layers[0].cap_measure = CapMeasure::Eligible;
+            p.layers[0].bands.iter_mut().for_each(|band| band.from = Fen(1));
+        },
+        &["layers[0].cap_measure"],
+    ),
     ("reduced by nothing known", |p| p.unfiled = Unfiled::Reduced, &["unfiled_adjustment"]),
     (
         "several at once",

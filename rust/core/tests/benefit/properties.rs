@@ -52,7 +52,9 @@ fn policies() -> impl Strategy<Value = BenefitPolicy> {
         let mut own = layer(Fund::Catastrophic, LayerBase::OwnEligibleBurdenOfYear, own_bands, own_cap);
         own.deductible_counts = deductible_counts;
         for (layer, on_cost) in [(&mut first, cap_on_cost), (&mut own, own_cap_on_cost)] {
-            layer.cap_measure = if on_cost { CapMeasure::Eligible } else { CapMeasure::Fund };
+            // A threshold below which cost is not covered cannot be told from the year's eligible cost.
+            let tellable = layer.base != LayerBase::EligibleAfterDeductible || layer.bands[0].from == Fen::ZERO;
+            layer.cap_measure = if on_cost && tellable { CapMeasure::Eligible } else { CapMeasure::Fund };
         }
         policy.layers = vec![first, large, own];
         for (fund, base, given) in [

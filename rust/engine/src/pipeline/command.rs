@@ -263,7 +263,7 @@ fn take_apart(job: Job) -> (Waiter, Work) {
             }
         }
     };
-    (Waiter { ticket, sink }, work)
+    (Waiter::new(ticket, sink), work)
 }
 
 fn split(actor: Actor, request: &[u8]) -> Work {
