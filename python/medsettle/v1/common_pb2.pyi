@@ -503,8 +503,8 @@ class TraceStep(_message.Message):
     AMOUNT_FEN_FIELD_NUMBER: _builtins.int
     BENEFIT_YEAR_FIELD_NUMBER: _builtins.int
     code: _builtins.str
-    """S001 deductible, C001 pool band, EC01 beyond the pool cap, L001 large-sum, PL01 catastrophic, GB01 civil servant, BC01 supplement,
-    MA01 medical aid, QT01 other; 101 own pay, 102 first pay, 103 over ceiling (polItemCode).
+    """S001 deductible, C001 pool band, EC01 beyond the pool cap, L001 large-sum, PL01 catastrophic, GB01 civil servant, PS01 supplement,
+    MA01 medical aid, OT01 other; 101 own pay, 102 first pay, 103 over ceiling (polItemCode).
     """
     base_numerator: _builtins.int
     base_denominator: _builtins.int

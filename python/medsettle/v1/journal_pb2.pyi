@@ -1186,6 +1186,7 @@ class StoredSettlement(_message.Message):
     TERMINAL_ID_FIELD_NUMBER: _builtins.int
     ATC_FIELD_NUMBER: _builtins.int
     STAMP_MS_FIELD_NUMBER: _builtins.int
+    CARD_SN_FIELD_NUMBER: _builtins.int
     settlement_id: _builtins.int
     stay_id: _builtins.int
     person_id: _builtins.int
@@ -1199,6 +1200,8 @@ class StoredSettlement(_message.Message):
     atc: _builtins.int
     """Counter of the presentation; the card will not accept it again."""
     stamp_ms: _builtins.int
+    card_sn: _builtins.str
+    """Recognition code of the card."""
     @_builtins.property
     def case(self) -> Global___StoredCase: ...
     @_builtins.property
@@ -1233,10 +1236,11 @@ class StoredSettlement(_message.Message):
         terminal_id: _builtins.str = ...,
         atc: _builtins.int = ...,
         stamp_ms: _builtins.int = ...,
+        card_sn: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["case", b"case", "split", b"split"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["atc", b"atc", "balance_after_fen", b"balance_after_fen", "card_id", b"card_id", "case", b"case", "catalogue_hash", b"catalogue_hash", "deltas", b"deltas", "institution_code", b"institution_code", "legs", b"legs", "person_id", b"person_id", "policies", b"policies", "settlement_id", b"settlement_id", "split", b"split", "stamp_ms", b"stamp_ms", "stay_id", b"stay_id", "terminal_id", b"terminal_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["atc", b"atc", "balance_after_fen", b"balance_after_fen", "card_id", b"card_id", "card_sn", b"card_sn", "case", b"case", "catalogue_hash", b"catalogue_hash", "deltas", b"deltas", "institution_code", b"institution_code", "legs", b"legs", "person_id", b"person_id", "policies", b"policies", "settlement_id", b"settlement_id", "split", b"split", "stamp_ms", b"stamp_ms", "stay_id", b"stay_id", "terminal_id", b"terminal_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

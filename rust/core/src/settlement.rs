@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::accumulator::{AccumulatorKey, Accumulators};
 use crate::benefit::Split;
 use crate::calendar::Date;
-use crate::ids::{CardId, Hash32, InstitutionCode, PersonId, RegionCode, SettlementId, StayId};
+use crate::ids::{CardId, CardSn, Hash32, InstitutionCode, PersonId, RegionCode, SettlementId, StayId};
 use crate::ledger::Leg;
 use crate::money::Fen;
 use crate::policy::{Category, FilingKind, InsuranceType, Level, Scope, VisitKind};
@@ -17,6 +17,8 @@ use crate::policy::{Category, FilingKind, InsuranceType, Level, Scope, VisitKind
 pub struct Presented {
     /// The card.
     pub card: CardId,
+    /// Its recognition code.
+    pub card_sn: CardSn,
     /// The terminal.
     pub terminal: Box<str>,
     /// Its counter.

@@ -50,7 +50,7 @@ pub fn encode_record(record: &Record, response: &[u8], out: &mut Vec<u8>) {
     let message = v1::Record {
         sequence: record.sequence,
         operation: record.operation,
-        institution_code: record.institution.to_string(),
+        institution_code: record.institution.as_str().to_owned(),
         request_id: record.request_id.as_str().to_owned(),
         request_digest: record.digest.0.to_vec(),
         created_ms: record.created_ms,

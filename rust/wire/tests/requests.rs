@@ -317,6 +317,7 @@ fn packages_that_mean_the_same_have_one_hash() {
 
 #[test]
 fn the_digest_ignores_operator_and_time_and_nothing_else() {
+    type Change = fn(&mut v1::InpatientSettleRequest);
     let digest = |message: &v1::InpatientSettleRequest| accepted(Operation::InpatientSettle, message).1;
     let original = digest(&settle());
     let mut again = settle();
@@ -324,7 +325,6 @@ fn the_digest_ignores_operator_and_time_and_nothing_else() {
     header.operator = "another".into();
     header.created_ms += 60_000;
     assert_eq!(digest(&again), original);
-    type Change = fn(&mut v1::InpatientSettleRequest);
     let changes: [Change; 10] = [
         |m| m.header.as_mut().unwrap().request_id = "r-2".into(),
         |m| m.header.as_mut().unwrap().institution_code = "H11010500002".into(),

@@ -61,7 +61,8 @@ pub(crate) fn card_of<'a>(
     }
     let verified = holder_check != HolderCheck::None || chip.cvr.is_some_and(pin_was_verified);
     let first_use = card.may_settle(context.stamp_ms, verified)?;
-    let presented = Presented { card: card.id, terminal: presentation.terminal.clone(), atc: chip.atc };
+    let presented =
+        Presented { card: card.id, card_sn: made.card_sn, terminal: presentation.terminal.clone(), atc: chip.atc };
     Ok(Accepted { card, first_use, presented, arpc })
 }
 

@@ -214,7 +214,7 @@ pub(crate) fn institution(message: v1::Institution) -> Checked<Institution> {
 
 pub(crate) fn from_institution(institution: &Institution) -> v1::Institution {
     v1::Institution {
-        institution_code: institution.code.to_string(),
+        institution_code: institution.code.as_str().to_owned(),
         name: institution.name.to_string(),
         kind: institution.kind.number(),
         level: institution.level.number(),

@@ -40,7 +40,7 @@ pub(super) fn stay(stay: &Stay, with_lines: bool) -> v1::Stay {
     v1::Stay {
         stay_id: stay.id.0,
         person_id: stay.person.0,
-        institution_code: stay.institution.to_string(),
+        institution_code: stay.institution.as_str().to_owned(),
         state: stay.state.number(),
         kind: stay.kind.number(),
         admission_date: stay.admission.to_string(),
@@ -61,7 +61,7 @@ pub(super) fn stay(stay: &Stay, with_lines: bool) -> v1::Stay {
 pub(super) fn stay_line(stay_line: &StayLine) -> v1::StayLine {
     let line = &stay_line.line;
     let (outside_institution_code, outside_slip) = match &line.outside {
-        Some((code, slip)) => (code.to_string(), slip.to_string()),
+        Some((code, slip)) => (code.as_str().to_owned(), slip.to_string()),
         None => Default::default(),
     };
     v1::StayLine {
@@ -141,7 +141,7 @@ pub(super) fn settlement(standing: &Standing) -> v1::Settlement {
         settlement_id: settlement.id.0,
         stay_id: settlement.stay.0,
         person_id: settlement.person.0,
-        institution_code: settlement.institution.to_string(),
+        institution_code: settlement.institution.as_str().to_owned(),
         state: if standing.stands() { State::Standing } else { State::Cancelled } as i32,
         admission_date: case.admission.to_string(),
         discharge_date: case.discharge.to_string(),
@@ -154,7 +154,7 @@ pub(super) fn settlement(standing: &Standing) -> v1::Settlement {
         split: Some(from_split(&settlement.split, Some((settlement.policy(), settlement.catalogue)))),
         accumulator_deltas: from_years(settlement.person, &settlement.deltas),
         stamp_ms: settlement.stamp_ms,
-        card_sn: String::new(),
+        card_sn: settlement.presented.card_sn.to_string(),
         terminal_id: settlement.presented.terminal.to_string(),
         request_id: standing.request_id.to_string(),
         cancellation_id: standing.cancelled_by.map_or(0, |id| id.0),

@@ -4454,6 +4454,7 @@ static STORED_SETTLEMENT: MessageSchema = MessageSchema {
         Field { number: 13, name: "terminal_id", kind: Kind::String, occurs: Occurs::Once(9) },
         Field { number: 14, name: "atc", kind: Kind::Uint32, occurs: Occurs::Once(10) },
         Field { number: 15, name: "stamp_ms", kind: Kind::Int64, occurs: Occurs::Once(11) },
+        Field { number: 16, name: "card_sn", kind: Kind::String, occurs: Occurs::Once(12) },
     ],
 };
 

@@ -466,8 +466,8 @@ pub struct LineSplit {
 /// One step of the calculation, exact: amount = base x rate, rounded half up except where a fund's last step takes the fund's rounding.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TraceStep {
-    /// S001 deductible, C001 pool band, EC01 beyond the pool cap, L001 large-sum, PL01 catastrophic, GB01 civil servant, BC01 supplement,
-    /// MA01 medical aid, QT01 other; 101 own pay, 102 first pay, 103 over ceiling (polItemCode).
+    /// S001 deductible, C001 pool band, EC01 beyond the pool cap, L001 large-sum, PL01 catastrophic, GB01 civil servant, PS01 supplement,
+    /// MA01 medical aid, OT01 other; 101 own pay, 102 first pay, 103 over ceiling (polItemCode).
     #[prost(string, tag = "1")]
     pub code: ::prost::alloc::string::String,
     #[prost(int64, tag = "2")]
@@ -6008,6 +6008,9 @@ pub struct StoredSettlement {
     pub atc: u32,
     #[prost(int64, tag = "15")]
     pub stamp_ms: i64,
+    /// Recognition code of the card.
+    #[prost(string, tag = "16")]
+    pub card_sn: ::prost::alloc::string::String,
 }
 /// What was known of the case; the input of the calculation beside the bill.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

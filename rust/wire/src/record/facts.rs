@@ -306,10 +306,9 @@ fn card_applied(message: v1::CardApplied) -> Checked<Fact> {
 
 fn card_made(message: &v1::CardMade) -> Checked<Fact> {
     let pan = Pan::parse(&message.pan, message.sequence_number);
-    let card_sn = CardSn::parse(&message.card_sn);
     let made = Personalisation {
         pan: pan.ok_or_else(|| Fault::of("pan", "is no number of a card"))?,
-        card_sn: card_sn.ok_or_else(|| Fault::of("card_sn", "is no recognition code"))?,
+        card_sn: card_sn(&message.card_sn)?,
         chip: Chip {
             scheme: u8::try_from(message.scheme).map_err(|_| Fault::of("scheme", "is no scheme"))?,
             key_index: message.key_index,
@@ -378,9 +377,13 @@ fn charges_added(message: v1::ChargesAdded) -> Checked<Fact> {
 }
 
 fn from_request((institution, request): &RequestKey) -> (String, String) {
-    (institution.to_string(), request.as_str().to_owned())
+    (institution.as_str().to_owned(), request.as_str().to_owned())
 }
 
 fn request(code: &str, id: &str) -> Checked<RequestKey> {
     Ok((at("institution_code", institution_code(code))?, at("request_id", request_id(id))?))
+}
+
+pub(super) fn card_sn(text: &str) -> Checked<CardSn> {
+    CardSn::parse(text).ok_or_else(|| Fault::of("card_sn", "is no recognition code"))
 }

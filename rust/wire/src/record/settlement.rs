@@ -9,7 +9,7 @@ use medsettle_core::money::Fen;
 use medsettle_core::settlement::{Adjustment, Cancellation, CaseFacts, Presented, Settlement};
 use medsettle_core::stay::Stay;
 
-use super::facts::{day, region};
+use super::facts::{card_sn, day, region};
 use super::stay::stay;
 use crate::convert::{
     Checked, Coded, Fault, at, coded, each, from_split, from_years, hash, institution_code, number, split, within,
@@ -27,7 +27,7 @@ pub(super) fn from_settlement(settlement: &Settlement) -> v1::StoredSettlement {
         settlement_id: settlement.id.0,
         stay_id: settlement.stay.0,
         person_id: settlement.person.0,
-        institution_code: settlement.institution.to_string(),
+        institution_code: settlement.institution.as_str().to_owned(),
         case: Some(from_case(&settlement.case)),
         split: Some(from_split(&settlement.split, None)),
         policies: policies.collect(),
@@ -39,6 +39,7 @@ pub(super) fn from_settlement(settlement: &Settlement) -> v1::StoredSettlement {
         terminal_id: settlement.presented.terminal.to_string(),
         atc: u32::from(settlement.presented.atc),
         stamp_ms: settlement.stamp_ms,
+        card_sn: settlement.presented.card_sn.to_string(),
     }
 }
 
@@ -59,6 +60,7 @@ pub(super) fn settlement(message: v1::StoredSettlement) -> Checked<Settlement> {
         balance_after: Fen(message.balance_after_fen),
         presented: Presented {
             card: CardId(message.card_id),
+            card_sn: card_sn(&message.card_sn)?,
             terminal: message.terminal_id.into(),
             atc: at("atc", number(message.atc))?,
         },
@@ -184,10 +186,12 @@ pub(crate) fn ledger_account(account: LedgerAccount) -> v1::Leg {
         LedgerAccount::PersonalAccounts(region) => v1::Leg { region: region.get(), ..of(Account::PersonalAccounts) },
         LedgerAccount::Contributions(region) => v1::Leg { region: region.get(), ..of(Account::Contributions) },
         LedgerAccount::PersonSettlement(region) => v1::Leg { region: region.get(), ..of(Account::PersonSettlement) },
-        LedgerAccount::Institution(code) => v1::Leg { institution_code: code.to_string(), ..of(Account::Institution) },
-        LedgerAccount::Cash(code) => v1::Leg { institution_code: code.to_string(), ..of(Account::Cash) },
+        LedgerAccount::Institution(code) => {
+            v1::Leg { institution_code: code.as_str().to_owned(), ..of(Account::Institution) }
+        }
+        LedgerAccount::Cash(code) => v1::Leg { institution_code: code.as_str().to_owned(), ..of(Account::Cash) },
         LedgerAccount::HospitalPart(code) => {
-            v1::Leg { institution_code: code.to_string(), ..of(Account::HospitalPart) }
+            v1::Leg { institution_code: code.as_str().to_owned(), ..of(Account::HospitalPart) }
         }
     }
 }

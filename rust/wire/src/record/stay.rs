@@ -16,7 +16,7 @@ pub(super) fn from_stay(stay: &Stay) -> v1::StoredStay {
     v1::StoredStay {
         stay_id: stay.id.0,
         person_id: stay.person.0,
-        institution_code: stay.institution.to_string(),
+        institution_code: stay.institution.as_str().to_owned(),
         state: stay.state.number(),
         kind: stay.kind.number(),
         admission_days: stay.admission.days(),
@@ -69,7 +69,7 @@ pub(super) fn stay(message: v1::StoredStay) -> Checked<Stay> {
 pub(super) fn from_line(stay_line: &StayLine) -> v1::StoredLine {
     let line = &stay_line.line;
     let (outside_institution_code, outside_slip) = match &line.outside {
-        Some((code, slip)) => (code.to_string(), slip.to_string()),
+        Some((code, slip)) => (code.as_str().to_owned(), slip.to_string()),
         None => Default::default(),
     };
     v1::StoredLine {

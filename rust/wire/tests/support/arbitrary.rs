@@ -1,4 +1,7 @@
 //! Records with arbitrary facts, drawn from a seed.
+#![expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "any bits will do")]
+
+mod packages;
 
 use std::sync::Arc;
 
@@ -257,7 +260,7 @@ impl Arbitrary {
         let digits = format!("9156{:012}", self.below(1_000_000_000_000));
         Personalisation {
             pan: Pan::parse(&digits, self.below(100) as u32).unwrap(),
-            card_sn: CardSn::parse(&format!("{:016X}{:016X}", self.bits(), self.bits())).unwrap(),
+            card_sn: self.card_sn(),
             chip: Chip { scheme: 1 + self.below(4) as u8, key_index: self.number() },
         }
     }
@@ -314,88 +317,6 @@ impl Arbitrary {
             valid_from: self.day(),
             valid_to: self.maybe(Self::day),
         }
-    }
-
-    fn any_of<T: Copy + Into<u8>>(&mut self, all: &[T]) -> AnyOf<T> {
-        let chosen: Vec<T> = all.iter().copied().filter(|_| self.flag()).collect();
-        AnyOf::of(&chosen)
-    }
-
-    fn labels(&mut self) -> Vec<String> {
-        self.some(|a| a.word().into())
-    }
-
-    fn policy(&mut self) -> BenefitPolicy {
-        BenefitPolicy {
-            region: self.region(),
-            insurance_type: self.pick(InsuranceType::ALL),
-            visit_kind: self.pick(VisitKind::ALL),
-            counter: self.maybe(|a| a.pick(Counter::ALL)),
-            effective_from: self.day(),
-            effective_to: self.maybe(Self::day),
-            deductibles: self.some(|a| DeductibleRow {
-                levels: a.any_of(Level::ALL),
-                categories: a.any_of(Category::ALL),
-                entitlements: a.labels(),
-                admission: AdmissionRange::parse(a.pick(&["1", "2", "1+", "3+", "99"])).unwrap(),
-                amount: a.amount(),
-            }),
-            deductible_year_cap: self.maybe(Self::amount),
-            band_measure: self.pick(BandMeasure::ALL),
-            band_basis: self.pick(BandBasis::ALL),
-            layers: self.some(|a| Layer {
-                fund: a.pick(Fund::ALL),
-                base: a.pick(LayerBase::ALL),
-                deductible_counts: a.flag(),
-                entitlements: a.labels(),
-                bands: a.some(|a| Band {
-                    levels: a.any_of(Level::ALL),
-                    categories: a.any_of(Category::ALL),
-                    entitlements: a.labels(),
-                    from: a.amount(),
-                    to: a.maybe(Self::amount),
-                    rate_bp: a.number(),
-                }),
-                annual_cap: a.maybe(Self::amount),
-                cap_measure: a.pick(CapMeasure::ALL),
-            }),
-            filing_adjustments: self.some(|a| FilingAdjustment {
-                kind: a.pick(FilingKind::ALL),
-                scope: a.maybe(|a| a.pick(Scope::ALL)),
-                adjustment: a.adjustment(),
-            }),
-            unfiled: self.pick(Unfiled::ALL),
-            unfiled_adjustment: self.maybe(Self::adjustment),
-            cross_year: self.pick(CrossYear::ALL),
-            on_cancel: self.pick(OnCancel::ALL),
-            account_use: self.pick(AccountUse::ALL),
-            family_use: self.pick(AccountUse::ALL),
-        }
-    }
-
-    fn adjustment(&mut self) -> Adjustment {
-        Adjustment { mode: self.pick(Mode::ALL), value_bp: self.number() }
-    }
-
-    fn unit_price(&mut self) -> UnitPrice {
-        UnitPrice::from_millionths(self.below(10_000_000_000_000_000).cast_signed()).unwrap()
-    }
-
-    fn class(&mut self) -> ItemClass {
-        self.pick(&[ItemClass::A, ItemClass::B, ItemClass::C])
-    }
-
-    fn catalogue(&mut self) -> Catalogue {
-        let same_everywhere = self.maybe(Self::unit_price);
-        let items = self.some(|a| Item {
-            code: a.word(),
-            name: a.text().into(),
-            class: a.class(),
-            first_pay_bp: [a.maybe(Self::number), a.maybe(Self::number)],
-            ceilings: if a.flag() { [same_everywhere; 4] } else { [(); 4].map(|()| a.maybe(Self::unit_price)) },
-        });
-        let order = self.pick(&[CeilingOrder::CeilingFirst, CeilingOrder::FirstPayFirst]);
-        Catalogue::new(self.region(), self.day(), self.maybe(Self::day), order, items)
     }
 
     fn region_node(&mut self) -> Region {
@@ -539,9 +460,18 @@ impl Arbitrary {
             deltas: self.years(),
             legs: self.some(Self::leg),
             balance_after: self.fen(),
-            presented: Presented { card: CardId(self.bits()), terminal: self.text().into(), atc: self.bits() as u16 },
+            presented: Presented {
+                card: CardId(self.bits()),
+                card_sn: self.card_sn(),
+                terminal: self.text().into(),
+                atc: self.bits() as u16,
+            },
             stamp_ms: self.signed(),
         }
+    }
+
+    fn card_sn(&mut self) -> CardSn {
+        CardSn::parse(&format!("{:016X}{:016X}", self.bits(), self.bits())).unwrap()
     }
 
     fn cancellation(&mut self) -> Cancellation {
