@@ -102,7 +102,8 @@ def _may_be_sent_again(error: MedsettleError) -> bool:
         case Rejected():
             return error.retry == "SAME_REQUEST"
         case NoAnswer():
-            return error.status in {"UNAVAILABLE", "DEADLINE_EXCEEDED"}
+            # A hub that stops cancels the calls that it has not begun.
+            return error.status in {"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED"}
         case _:
             return isinstance(error, Unavailable)
 
@@ -147,6 +148,7 @@ class Client(Services):
     def __init__(self, channel: grpc.Channel, metadata: tuple[tuple[str, str], ...], retries: Retries) -> None:
         super().__init__(self._call)
         self._channel = channel
+        self._closed = False
         self._metadata = metadata
         self._retries = retries
         self._seen = _Seen()
@@ -178,7 +180,10 @@ class Client(Services):
             try:
                 answer = method(body, timeout=attempts.next_timeout_s(), metadata=self._metadata)
             except grpc.RpcError as error:
-                time.sleep(attempts.pause_s_after(_error_of(error)))
+                failed = _error_of(error)
+                time.sleep(attempts.pause_s_after(failed))
+                if self._closed:
+                    raise failed from None
             else:
                 response = response_type.FromString(answer)
                 self._seen.note(response)
@@ -186,6 +191,7 @@ class Client(Services):
 
     def close(self) -> None:
         """Close the connection; calls under way fail with NoAnswer."""
+        self._closed = True
         self._channel.close()
 
     def __enter__(self) -> Self:

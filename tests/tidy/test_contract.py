@@ -1,13 +1,17 @@
 """The contract is complete: whatever it declares, it declares wholly."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from medsettle.errors import CATALOG
+from medsettle.rpc import limits
 from medsettle.v1 import batch_pb2, options_pb2, reason_pb2
 from medsettle.v1.facade import METHODS
 
+ROOT = Path(__file__).parents[2]
 UNARY = {name: method for name, method in METHODS.items() if not (method.client_streaming or method.server_streaming)}
 
 
@@ -57,3 +61,9 @@ def test_what_changes_something_names_its_request_and_every_response_its_frame(n
     assert named == (not method.read) or name.startswith("Batch.")
     response = method.response_type.DESCRIPTOR.fields_by_number[1]
     assert (response.name, _message(response)) == ("header", "medsettle.v1.ResponseHeader")
+
+
+def test_edge_and_engine_refuse_a_request_of_the_same_size() -> None:
+    bound = re.search(r"MAX_REQUEST_BYTES: usize = (\d+) << (\d+);", (ROOT / "rust/wire/src/limits.rs").read_text())
+    assert bound
+    assert int(bound[1]) << int(bound[2]) == limits.MESSAGE_BYTES

@@ -2,9 +2,10 @@
 //!
 //! Invariant: a bound may be raised and never lowered, because records of the past are read by the same conversions.
 
-/// Longest encoded request, and longest batch. A package, the largest request, grows in its canonical form to less than twice its size and
-/// must fit a frame of 16 MiB of which a quarter may be filled before.
-pub const MAX_REQUEST_BYTES: usize = 6 << 20;
+/// Longest encoded request, and longest batch: 10,000 settlements are 3 MB. A package, the largest request, grows in its canonical form to
+/// less than twice its size and must fit a frame of 16 MiB of which a quarter may be filled before. The edge refuses by the same number
+/// before a request is queued.
+pub const MAX_REQUEST_BYTES: usize = 4 << 20;
 
 /// Rows of a page: what a person reads and a listing sends in a few milliseconds.
 pub const MAX_PAGE_SIZE: u32 = 500;
@@ -38,3 +39,10 @@ pub const MAX_PARTS_OF_PERSON: usize = 100;
 
 /// Admissions of an imported year: nobody has more, and the counter keeps far from the end of its 32 bits.
 pub const MAX_ADMISSIONS: i32 = 1_000;
+
+/// Text of the problems that a refusal of a package names. A refusal travels in the trailer of a call, of which clients take 8 KiB with
+/// everything else in it; `medsettle policy check` has no such bound.
+pub const MAX_PROBLEMS_BYTES: usize = 2_048;
+
+/// What JSON adds to the path and the problem of one row.
+pub const PROBLEM_FRAME_BYTES: usize = 24;

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use medsettle_core::card::ZoneState;
-use medsettle_core::command::{Command, Request};
+use medsettle_core::command::{CardKey, Command, Credential, LossSubject, Query, Request};
 use medsettle_core::ids::Hash32;
 use medsettle_core::money::MAX_AMOUNT;
 use medsettle_core::policy::Problem;
@@ -18,6 +18,7 @@ use prost::Message as _;
 use crate::contract::{Operation, Reason};
 use crate::convert::{Coded, Fault};
 use crate::error::{BatchError, DecodeError};
+use crate::limits::{MAX_PROBLEMS_BYTES, PROBLEM_FRAME_BYTES};
 use crate::v1;
 
 /// A refusal.
@@ -46,10 +47,22 @@ impl Refused {
         Self::new(Reason::RequestTooLarge).with("limit", limit).with("size", size)
     }
 
-    /// A package with all its faults, as a JSON list of paths and problems.
+    /// A package with its faults, as a JSON list of paths and problems. What goes beyond the bound is counted in a last row.
     pub(crate) fn package_invalid<'a>(problems: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
-        let rows = problems.map(|(path, problem)| serde_json::json!({ "path": path, "problem": problem }));
-        Self::new(Reason::PackageInvalid).with("problems", rows.collect::<serde_json::Value>())
+        let mut rows = Vec::new();
+        let (mut length, mut left_out) = (0, 0usize);
+        for (path, problem) in problems {
+            length += path.len() + problem.len() + PROBLEM_FRAME_BYTES;
+            if length <= MAX_PROBLEMS_BYTES {
+                rows.push(serde_json::json!({ "path": path, "problem": problem }));
+            } else {
+                left_out += 1;
+            }
+        }
+        if left_out > 0 {
+            rows.push(serde_json::json!({ "path": "", "problem": format!("and {left_out} more; check the file") }));
+        }
+        Self::new(Reason::PackageInvalid).with("problems", serde_json::Value::from(rows))
     }
 
     /// The same about a request, with what only the request knows.
@@ -58,6 +71,10 @@ impl Refused {
         for key in self.reason.entry().metadata {
             let value = match (*key, request) {
                 ("method", _) => operation.name().to_owned(),
+                ("card", request) => match card_of(request) {
+                    Some(card) => card,
+                    None => continue,
+                },
                 ("request_id", Request::Command(header, _)) => header.request_id.as_str().to_owned(),
                 ("period_key", Request::Command(_, command)) => match &**command {
                     Command::CreditAccount { period_key, .. } => period_key.to_string(),
@@ -117,6 +134,36 @@ impl From<Vec<Problem>> for Refused {
 /// The refusal of a rule, in the words of the contract.
 pub fn refusal(reject: &Reject) -> Refused {
     metadata(reject, Refused::new(reason(reject)))
+}
+
+/// The card that a request is about, by what it names it by.
+fn card_of(request: &Request) -> Option<String> {
+    let named = |key: &CardKey| match key {
+        CardKey::Id(id) => id.to_string(),
+        CardKey::Sn(card_sn) => card_sn.to_string(),
+    };
+    match request {
+        Request::Query(Query::GetCard(key)) => Some(named(key)),
+        Request::Query(Query::CheckEligibility { card, .. }) => card.map(|card_sn| card_sn.to_string()),
+        Request::Query(_) => None,
+        Request::Command(_, command) => match &**command {
+            Command::Admit { presentation, .. } | Command::SettleStay { presentation, .. } => {
+                match &presentation.credential {
+                    Credential::Chip(chip) => Some(chip.card_sn.to_string()),
+                    Credential::NotYetAccepted => None,
+                }
+            }
+            Command::ApplyForCard { predecessor, .. } => predecessor.map(|card| card.to_string()),
+            Command::FailApplication { card, .. }
+            | Command::MarkCardMade { card, .. }
+            | Command::HandOverCard { card, .. }
+            | Command::EnableCard { card, .. }
+            | Command::WithdrawLoss { card, .. }
+            | Command::CancelCard { card, .. } => Some(card.to_string()),
+            Command::ReportLoss { subject: LossSubject::Card(key), .. } => Some(named(key)),
+            _ => None,
+        },
+    }
 }
 
 /// A refusal as `medsettle.v1.Refusal`.
