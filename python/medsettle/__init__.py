@@ -7,7 +7,7 @@ extension nor the server's packages.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from medsettle import benefit, cryptogram, journal, keys
+    from medsettle import benefit, cryptogram, journal, jsonform, keys
     from medsettle.client import AsyncClient, Client, Retries, TlsFiles, connect, connect_async
     from medsettle.config import EngineSettings
     from medsettle.errors import (
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         DirectoryLocked,
         Halted,
         HubUnusable,
+        KeyRingError,
         MedsettleError,
         NoAnswer,
         Overloaded,
@@ -36,6 +37,7 @@ __all__ = [
     "Halted",
     "Hub",
     "HubUnusable",
+    "KeyRingError",
     "MedsettleError",
     "NoAnswer",
     "Overloaded",
@@ -49,10 +51,11 @@ __all__ = [
     "connect_async",
     "cryptogram",
     "journal",
+    "jsonform",
     "keys",
 ]
 
-_MODULES = frozenset({"benefit", "cryptogram", "journal", "keys"})
+_MODULES = frozenset({"benefit", "cryptogram", "journal", "jsonform", "keys"})
 _HOMES = {
     "client": ("AsyncClient", "Client", "Retries", "TlsFiles", "connect", "connect_async"),
     "config": ("EngineSettings",),
@@ -62,6 +65,7 @@ _HOMES = {
         "DirectoryLocked",
         "Halted",
         "HubUnusable",
+        "KeyRingError",
         "MedsettleError",
         "NoAnswer",
         "Overloaded",

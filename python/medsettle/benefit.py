@@ -15,7 +15,8 @@ def quote(
 ) -> tuple[common_pb2.Split, common_pb2.Accumulators]:
     """Return the split of the case's bill and the accumulators after it, of the year of discharge.
 
-    Raises Rejected with the reason a hub would give, such as NO_RULE, FILING_MISSING or PACKAGE_INVALID.
+    From JSON data: `jsonform.parse(packages_pb2.BenefitPolicy, data)`. Raises Rejected with the reason a hub would
+    give, such as NO_RULE, FILING_MISSING or PACKAGE_INVALID.
     """
     result = quote_result(policy, case)
     return result.split, result.accumulators_after

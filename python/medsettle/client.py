@@ -181,13 +181,14 @@ class Client(Services):
                 answer = method(body, timeout=attempts.next_timeout_s(), metadata=self._metadata)
             except grpc.RpcError as error:
                 failed = _error_of(error)
-                time.sleep(attempts.pause_s_after(failed))
-                if self._closed:
-                    raise failed from None
             else:
                 response = response_type.FromString(answer)
                 self._seen.note(response)
                 return response
+            # Outside of the handler, so that what is raised does not drag the transport's own error along.
+            time.sleep(attempts.pause_s_after(failed))
+            if self._closed:
+                raise failed
 
     def close(self) -> None:
         """Close the connection; calls under way fail with NoAnswer."""
@@ -240,11 +241,12 @@ class AsyncClient(AsyncServices):
             try:
                 answer = await method(body, timeout=attempts.next_timeout_s(), metadata=self._metadata)
             except grpc.aio.AioRpcError as error:
-                await asyncio.sleep(attempts.pause_s_after(_error_of(error)))
+                failed = _error_of(error)
             else:
                 response = response_type.FromString(answer)
                 self._seen.note(response)
                 return response
+            await asyncio.sleep(attempts.pause_s_after(failed))
 
     async def close(self) -> None:
         """Close the connection; calls under way fail with NoAnswer."""

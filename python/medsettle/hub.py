@@ -144,7 +144,7 @@ class Hub(_Opened):
 
     def acting(self, roles: Iterable[str], institution: str) -> "Acting":
         """View the hub as one institution in its roles; raises ValueError for an unknown role or a malformed code."""
-        return Acting(self._engine, Actor(institution, frozenset(roles)))
+        return Acting(self._engine, Actor(institution, _names(roles)))
 
     def close(self) -> None:
         """Answer what is queued and stop; may be called again."""
@@ -157,6 +157,13 @@ class Hub(_Opened):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _names(roles: Iterable[str]) -> frozenset[str]:
+    # A text is an iterable of texts too, and would be taken for roles of one letter each.
+    if isinstance(roles, str):
+        raise ValueError(f"roles are a list of names, such as [{roles!r}]")
+    return frozenset(roles)
 
 
 class Acting(Services):
@@ -214,7 +221,7 @@ class AsyncHub(_Opened):
 
     def acting(self, roles: Iterable[str], institution: str) -> "AsyncActing":
         """View the hub as one institution in its roles; raises ValueError for an unknown role or a malformed code."""
-        return AsyncActing(self, Actor(institution, frozenset(roles)))
+        return AsyncActing(self, Actor(institution, _names(roles)))
 
     def port(self) -> "LoopPort":
         """Return the running loop's way to the engine; one per loop."""

@@ -99,7 +99,7 @@ class SoftCard:
             raise ValueError("an issuer master key has 16 bytes")
         if not re.fullmatch(r"[0-9]{12,19}", pan):
             raise ValueError("a PAN has 12 to 19 decimal digits")
-        if not re.fullmatch(r"[0-9A-Fa-f]{32}", card_sn):
+        if not re.fullmatch(r"[0-9A-F]{32}", card_sn):
             raise ValueError("a card serial has 32 hexadecimal digits")
         if not 0 <= atc <= _ATC_LIMIT:
             raise ValueError("the counter has two bytes")

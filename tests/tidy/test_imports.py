@@ -23,7 +23,7 @@ KNOWS_EXTENSION = {"hub", "cryptogram", "benefit", "journal", "keys"}
 
 # What a module may import of the package; the first name of a dotted module decides.
 MODULES = {
-    "__init__": {"hub", "client", "errors", "config", "cryptogram", "benefit", "journal", "keys", "v1"},
+    "__init__": {"hub", "client", "errors", "config", "cryptogram", "benefit", "journal", "jsonform", "keys", "v1"},
     "__main__": {"cli"},
     "v1": {"v1"},
     "errors": {"v1"},

@@ -38,16 +38,17 @@ _STEP_NAMES = {
     "101": "own pay",
     "102": "first pay",
     "103": "over the ceiling",
-    "S001": "deductible",
-    "C001": "pool",
-    "EC01": "beyond the pool's cap",
-    "L001": "large sum",
-    "PL01": "catastrophic",
-    "GB01": "civil servant",
-    "BC01": "supplement",
-    "MA01": "medical aid",
-    "QT01": "other fund",
+    "S": "deductible",
+    "C": "pool",
+    "EC": "beyond a yearly cap",
+    "L": "large sum",
+    "PL": "catastrophic",
+    "GB": "civil servant",
+    "PS": "supplement",
+    "MA": "medical aid",
+    "OT": "other fund",
 }
+"""What a step of the trace is, by its code or by the letters before the number of a band."""
 
 _FUNDS = {
     "pool_fen": "pool",
@@ -186,7 +187,7 @@ def _steps(split: "Split") -> "Table":
         table.add_column(heading, justify="right")
     for step in split.trace:
         year = str(step.benefit_year) if step.benefit_year else ""
-        name = _STEP_NAMES.get(step.code, "")
+        name = _STEP_NAMES[step.code if step.code in _STEP_NAMES else step.code.rstrip("0123456789")]
         table.add_row(step.code, name, year, yuan(step.base_fen), _percent(step), yuan(step.amount_fen))
     return table
 

@@ -100,7 +100,7 @@ class Chip(_message.Message):
     sequence_number: _builtins.int
     """0 to 99 (5F34)."""
     card_sn: _builtins.str
-    """The card's recognition code as readers return it, 32 hexadecimal digits (card_sn)."""
+    """The card's recognition code as readers return it, 32 digits of 0-9 A-F (card_sn)."""
     scheme: Global___Chip.Scheme.ValueType
     key_index: _builtins.int
     atc: _builtins.int
@@ -118,7 +118,7 @@ class Chip(_message.Message):
     transaction_date: _builtins.str
     """YYYY-MM-DD (9A)."""
     transaction_type: _builtins.int
-    """0 to 255 as two BCD digits; 0x31 at admission (9C)."""
+    """0x31 at admission; any other at settlement, 0x00 as a rule (9C)."""
     unpredictable_number: _builtins.bytes
     """4 bytes (9F37)."""
     aip: _builtins.bytes

@@ -25,13 +25,14 @@ _sym_db = _symbol_database.Default()
 from medsettle.v1 import reason_pb2 as medsettle_dot_v1_dot_reason__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1amedsettle/v1/refusal.proto\x12\x0cmedsettle.v1\x1a\x19medsettle/v1/reason.proto\"\x9c\x01\n\x07Refusal\x12)\n\x06reason\x18\x01 \x01(\x0e\x32\x19.medsettle.v1.Reason.Code\x12\x35\n\x08metadata\x18\x02 \x03(\x0b\x32#.medsettle.v1.Refusal.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1amedsettle/v1/refusal.proto\x12\x0cmedsettle.v1\x1a\x19medsettle/v1/reason.proto\"\x9c\x01\n\x07Refusal\x12)\n\x06reason\x18\x01 \x01(\x0e\x32\x19.medsettle.v1.Reason.Code\x12\x35\n\x08metadata\x18\x02 \x03(\x0b\x32#.medsettle.v1.Refusal.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x1aZ\x18medsettle/v1;medsettlev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'medsettle.v1.refusal_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'Z\030medsettle/v1;medsettlev1'
   _globals['_REFUSAL_METADATAENTRY']._loaded_options = None
   _globals['_REFUSAL_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_REFUSAL']._serialized_start=72

@@ -1,5 +1,6 @@
 """Chapter: a lost card is dead at once, everywhere, and for as long as its holder wants."""
 
+import math
 import time
 from dataclasses import replace
 
@@ -40,7 +41,8 @@ def _temporary(stage: Stage, zhou: Patient) -> None:
             until_ms - reported.header.stamp_ms,
             TEMPORARY_LOSS_MS,
         )
-    tell.say(f"Both refusals came within {1000 * (time.monotonic() - begin_s):.0f} ms of the hotline's confirmation.")
+    took_ms = math.ceil(1000 * (time.monotonic() - begin_s))
+    tell.say(f"Both refusals came within {took_ms} ms of the hotline's confirmation.")
     seen = stage.hospitals[world.JINAN].run(BusyWard.eligibility, zhou.card.card_sn)
     tell.equal("a hospital that only asks is warned as well", list(seen.blocks)[:1], ["CARD_LOST"])
     tell.say("She finds the purse under the seat of her car and withdraws the report at a desk.")
@@ -51,7 +53,7 @@ def _temporary(stage: Stage, zhou: Patient) -> None:
 
 def _formal(stage: Stage, zhou: Patient) -> None:
     tell, hospital = stage.tell, stage.hospitals[world.BEIJING]
-    tell.say("\nA month later it is stolen for good. At the desk, with her document, she reports it for ever.")
+    tell.say("\nSuppose it is stolen later, for good. At the desk, with her document, she reports it for ever.")
     stage.agency.report_loss(zhou, Loss.FORMAL, Channel.DESK)
     detail = _refused_as_lost(stage, zhou, world.JIAXING, "refused in Jiaxing")
     tell.check("and the refusal knows no end", not detail.get("until_ms"), detail)

@@ -62,10 +62,11 @@ def killed_hub(stage: Stage) -> None:
         visits = {hospital: list(_visits(stage, hospital, crowd[hospital])) for hospital in hospitals}
         filling = [hospital.begin(BusyWard.prepare, visits[hospital]) for hospital in hospitals]
         waiting = sum(finish() for finish in filling)
+    patients = sum(len(of_hospital) for of_hospital in crowd.values())
     tell.say(
-        f"{waiting} patients wait at three counters, from their own provinces and from others. All hospitals settle at "
-        "once, several clerks each. After a third of them the hub's process is killed (SIGKILL): no warning, no last "
-        "word."
+        f"{waiting} bills of {patients} patients wait at three counters, from their own provinces and from others. "
+        "All hospitals settle at once, several clerks each. After a third of them the hub's process is killed "
+        "(SIGKILL): no warning, no last word."
     )
     with tell.working("settling"):
         working = [hospital.begin(BusyWard.settle_all) for hospital in hospitals]
@@ -127,8 +128,12 @@ def _resolved(stage: Stage, waiting: int, crowd: dict[Hospital, list[Patient]]) 
         rest = sum(finish() for finish in working)
         patients = [patient for of_hospital in crowd.values() for patient in of_hospital]
         counted = sum(year.admissions for p in patients for year in used(stage.agency.accumulators(p)).values())
-    tell.say(f"Then the remaining {rest} patients are settled.")
+    tell.say(f"Then the remaining {rest} are settled.")
     tell.equal(f"the {len(patients)} patients were counted {waiting} admissions, each stay once", counted, waiting)
+    tell.say(
+        "A kill takes a process and not the disk's memory; lost syncs and torn sectors are proved by the project's "
+        "tests on a simulated disk."
+    )
 
 
 def _crowd(stage: Stage) -> dict[Hospital, list[Patient]]:

@@ -1076,7 +1076,7 @@ pub struct Chip {
     /// 0 to 99 (5F34).
     #[prost(uint32, tag = "2")]
     pub sequence_number: u32,
-    /// The card's recognition code as readers return it, 32 hexadecimal digits (card_sn).
+    /// The card's recognition code as readers return it, 32 digits of 0-9 A-F (card_sn).
     #[prost(string, tag = "3")]
     pub card_sn: ::prost::alloc::string::String,
     #[prost(enumeration = "chip::Scheme", tag = "4")]
@@ -1104,7 +1104,7 @@ pub struct Chip {
     /// YYYY-MM-DD (9A).
     #[prost(string, tag = "12")]
     pub transaction_date: ::prost::alloc::string::String,
-    /// 0 to 255 as two BCD digits; 0x31 at admission (9C).
+    /// 0x31 at admission; any other at settlement, 0x00 as a rule (9C).
     #[prost(uint32, tag = "13")]
     pub transaction_type: u32,
     /// 4 bytes (9F37).
