@@ -2,6 +2,7 @@
 #
 #   make demo      set up and show what the hub does       make lint     formatters, linters, types, drift
 #   make test      set up and run all tests                make protos   generate what comes from protos/
+#   make kills     SIGKILL under load, KILLS=100 times
 #   make develop   install editable, for work on Python    make bench    print all benchmarks
 
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -20,7 +21,7 @@ SOURCES := pyproject.toml Cargo.toml Cargo.lock \
 	$(shell find python -type f \( -name '*.py' -o -name '*.pyi' -o -name '*.json' \) -not -path '*/.*')
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test lint venv develop protos bench clean
+.PHONY: demo test kills lint venv develop protos bench clean
 
 demo: $(VENV)/installed
 	$(BIN)/medsettle demo
@@ -28,6 +29,12 @@ demo: $(VENV)/installed
 test: venv
 	cargo test --locked
 	$(BIN)/pytest
+
+# How often the hub dies under load; each time takes about two seconds.
+KILLS ?= 100
+
+kills: venv
+	MEDSETTLE_KILLS=$(KILLS) $(BIN)/pytest tests/e2e/test_kill.py --numprocesses=0
 
 lint: venv
 	cargo fmt --check
@@ -49,8 +56,10 @@ protos: venv
 
 bench: venv
 	$(PIP) install '.[bench]'
-	cargo bench --locked --workspace --exclude medsettle-binding
-	$(BIN)/pytest benches --numprocesses=0
+	cargo bench --locked --package medsettle-benches
+	$(BIN)/python benches/python/criterion_report.py
+	$(BIN)/pytest benches --numprocesses=0 --override-ini=pythonpath=benches/python
+	$(BIN)/python benches/python/grpc_unary.py
 
 clean:
 	rm -rf .venv target dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

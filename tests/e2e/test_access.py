@@ -1,4 +1,4 @@
-"""Who is let in and what they may do, as a caller sees it over real mutual TLS; nobody who is refused changes anything."""
+"""Who is let in and what they may do, as a caller sees it over real TLS; who is refused changes nothing."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +17,6 @@ from medsettle.v1 import (
     batch_pb2,
     inpatient_pb2,
     operations_pb2,
-    options_pb2,
     persons_pb2,
 )
 from medsettle.v1.facade import METHODS
@@ -122,8 +121,9 @@ def test_health_and_reflection_need_a_certificate_too(hub: HubProcess) -> None:
     root = hub.pki.authority.certificate_path.read_bytes()
     with grpc.secure_channel(hub.target, grpc.ssl_channel_credentials(root)) as channel:
         for path in ("/grpc.health.v1.Health/Check", "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"):
+            call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(path)
             with pytest.raises(grpc.RpcError) as refused:
-                channel.unary_unary(path)(b"", timeout=CALL_TIMEOUT_S)
+                call(b"", timeout=CALL_TIMEOUT_S)
             assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
@@ -179,6 +179,12 @@ def test_an_institution_acts_only_for_itself(hub: HubProcess, patient: Patient) 
         (result,) = client.submit(batch).results
         assert result.refusal.reason == CATALOG["NOT_YOUR_INSTITUTION"].number
         with rejected("NOT_YOUR_INSTITUTION", institution_code=OTHER_HOSPITAL):
+            client.inpatient.list_settlements(
+                inpatient_pb2.InpatientListSettlementsRequest(
+                    day=days_ago(0).isoformat(), institution_code=OTHER_HOSPITAL
+                )
+            )
+        with pytest.raises(Rejected, match="NOT_YOUR_INSTITUTION"):
             client.inpatient.list_stays(inpatient_pb2.InpatientListStaysRequest(institution_code=OTHER_HOSPITAL))
 
 

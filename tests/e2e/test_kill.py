@@ -1,4 +1,4 @@
-"""SIGKILL under load: hospitals settle over gRPC, the hub dies at random moments, and nothing that was acknowledged may move.
+"""SIGKILL under load: hospitals settle over gRPC, the hub dies at random moments, and what was acknowledged stays.
 
 The oracle keeps its own record of what was asked and what was answered, and knows nothing of the journal.
 `MEDSETTLE_KILLS` says how often the hub dies; `make kills` runs a long series.
@@ -181,7 +181,7 @@ def _visits(ward: Ward, patients: Sequence[Patient], rng: random.Random) -> Gene
 
 
 def check_outcomes(oracle: Oracle, keys: Sequence[Key], clients: Mapping[str, Client]) -> None:
-    """Every acknowledged id is accepted with its first response, asked for and sent again, whichever way."""
+    """See that every acknowledged id has its first response, asked for by GetOutcome and sent again."""
     for institution, client in clients.items():
         own = [key for key in keys if key[0] == institution]
         for start in range(0, len(own), CHUNK):
@@ -226,7 +226,7 @@ class Books:
 
 
 def check_listings(oracle: Oracle, clients: Mapping[str, Client], unanswered: set[Key], first_day: date) -> Books:
-    """Every row was asked for, every acknowledged one is there once as it was answered, and no stay is settled twice."""
+    """See that every row was asked for, what was acknowledged is there once, and no stay is settled twice."""
     person_of = {
         response.stay_id: response.person_id
         for response in oracle.answered.values()
@@ -274,7 +274,7 @@ def check_row(row: inpatient_pb2.SettlementRow, answered: Message | None) -> Non
 
 
 def check_money(office: Office, patients: Sequence[Patient], books: Books) -> None:
-    """The ledger sums to zero and holds what the people hold, who hold what they did not draw."""
+    """See that the ledger sums to zero and holds what the people hold, who hold what they did not draw."""
     trial = office.auditor.operations.trial_balance(operations_pb2.OperationsTrialBalanceRequest())
     assert trial.sum_fen == 0
     assert sum(row.balance_fen for row in trial.balances) == 0
@@ -316,8 +316,8 @@ def test_what_was_acknowledged_survives_every_sigkill_and_nothing_else_appears(t
             working = [pool.submit(one.work, clients[_institution(one)]) for one in callers]
             oracle.await_answers(rng.randint(50, 300), working)
             hub.kill()
-            for one in working:
-                one.result(ROUND_TIMEOUT_S)
+            for ended in working:
+                ended.result(ROUND_TIMEOUT_S)
             unanswered = {_key(one) for one in callers}
             hub.start()
             for client in clients.values():
