@@ -1,0 +1,44 @@
+//! What one settlement costs the deciding thread: `decide` and `apply`, without bytes, cryptogram and journal.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use medsettle_benches::Ward;
+
+fn settle(criterion: &mut Criterion) {
+    let mut ward = Ward::with_patients(1_000);
+    let mut next = 0;
+    criterion.bench_function("settlement/decide+apply", |bencher| {
+        bencher.iter_custom(|iterations| {
+            let mut spent = Duration::ZERO;
+            for _ in 0..iterations {
+                next = (next + 1) % ward.patients();
+                let request = ward.settlement(next);
+                let start = Instant::now();
+                let record = ward.decide(black_box(&request));
+                spent += start.elapsed();
+                ward.observe(&record);
+                let start = Instant::now();
+                ward.apply(black_box(&record));
+                spent += start.elapsed();
+                ward.undo(&record);
+            }
+            spent
+        });
+    });
+    // The floor of the measurement itself: two readings of the clock for each of the two stretches.
+    criterion.bench_function("settlement/clock readings", |bencher| {
+        bencher.iter_custom(|iterations| {
+            let mut spent = Duration::ZERO;
+            for _ in 0..iterations * 2 {
+                let start = Instant::now();
+                spent += start.elapsed();
+            }
+            spent
+        });
+    });
+}
+
+criterion_group!(benches, settle);
+criterion_main!(benches);
