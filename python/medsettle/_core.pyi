@@ -117,3 +117,6 @@ def keyring_list(path: str, kek: str) -> list[tuple[str, str, int, str, str, str
 
 def keyring_rotate(path: str, kek: str, new_kek: str) -> None:
     """Wrap every key anew under another key-encryption key."""
+
+def forbid_core_dumps() -> None:
+    """Keep this process out of core dumps; raises OSError."""

@@ -71,3 +71,8 @@ def entries(path: str | PathLike[str], kek: str) -> list[RingEntry]:
 def rotate(path: str | PathLike[str], kek: str, new_kek: str) -> None:
     """Wrap every key anew, from now on under `new_kek`."""
     _core.keyring_rotate(fspath(path), kek, new_kek)
+
+
+def forbid_core_dumps() -> None:
+    """Keep this process with its keys out of core dumps; for a program that is a hub. Raises OSError."""
+    _core.forbid_core_dumps()

@@ -19,7 +19,7 @@ SCHEME_OF_SESSION_KEY = {
     "EMV_CSK_TDES": Scheme.EMV_CSK_TDES,
     "EMV_CSK_AES": Scheme.EMV_AES,
 }
-CARD_SN = "0123456789abcdef0123456789ABCDEF"
+CARD_SN = "0123456789ABCDEF0123456789ABCDEF"
 
 
 def card_of(vector: dict[str, Any]) -> SoftCard:
@@ -181,6 +181,7 @@ def test_pboc_has_no_second_answer_method() -> None:
         ({"issuer_key": bytes(15)}, "16 bytes"),
         ({"pan": "9156"}, "PAN"),
         ({"card_sn": "12"}, "serial"),
+        ({"card_sn": CARD_SN.lower()}, "serial"),
         ({"sequence_number": 100}, "decimal digits"),
         ({"scheme": "DES"}, "DES"),
         ({"derivation": "EMV_A"}, "no choice"),

@@ -24,11 +24,15 @@ _ITEMS_SHOWN = 8
 """Items of a list that the tree shows; a catalogue has tens of thousands."""
 
 _KEEP_FIRST, _KEEP_LAST = slice(0, 1), slice(-4, None)
+_KEEP_YEAR = slice(0, 4)
 _MASKED = {
     "medsettle.v1.Certificate.number": _KEEP_LAST,
     "medsettle.v1.CardMade.pan": _KEEP_LAST,
     "medsettle.v1.Card.pan": _KEEP_LAST,
     "medsettle.v1.Profile.name": _KEEP_FIRST,
+    "medsettle.v1.Profile.birth_date": _KEEP_YEAR,
+    "medsettle.v1.Person.name": _KEEP_FIRST,
+    "medsettle.v1.Person.birth_date": _KEEP_YEAR,
 }
 """Fields that name a person or a card, with the part that stays readable."""
 

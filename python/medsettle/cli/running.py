@@ -13,6 +13,7 @@ import uvloop
 
 from medsettle.config import EngineSettings
 from medsettle.hub import AsyncHub
+from medsettle.keys import forbid_core_dumps
 from medsettle.rpc.server import Listening, serve
 from medsettle.v1 import operations_pb2
 
@@ -28,6 +29,7 @@ def run_hub(data: Path, keys: Path | None, kek: str | None, settings: EngineSett
 
     Returns why the hub halted, empty when it did not.
     """
+    forbid_core_dumps()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     return uvloop.run(_run_hub(data, keys, kek, settings, listening))
 

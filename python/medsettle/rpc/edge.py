@@ -78,11 +78,18 @@ def by_metadata(context: Context) -> Caller:
 
 @lru_cache(maxsize=KNOWN_CERTIFICATES)
 def _certificate(uris: tuple[bytes, ...], pems: tuple[bytes, ...]) -> _Certificate:
-    """Read a certificate. Names of other kinds never count: a DNS name may be written like a URI."""
+    """Read a certificate. Names of other kinds never count: a DNS name may be written like a URI.
+
+    The transport's own reading of the URI ends at a NUL; the certificate's must be the same, whole.
+    """
     if len(uris) != 1 or len(pems) != 1:
         raise _not_accepted(f"the certificate must carry exactly one URI, not {len(uris)}")
     certificate = x509.load_pem_x509_certificate(pems[0])
-    caller = _caller(uris[0].decode(errors="replace"))
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    uri = uris[0].decode(errors="replace")
+    if names.get_values_for_type(x509.UniformResourceIdentifier) != [uri]:
+        raise _not_accepted("the URI of the certificate is not read alike by all")
+    caller = _caller(uri)
     return _Certificate(caller, certificate.serial_number, certificate.not_valid_after_utc.timestamp())
 
 

@@ -401,7 +401,9 @@ class InpatientUpdateStayResponse(_message.Message):
     @_builtins.property
     def header(self) -> _common_pb2.ResponseHeader: ...
     @_builtins.property
-    def stay(self) -> Global___Stay: ...
+    def stay(self) -> Global___Stay:
+        """Without its lines."""
+
     def __init__(
         self,
         *,

@@ -71,6 +71,7 @@ class Record(_message.Message):
     ROLES_FIELD_NUMBER: _builtins.int
     FACTS_FIELD_NUMBER: _builtins.int
     RESPONSE_FIELD_NUMBER: _builtins.int
+    FORWARDED_BY_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     operation: _builtins.int
     """Number of the operation in the contract."""
@@ -84,7 +85,9 @@ class Record(_message.Message):
     roles: _builtins.int
     """Roles of the caller; bit n is number n of `Role.Kind`."""
     response: _builtins.bytes
-    """The response without its header, as it left and as it is given again. Last, so that it can be appended."""
+    """The response without its header, as it left and as it is given again. Last when written, so that it can be appended."""
+    forwarded_by: _builtins.str
+    """Whose certificate it was, where that is not the institution itself: the hub that forwarded the request."""
     @_builtins.property
     def facts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Fact]: ...
     def __init__(
@@ -100,10 +103,11 @@ class Record(_message.Message):
         roles: _builtins.int = ...,
         facts: _abc.Iterable[Global___Fact] | None = ...,
         response: _builtins.bytes = ...,
+        forwarded_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_ms", b"created_ms", "facts", b"facts", "institution_code", b"institution_code", "operation", b"operation", "operator", b"operator", "request_digest", b"request_digest", "request_id", b"request_id", "response", b"response", "roles", b"roles", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_ms", b"created_ms", "facts", b"facts", "forwarded_by", b"forwarded_by", "institution_code", b"institution_code", "operation", b"operation", "operator", b"operator", "request_digest", b"request_digest", "request_id", b"request_id", "response", b"response", "roles", b"roles", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -132,3 +132,9 @@ fn row(key: &IssuerKey) -> Row {
         hex::encode_upper(key.check_value()),
     )
 }
+
+/// Keep the keys of this process out of core dumps.
+#[pyfunction]
+pub(crate) fn forbid_core_dumps() -> PyResult<()> {
+    Ok(medsettle_engine::keyring::forbid_core_dumps()?)
+}

@@ -28,5 +28,7 @@ mod _core {
     #[pymodule_export]
     use crate::journal::{inspect, verify};
     #[pymodule_export]
-    use crate::keys::{keyring_create, keyring_generate, keyring_import_components, keyring_list, keyring_rotate};
+    use crate::keys::{
+        forbid_core_dumps, keyring_create, keyring_generate, keyring_import_components, keyring_list, keyring_rotate,
+    };
 }

@@ -181,16 +181,17 @@ pub fn adjudicate<'p>(
         }
     }
     bill.check()?;
+    let last_year = case.discharge.year();
     let (filing, funded) = most_favourable(case, policy_of_year)?;
     let Funded { deductible, funds, mut trace, mut deltas } = funded;
     for (code, amount) in
         [(Code::OwnPay, bill.own_pay), (Code::FirstPay, bill.first_pay), (Code::OverCeiling, bill.over_ceiling)]
     {
-        push_amount(&mut trace, code, case.discharge.year(), amount);
+        push_amount(&mut trace, code, last_year, amount);
     }
     let hospital_part = Fen::ZERO;
     let person_part = bill.total - funds.total() - hospital_part;
-    let drawn = draw(person_part, policy_in(case.discharge.year(), policy_of_year)?, account)?;
+    let drawn = draw(person_part, policy_in(last_year, policy_of_year)?, account)?;
     if let Some(last) = deltas.last_mut() {
         last.delta.account = drawn.account - drawn.family;
     }

@@ -34,6 +34,8 @@ pub struct Record {
     pub operation: u32,
     /// The institution that asked.
     pub institution: InstitutionCode,
+    /// Whose certificate it was: the same institution, or the hub that forwarded the request.
+    pub actor: InstitutionCode,
     /// Its name of the request.
     pub request_id: RequestId,
     /// Digest of the request's canonical form.

@@ -268,6 +268,7 @@ fn record(header: &RequestHeader, context: &Context<'_>, facts: Vec<Fact>) -> Re
         stamp_ms: context.stamp_ms,
         operation: context.operation,
         institution: header.institution,
+        actor: context.actor.institution,
         request_id: header.request_id.clone(),
         digest: context.digest,
         created_ms: header.created_ms,

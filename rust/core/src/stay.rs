@@ -4,6 +4,7 @@
 //! Invariant: what is left of a line is what was billed less what was taken back, and is never negative.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::benefit::LineSplit;
 use crate::calendar::Date;
@@ -115,8 +116,8 @@ pub struct Stay {
     pub level: Level,
     /// Fixed at admission.
     pub care_region: RegionCode,
-    /// In the order of line ids.
-    pub lines: BTreeMap<u64, StayLine>,
+    /// In the order of line ids; shared, so that settling and cancelling copy none of them.
+    pub lines: Arc<BTreeMap<u64, StayLine>>,
     /// Sum of the lines.
     pub sum: LineSplit,
     /// Ordinal of the next line.
@@ -126,11 +127,6 @@ pub struct Stay {
 }
 
 impl Stay {
-    /// The lines that take a line back.
-    pub fn refunds_of(&self, line_id: u64) -> impl Iterator<Item = &StayLine> {
-        self.lines.values().filter(move |other| other.line.takes_back == Some(line_id))
-    }
-
     /// The interval [admission, discharge) of the stay; without a discharge it has no end.
     pub fn overlaps(&self, admission: Date, discharge: Option<Date>) -> bool {
         intervals_overlap((self.admission, self.discharge), (admission, discharge))

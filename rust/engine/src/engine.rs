@@ -306,6 +306,8 @@ fn start(
         move || {
             let mut pipeline = Pipeline::new(recovered, Arc::clone(&shared));
             guarded("decide", &shared, || pipeline.run(&queue, &frames, &written));
+            // After a panic this answers all who wait in it.
+            drop(pipeline);
             drop(frames);
             answer_the_rest(&queue);
         }

@@ -9,6 +9,13 @@
 mod error;
 mod file;
 mod kek;
+/// Keep this process, and with it every key in its memory, out of core dumps and away from debuggers of other users.
+///
+/// It holds for the whole process, so it is for a program that is a hub, not for one that embeds a hub.
+pub fn forbid_core_dumps() -> std::io::Result<()> {
+    Ok(rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?)
+}
+
 #[cfg(test)]
 mod tests;
 

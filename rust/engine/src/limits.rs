@@ -45,6 +45,13 @@ pub const MAX_FRAME_COMMANDS: usize = 10_000;
 /// record still fits behind.
 pub const FRAME_BODY_GOAL: usize = MAX_BODY_LEN / 4;
 
+/// Bytes of answers at which a frame is closed although more is queued: the largest stay is about 12 MiB to show, and whoever asks for many
+/// lets others through in between.
+pub const FRAME_ANSWER_GOAL: usize = 32 << 20;
+
+/// Bytes of answers of one batch; the commands behind are refused undecided. A batch of settlements answers with a tenth of it.
+pub const MAX_BATCH_ANSWER_BYTES: usize = 32 << 20;
+
 /// Idle time after which a seal frame follows the last business frame: longer than the pauses of a busy day, shorter than it
 /// takes an operator to copy a directory.
 pub const SEAL_AFTER_MS: u64 = 200;

@@ -29,8 +29,8 @@ use crate::halt::HaltReason;
 use crate::history::History;
 use crate::journal::{self, Chain, DiskState};
 use crate::keyring::KeyRing;
-use crate::limits::{FRAME_BODY_GOAL, MAX_FRAME_COMMANDS};
-use crate::reply::{Frame, Outgoing, Part, Parts, Seen, Waiter, refuse_all, release};
+use crate::limits::{FRAME_ANSWER_GOAL, FRAME_BODY_GOAL, MAX_FRAME_COMMANDS};
+use crate::reply::{Frame, Outgoing, Parts, Seen, Waiter, refuse_all, release};
 
 /// A frame on its way to the writer, with the answers that wait for it.
 pub(crate) struct InFlight {
@@ -52,7 +52,8 @@ struct Filling {
     records: u64,
     commands: usize,
     answers: Vec<Outgoing>,
-    /// The stamp of its first record holds for all.
+    answer_bytes: usize,
+    /// The stamp of the first that wanted the frame holds for all.
     stamp_ms: Option<i64>,
     /// A frame is wanted though nothing was decided.
     empty_wanted: bool,
@@ -69,6 +70,8 @@ pub(crate) struct Pipeline {
     pub(crate) shared: Arc<Shared>,
     pub(crate) seal_after: Duration,
     filling: Filling,
+    /// Body bytes at which a frame is closed although more is queued.
+    body_goal: usize,
     /// Verified, but left for the next frame because this one is full.
     backlog: VecDeque<(Waiter, Work)>,
     in_flight: bool,
@@ -103,6 +106,8 @@ impl Pipeline {
             shared,
             seal_after,
             filling: Filling::default(),
+            // Short segments hold short bodies; there too the largest single record fits behind.
+            body_goal: FRAME_BODY_GOAL.min(chain.max_body_len() / 4),
             backlog: VecDeque::new(),
             in_flight: false,
             durable: tail.number,
@@ -135,9 +140,7 @@ impl Pipeline {
                 },
                 default(if idle { self.seal_after } else { Duration::MAX }) => self.seal(frames),
             }
-            self.send_frame(frames);
-            // What did not fit into the frame that has just left fills the next one.
-            self.decide_backlog();
+            self.advance(frames);
         }
         refuse_all(std::mem::take(&mut self.filling.answers), Reason::Halted);
         for (waiter, _) in self.backlog.drain(..) {
@@ -145,8 +148,20 @@ impl Pipeline {
         }
     }
 
+    /// Hand over what is filled and fill the next frame with what did not fit, until a frame is in flight or nothing is left.
+    fn advance(&mut self, frames: &Sender<InFlight>) {
+        loop {
+            self.send_frame(frames);
+            self.decide_backlog();
+            if self.in_flight || !self.has_answers() {
+                return;
+            }
+        }
+    }
+
     fn has_room(&self) -> bool {
-        self.filling.commands < MAX_FRAME_COMMANDS && self.filling.body.len() < FRAME_BODY_GOAL
+        let Filling { commands, body, answer_bytes, .. } = &self.filling;
+        *commands < MAX_FRAME_COMMANDS && body.len() < self.body_goal && *answer_bytes < FRAME_ANSWER_GOAL
     }
 
     fn has_answers(&self) -> bool {
@@ -178,7 +193,7 @@ impl Pipeline {
             release(filling.answers, None);
             return;
         }
-        let stamp_ms = filling.stamp_ms.unwrap_or_else(|| self.clock.last_stamp_ms());
+        let stamp_ms = filling.stamp_ms.expect("whoever wants a frame has stamped it");
         let buffer = std::mem::take(&mut self.buffer);
         match self.chain.business(filling.records, stamp_ms, self.durable, &filling.body, buffer) {
             Ok(frame) => self.launch(frame, filling.answers, frames),
@@ -230,13 +245,6 @@ impl Pipeline {
     /// The header of a read: the frame being filled if it shows what was decided there, else the newest one.
     fn shown(&self) -> Frame {
         if self.filling.records > 0 { Frame::Next } else { Frame::Known(self.last) }
-    }
-
-    fn empty_commit(&mut self, waiter: Waiter) {
-        self.filling.empty_wanted = true;
-        let part =
-            Part::Response { sequence: self.hub.sequence(), frame: Frame::Next, replayed: false, body: Vec::new() };
-        self.push(waiter, Parts::One(part));
     }
 }
 

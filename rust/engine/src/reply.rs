@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use medsettle_wire::encode::{encode_batch, encode_header};
+use medsettle_core::command::Outcome;
+use medsettle_wire::encode::{encode_batch, encode_header, encode_outcome};
 use medsettle_wire::{Operation, Reason, Refused, encode_refusal};
 
 use crate::journal::FrameHash;
@@ -82,6 +83,8 @@ pub(crate) enum Frame {
 pub(crate) enum Part {
     /// A response without its header.
     Response { sequence: u64, frame: Frame, replayed: bool, body: Vec<u8> },
+    /// What became of another request, with its first answer, which may wait for the same frame.
+    Outcome { sequence: u64, frame: Frame, outcome: Outcome, original: Option<Box<Part>> },
     /// A refusal, encoded.
     Refusal(Vec<u8>),
 }
@@ -92,6 +95,15 @@ pub(crate) fn refused(reason: Reason) -> Vec<u8> {
 }
 
 impl Part {
+    /// Bytes that it holds.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Response { body, .. } => body.len(),
+            Self::Outcome { original, .. } => original.as_ref().map_or(0, |first| first.len()),
+            Self::Refusal(bytes) => bytes.len(),
+        }
+    }
+
     fn finish(self, next: Option<Seen>) -> (bool, Vec<u8>) {
         match self {
             Self::Refusal(bytes) => (false, bytes),
@@ -104,6 +116,12 @@ impl Part {
                 encode_header(sequence, &seen.hash.0, seen.stamp_ms, replayed, &mut bytes);
                 bytes.extend_from_slice(&body);
                 (true, bytes)
+            }
+            Self::Outcome { sequence, frame, outcome, original } => {
+                let original = original.map_or_else(Vec::new, |first| first.finish(next).1);
+                let mut body = Vec::new();
+                encode_outcome(&outcome, &original, &mut body);
+                Self::Response { sequence, frame, replayed: false, body }.finish(next)
             }
         }
     }

@@ -89,15 +89,17 @@ pub fn encode_reply(operation: Operation, reply: &Reply, out: &mut Vec<u8>) {
         | Reply::Settlement(_)
         | Reply::Stays { .. }
         | Reply::Settlements { .. }
-        | Reply::Explained { .. } => encode_inpatient(reply, out),
+        | Reply::Explained { .. } => encode_inpatient(operation, reply, out),
     }
 }
 
-fn encode_inpatient(reply: &Reply, out: &mut Vec<u8>) {
+fn encode_inpatient(operation: Operation, reply: &Reply, out: &mut Vec<u8>) {
     match reply {
         Reply::Admitted(admitted) => put(&inpatient::admitted(admitted), out),
         Reply::Stay(stay) => {
-            put(&v1::InpatientGetStayResponse { header: None, stay: Some(inpatient::stay(stay, true)) }, out);
+            // An answer that is kept for ever must not be longer than its request calls for.
+            let with_lines = operation == Operation::InpatientGetStay;
+            put(&v1::InpatientGetStayResponse { header: None, stay: Some(inpatient::stay(stay, with_lines)) }, out);
         }
         Reply::ChargesAdded { lines, sum } => {
             let lines = lines.iter().map(inpatient::stay_line).collect();

@@ -58,6 +58,7 @@ pub fn encode_record(record: &Record, response: &[u8], out: &mut Vec<u8>) {
         roles: record.roles,
         facts: record.facts.iter().map(facts::from_fact).collect(),
         response: Vec::new(),
+        forwarded_by: if record.actor == record.institution { String::new() } else { record.actor.to_string() },
     };
     // The response is appended as it is, not copied through the message; its field is the last.
     let response_length = if response.is_empty() {
@@ -110,11 +111,16 @@ fn take_record(rest: &mut &[u8], stamp_ms: i64) -> Result<StoredRecord, DecodeEr
 }
 
 fn record(message: v1::Record, stamp_ms: i64) -> Checked<StoredRecord> {
+    let institution = at("institution_code", institution_code(&message.institution_code))?;
     let record = Record {
         sequence: message.sequence,
         stamp_ms,
         operation: message.operation,
-        institution: at("institution_code", institution_code(&message.institution_code))?,
+        institution,
+        actor: match message.forwarded_by.as_str() {
+            "" => institution,
+            forwarded_by => at("forwarded_by", institution_code(forwarded_by))?,
+        },
         request_id: at("request_id", request_id(&message.request_id))?,
         digest: at("request_digest", hash(&message.request_digest))?,
         created_ms: message.created_ms,

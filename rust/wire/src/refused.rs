@@ -42,7 +42,12 @@ impl Refused {
         Self::new(Reason::MethodNotAvailable).with("method", operation.name())
     }
 
-    /// A request that is longer, or has more parts, than is taken.
+    /// The caller's roles do not allow the operation.
+    pub fn role_forbidden(operation: Operation) -> Self {
+        Self::new(Reason::RoleForbidden).with("method", operation.name())
+    }
+
+    /// A request or an answer that is longer, or has more parts, than is taken.
     pub fn too_large(limit: usize, size: usize) -> Self {
         Self::new(Reason::RequestTooLarge).with("limit", limit).with("size", size)
     }

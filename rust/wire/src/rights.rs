@@ -24,16 +24,20 @@ pub fn check_header(operation: Operation, actor: &Actor, header: Option<&Request
         return Err(Reject::RoleForbidden);
     }
     match header {
-        // A hub forwards on behalf of the institution that the request names.
-        Some(header) if header.institution != actor.institution && actor.roles & role::HUB == 0 => {
+        // A hub forwards on behalf of the institution that the request names, where its role allows the operation.
+        Some(header) if header.institution != actor.institution && !forwards(actor.roles, operation) => {
             Err(Reject::NotYourInstitution(header.institution))
         }
         _ => Ok(()),
     }
 }
 
+fn forwards(roles: u32, operation: Operation) -> bool {
+    roles & role::HUB != 0 && operation.roles().contains(Role::Hub)
+}
+
 /// Whether one of the roles, bit n for number n, may ask for the operation.
-fn holds_one_of(roles: u32, operation: Operation) -> bool {
+pub fn holds_one_of(roles: u32, operation: Operation) -> bool {
     let held = (0..u32::BITS.cast_signed()).filter(|number| roles >> number & 1 == 1);
     held.filter_map(|number| Role::try_from(number).ok()).any(|role| operation.roles().contains(role))
 }

@@ -85,7 +85,7 @@ fn a_batch_opens_no_method_and_no_institution_to_its_sender() {
     request::furnish(&office(&engine));
     let hospital = hospital(&engine);
     let mut stranger = request::cancel_settlement(1);
-    stranger.header = request::header("H37010500002");
+    stranger.header = Some(request::header("H37010500002"));
     let response = hospital.submit(vec![
         Command::PersonsEnroll(request::enrolment(1)),
         Command::OperationsTrialBalance(v1::OperationsTrialBalanceRequest {}),

@@ -134,7 +134,7 @@ fn stays(engine: &Engine, count: u64) -> Vec<u64> {
 
 #[test]
 fn a_frame_never_outgrows_its_segment_however_much_is_decided_behind_a_slow_disk() {
-    const SEGMENT_LEN: u64 = 256 << 10;
+    const SEGMENT_LEN: u64 = 128 << 10;
     let disk = SimulatedDisk::new();
     let process = Process::on(&disk);
     let small = Config { segment_len: SEGMENT_LEN, ..config() };

@@ -12,7 +12,7 @@ use medsettle_wire::{Operation, Reason, Role, v1};
 use prost::Message;
 
 /// Far longer than any answer takes on the slowest machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 static TICKETS: AtomicU64 = AtomicU64::new(1);
 

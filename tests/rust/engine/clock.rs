@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use medsettle_engine::Engine;
 use medsettle_engine::clock::TimeSource;
 use medsettle_engine::storage::simulated::SimulatedDisk;
+use medsettle_engine::{Config, Engine};
 use medsettle_wire::encode::HubState;
 use medsettle_wire::{Operation, Reason, v1};
 
@@ -21,7 +21,7 @@ fn open_at(disk: &SimulatedDisk, time: &Time) -> Engine {
 }
 
 fn confirm(engine: &Engine) {
-    let request = v1::OperationsConfirmClockRequest { header: request::header(OFFICE) };
+    let request = v1::OperationsConfirmClockRequest { header: Some(request::header(OFFICE)) };
     office(engine).get::<v1::OperationsConfirmClockResponse>(Operation::OperationsConfirmClock, &request);
 }
 
@@ -104,14 +104,26 @@ fn stamps_never_go_back_while_the_clock_is_being_slewed() {
 }
 
 #[test]
-fn only_an_operator_confirms_the_clock() {
+fn a_hub_without_history_suspects_its_clock_as_well_and_only_an_operator_confirms_it() {
     let time = Time::at(NOW_MS);
     let engine = open_at(&SimulatedDisk::new(), &time);
     time.step_wall(HOUR_MS);
-    let request = v1::OperationsConfirmClockRequest { header: request::header(crate::support::HOSPITAL) };
+    assert_eq!(enroll(&engine, 1), Err(Reason::ClockSuspect));
+    let certificate = v1::Certificate { kind: v1::certificate::Kind::Passport.into(), number: "E1".into() };
+    let eligibility = v1::PersonsCheckEligibilityRequest {
+        credential: Some(v1::persons_check_eligibility_request::Credential::Certificate(certificate)),
+        visit_kind: v1::visit_kind::Kind::Inpatient.into(),
+        day: String::new(),
+    };
+    let answer = hospital(&engine).call(Operation::PersonsCheckEligibility.number(), encode(&eligibility));
+    assert_eq!(reason(&answer), Reason::PersonUnknown);
+    let request = v1::OperationsConfirmClockRequest { header: Some(request::header(crate::support::HOSPITAL)) };
     let answer = hospital(&engine).call(Operation::OperationsConfirmClock.number(), encode(&request));
     assert_eq!(reason(&answer), Reason::RoleForbidden);
     assert_eq!(state(&engine), HubState::ClockSuspect);
+    confirm(&engine);
+    request::furnish(&office(&engine));
+    assert!(enroll(&engine, 1).is_ok());
 }
 
 /// A time source that can fail in the only way there is.
@@ -152,15 +164,16 @@ fn a_panic_of_the_deciding_thread_answers_everybody_and_halts() {
 #[test]
 fn an_idle_journal_is_sealed_once() {
     let disk = SimulatedDisk::new();
-    let config = medsettle_engine::Config { seal_after_ms: 1, ..config() };
-    let engine = open_with(Arc::new(Process::on(&disk)), config, &Time::at(NOW_MS)).expect("opened");
+    let engine = open_at(&disk, &Time::at(NOW_MS));
     request::furnish(&office(&engine));
-    let sealed = || counted(&engine, "frames") > counted(&engine, "records");
-    until("a seal frame follows the last business frame", sealed);
-    let frames = counted(&engine, "frames");
-    let read = header(&hospital(&engine).call(Operation::OperationsStatus.number(), Vec::new()));
-    assert_eq!(counted(&engine, "frames"), frames, "a read does not break the seal");
     drop(engine);
-    let last = crate::witness::frames(Arc::new(disk)).pop().expect("frames");
-    assert_eq!((last.records.len(), last.hash.to_vec()), (0, read.chain_hash));
+    let config = Config { seal_after_ms: 1, ..config() };
+    let engine = open_with(Arc::new(Process::on(&disk)), config, &Time::at(NOW_MS)).expect("opened");
+    until("a seal frame follows the last business frame", || counted(&engine, "frames") > 0);
+    let read = header(&hospital(&engine).call(Operation::OperationsStatus.number(), Vec::new()));
+    drop(engine);
+    let frames = crate::witness::frames(Arc::new(disk));
+    let seals: Vec<_> = frames.iter().filter(|frame| frame.records.is_empty()).collect();
+    let [seal] = seals[..] else { panic!("{} frames without a record", seals.len()) };
+    assert_eq!(seal.hash.to_vec(), read.chain_hash, "a read names it and does not break it");
 }

@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
+use medsettle_engine::journal::frame::{BLOCK_LEN, is_untouched};
+use medsettle_engine::journal::segment::name_of;
+use medsettle_engine::limits::MIN_SEGMENT_LEN;
 use medsettle_engine::storage::Storage;
 use medsettle_engine::storage::simulated::SimulatedDisk;
 use medsettle_engine::{Config, EMPTY_COMMIT, Engine};
 use medsettle_wire::encode::HubState;
 use medsettle_wire::{Operation, Reason, v1};
 
-use crate::caller::{as_first, header, reason};
+use crate::caller::{Sent, as_first, header, reason};
 use crate::process::{Process, Sync};
 use crate::request::{self, Patient, encode};
-use crate::support::{NOW_MS, Time, config, counted, hospital, office, open_with, until};
+use crate::support::{NOW_MS, OFFICE, Time, config, counted, hospital, office, open_on, open_with, until};
 
 /// An open hub on a disk that holds its files and not a byte more.
 struct Tight {
@@ -32,13 +35,20 @@ impl Tight {
         Self { disk, process, engine, patient }
     }
 
-    fn segments(&self) -> usize {
-        self.disk.list().expect("names").iter().filter(|name| name.ends_with(".seg")).count()
+    /// Number of the segment that is written to, and how many blocks of it hold frames.
+    fn active(&self) -> (u64, usize) {
+        let blocks = |number| {
+            let content = self.disk.content(&name_of(number))?;
+            Some(content.chunks(BLOCK_LEN).skip(1).filter(|block| !is_untouched(block)).count())
+        };
+        let used = |number| blocks(number).filter(|used| *used > 0).map(|used| (number, used));
+        (1..).map_while(used).last().expect("a segment in use")
     }
 
-    /// Take all space that is left, at a moment when the segment behind the active one is prepared.
-    fn fill(&self, active: usize) {
-        until("the next segment is prepared", || self.segments() == active + 1);
+    /// Take all space that is left, once the segment behind the active one is prepared.
+    fn fill(&self) {
+        let next = name_of(self.active().0 + 1);
+        until("the next segment is prepared", || self.disk.content(&next).is_some());
         let names = self.disk.list().expect("names");
         let used = names.iter().filter_map(|name| self.disk.content(name)).map(|content| content.len()).sum();
         self.disk.set_capacity(Some(used));
@@ -54,7 +64,7 @@ fn new_work_is_refused_while_the_disk_is_full_and_goes_on_when_there_is_space() 
     let tight = Tight::with_segments_of(128 << 10);
     let Tight { disk, engine, patient, .. } = &tight;
     let office = office(engine);
-    tight.fill(1);
+    tight.fill();
     let mut accepted = Vec::new();
     let refused = loop {
         let credit = tight.credit(accepted.len() as u64);
@@ -64,7 +74,10 @@ fn new_work_is_refused_while_the_disk_is_full_and_goes_on_when_there_is_space() 
             break credit;
         }
         accepted.push((credit, answer));
-        assert!(accepted.len() < 100, "the disk holds 62 frames");
+        if tight.active().0 == 2 {
+            until("the disk is found full", || engine.state() == HubState::DiskFull);
+        }
+        assert!(accepted.len() < 100, "a segment holds 31 frames");
     };
     assert_eq!(request::status(&hospital(engine)).expect("read").state(), HubState::DiskFull);
     assert_eq!(reason(&office.call(EMPTY_COMMIT, Vec::new())), Reason::DiskFull);
@@ -85,35 +98,33 @@ fn new_work_is_refused_while_the_disk_is_full_and_goes_on_when_there_is_space() 
 }
 
 /// A frame that was decided before the disk was found full, and finds no place behind the first of its segment.
-fn with_a_frame_that_waits_for_space(then: impl FnOnce(&Tight, &crate::caller::Sent)) -> (SimulatedDisk, u64) {
-    let tight = Tight::with_segments_of(32 << 10);
+fn with_a_frame_that_waits_for_space(then: impl FnOnce(&Tight, &Sent)) -> (SimulatedDisk, u64) {
+    // A segment holds three blocks: three credits, or the charges.
+    let tight = Tight::with_segments_of(MIN_SEGMENT_LEN);
     let Tight { process, engine, patient, .. } = &tight;
-    let office = office(engine);
-    let admit = request::admit(*patient, 1);
-    let admitted: v1::InpatientAdmitResponse = hospital(engine).get(Operation::InpatientAdmit, &admit);
-    // Go to the end of a segment, then hold the first frame of the next one.
-    let mut number = 0;
-    let before = loop {
-        let segments = tight.segments();
-        until("the next segment is prepared", || tight.segments() == segments.max(2));
-        office.get::<v1::AccountsCreditResponse>(Operation::AccountsCredit, &tight.credit(number));
-        number += 1;
-        if segments >= 2 && tight.segments() > segments {
-            break segments;
-        }
-        assert!(number < 100);
-    };
-    until("the next segment is prepared", || tight.segments() == before + 1);
+    let (office, hospital) = (office(engine), hospital(engine));
+    let admitted: v1::InpatientAdmitResponse = hospital.get(Operation::InpatientAdmit, &request::admit(*patient, 1));
+    let credit = |key| office.get::<v1::AccountsCreditResponse>(Operation::AccountsCredit, &tight.credit(key));
+    let mut key = 0;
+    while tight.active().1 < 3 {
+        credit(key);
+        key += 1;
+    }
+    tight.fill();
+
     process.set_sync(Sync::Held);
     let decided = counted(engine, "answered");
-    let first = office.send(Operation::AccountsCredit.number(), encode(&tight.credit(1_000)));
+    let header = Some(request::named_header(OFFICE, "first-of-its-segment"));
+    let first = v1::AccountsCreditRequest { header, ..tight.credit(1_000) };
+    let first = office.send(Operation::AccountsCredit.number(), encode(&first));
     process.until_held();
     let charges = request::add_charges(admitted.stay_id, 1, 60);
-    let large = hospital(engine).send(Operation::InpatientAddCharges.number(), encode(&charges));
+    let large = hospital.send(Operation::InpatientAddCharges.number(), encode(&charges));
     until("it is decided", || counted(engine, "answered") == decided + 2);
-    tight.fill(before);
     process.set_sync(Sync::Works);
     assert!(first.answer().ok);
+    until("the disk is found full", || engine.state() == HubState::DiskFull);
+    assert!(!large.is_answered());
     then(&tight, &large);
     (tight.disk.clone(), admitted.stay_id)
 }
@@ -124,4 +135,19 @@ fn a_frame_that_waits_for_space_is_written_when_there_is_some() {
         tight.disk.set_capacity(None);
         large.read::<v1::InpatientAddChargesResponse>().expect("written in the end");
     });
+}
+
+#[test]
+fn closing_does_not_wait_for_space_and_nothing_acknowledged_is_lost() {
+    let (disk, stay_id) = with_a_frame_that_waits_for_space(|tight, large| {
+        tight.engine.close();
+        assert_eq!(reason(&large.answer()), Reason::Halted);
+    });
+    disk.set_capacity(None);
+    let engine = open_on(&disk);
+    let stay: v1::InpatientGetStayResponse =
+        hospital(&engine).get(Operation::InpatientGetStay, &v1::InpatientGetStayRequest { stay_id });
+    assert_eq!(stay.stay.expect("a stay").lines, []);
+    let credited = request::outcome(&office(&engine), "first-of-its-segment");
+    assert_eq!(credited.outcome(), v1::messages_get_outcome_response::Outcome::Accepted);
 }

@@ -64,7 +64,7 @@ fn sound(engine: &Engine) -> Vec<(u32, Vec<u8>)> {
     let stay = response.stay_id;
     let credit = request::credit(admitted.person, 5, "2026-03");
     let mut hospital_credit = credit.clone();
-    hospital_credit.header = request::header(HOSPITAL);
+    hospital_credit.header = Some(request::header(HOSPITAL));
     vec![
         (Operation::PersonsEnroll.number(), encode(&request::enrolment(9))),
         (Operation::AccountsCredit.number(), encode(&credit)),

@@ -6,9 +6,13 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use medsettle_engine::storage::simulated::SimulatedDisk;
 use medsettle_engine::storage::{Access, DirectoryLock, LockError, Storage, StorageFile};
+
+/// Far longer than any test holds a sync.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What becomes of the next sync of a segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,10 +66,6 @@ impl Process {
         self.life.changed.notify_all();
     }
 
-    pub(crate) fn is_dead(&self) -> bool {
-        self.state().dead
-    }
-
     /// From now on syncs of segments do this; held ones go on accordingly.
     pub(crate) fn set_sync(&self, sync: Sync) {
         self.state().sync = sync;
@@ -76,11 +76,6 @@ impl Process {
     pub(crate) fn until_held(&self) {
         let waiting = |state: &mut LifeState| state.held == 0;
         drop(self.life.changed.wait_while(self.state(), waiting).unwrap_or_else(PoisonError::into_inner));
-    }
-
-    /// Changing calls so far.
-    pub(crate) fn calls(&self) -> u64 {
-        self.state().calls
     }
 
     fn state(&self) -> MutexGuard<'_, LifeState> {
@@ -110,7 +105,9 @@ impl Process {
         state.held += 1;
         self.life.changed.notify_all();
         let held = |state: &mut LifeState| state.sync == Sync::Held && !state.dead;
-        let mut state = self.life.changed.wait_while(state, held).unwrap_or_else(PoisonError::into_inner);
+        // A test that failed never lets go; its engine must still be able to close.
+        let waited = self.life.changed.wait_timeout_while(state, PATIENCE, held);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         state.held -= 1;
         match state.sync {
             Sync::Works | Sync::Held => Ok(()),

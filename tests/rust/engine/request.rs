@@ -18,19 +18,19 @@ const UNIT_FEN: i64 = 250_000;
 static REQUESTS: AtomicU64 = AtomicU64::new(1);
 
 /// A header with an id that was never used.
-pub(crate) fn header(institution: &str) -> Option<v1::RequestHeader> {
+pub(crate) fn header(institution: &str) -> v1::RequestHeader {
     let number = REQUESTS.fetch_add(1, Relaxed);
     named_header(institution, &format!("{institution}-{number}"))
 }
 
-pub(crate) fn named_header(institution: &str, request_id: &str) -> Option<v1::RequestHeader> {
-    Some(v1::RequestHeader {
+pub(crate) fn named_header(institution: &str, request_id: &str) -> v1::RequestHeader {
+    v1::RequestHeader {
         request_id: request_id.into(),
         created_ms: NOW_MS,
         institution_code: institution.into(),
         operator: "clerk".into(),
         insured_region: String::new(),
-    })
+    }
 }
 
 fn date() -> String {
@@ -53,11 +53,11 @@ pub(crate) fn furnish(office: &Caller<'_>) {
         home: true,
     };
     let regions = vec![region("370000", ""), region(PLACE, "370000")];
-    let request = v1::PackagesInstallRegionsRequest { header: header(OFFICE), regions };
+    let request = v1::PackagesInstallRegionsRequest { header: Some(header(OFFICE)), regions };
     office.get::<v1::PackagesInstallRegionsResponse>(Operation::PackagesInstallRegions, &request);
-    let request = v1::PackagesInstallPolicyRequest { header: header(OFFICE), policy: Some(policy()) };
+    let request = v1::PackagesInstallPolicyRequest { header: Some(header(OFFICE)), policy: Some(policy()) };
     office.get::<v1::PackagesInstallPolicyResponse>(Operation::PackagesInstallPolicy, &request);
-    let request = v1::PackagesInstallCatalogueRequest { header: header(OFFICE), catalogue: Some(catalogue()) };
+    let request = v1::PackagesInstallCatalogueRequest { header: Some(header(OFFICE)), catalogue: Some(catalogue()) };
     office.get::<v1::PackagesInstallCatalogueResponse>(Operation::PackagesInstallCatalogue, &request);
     let institution = v1::Institution {
         institution_code: HOSPITAL.into(),
@@ -68,7 +68,7 @@ pub(crate) fn furnish(office: &Caller<'_>) {
         networked: true,
         cross_region: true,
     };
-    let request = v1::InstitutionsRegisterRequest { header: header(OFFICE), institution: Some(institution) };
+    let request = v1::InstitutionsRegisterRequest { header: Some(header(OFFICE)), institution: Some(institution) };
     office.get::<v1::InstitutionsRegisterResponse>(Operation::InstitutionsRegister, &request);
 }
 
@@ -77,14 +77,14 @@ pub(crate) fn enroll(office: &Caller<'_>, number: u64) -> Patient {
     let enrolled: v1::PersonsEnrollResponse = office.get(Operation::PersonsEnroll, &enrolment(number));
     let person = enrolled.person_id;
     let request = v1::CardsApplyRequest {
-        header: header(OFFICE),
+        header: Some(header(OFFICE)),
         person_id: person,
         predecessor_card_id: 0,
         generation: "3".into(),
     };
     let applied: v1::CardsApplyResponse = office.get(Operation::CardsApply, &request);
     let request = v1::CardsMarkMadeRequest {
-        header: header(OFFICE),
+        header: Some(header(OFFICE)),
         card_id: applied.card_id,
         pan: pan(number),
         sequence_number: 0,
@@ -93,8 +93,11 @@ pub(crate) fn enroll(office: &Caller<'_>, number: u64) -> Patient {
         key_index: 1,
     };
     office.get::<v1::CardsMarkMadeResponse>(Operation::CardsMarkMade, &request);
-    let request =
-        v1::CardsHandOverRequest { header: header(OFFICE), card_id: applied.card_id, collected_by: "holder".into() };
+    let request = v1::CardsHandOverRequest {
+        header: Some(header(OFFICE)),
+        card_id: applied.card_id,
+        collected_by: "holder".into(),
+    };
     office.get::<v1::CardsHandOverResponse>(Operation::CardsHandOver, &request);
     office.get::<v1::AccountsCreditResponse>(Operation::AccountsCredit, &credit(person, 500_000, "2026-02"));
     Patient { number, person }
@@ -102,7 +105,7 @@ pub(crate) fn enroll(office: &Caller<'_>, number: u64) -> Patient {
 
 pub(crate) fn enrolment(number: u64) -> v1::PersonsEnrollRequest {
     v1::PersonsEnrollRequest {
-        header: header(OFFICE),
+        header: Some(header(OFFICE)),
         name: "patient".into(),
         sex: v1::sex::Kind::Female.into(),
         birth_date: "1970-01-01".into(),
@@ -123,14 +126,19 @@ pub(crate) fn enrolment(number: u64) -> v1::PersonsEnrollRequest {
 }
 
 pub(crate) fn credit(person: u64, amount_fen: i64, period_key: &str) -> v1::AccountsCreditRequest {
-    v1::AccountsCreditRequest { header: header(OFFICE), person_id: person, amount_fen, period_key: period_key.into() }
+    v1::AccountsCreditRequest {
+        header: Some(header(OFFICE)),
+        person_id: person,
+        amount_fen,
+        period_key: period_key.into(),
+    }
 }
 
 pub(crate) fn admit(patient: Patient, atc: u32) -> v1::InpatientAdmitRequest {
     v1::InpatientAdmitRequest {
-        header: header(HOSPITAL),
-        presentation: shown(patient, atc, 0, 0, 0x31),
-        holder_check: holder_check(),
+        header: Some(header(HOSPITAL)),
+        presentation: Some(shown(patient, atc, 0, 0, 0x31)),
+        holder_check: Some(holder_check()),
         admission_date: "2026-02-20".into(),
         kind: v1::admission_kind::Kind::Planned.into(),
         department: "01".into(),
@@ -149,7 +157,7 @@ pub(crate) fn add_charges(stay_id: u64, first: u64, count: u64) -> v1::Inpatient
         ..v1::ChargeLine::default()
     };
     v1::InpatientAddChargesRequest {
-        header: header(HOSPITAL),
+        header: Some(header(HOSPITAL)),
         stay_id,
         lines: (first..first + count).map(line).collect(),
     }
@@ -161,7 +169,7 @@ pub(crate) fn cost_fen(count: u64) -> i64 {
 }
 
 pub(crate) fn discharge(stay_id: u64) -> v1::InpatientDischargeRequest {
-    v1::InpatientDischargeRequest { header: header(HOSPITAL), stay_id, discharge_date: "2026-02-28".into() }
+    v1::InpatientDischargeRequest { header: Some(header(HOSPITAL)), stay_id, discharge_date: "2026-02-28".into() }
 }
 
 pub(crate) fn settle(
@@ -172,18 +180,18 @@ pub(crate) fn settle(
     account_fen: i64,
 ) -> v1::InpatientSettleRequest {
     v1::InpatientSettleRequest {
-        header: header(HOSPITAL),
+        header: Some(header(HOSPITAL)),
         stay_id,
         total_fen,
         account_request_fen: account_fen,
-        presentation: shown(patient, atc, total_fen, account_fen, 0x00),
-        holder_check: holder_check(),
+        presentation: Some(shown(patient, atc, total_fen, account_fen, 0x00)),
+        holder_check: Some(holder_check()),
         ..v1::InpatientSettleRequest::default()
     }
 }
 
 pub(crate) fn cancel_settlement(settlement_id: u64) -> v1::InpatientCancelSettlementRequest {
-    v1::InpatientCancelSettlementRequest { header: header(HOSPITAL), settlement_id }
+    v1::InpatientCancelSettlementRequest { header: Some(header(HOSPITAL)), settlement_id }
 }
 
 /// The day's account of the hospital.
@@ -211,7 +219,7 @@ pub(crate) fn trial_balance(office: &Caller<'_>) -> v1::OperationsTrialBalanceRe
 }
 
 /// The chip of a patient signs.
-fn shown(patient: Patient, atc: u32, amount_fen: i64, other_amount_fen: i64, kind: u8) -> Option<v1::Presentation> {
+fn shown(patient: Patient, atc: u32, amount_fen: i64, other_amount_fen: i64, kind: u8) -> v1::Presentation {
     let (unpredictable_number, cvr) = ([1, 2, 3, 4], [3, 0, 0, 0]);
     let signed = SignedFields {
         amount_fen: amount_fen.unsigned_abs(),
@@ -256,11 +264,11 @@ fn shown(patient: Patient, atc: u32, amount_fen: i64, other_amount_fen: i64, kin
         cvr: cvr.to_vec(),
         cryptogram: cryptogram.0.to_vec(),
     };
-    Some(v1::Presentation { credential: Some(Credential::Chip(chip)), terminal_id: "T1".into() })
+    v1::Presentation { credential: Some(Credential::Chip(chip)), terminal_id: "T1".into() }
 }
 
-fn holder_check() -> Option<v1::HolderCheck> {
-    Some(v1::HolderCheck { method: v1::holder_check::Method::Face.into(), ..v1::HolderCheck::default() })
+fn holder_check() -> v1::HolderCheck {
+    v1::HolderCheck { method: v1::holder_check::Method::Face.into(), ..v1::HolderCheck::default() }
 }
 
 fn pan(number: u64) -> String {

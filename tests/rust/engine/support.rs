@@ -133,7 +133,7 @@ pub(crate) fn counted(engine: &Engine, name: &str) -> u64 {
 
 /// Wait for something that the engine does by itself.
 pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let given_up = Instant::now() + Duration::from_secs(60);
+    let given_up = Instant::now() + Duration::from_secs(30);
     while !holds() {
         assert!(Instant::now() < given_up, "{what}: waited in vain");
         thread::sleep(Duration::from_millis(1));

@@ -80,7 +80,7 @@ fn what_was_answered_before_another_was_asked_stands_before_it() {
         let invoked = clock.fetch_add(1, SeqCst);
         let sent = office.send(Operation::AccountsCredit.number(), request::encode(&credit));
         let again =
-            (number % 3 == 0).then(|| office.send(Operation::AccountsCredit.number(), request::encode(&credit)));
+            number.is_multiple_of(3).then(|| office.send(Operation::AccountsCredit.number(), request::encode(&credit)));
         let sequence = header(&sent.answer()).sequence;
         let returned = clock.fetch_add(1, SeqCst);
         if let Some(again) = again {

@@ -76,7 +76,9 @@ pub(super) fn pay_layers(part: &Part<'_>, trace: &mut Vec<Step>) -> Result<Paid,
             overflow = if layer.annual_cap.is_some() { beyond } else { Ratio::ZERO };
             if !overflow.is_zero() {
                 overflows += 1;
-                trace.push(step(Code::OverCap(overflows), part.year, overflow, (1, 1))?);
+                // It only shows what the next layer begins with. A base too fine for the trace, such as what two caps with odd
+                // ratios leave behind, is left out; a layer that is paid on one still refuses.
+                trace.extend(step(Code::OverCap(overflows), part.year, overflow, (1, 1)).ok());
             }
         }
     }

@@ -71,6 +71,8 @@ fn fund_years(
     let mut billed = LineSplit::default();
     for year in first_year..=last_year {
         let policy = policy_in(year, policy_of_year)?;
+        // Whether the care may be settled at all comes before what it costs.
+        let adjustment = adjustment_of(policy, filing, case.scope)?;
         let counter = policy.counter();
         let before = (case.accumulators_of)(year, counter);
         if !before.is_believable() {
@@ -89,7 +91,6 @@ fn fund_years(
         // What this year cannot charge, for want of cost or under its own cap, is left to the next.
         deductible_due = Some(due - deductible);
 
-        let adjustment = adjustment_of(policy, filing, case.scope)?;
         push_amount(&mut funded.trace, Code::Deductible, year, deductible);
         let part = Part { case, policy, year, before, eligible, deductible, adjustment };
         let paid = pay_layers(&part, &mut funded.trace)?;

@@ -204,8 +204,8 @@ pub(crate) fn revoke(
     let mut going: Vec<&StayLine> = wanted.iter().map(|id| &stay.lines[id]).collect();
     // Latest first: refunds before their lines, later refunds before earlier ones.
     going.sort_by_key(|line| std::cmp::Reverse(line.ordinal));
-    let held: Vec<u64> =
-        going.iter().filter(|line| is_held(stay, line, &wanted)).map(|line| line.line.line_id).collect();
+    let staying = latest_staying_refunds(stay, &wanted);
+    let held: Vec<u64> = going.iter().filter(|line| is_held(line, &staying)).map(|line| line.line.line_id).collect();
     if !held.is_empty() {
         return Err(Reject::LineTakenBack { lines: held });
     }
@@ -216,10 +216,22 @@ pub(crate) fn revoke(
     Ok((vec![Fact::ChargesRevoked { stay: id, line_ids, sum }], reply))
 }
 
+/// Of each line that is taken back, the ordinal of the latest refund that stays behind; one pass over the stay.
+fn latest_staying_refunds(stay: &Stay, going: &BTreeSet<u64>) -> BTreeMap<u64, u32> {
+    let mut latest = BTreeMap::new();
+    for refund in stay.lines.values().filter(|line| !going.contains(&line.line.line_id)) {
+        if let Some(base) = refund.line.takes_back {
+            let ordinal: &mut u32 = latest.entry(base).or_default();
+            *ordinal = refund.ordinal.max(*ordinal);
+        }
+    }
+    latest
+}
+
 /// Whether a later refund that stays behind rests on this line or refund.
-fn is_held(stay: &Stay, line: &StayLine, going: &BTreeSet<u64>) -> bool {
+fn is_held(line: &StayLine, staying: &BTreeMap<u64, u32>) -> bool {
     let base = line.line.takes_back.unwrap_or(line.line.line_id);
-    stay.refunds_of(base).any(|other| other.ordinal > line.ordinal && !going.contains(&other.line.line_id))
+    staying.get(&base).is_some_and(|latest| *latest > line.ordinal)
 }
 
 #[cfg(test)]

@@ -126,9 +126,22 @@ pub(crate) fn calculate(
     if stay.lines.is_empty() {
         return Err(Reject::StayEmpty(stay.id));
     }
-    let policy_of = |year: i32| policy_of_part(hub, stay.insured_region, stay, discharge, year);
-    let (pool, ..) =
-        policy_of(discharge.year()).ok_or(Reject::PolicyNotInForce { region: stay.insured_region, day: discharge })?;
+    let in_force = |day: Date| -> Option<(RegionCode, Hash32, &BenefitPolicy)> {
+        let (region, hash, policy) = hub.policy(stay.insured_region, stay.insurance_type, VisitKind::Inpatient, day)?;
+        Some((region, hash, policy))
+    };
+    let (pool, last_hash, last_policy) =
+        in_force(discharge).ok_or(Reject::PolicyNotInForce { region: stay.insured_region, day: discharge })?;
+    let last_year = discharge.year();
+    // The package of one year's part of the stay: in force at the discharge, or on the last day of a year that ends
+    // during it. The calculation asks often, and nearly always for the last year, which is looked up once.
+    let policy_of = |year: i32| -> Option<(Hash32, &BenefitPolicy)> {
+        if year == last_year {
+            return Some((last_hash, last_policy));
+        }
+        let (_, hash, policy) = in_force(Date::from_calendar(year, 12, 31)?)?;
+        Some((hash, policy))
+    };
     let (catalogue, _) = hub.catalogue(stay.care_region, discharge)?;
     let local = hub.regions.within(stay.care_region, pool);
     let filings = filing_kinds(hub, person, stay, local, context.today());
@@ -147,7 +160,7 @@ pub(crate) fn calculate(
         discharge,
         accumulators_of: &used,
     };
-    let result = adjudicate(&case, &|year| policy_of(year).map(|(_, _, policy)| policy), draw)
+    let result = adjudicate(&case, &|year| policy_of(year).map(|(_, policy)| policy), draw)
         .map_err(|error| refusal(error, stay.insured_region, discharge))?;
     let case = CaseFacts {
         visit_kind: VisitKind::Inpatient,
@@ -162,22 +175,9 @@ pub(crate) fn calculate(
         admission: stay.admission,
         discharge,
     };
-    let hash = |year| policy_of(year).map(|(_, hash, _)| (year, hash));
+    let hash = |year| policy_of(year).map(|(hash, _)| (year, hash));
     let policies = result.deltas.iter().filter_map(|change| hash(change.year)).collect();
     Ok(Calculated { result, case, policies, catalogue })
-}
-
-/// The package of one year's part of a stay: in force at the discharge, or on the last day of the year that ends during it.
-fn policy_of_part<'a>(
-    hub: &'a Hub,
-    insured: RegionCode,
-    stay: &Stay,
-    discharge: Date,
-    year: i32,
-) -> Option<(RegionCode, Hash32, &'a BenefitPolicy)> {
-    let day = if year == discharge.year() { discharge } else { Date::from_calendar(year, 12, 31)? };
-    let (region, hash, policy) = hub.policy(insured, stay.insurance_type, VisitKind::Inpatient, day)?;
-    Some((region, hash, policy))
 }
 
 /// The filings of which the most favourable counts, by the day of admission. One made during the stay counts from the admission.

@@ -7,7 +7,6 @@
 //! | SETTLED | refused | refused | refused | refused | refused | DISCHARGED |
 //! | VOID | refused | refused | refused | refused | refused | - |
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::cards;
@@ -114,7 +113,7 @@ fn admit(
         entitlements: person.profile.entitlements_on(day),
         level: institution.level,
         care_region: institution.region,
-        lines: BTreeMap::new(),
+        lines: Arc::default(),
         sum: LineSplit::default(),
         next_ordinal: 0,
         settlement: None,
@@ -259,7 +258,7 @@ fn check_overlap(
 pub(crate) fn may_read(context: &Context<'_>, institution: InstitutionCode) -> Result<(), Reject> {
     let may = context.actor.institution == institution
         || context.actor.roles & (role::READS_ALL | role::HUB | role::DESK) != 0;
-    if may { Ok(()) } else { Err(Reject::NotYourInstitution(context.actor.institution)) }
+    if may { Ok(()) } else { Err(Reject::NotYourInstitution(institution)) }
 }
 
 pub(crate) fn query(hub: &Hub, query: &Query, context: &Context<'_>) -> Result<Reply, Reject> {

@@ -251,18 +251,20 @@ impl Hub {
 }
 
 fn add_line(stay: &mut Stay, line: &StayLine) {
+    let lines = Arc::make_mut(&mut stay.lines);
     if let Some(id) = line.line.takes_back {
-        let base = stay.lines.get_mut(&id).expect("a refund names a line of its stay");
+        let base = lines.get_mut(&id).expect("a refund names a line of its stay");
         base.left = base.left.checked_add(line.line.quantity).expect("decided within bounds");
     }
     stay.next_ordinal = line.ordinal + 1;
-    stay.lines.insert(line.line.line_id, line.clone());
+    lines.insert(line.line.line_id, line.clone());
 }
 
 fn remove_line(stay: &mut Stay, id: u64) {
-    let line = stay.lines.remove(&id).expect("a revoked line was in its stay");
+    let lines = Arc::make_mut(&mut stay.lines);
+    let line = lines.remove(&id).expect("a revoked line was in its stay");
     if let Some(base) = line.line.takes_back
-        && let Some(base) = stay.lines.get_mut(&base)
+        && let Some(base) = lines.get_mut(&base)
     {
         let back = Quantity::from_ten_thousandths(-line.line.quantity.ten_thousandths());
         base.left = base.left.checked_add(back).expect("decided within bounds");

@@ -3,21 +3,24 @@
 //! Invariant: rights are checked for every command, single, batched or embedded, before anything else is done with it.
 //! Invariant: order within a batch is the order of arrival; one bad command never spoils its neighbours.
 
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::Relaxed;
 
 use medsettle_core::command::{ARC_APPROVED, Outcome, Reply, Request, Verdict};
+use medsettle_core::fact::Record;
 use medsettle_core::hub::{Actor, Context, Decision};
 use medsettle_core::ids::{Hash32, InstitutionCode, RegionCode};
 use medsettle_cryptogram::{Request as CryptogramRequest, Verdict as CryptogramVerdict, verify};
 use medsettle_wire::decode::{CryptogramCheck, Decoded, EngineRequest, decode, split_batch};
-use medsettle_wire::encode::{HubStatus, encode_header, encode_outcome, encode_reply, encode_status};
+use medsettle_wire::encode::{HubStatus, encode_reply, encode_status};
 use medsettle_wire::record::encode_record;
 use medsettle_wire::{Operation, Reason, Refused, encode_refusal, refusal, rights};
 
 use super::{Pipeline, panic_message};
-use crate::engine::{BATCH, EMPTY_COMMIT, Job, log};
+use crate::engine::{BATCH, EMPTY_COMMIT, Job, Shared, log};
 use crate::keyring::{IssuerKey, KeyRing};
+use crate::limits::MAX_BATCH_ANSWER_BYTES;
 use crate::reply::{Frame, Part, Parts, Waiter, refused};
 
 /// A command that can be decided, or what is wrong with it.
@@ -41,7 +44,7 @@ pub(super) enum Work {
 impl Pipeline {
     /// Decode and verify a batch, so that it can be decided.
     pub(super) fn queue_batch(&mut self, jobs: Vec<Job>) {
-        let mut batch: Vec<(Waiter, Work)> = jobs.into_iter().map(take_apart).collect();
+        let mut batch: Vec<(Waiter, Work)> = jobs.into_iter().map(|job| take_apart(job, &self.shared)).collect();
         self.verify(&mut batch);
         self.backlog.extend(batch);
     }
@@ -51,19 +54,37 @@ impl Pipeline {
         while self.has_room() {
             let Some((waiter, work)) = self.backlog.pop_front() else { return };
             match work {
-                Work::Empty => self.empty_commit(waiter),
+                Work::Empty => {
+                    let part = self.empty_commit().unwrap_or_else(Part::Refusal);
+                    self.push(waiter, Parts::One(part));
+                }
                 Work::Refused(refusal) => self.push(waiter, Parts::One(Part::Refusal(refusal))),
                 Work::One(prepared) => {
                     let part = self.decide(prepared);
                     self.push(waiter, Parts::One(part));
                 }
                 Work::Many(commands) => {
-                    let parts = commands.into_iter().map(|(of, prepared)| (of, self.decide(prepared))).collect();
+                    let parts = self.decide_many(commands);
                     let (sequence, frame) = (self.hub.sequence(), self.shown());
                     self.push(waiter, Parts::Many { sequence, frame, parts });
                 }
             }
         }
+    }
+
+    /// Decide the commands of one message in their order, as long as their answers may travel together.
+    fn decide_many(&mut self, commands: Vec<(Option<Operation>, Prepared)>) -> Vec<(Option<Operation>, Part)> {
+        let before = self.filling.answer_bytes;
+        let decide = |(operation, prepared)| {
+            let size = self.filling.answer_bytes - before;
+            let part = if size < MAX_BATCH_ANSWER_BYTES {
+                self.decide(prepared)
+            } else {
+                Part::Refusal(encode_refusal(&Refused::too_large(MAX_BATCH_ANSWER_BYTES, size)))
+            };
+            (operation, part)
+        };
+        commands.into_iter().map(decide).collect()
     }
 
     /// Verify the cryptograms of the whole batch in one call.
@@ -106,8 +127,9 @@ impl Pipeline {
         });
         let part = decided.unwrap_or_else(Part::Refusal);
         self.filling.commands += 1;
+        self.filling.answer_bytes += part.len();
         let counter = match part {
-            Part::Response { .. } => &self.shared.metrics.answered,
+            Part::Response { .. } | Part::Outcome { .. } => &self.shared.metrics.answered,
             Part::Refusal(_) => &self.shared.metrics.refused,
         };
         counter.fetch_add(1, Relaxed);
@@ -122,8 +144,9 @@ impl Pipeline {
         digest: Hash32,
         verdict: Verdict,
     ) -> Result<Part, Vec<u8>> {
+        let stamp = self.stamp(matches!(request, Request::Command(..)));
         let context = Context {
-            stamp_ms: self.stamp(matches!(request, Request::Command(..)))?,
+            stamp_ms: stamp.unwrap_or_else(|_| self.last_stamp_ms()),
             sequence: self.hub.sequence() + 1,
             actor,
             operation: operation.number(),
@@ -131,31 +154,35 @@ impl Pipeline {
             verdict,
             records: &self.history.records,
         };
-        let decided = catch_unwind(AssertUnwindSafe(|| self.hub.decide(request, &context)));
-        match decided {
-            Ok(Decision::Refuse(reject)) => Err(encode_refusal(&refusal(&reject).about(operation, request))),
-            Ok(decision) => self.carry_out(operation, decision),
-            Err(panic) => {
-                self.shared.metrics.panics.fetch_add(1, Relaxed);
-                log(&format!("deciding {operation} panicked: {}", panic_message(&*panic)));
-                Err(refused(Reason::Internal))
+        let decision = caught(&self.shared, "deciding", operation, || Ok(self.hub.decide(request, &context)))?;
+        match (decision, stamp) {
+            // What was decided is told again, also while nothing new may be decided.
+            (Decision::Replay { sequence }, _) => {
+                self.shared.metrics.replayed.fetch_add(1, Relaxed);
+                Ok(self.first_answer(sequence))
             }
+            (_, Err(reason)) => Err(refused(reason)),
+            (Decision::Refuse(reject), _) => Err(encode_refusal(&refusal(&reject).about(operation, request))),
+            (Decision::Answer(reply), _) => Ok(self.show(operation, &reply)),
+            (Decision::Commit(record, reply), _) => self.commit(operation, &record, &reply),
         }
     }
 
     /// The stamp of the frame that is being filled. Without a trusted clock or room on disk nothing is changed.
-    fn stamp(&mut self, mutating: bool) -> Result<i64, Vec<u8>> {
-        let refuse = |reason| Err(refused(reason));
+    fn stamp(&mut self, mutating: bool) -> Result<i64, Reason> {
         if !mutating {
-            return Ok(self.filling.stamp_ms.or_else(|| self.trusted_now()).unwrap_or(self.clock.last_stamp_ms()));
+            let now_ms = self.filling.stamp_ms.or_else(|| self.trusted_now());
+            return Ok(now_ms.unwrap_or_else(|| self.last_stamp_ms()));
         }
         if self.disk.is_full() {
-            return refuse(Reason::DiskFull);
+            return Err(Reason::DiskFull);
         }
-        if let Some(stamp_ms) = self.filling.stamp_ms {
-            return Ok(stamp_ms);
-        }
-        self.trusted_now().map_or_else(|| refuse(Reason::ClockSuspect), Ok)
+        self.filling.stamp_ms.or_else(|| self.trusted_now()).ok_or(Reason::ClockSuspect)
+    }
+
+    /// What is still certain when the clock is not; a hub without history has no stamp yet.
+    fn last_stamp_ms(&self) -> i64 {
+        self.clock.last_stamp_ms().max(0)
     }
 
     /// Now, unless the clock is under suspicion; who asks for the engine's state learns it.
@@ -165,51 +192,55 @@ impl Pipeline {
         now_ms
     }
 
-    fn carry_out(&mut self, operation: Operation, decision: Decision) -> Result<Part, Vec<u8>> {
-        match decision {
-            Decision::Refuse(_) => unreachable!("refusals were answered before"),
-            Decision::Replay { sequence } => {
-                self.shared.metrics.replayed.fetch_add(1, Relaxed);
-                let (body, frame) = self.history.response(sequence);
-                Ok(Part::Response { sequence, frame: frame.map_or(Frame::Next, Frame::Known), replayed: true, body })
-            }
-            Decision::Answer(reply) => {
-                let mut body = Vec::new();
-                self.encode(operation, &reply, &mut body);
-                Ok(Part::Response { sequence: self.hub.sequence(), frame: self.shown(), replayed: false, body })
-            }
-            Decision::Commit(record, reply) => {
-                let mut body = Vec::with_capacity(512);
-                self.encode(operation, &reply, &mut body);
-                let before = self.filling.body.len();
-                encode_record(&record, &body, &mut self.filling.body);
-                if self.filling.body.len() > self.chain.max_body_len() {
-                    // It was not applied, so taking its bytes off undoes it.
-                    self.filling.body.truncate(before);
-                    let alone = before == 0;
-                    return Err(refused(if alone { Reason::RequestTooLarge } else { Reason::Overloaded }));
-                }
-                self.apply(&record, &body).map_err(|()| refused(Reason::Halted))?;
-                self.filling.records += 1;
-                self.filling.stamp_ms.get_or_insert(record.stamp_ms);
-                self.shared.metrics.records.fetch_add(1, Relaxed);
-                Ok(Part::Response { sequence: record.sequence, frame: Frame::Next, replayed: false, body })
-            }
-        }
+    /// The response to the record of a sequence, given again.
+    fn first_answer(&self, sequence: u64) -> Part {
+        let (body, frame) = self.history.response(sequence);
+        Part::Response { sequence, frame: frame.map_or(Frame::Next, Frame::Known), replayed: true, body }
     }
 
-    fn encode(&self, operation: Operation, reply: &Reply, body: &mut Vec<u8>) {
-        let Reply::Outcome { outcome, .. } = reply else {
-            return encode_reply(operation, reply, body);
-        };
-        let mut original = Vec::new();
-        if let Outcome::Accepted { sequence, .. } = outcome {
-            let (response, frame) = self.history.response(*sequence);
-            let seen = frame.unwrap_or(self.last);
-            encode_header(*sequence, &seen.hash.0, seen.stamp_ms, true, &mut original);
-            original.extend_from_slice(&response);
+    /// An answer that changes nothing.
+    fn show(&self, operation: Operation, reply: &Reply) -> Part {
+        let (sequence, frame) = (self.hub.sequence(), self.shown());
+        if let Reply::Outcome { outcome, .. } = *reply {
+            let original = match outcome {
+                Outcome::Accepted { sequence, .. } => Some(Box::new(self.first_answer(sequence))),
+                Outcome::Unknown | Outcome::Reversed { .. } => None,
+            };
+            return Part::Outcome { sequence, frame, outcome, original };
         }
-        encode_outcome(outcome, &original, body);
+        let mut body = Vec::new();
+        encode_reply(operation, reply, &mut body);
+        Part::Response { sequence, frame, replayed: false, body }
+    }
+
+    /// Put a record into the frame that is being filled, and apply it.
+    fn commit(&mut self, operation: Operation, record: &Record, reply: &Reply) -> Result<Part, Vec<u8>> {
+        let mut body = Vec::with_capacity(512);
+        encode_reply(operation, reply, &mut body);
+        let before = self.filling.body.len();
+        encode_record(record, &body, &mut self.filling.body);
+        let limit = self.chain.max_body_len();
+        if self.filling.body.len() > limit {
+            // It was not applied, so taking its bytes off undoes it.
+            let size = self.filling.body.len() - before;
+            self.filling.body.truncate(before);
+            let reason = if size > limit { Refused::too_large(limit, size) } else { Refused::new(Reason::Overloaded) };
+            return Err(encode_refusal(&reason));
+        }
+        self.apply(record, &body).map_err(|()| refused(Reason::Halted))?;
+        self.filling.records += 1;
+        self.filling.stamp_ms.get_or_insert(record.stamp_ms);
+        self.shared.metrics.records.fetch_add(1, Relaxed);
+        Ok(Part::Response { sequence: record.sequence, frame: Frame::Next, replayed: false, body })
+    }
+
+    /// A frame without a record.
+    fn empty_commit(&mut self) -> Result<Part, Vec<u8>> {
+        let stamp_ms = self.stamp(true).map_err(refused)?;
+        self.filling.stamp_ms.get_or_insert(stamp_ms);
+        self.filling.empty_wanted = true;
+        let sequence = self.hub.sequence();
+        Ok(Part::Response { sequence, frame: Frame::Next, replayed: false, body: Vec::new() })
     }
 
     fn engine_request(&mut self, request: &EngineRequest) -> Part {
@@ -249,7 +280,7 @@ impl Work {
     }
 }
 
-fn take_apart(job: Job) -> (Waiter, Work) {
+fn take_apart(job: Job, shared: &Shared) -> (Waiter, Work) {
     let Job { ticket, operation, roles, institution, request, sink } = job;
     let work = match InstitutionCode::parse(&institution) {
         None => Work::Refused(refused(Reason::CertificateNotAccepted)),
@@ -257,38 +288,39 @@ fn take_apart(job: Job) -> (Waiter, Work) {
         Some(institution) => {
             let actor = Actor { institution, roles };
             if operation == BATCH {
-                split(actor, &request)
+                split(actor, &request, shared).unwrap_or_else(Work::Refused)
             } else {
-                Work::One(prepare_number(operation, actor, &request))
+                Work::One(prepare_number(operation, actor, &request, shared))
             }
         }
     };
     (Waiter::new(ticket, sink), work)
 }
 
-fn split(actor: Actor, request: &[u8]) -> Work {
-    match split_batch(request) {
-        Err(refused) => Work::Refused(encode_refusal(&refused)),
-        Ok(commands) => {
-            let prepare_one = |command| match command {
-                Ok((operation, bytes)) => (Some(operation), prepare(operation, actor, bytes)),
-                Err(refused) => (None, Err(encode_refusal(&refused))),
-            };
-            Work::Many(commands.into_iter().map(prepare_one).collect())
-        }
-    }
+fn split(actor: Actor, request: &[u8], shared: &Shared) -> Result<Work, Vec<u8>> {
+    let commands =
+        caught(shared, "splitting", "a batch", || split_batch(request).map_err(|refused| encode_refusal(&refused)))?;
+    let prepare_one = |command| match command {
+        Ok((operation, bytes)) => (Some(operation), prepare(operation, actor, bytes, shared)),
+        Err(refused) => (None, Err(encode_refusal(&refused))),
+    };
+    Ok(Work::Many(commands.into_iter().map(prepare_one).collect()))
 }
 
-fn prepare_number(operation: u32, actor: Actor, request: &[u8]) -> Prepared {
+fn prepare_number(operation: u32, actor: Actor, request: &[u8], shared: &Shared) -> Prepared {
     match Operation::from_number(operation) {
-        Some(operation) => prepare(operation, actor, request),
+        Some(operation) => prepare(operation, actor, request, shared),
         None => Err(refused(Reason::MethodNotAvailable)),
     }
 }
 
-/// Decode a command and check its caller's right to it. A panic is this command's own fault and nobody else's.
-fn prepare(operation: Operation, actor: Actor, bytes: &[u8]) -> Prepared {
-    let prepared = catch_unwind(AssertUnwindSafe(|| {
+/// Decode a command and check its caller's right to it.
+fn prepare(operation: Operation, actor: Actor, bytes: &[u8], shared: &Shared) -> Prepared {
+    let decode_and_check = || {
+        // Who may not ask learns nothing about the request.
+        if !rights::holds_one_of(actor.roles, operation) {
+            return Err(Refused::role_forbidden(operation));
+        }
         let decoded = decode(operation, bytes)?;
         let right = match &decoded {
             Decoded::Core { request, .. } => rights::check(operation, &actor, request),
@@ -299,9 +331,22 @@ fn prepare(operation: Operation, actor: Actor, bytes: &[u8]) -> Prepared {
         };
         right.map_err(|reject| about(&refusal(&reject), operation, &decoded))?;
         Ok(Ready { operation, actor, decoded, verdict: Verdict::NotPresented })
-    }));
-    let prepared = prepared.unwrap_or_else(|_| Err(Refused::new(Reason::Internal)));
-    prepared.map_err(|refused| encode_refusal(&refused))
+    };
+    caught(shared, "decoding", operation, || decode_and_check().map_err(|refused: Refused| encode_refusal(&refused)))
+}
+
+/// Do something that changes nothing. A panic in it is INTERNAL for the one command, and nobody else's matter.
+fn caught<T>(
+    shared: &Shared,
+    doing: &str,
+    what: impl fmt::Display,
+    work: impl FnOnce() -> Result<T, Vec<u8>>,
+) -> Result<T, Vec<u8>> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        shared.metrics.panics.fetch_add(1, Relaxed);
+        log(&format!("{doing} {what} panicked: {}", panic_message(&*panic)));
+        Err(refused(Reason::Internal))
+    })
 }
 
 fn about(refused: &Refused, operation: Operation, decoded: &Decoded) -> Refused {

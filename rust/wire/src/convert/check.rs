@@ -116,12 +116,24 @@ pub(crate) fn amount(fen: i64) -> Checked<Fen> {
 
 /// A text of at most so many characters, which may be empty.
 pub(crate) fn text(text: String, most: usize) -> Checked<Box<str>> {
+    if text.chars().any(is_unprintable) {
+        return Err(Fault::here("has control or direction characters"));
+    }
+    if text.trim() != text {
+        return Err(Fault::here("begins or ends with a space"));
+    }
     // No text has more characters than bytes.
     if text.len() <= most || text.chars().count() <= most {
         Ok(text.into_boxed_str())
     } else {
         Err(Fault::Malformed(DecodeError::here(format!("has more than {most} characters"))))
     }
+}
+
+/// Characters that change what a terminal or a page shows around them.
+fn is_unprintable(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A text of at most so many characters that must be given.

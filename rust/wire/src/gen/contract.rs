@@ -4016,6 +4016,7 @@ static RECORD: MessageSchema = MessageSchema {
         Field { number: 8, name: "roles", kind: Kind::Uint32, occurs: Occurs::Once(7) },
         Field { number: 9, name: "facts", kind: Kind::Message(&FACT), occurs: Occurs::Repeated },
         Field { number: 10, name: "response", kind: Kind::Bytes, occurs: Occurs::Once(8) },
+        Field { number: 11, name: "forwarded_by", kind: Kind::String, occurs: Occurs::Once(9) },
     ],
 };
 

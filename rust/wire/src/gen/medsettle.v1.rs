@@ -3367,6 +3367,7 @@ pub struct InpatientUpdateStayRequest {
 pub struct InpatientUpdateStayResponse {
     #[prost(message, optional, tag = "1")]
     pub header: ::core::option::Option<ResponseHeader>,
+    /// Without its lines.
     #[prost(message, optional, tag = "2")]
     pub stay: ::core::option::Option<Stay>,
 }
@@ -5522,9 +5523,12 @@ pub struct Record {
     pub roles: u32,
     #[prost(message, repeated, tag = "9")]
     pub facts: ::prost::alloc::vec::Vec<Fact>,
-    /// The response without its header, as it left and as it is given again. Last, so that it can be appended.
+    /// The response without its header, as it left and as it is given again. Last when written, so that it can be appended.
     #[prost(bytes = "vec", tag = "10")]
     pub response: ::prost::alloc::vec::Vec<u8>,
+    /// Whose certificate it was, where that is not the institution itself: the hub that forwarded the request.
+    #[prost(string, tag = "11")]
+    pub forwarded_by: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Fact {

@@ -1,6 +1,7 @@
 //! Stays and their lines in the journal.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use medsettle_core::ids::{PersonId, SettlementId, StayId};
 use medsettle_core::money::{Quantity, UnitPrice};
@@ -59,7 +60,7 @@ pub(super) fn stay(message: v1::StoredStay) -> Checked<Stay> {
         entitlements: message.entitlements,
         level: at("level", coded(message.level))?,
         care_region: at("care_region", region(message.care_region))?,
-        lines,
+        lines: Arc::new(lines),
         sum: within("sum", message.sum, |sum| Ok(line_split(sum)))?,
         next_ordinal: message.next_ordinal,
         settlement: id_if_given(message.settlement_id).map(SettlementId),

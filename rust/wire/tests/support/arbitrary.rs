@@ -91,7 +91,8 @@ impl Arbitrary {
     }
 
     fn text(&mut self) -> String {
-        (0..self.below(12)).map(|_| self.pick(&['a', 'Z', '0', '医', ' ', '"'])).collect()
+        let drawn: String = (0..self.below(12)).map(|_| self.pick(&['a', 'Z', '0', '医', ' ', '"'])).collect();
+        drawn.trim().to_owned()
     }
 
     fn word(&mut self) -> Box<str> {
@@ -125,6 +126,7 @@ impl Arbitrary {
             stamp_ms: self.signed(),
             operation: self.number(),
             institution: self.institution_code(),
+            actor: self.institution_code(),
             request_id: self.request_id(),
             digest: self.hash(),
             created_ms: self.signed(),
@@ -389,7 +391,7 @@ impl Arbitrary {
             entitlements: self.some(Self::text),
             level: self.pick(Level::ALL),
             care_region: self.region(),
-            lines: self.some(Self::line).into_iter().map(|line| (line.line.line_id, line)).collect(),
+            lines: Arc::new(self.some(Self::line).into_iter().map(|line| (line.line.line_id, line)).collect()),
             sum: self.line_split(),
             next_ordinal: self.number(),
             settlement: self.maybe(|a| SettlementId(a.id())),
