@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use medsettle_engine::clock::TimeSource;
 use medsettle_engine::storage::simulated::SimulatedDisk;
-use medsettle_engine::{Config, Engine};
+use medsettle_engine::{Config, EMPTY_COMMIT, Engine};
 use medsettle_wire::encode::HubState;
 use medsettle_wire::{Operation, Reason, v1};
 
@@ -167,10 +167,19 @@ fn an_idle_journal_is_sealed_once() {
     let engine = open_at(&disk, &Time::at(NOW_MS));
     request::furnish(&office(&engine));
     drop(engine);
-    let config = Config { seal_after_ms: 1, ..config() };
-    let engine = open_with(Arc::new(Process::on(&disk)), config, &Time::at(NOW_MS)).expect("opened");
+    let open_impatient = |disk: &SimulatedDisk| {
+        let config = Config { seal_after_ms: 1, ..config() };
+        open_with(Arc::new(Process::on(disk)), config, &Time::at(NOW_MS)).expect("opened")
+    };
+    let engine = open_impatient(&disk);
     until("a seal frame follows the last business frame", || counted(&engine, "frames") > 0);
     let read = header(&hospital(&engine).call(Operation::OperationsStatus.number(), Vec::new()));
+    // In the time that another hub takes to be idle this often, this one has been idle as well.
+    let other = open_impatient(&SimulatedDisk::new());
+    for commits in 1..=10 {
+        assert!(hospital(&other).call(EMPTY_COMMIT, Vec::new()).ok);
+        until("the other hub is sealed", || counted(&other, "frames") >= 2 * commits);
+    }
     drop(engine);
     let frames = crate::witness::frames(Arc::new(disk));
     let seals: Vec<_> = frames.iter().filter(|frame| frame.records.is_empty()).collect();

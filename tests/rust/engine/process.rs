@@ -75,7 +75,9 @@ impl Process {
     /// Wait until a sync is being held.
     pub(crate) fn until_held(&self) {
         let waiting = |state: &mut LifeState| state.held == 0;
-        drop(self.life.changed.wait_while(self.state(), waiting).unwrap_or_else(PoisonError::into_inner));
+        let waited = self.life.changed.wait_timeout_while(self.state(), PATIENCE, waiting);
+        let late = waited.unwrap_or_else(PoisonError::into_inner).1.timed_out();
+        assert!(!late, "nobody syncs");
     }
 
     fn state(&self) -> MutexGuard<'_, LifeState> {
