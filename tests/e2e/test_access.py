@@ -109,6 +109,7 @@ def uri(text: str) -> x509.GeneralName:
         pytest.param([uri(HOSPITAL.uri), uri(f"medsettle://{OPERATOR}/OPERATOR")], id="names_two_actors"),
         pytest.param([uri(f"https://{BEIJING_HOSPITAL}/HOSPITAL")], id="is_of_another_scheme"),
         pytest.param([x509.DNSName(HOSPITAL.uri)], id="writes_its_uri_as_a_dns_name"),
+        pytest.param([uri(f"{HOSPITAL.uri}\0.another")], id="hides_the_end_of_its_uri_behind_a_nul"),
     ],
 )
 def test_a_certificate_that_names_no_actor_is_told_so_if_it(hub: HubProcess, names: Sequence[x509.GeneralName]) -> None:

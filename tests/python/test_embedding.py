@@ -234,3 +234,14 @@ def test_without_a_key_ring_every_chip_is_refused(home: Home) -> None:
         keyless.acting(["HOSPITAL"], BEIJING_HOSPITAL).inpatient.admit(
             home.ward.admission(patient.card_at_admission(), days_ago(9))
         )
+
+
+def test_an_updated_stay_is_answered_without_the_bill_that_is_on_record_already(home: Home) -> None:
+    hub = home.acting(BEIJING_HOSPITAL).inpatient
+    stay = hub.admit(home.ward.admission(home.agency.insure().card_at_admission(), days_ago(9))).stay_id
+    charged = hub.add_charges(home.ward.charges(stay, line(1, days_ago(9), "4"), line(2, days_ago(9), "1", "12.34")))
+    updated = hub.update_stay(
+        inpatient_pb2.InpatientUpdateStayRequest(header=home.ward.header(), stay_id=stay, department="surgery")
+    ).stay
+    assert (updated.department, updated.sum, len(updated.lines)) == ("surgery", charged.stay_sum, 0)
+    assert len(hub.get_stay(inpatient_pb2.InpatientGetStayRequest(stay_id=stay)).stay.lines) == 2
