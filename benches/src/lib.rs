@@ -26,6 +26,10 @@ use medsettle_core::records::MemoryRecords;
 use medsettle_core::region::Region;
 use medsettle_core::stay::{AdmissionKind, ChargeLine};
 
+/// The extension's allocator, so that what is measured here is what runs there.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// 2026-03-02 in the morning of UTC+8.
 const NOW_MS: i64 = 1_772_416_800_000;
 

@@ -16,6 +16,10 @@ mod journal;
 mod keys;
 mod mailbox;
 
+/// A request is allocated by the thread of a caller and freed by one of the engine's, all day long; glibc's arenas make that dear.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The module as Python imports it.
 #[pyo3::pymodule]
 mod _core {
