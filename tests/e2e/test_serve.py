@@ -145,6 +145,33 @@ def test_sigterm_stops_it_with_exit_code_0_and_what_it_decided_stays(site: Site)
         assert (again.replayed, again.sequence, again.chain_hash) == (True, installed.sequence, installed.chain_hash)
 
 
+def dumps_core(process: int) -> bool:
+    """Let a process of this test die of a fault with a core dump allowed; gives whether there is one."""
+    unlimited = resource.RLIM_INFINITY
+    resource.prlimit(process, resource.RLIMIT_CORE, (unlimited, unlimited))
+    os.kill(process, signal.SIGABRT)
+    _, status = os.waitpid(process, 0)
+    assert os.WIFSIGNALED(status)
+    return os.WCOREDUMP(status)
+
+
+def test_a_hub_leaves_no_core_dump_which_would_hold_its_keys(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(site.root)
+    other = subprocess.Popen(["sleep", "60"], stdin=subprocess.DEVNULL)
+    try:
+        if not dumps_core(other.pid):
+            pytest.skip("this machine writes no core dump of any process")
+    except PermissionError:
+        other.kill()
+        pytest.skip("this machine does not let a process have core dumps")
+    finally:
+        other.wait()
+    with site.serve() as hub:
+        hub.ready()
+        assert not dumps_core(hub.process.pid)
+        hub.ended()
+
+
 def test_calls_under_way_when_it_is_asked_to_stop_are_answered_or_refused(site: Site) -> None:
     acknowledged: list[str] = []
     begun = threading.Event()

@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from medsettle import AsyncHub, EngineSettings, Hub, HubUnusable, NoAnswer, Rejected
+from medsettle import AsyncHub, EngineSettings, Hub, HubUnusable, NoAnswer, Rejected, journal
 from medsettle.errors import CATALOG
 from medsettle.hub import Acting
 from medsettle.v1 import (
@@ -14,6 +15,7 @@ from medsettle.v1 import (
     batch_pb2,
     common_pb2,
     inpatient_pb2,
+    journal_pb2,
     messages_pb2,
     operations_pb2,
 )
@@ -75,6 +77,15 @@ def home(tmp_path: Path) -> Iterator[Home]:
         yield opened
 
 
+def recorded(data: Path) -> list[journal_pb2.Record]:
+    frames = journal.inspect(data, limit=10_000)
+    return [
+        journal_pb2.Record.FromString(cast(bytes, one))
+        for frame in frames
+        for one in cast(list[object], frame["records"])
+    ]
+
+
 def balance_fen(operator: Acting, patient: Patient) -> int:
     accounts = operator.accounts.get(accounts_pb2.AccountsGetRequest(person_id=patient.person_id)).accounts
     return sum(account.balance_fen for account in accounts)
@@ -119,6 +130,22 @@ def test_a_request_gives_its_first_answer_again_also_by_its_name_in_a_batch_and_
         )
     assert outcome.outcome == outcome.ACCEPTED
     assert inpatient_pb2.InpatientSettleResponse.FromString(outcome.original_response) == first
+
+
+def test_a_journal_says_which_hub_forwarded_a_request_also_when_it_was_opened_again(home: Home) -> None:
+    patient = home.agency.insure()
+    stay, total = home.discharged(patient)
+    request = home.ward.settlement(stay, patient.card_at_settlement(total))
+    forwarding = "HUB310000001"
+    settled = home.hub.acting(["HUB"], forwarding).inpatient.settle(request)
+    home.hub.close()
+    with home.open() as again:
+        # The answer is the hospital's, whoever brings its request.
+        assert again.acting(["HOSPITAL"], BEIJING_HOSPITAL).inpatient.settle(request).split == settled.split
+    by_sequence = {record.sequence: record for record in recorded(home.data)}
+    record = by_sequence[settled.header.sequence]
+    assert (record.institution_code, record.forwarded_by) == (BEIJING_HOSPITAL, forwarding)
+    assert [one.sequence for one in by_sequence.values() if one.forwarded_by] == [record.sequence]
 
 
 def test_another_body_under_the_same_request_id_is_refused_with_the_details_of_the_catalog(home: Home) -> None:

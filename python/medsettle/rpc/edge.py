@@ -9,10 +9,10 @@ Leaves out what a caller may do: the engine checks that for every command.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Never, TypeAlias
+from typing import TypeAlias
 
 import grpc
 from cryptography import x509
@@ -21,7 +21,7 @@ from medsettle.auth.actor import actor_from_uri
 from medsettle.auth.revocation import RevocationList
 from medsettle.config import ACTOR_METADATA_KEY
 from medsettle.errors import HubUnusable, Rejected, Unavailable, decoded_refusal
-from medsettle.hub import LoopPort, role_bits
+from medsettle.hub import role_bits
 from medsettle.ops.counters import Counters
 from medsettle.rpc.limits import DEADLINE_S, KNOWN_CERTIFICATES, MESSAGE_BYTES
 from medsettle.rpc.refusal import DETAILS_KEY, WireRefusal, wire_refusal
@@ -111,76 +111,50 @@ def _not_accepted(problem: str, certificate: _Certificate | None = None) -> Reje
     return Rejected("CERTIFICATE_NOT_ACCEPTED", {"problem": problem})
 
 
-class Edge:
-    """Answers calls from one event loop's port of the engine."""
+Send = Callable[[int, str, bytes], asyncio.Future[tuple[bool, bytes]]]
+"""Hands the request of an institution in its roles to the engine; raises Rejected or Unavailable instead."""
 
-    def __init__(self, port: LoopPort, identify: Identify, counters: Counters) -> None:
-        self._port = port
+
+class Edge:
+    """Answers calls by what `Send` makes of them, whoever they come from."""
+
+    def __init__(self, identify: Identify, counters: Counters) -> None:
         self._identify = identify
         self._counters = counters
 
-    async def decide(self, method: str, operation: int, request: bytes, context: Context) -> bytes:
-        """Hand one command to the engine and answer with its response."""
+    async def answer(self, method: str, send: Send, request: bytes, context: Context) -> bytes:
+        """Answer one call with the engine's response, or end it with a refusal.
 
-        def send(caller: Caller) -> asyncio.Future[tuple[bool, bytes]]:
-            return self._port.send(operation, caller.roles, caller.institution, request)
-
-        return await self._answer(method, send, request, context)
-
-    async def decide_batch(self, method: str, request: bytes, context: Context) -> bytes:
-        """Hand a batch to the engine and answer with its results."""
-
-        def send(caller: Caller) -> asyncio.Future[tuple[bool, bytes]]:
-            return self._port.send_batch(caller.roles, caller.institution, request)
-
-        return await self._answer(method, send, request, context)
-
-    async def refuse(self, method: str, reason: str, detail: Mapping[str, str], context: Context) -> Never:
-        """Refuse a call that the engine never sees, after looking who calls."""
-
-        def send(_caller: Caller) -> Never:
-            raise Rejected(reason, detail)
-
-        await self._answer(method, send, b"", context)
-        raise AssertionError("a refusal ended as an answer")
-
-    async def _answer(
-        self,
-        method: str,
-        send: Callable[[Caller], asyncio.Future[tuple[bool, bytes]]],
-        request: bytes,
-        context: Context,
-    ) -> bytes:
-        self._counters.in_flight += 1
+        One coroutine and no detour: a call passes here on the event loop that all calls share.
+        """
+        counters = self._counters
+        counters.in_flight += 1
         # What a caller that went away leaves standing; its request is carried out all the same.
         outcome = "CANCELLED"
         try:
             try:
-                answer = await self._response(send, request, context)
+                caller = self._identify(context)
+                if len(request) > MESSAGE_BYTES:
+                    raise Rejected("REQUEST_TOO_LARGE", {"limit": str(MESSAGE_BYTES), "size": str(len(request))})
+                sent = send(caller.roles, caller.institution, request)
+                # A caller's own deadline cancels this coroutine; only where there is none do we set one.
+                if context.time_remaining() is None:
+                    async with asyncio.timeout(DEADLINE_S):
+                        ok, answer = await sent
+                else:
+                    ok, answer = await sent
+                if not ok:
+                    raise decoded_refusal(answer)
             except Exception as error:
                 outcome, refusal = _refusal_of(error, method)
             else:
                 outcome = "OK"
                 return answer
         finally:
-            self._counters.in_flight -= 1
-            self._counters.answered(method, outcome)
+            counters.in_flight -= 1
+            counters.answered(method, outcome)
         trailer = ((DETAILS_KEY, refusal.details),) if refusal.details else ()
         await context.abort(refusal.code, refusal.text, trailer)
-
-    async def _response(
-        self, send: Callable[[Caller], asyncio.Future[tuple[bool, bytes]]], request: bytes, context: Context
-    ) -> bytes:
-        caller = self._identify(context)
-        if len(request) > MESSAGE_BYTES:
-            raise Rejected("REQUEST_TOO_LARGE", {"limit": str(MESSAGE_BYTES), "size": str(len(request))})
-        # A caller's own deadline cancels this coroutine; only where there is none do we set one.
-        limit_s = DEADLINE_S if context.time_remaining() is None else None
-        async with asyncio.timeout(limit_s):
-            ok, answer = await send(caller)
-        if not ok:
-            raise decoded_refusal(answer)
-        return answer
 
 
 def _refusal_of(error: Exception, method: str) -> tuple[str, WireRefusal]:

@@ -6,10 +6,13 @@ Invariant: requests and responses stay bytes, so no message is parsed on the way
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Never, TypeAlias
 
 import grpc
 
+from medsettle.errors import Rejected
+from medsettle.hub import LoopPort
 from medsettle.rpc.edge import Context, Edge
 from medsettle.v1.facade import METHODS, Method
 
@@ -24,12 +27,12 @@ def service_names() -> list[str]:
     return sorted({_path(method)[0] for method in METHODS.values()})
 
 
-def handlers(edge: Edge) -> list[grpc.GenericRpcHandler]:
-    """Make the handlers of every service."""
+def handlers(edge: Edge, port: LoopPort) -> list[grpc.GenericRpcHandler]:
+    """Make the handlers of every service, for the loop of the port."""
     services: dict[str, dict[str, Handler]] = defaultdict(dict)
     for method in METHODS.values():
         service, name = _path(method)
-        services[service][name] = _handler(edge, method)
+        services[service][name] = _handler(edge, port, method)
     return [grpc.method_handlers_generic_handler(service, methods) for service, methods in services.items()]
 
 
@@ -38,37 +41,29 @@ def _path(method: Method) -> tuple[str, str]:
     return service, name
 
 
-def _handler(edge: Edge, method: Method) -> Handler:
-    if method.client_streaming and method.server_streaming:
-        return grpc.stream_stream_rpc_method_handler(_not_available(edge, method))
+def _handler(edge: Edge, port: LoopPort, method: Method) -> Handler:
     if method.server_streaming:
-        return grpc.unary_stream_rpc_method_handler(_not_available(edge, method))
-    if method.name == _SUBMIT:
-        return grpc.unary_unary_rpc_method_handler(_submit(edge, method))
-    return grpc.unary_unary_rpc_method_handler(_decide(edge, method))
+        refuse = _not_available(edge, method)
+        if method.client_streaming:
+            return grpc.stream_stream_rpc_method_handler(refuse)
+        return grpc.unary_stream_rpc_method_handler(refuse)
+    send = port.send_batch if method.name == _SUBMIT else partial(port.send, _operation(method))
+    return grpc.unary_unary_rpc_method_handler(partial(edge.answer, method.name, send))
 
 
-def _decide(edge: Edge, method: Method) -> Callable[[bytes, Context], Awaitable[bytes]]:
-    name, operation = method.name, method.operation
+def _operation(method: Method) -> int:
     # To the engine 0 is an empty frame, which no caller may ask for.
-    if not operation:
-        raise ValueError(f"{name} is neither a command nor a stream")
-
-    async def decide(request: bytes, context: Context) -> bytes:
-        return await edge.decide(name, operation, request, context)
-
-    return decide
+    if not method.operation:
+        raise ValueError(f"{method.name} is neither a command nor a stream")
+    return method.operation
 
 
-def _submit(edge: Edge, method: Method) -> Callable[[bytes, Context], Awaitable[bytes]]:
-    async def submit(request: bytes, context: Context) -> bytes:
-        return await edge.decide_batch(method.name, request, context)
+def _not_available(edge: Edge, method: Method) -> Callable[[object, Context], Awaitable[bytes]]:
+    def send(_roles: int, _institution: str, _request: bytes) -> Never:
+        raise Rejected("METHOD_NOT_AVAILABLE", {"method": method.name})
 
-    return submit
-
-
-def _not_available(edge: Edge, method: Method) -> Callable[[object, Context], Awaitable[Never]]:
-    async def refuse(_request: object, context: Context) -> Never:
-        await edge.refuse(method.name, "METHOD_NOT_AVAILABLE", {"method": method.name}, context)
+    async def refuse(_request: object, context: Context) -> bytes:
+        # Who calls is looked at all the same.
+        return await edge.answer(method.name, send, b"", context)
 
     return refuse

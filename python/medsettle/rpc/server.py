@@ -103,8 +103,8 @@ class Service:
 
     async def start(self) -> int:
         """Listen and return the port; raises CannotListen when the address is taken or not ours."""
-        edge = Edge(self._hub.port(), self._identify, self.counters)
-        server = grpc.aio.server(handlers=[*methods.handlers(edge), *self._extra], options=_OPTIONS)
+        contract = methods.handlers(Edge(self._identify, self.counters), self._hub.port())
+        server = grpc.aio.server(handlers=[*contract, *self._extra], options=_OPTIONS)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = methods.service_names()
         reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)

@@ -256,10 +256,8 @@ impl Engine {
     pub fn close(&self) {
         drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        if self.disk.is_full() {
-            // A frame may be waiting for a segment that never comes.
-            self.stopper.stop();
-        }
+        // A frame may be waiting for a segment that never comes.
+        self.stopper.wait_for_no_space();
         for thread in threads {
             // A thread that panicked has latched the halt by its guard.
             let _ = thread.join();

@@ -188,20 +188,27 @@ impl Pipeline {
         if self.in_flight || (!self.has_answers() && !self.filling.empty_wanted) {
             return;
         }
-        let filling = std::mem::take(&mut self.filling);
-        if filling.records == 0 && !filling.empty_wanted {
-            release(filling.answers, None);
+        let Filling { mut body, records, answers, stamp_ms, empty_wanted, .. } = std::mem::take(&mut self.filling);
+        if records == 0 && !empty_wanted {
+            self.filling.body = body;
+            release(answers, None);
             return;
         }
-        let stamp_ms = filling.stamp_ms.expect("whoever wants a frame has stamped it");
+        let stamp_ms = stamp_ms.expect("whoever wants a frame has stamped it");
         let buffer = std::mem::take(&mut self.buffer);
-        match self.chain.business(filling.records, stamp_ms, self.durable, &filling.body, buffer) {
-            Ok(frame) => self.launch(frame, filling.answers, frames),
+        match self.chain.business(records, stamp_ms, self.durable, &body, buffer) {
+            Ok(frame) => {
+                // The next frame is filled in memory that is warm; a rare long body does not keep it for ever.
+                body.clear();
+                body.shrink_to(FRAME_BODY_GOAL);
+                self.filling.body = body;
+                self.launch(frame, answers, frames);
+            }
             Err(error) => {
                 // Decided and applied, yet it cannot be written: the state is ahead of the journal, so nothing may leave.
                 let message = error.to_string();
                 self.shared.halt.latch(HaltReason::StagePanicked { stage: "frame", message });
-                refuse_all(filling.answers, Reason::Halted);
+                refuse_all(answers, Reason::Halted);
             }
         }
     }

@@ -97,8 +97,9 @@ fn new_work_is_refused_while_the_disk_is_full_and_goes_on_when_there_is_space() 
     assert_eq!(account.accounts[0].balance_fen, balance_fen + 1);
 }
 
-/// A frame that was decided before the disk was found full, and finds no place behind the first of its segment.
-fn with_a_frame_that_waits_for_space(then: impl FnOnce(&Tight, &Sent)) -> (SimulatedDisk, u64) {
+/// A frame that was decided before the disk is found full, and will find no place behind the first of its segment, whose sync is held.
+/// Both wait: the first's sender, and the other's.
+fn with_a_frame_that_will_find_no_space(then: impl FnOnce(&Tight, &Sent, &Sent)) -> (SimulatedDisk, u64) {
     // A segment holds three blocks: three credits, or the charges.
     let tight = Tight::with_segments_of(MIN_SEGMENT_LEN);
     let Tight { process, engine, patient, .. } = &tight;
@@ -121,12 +122,18 @@ fn with_a_frame_that_waits_for_space(then: impl FnOnce(&Tight, &Sent)) -> (Simul
     let charges = request::add_charges(admitted.stay_id, 1, 60);
     let large = hospital.send(Operation::InpatientAddCharges.number(), encode(&charges));
     until("it is decided", || counted(engine, "answered") == decided + 2);
-    process.set_sync(Sync::Works);
-    assert!(first.answer().ok);
-    until("the disk is found full", || engine.state() == HubState::DiskFull);
-    assert!(!large.is_answered());
-    then(&tight, &large);
+    then(&tight, &first, &large);
     (tight.disk.clone(), admitted.stay_id)
+}
+
+fn with_a_frame_that_waits_for_space(then: impl FnOnce(&Tight, &Sent)) -> (SimulatedDisk, u64) {
+    with_a_frame_that_will_find_no_space(|tight, first, large| {
+        tight.process.set_sync(Sync::Works);
+        assert!(first.answer().ok);
+        until("the disk is found full", || tight.engine.state() == HubState::DiskFull);
+        assert!(!large.is_answered());
+        then(tight, large);
+    })
 }
 
 #[test]
@@ -143,8 +150,27 @@ fn closing_does_not_wait_for_space_and_nothing_acknowledged_is_lost() {
         tight.engine.close();
         assert_eq!(reason(&large.answer()), Reason::Halted);
     });
+    assert_only_the_credit_is_there(&disk, stay_id);
+}
+
+#[test]
+fn closing_does_not_wait_for_space_that_runs_out_meanwhile() {
+    let (disk, stay_id) = with_a_frame_that_will_find_no_space(|tight, first, large| {
+        std::thread::scope(|threads| {
+            threads.spawn(|| tight.engine.close());
+            // While the sync is held nothing is answered but what comes too late.
+            until("it is closing", || office(&tight.engine).send(EMPTY_COMMIT, Vec::new()).is_answered());
+            tight.process.set_sync(Sync::Works);
+        });
+        assert!(first.answer().ok);
+        assert_eq!(reason(&large.answer()), Reason::Halted);
+    });
+    assert_only_the_credit_is_there(&disk, stay_id);
+}
+
+fn assert_only_the_credit_is_there(disk: &SimulatedDisk, stay_id: u64) {
     disk.set_capacity(None);
-    let engine = open_on(&disk);
+    let engine = open_on(disk);
     let stay: v1::InpatientGetStayResponse =
         hospital(&engine).get(Operation::InpatientGetStay, &v1::InpatientGetStayRequest { stay_id });
     assert_eq!(stay.stay.expect("a stay").lines, []);

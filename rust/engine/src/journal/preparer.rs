@@ -55,6 +55,8 @@ struct State {
     number: u64,
     ready: bool,
     wanted_now: bool,
+    /// Space is not waited for any more: a disk that is full, or found full from now on, stops it.
+    closing: bool,
     stopped: bool,
     failed: Option<HaltReason>,
 }
@@ -75,16 +77,20 @@ impl Shared {
 pub struct WriterStopper(Arc<Shared>);
 
 impl WriterStopper {
-    /// From now on waiting for a segment ends with `HaltReason::Stopped`, and no further segment is prepared.
-    pub fn stop(&self) {
-        self.0.stop();
+    /// From now on a full disk ends the waiting for a segment with `HaltReason::Stopped`; what has space goes on.
+    pub fn wait_for_no_space(&self) {
+        let mut state = self.0.state();
+        state.closing = true;
+        state.stopped |= self.0.disk.is_full();
+        drop(state);
+        self.0.changed.notify_all();
     }
 }
 
 impl Preparer {
     /// Prepare segments from `number` on, with that one `ready` if it lies there already.
     pub(crate) fn start(storage: Arc<dyn Storage>, label: Label, number: u64, ready: bool) -> io::Result<Self> {
-        let state = State { number, ready, wanted_now: false, stopped: false, failed: None };
+        let state = State { number, ready, wanted_now: false, closing: false, stopped: false, failed: None };
         let shared = Arc::new(Shared {
             storage,
             label,
@@ -244,6 +250,9 @@ fn is_disk_full(error: &io::Error) -> bool {
 /// Raise the flag and wait a little; false when told to stop.
 fn wait_for_space(shared: &Shared) -> bool {
     shared.disk.set_full(true);
+    if shared.state().closing {
+        shared.stop();
+    }
     wait(shared, Duration::from_millis(DISK_FULL_RETRY_MS), |_| false)
 }
 
