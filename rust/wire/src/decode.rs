@@ -23,6 +23,7 @@ pub use presentation::CryptogramCheck;
 use medsettle_core::command::{Command, Page, Query, Request, RequestHeader};
 use medsettle_core::ids::{Hash32, PersonId};
 
+use crate::append::append;
 use crate::contract::Operation;
 use crate::convert::{Checked, Fault, at, given_text, id, institution_code, region, request_id, text};
 use crate::error::DecodeError;
@@ -223,7 +224,7 @@ fn query<M: Schema>(bytes: &[u8], convert: impl FnOnce(M) -> Checked<Query>) -> 
 fn digest<M: prost::Message>(operation: Operation, message: &M, about: usize) -> Hash32 {
     let mut canonical = Vec::with_capacity(4 + about);
     canonical.extend_from_slice(&operation.number().to_be_bytes());
-    message.encode_raw(&mut canonical);
+    append(message, &mut canonical);
     Hash32(*blake3::hash(&canonical).as_bytes())
 }
 

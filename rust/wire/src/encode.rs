@@ -17,8 +17,8 @@ pub use inpatient::encode_outcome;
 
 use medsettle_core::benefit::Split;
 use medsettle_core::command::Reply;
-use prost::Message;
 
+use crate::append::{append, append_field};
 use crate::contract::Operation;
 use crate::convert::{from_filing, from_institution, from_line_split, from_years};
 use crate::v1;
@@ -26,7 +26,7 @@ use crate::v1;
 /// Appends a response's header: field 1 of every response.
 pub fn encode_header(sequence: u64, chain_hash: &[u8; 32], stamp_ms: i64, replayed: bool, out: &mut Vec<u8>) {
     let header = v1::ResponseHeader { sequence, chain_hash: chain_hash.to_vec(), stamp_ms, replayed };
-    prost::encoding::message::encode(1, &header, out);
+    append_field(1, &header, 0, out);
 }
 
 /// Appends a response without its header. The original response of an [`Outcome`](Reply::Outcome) is only known to whoever keeps it:
@@ -34,50 +34,52 @@ pub fn encode_header(sequence: u64, chain_hash: &[u8; 32], stamp_ms: i64, replay
 pub fn encode_reply(operation: Operation, reply: &Reply, out: &mut Vec<u8>) {
     match reply {
         Reply::Done => {}
-        Reply::PersonEnrolled(person) => put(&v1::PersonsEnrollResponse { header: None, person_id: person.0 }, out),
+        Reply::PersonEnrolled(person) => append(&v1::PersonsEnrollResponse { header: None, person_id: person.0 }, out),
         // What is answered by several operations in the same shape is encoded by one of their messages.
         Reply::Person(person) => {
-            put(&v1::PersonsGetResponse { header: None, person: Some(persons::person(person)) }, out);
+            append(&v1::PersonsGetResponse { header: None, person: Some(persons::person(person)) }, out);
         }
-        Reply::Eligibility(eligibility) => put(&persons::eligibility(eligibility), out),
-        Reply::CardApplied(card) => put(&v1::CardsApplyResponse { header: None, card_id: card.0 }, out),
+        Reply::Eligibility(eligibility) => append(&persons::eligibility(eligibility), out),
+        Reply::CardApplied(card) => append(&v1::CardsApplyResponse { header: None, card_id: card.0 }, out),
         Reply::CardEnabled { cancelled } => {
             let cancelled_card_id = cancelled.map_or(0, |card| card.0);
-            put(&v1::CardsEnableResponse { header: None, cancelled_card_id }, out);
+            append(&v1::CardsEnableResponse { header: None, cancelled_card_id }, out);
         }
         Reply::LossReported(views) => {
-            put(&v1::CardsReportLossResponse { header: None, cards: views.iter().map(cards::card).collect() }, out);
+            append(&v1::CardsReportLossResponse { header: None, cards: views.iter().map(cards::card).collect() }, out);
         }
-        Reply::Card(view) => put(&v1::CardsGetResponse { header: None, card: Some(cards::card(view)) }, out),
+        Reply::Card(view) => append(&v1::CardsGetResponse { header: None, card: Some(cards::card(view)) }, out),
         Reply::Cards { cards: views, next } => {
             let cards = views.iter().map(cards::card).collect();
-            put(&v1::CardsListResponse { header: None, cards, next_page_token: token(*next) }, out);
+            append(&v1::CardsListResponse { header: None, cards, next_page_token: token(*next) }, out);
         }
         Reply::Balance(balance) if operation == Operation::AccountsGet => {
             let account = v1::Account { kind: v1::account::Kind::Insurance as i32, balance_fen: balance.0 };
-            put(&v1::AccountsGetResponse { header: None, accounts: vec![account] }, out);
+            append(&v1::AccountsGetResponse { header: None, accounts: vec![account] }, out);
         }
-        Reply::Balance(balance) => put(&v1::AccountsCreditResponse { header: None, balance_fen: balance.0 }, out),
+        Reply::Balance(balance) => append(&v1::AccountsCreditResponse { header: None, balance_fen: balance.0 }, out),
         Reply::Accumulators { person, years } => {
-            put(&v1::AccountsGetAccumulatorsResponse { header: None, years: from_years(*person, years) }, out);
+            append(&v1::AccountsGetAccumulatorsResponse { header: None, years: from_years(*person, years) }, out);
         }
-        Reply::FilingFiled(filing) => put(&v1::FilingsFileResponse { header: None, filing_id: filing.0 }, out),
+        Reply::FilingFiled(filing) => append(&v1::FilingsFileResponse { header: None, filing_id: filing.0 }, out),
         Reply::Filings { person, filings, next } => {
             let filings = filings.iter().map(|filing| from_filing(*person, filing)).collect();
-            put(&v1::FilingsListResponse { header: None, filings, next_page_token: token(*next) }, out);
+            append(&v1::FilingsListResponse { header: None, filings, next_page_token: token(*next) }, out);
         }
         Reply::PackageInstalled(hash) => {
-            put(&v1::PackagesInstallPolicyResponse { header: None, package_hash: hash.0.to_vec() }, out);
+            append(&v1::PackagesInstallPolicyResponse { header: None, package_hash: hash.0.to_vec() }, out);
         }
-        Reply::Package(package) => put(&packages::package(package), out),
-        Reply::Packages { packages, regions, next } => put(&packages::list(packages, regions, token(*next)), out),
+        Reply::Package(package) => append(&packages::package(package), out),
+        Reply::Packages { packages, regions, next } => append(&packages::list(packages, regions, token(*next)), out),
         Reply::Institution(institution) => {
             let institution = Some(from_institution(institution));
-            put(&v1::InstitutionsGetResponse { header: None, institution }, out);
+            append(&v1::InstitutionsGetResponse { header: None, institution }, out);
         }
         Reply::Outcome { outcome, .. } => encode_outcome(outcome, &[], out),
-        Reply::Reversed(effect) => put(&inpatient::reversed(effect), out),
-        Reply::TrialBalance { balances, sum, personal } => put(&engine::trial_balance(balances, *sum, *personal), out),
+        Reply::Reversed(effect) => append(&inpatient::reversed(effect), out),
+        Reply::TrialBalance { balances, sum, personal } => {
+            append(&engine::trial_balance(balances, *sum, *personal), out)
+        }
         Reply::Admitted(_)
         | Reply::Stay(_)
         | Reply::ChargesAdded { .. }
@@ -95,50 +97,46 @@ pub fn encode_reply(operation: Operation, reply: &Reply, out: &mut Vec<u8>) {
 
 fn encode_inpatient(operation: Operation, reply: &Reply, out: &mut Vec<u8>) {
     match reply {
-        Reply::Admitted(admitted) => put(&inpatient::admitted(admitted), out),
+        Reply::Admitted(admitted) => append(&inpatient::admitted(admitted), out),
         Reply::Stay(stay) => {
             // An answer that is kept for ever must not be longer than its request calls for.
             let with_lines = operation == Operation::InpatientGetStay;
-            put(&v1::InpatientGetStayResponse { header: None, stay: Some(inpatient::stay(stay, with_lines)) }, out);
+            append(&v1::InpatientGetStayResponse { header: None, stay: Some(inpatient::stay(stay, with_lines)) }, out);
         }
         Reply::ChargesAdded { lines, sum } => {
             let lines = lines.iter().map(inpatient::stay_line).collect();
             let stay_sum = Some(from_line_split(sum));
-            put(&v1::InpatientAddChargesResponse { header: None, lines, stay_sum }, out);
+            append(&v1::InpatientAddChargesResponse { header: None, lines, stay_sum }, out);
         }
         Reply::ChargesRevoked { count, sum } => {
             let revoked = u32::try_from(*count).expect("a stay has few lines");
             let stay_sum = Some(from_line_split(sum));
-            put(&v1::InpatientRevokeChargesResponse { header: None, revoked, stay_sum }, out);
+            append(&v1::InpatientRevokeChargesResponse { header: None, revoked, stay_sum }, out);
         }
         Reply::Discharged { sum } => {
-            put(&v1::InpatientDischargeResponse { header: None, stay_sum: Some(from_line_split(sum)) }, out);
+            append(&v1::InpatientDischargeResponse { header: None, stay_sum: Some(from_line_split(sum)) }, out);
         }
         Reply::Quoted { split, policy, catalogue, digest, clipped, filing } => {
             let quoted = inpatient::quoted(split, (*policy, *catalogue), *digest, *clipped, *filing);
-            put(&quoted, out);
+            append(&quoted, out);
         }
-        Reply::Settled { settlement, years, arpc } => put(&inpatient::settled(settlement, years, *arpc), out),
-        Reply::Cancelled { cancellation, years } => put(&inpatient::cancelled(cancellation, years), out),
+        Reply::Settled { settlement, years, arpc } => append(&inpatient::settled(settlement, years, *arpc), out),
+        Reply::Cancelled { cancellation, years } => append(&inpatient::cancelled(cancellation, years), out),
         Reply::Settlement(standing) => {
             let settlement = Some(inpatient::settlement(standing));
-            put(&v1::InpatientGetSettlementResponse { header: None, settlement }, out);
+            append(&v1::InpatientGetSettlementResponse { header: None, settlement }, out);
         }
         Reply::Stays { stays, next } => {
             let stays = stays.iter().map(|stay| inpatient::stay(stay, false)).collect();
-            put(&v1::InpatientListStaysResponse { header: None, stays, next_page_token: token(*next) }, out);
+            append(&v1::InpatientListStaysResponse { header: None, stays, next_page_token: token(*next) }, out);
         }
-        Reply::Settlements { rows, totals, next } => put(&inpatient::day(rows, totals, token(*next)), out),
+        Reply::Settlements { rows, totals, next } => append(&inpatient::day(rows, totals, token(*next)), out),
         Reply::Explained { standing, text } => {
             let settlement = Some(inpatient::settlement(standing));
-            put(&v1::InpatientExplainResponse { header: None, settlement, text: text.clone() }, out);
+            append(&v1::InpatientExplainResponse { header: None, settlement, text: text.clone() }, out);
         }
         other => unreachable!("not of a stay: {other:?}"),
     }
-}
-
-fn put(response: &impl Message, out: &mut Vec<u8>) {
-    response.encode_raw(out);
 }
 
 /// Where the next page starts; empty after the last.

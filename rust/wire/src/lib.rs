@@ -4,6 +4,7 @@
 //! Invariant: nothing that a caller sends is decoded before [`strict`] has walked it.
 #![forbid(unsafe_code)]
 
+mod append;
 mod batch;
 mod convert;
 pub mod decode;

@@ -11,9 +11,9 @@ mod stay;
 pub(crate) use settlement::ledger_account;
 
 use medsettle_core::fact::Record;
-use prost::Message as _;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 
+use crate::append::append_field;
 use crate::convert::{Checked, at, each, hash, institution_code, request_id};
 use crate::error::DecodeError;
 use crate::schema::Schema as _;
@@ -66,9 +66,7 @@ pub fn encode_record(record: &Record, response: &[u8], out: &mut Vec<u8>) {
     } else {
         key_len(RESPONSE) + encoded_len_varint(response.len() as u64) + response.len()
     };
-    encode_key(RECORDS, WireType::LengthDelimited, out);
-    encode_varint((message.encoded_len() + response_length) as u64, out);
-    message.encode_raw(out);
+    append_field(RECORDS, &message, response_length, out);
     if !response.is_empty() {
         encode_key(RESPONSE, WireType::LengthDelimited, out);
         encode_varint(response.len() as u64, out);

@@ -3,7 +3,7 @@
 use medsettle_core::ids::RegionCode;
 use medsettle_core::ledger::LedgerAccount;
 
-use super::put;
+use crate::append::append;
 use crate::record::ledger_account;
 use crate::v1;
 pub use crate::v1::operations_status_response::State as HubState;
@@ -42,7 +42,7 @@ pub fn encode_status(status: &HubStatus<'_>, out: &mut Vec<u8>) {
         halt_reason: status.halt_reason.to_owned(),
         home_regions: status.home_regions.iter().map(ToString::to_string).collect(),
     };
-    put(&response, out);
+    append(&response, out);
 }
 
 pub(super) fn trial_balance(

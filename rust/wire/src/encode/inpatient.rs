@@ -9,7 +9,8 @@ use medsettle_core::records::{DayRow, DayTotals};
 use medsettle_core::settlement::{Adjustment, Cancellation, Settlement, Standing};
 use medsettle_core::stay::{Stay, StayLine};
 
-use super::{negated, put};
+use super::negated;
+use crate::append::append;
 use crate::contract::Operation;
 use crate::convert::{Coded, from_filing, from_line_split, from_split, from_years};
 use crate::v1;
@@ -206,7 +207,7 @@ pub fn encode_outcome(outcome: &Outcome, original: &[u8], out: &mut Vec<u8>) {
         original_response: original.to_vec(),
         original_sequence: bound.map_or(0, |(sequence, _)| sequence),
     };
-    put(&response, out);
+    append(&response, out);
 }
 
 pub(super) fn reversed(effect: &ReversalEffect) -> v1::MessagesReverseResponse {
