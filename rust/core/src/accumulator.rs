@@ -3,7 +3,7 @@
 //! Invariant: accumulators change by adding a settlement's delta or subtracting exactly that delta.
 //! Leaves out: whose they are (the person) and where they are kept (`hub`).
 
-use std::ops::{Index, IndexMut};
+use std::ops::{AddAssign, Index, IndexMut};
 
 use crate::money::{Fen, MAX_AMOUNT};
 use crate::policy::{Counter, Fund, InsuranceType};
@@ -30,11 +30,19 @@ impl FundAmounts {
     }
 
     fn try_zip(self, other: Self, combine: fn(Fen, Fen) -> Option<Fen>) -> Option<Self> {
-        let mut combined = Self::default();
-        for fund in Fund::ALL {
-            combined[*fund] = combine(self[*fund], other[*fund])?;
+        let mut combined = self;
+        for (amount, other) in combined.0.iter_mut().zip(other.0) {
+            *amount = combine(*amount, other)?;
         }
         Some(combined)
+    }
+}
+
+impl AddAssign for FundAmounts {
+    fn add_assign(&mut self, other: Self) {
+        for (amount, more) in self.0.iter_mut().zip(other.0) {
+            *amount += more;
+        }
     }
 }
 

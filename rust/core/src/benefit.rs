@@ -76,6 +76,9 @@ pub enum BenefitError {
     /// Nothing is filed and the policy refuses that.
     #[error("nothing is filed for this care, and the policy refuses unfiled care")]
     FilingMissing,
+    /// An account was asked for, and the policy forbids the use of every one that was meant.
+    #[error("the policy forbids the use of accounts")]
+    AccountUseForbidden,
     /// The account request cannot be drawn exactly.
     #[error("{requested} was asked from accounts, {available} can be drawn")]
     BalanceInsufficient {
@@ -182,7 +185,7 @@ pub fn adjudicate<'p>(
     }
     bill.check()?;
     let last_year = case.discharge.year();
-    let (filing, funded) = most_favourable(case, policy_of_year)?;
+    let (filing, funded) = most_favourable(case, last_year, policy_of_year)?;
     let Funded { deductible, funds, mut trace, mut deltas } = funded;
     for (code, amount) in
         [(Code::OwnPay, bill.own_pay), (Code::FirstPay, bill.first_pay), (Code::OverCeiling, bill.over_ceiling)]
@@ -261,7 +264,12 @@ fn draw(person_part: Fen, policy: &BenefitPolicy, request: &AccountRequest) -> R
         if rule == AccountUse::Allowed { balance.max(Fen::ZERO).min(person_part) } else { Fen::ZERO }
     };
     let own = usable(policy.account_use, own_balance);
-    let family = if use_family { usable(policy.family_use, family_balance) } else { Fen::ZERO };
+    let family_use = if use_family { policy.family_use } else { AccountUse::Forbidden };
+    let family = usable(family_use, family_balance);
+    let forbidden = policy.account_use == AccountUse::Forbidden && family_use == AccountUse::Forbidden;
+    if draw == Draw::Settle && requested > Fen::ZERO && forbidden {
+        return Err(BenefitError::AccountUseForbidden);
+    }
     let available = person_part.min(own + family);
     if draw == Draw::Settle && requested > available {
         return Err(BenefitError::BalanceInsufficient { requested, available });

@@ -9,6 +9,11 @@ const MS_PER_DAY: i64 = 86_400_000;
 /// All of China keeps UTC+8; business days are days of that zone.
 const ZONE_OFFSET_MS: i64 = 8 * 3_600_000;
 
+/// From 0000-03-01, before any [`Date`].
+const DAYS_BEFORE_1970: i32 = 719_468;
+/// What is left of a year from March belongs to the next one of the calendar.
+const DAYS_MARCH_TO_DECEMBER: u32 = 306;
+
 /// A day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Date(i32);
@@ -59,7 +64,8 @@ impl Date {
 
     /// The calendar year, which is the benefit year.
     pub fn year(self) -> i32 {
-        self.calendar().0
+        let (year, day_of_year) = self.year_from_march();
+        if day_of_year < DAYS_MARCH_TO_DECEMBER { year } else { year + 1 }
     }
 
     /// 1 January of that year; `None` outside the years 1 to 9999.
@@ -74,18 +80,21 @@ impl Date {
 
     /// Year, month and day.
     pub fn calendar(self) -> (i32, u32, u32) {
-        // Years are counted from 1 March, so that the leap day ends one; eras of 400 years repeat exactly.
-        let shifted = i64::from(self.0) + 719_468;
-        let era = shifted.div_euclid(146_097);
-        let day_of_era = shifted.rem_euclid(146_097);
-        let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let (_, day_of_year) = self.year_from_march();
         let month_from_march = (5 * day_of_year + 2) / 153;
         let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
         let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-        let year = year_of_era + era * 400 + i64::from(month <= 2);
-        let narrow = |value: i64| u32::try_from(value).expect("months and days are small");
-        (i32::try_from(year).expect("a year of the calendar"), narrow(month), narrow(day))
+        (self.year(), month, day)
+    }
+
+    /// The year that began on 1 March, so that the leap day ends one, and the day in it, from 0.
+    fn year_from_march(self) -> (i32, u32) {
+        // Eras of 400 years repeat exactly.
+        let shifted = (self.0 + DAYS_BEFORE_1970).cast_unsigned();
+        let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+        let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        ((year_of_era + era * 400).cast_signed(), day_of_year)
     }
 }
 
@@ -112,7 +121,7 @@ fn days_from_calendar(year: i32, month: u32, day: u32) -> i32 {
     let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
     let month_from_march = if month > 2 { month - 3 } else { month + 9 };
     let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
-    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - DAYS_BEFORE_1970
 }
 
 #[cfg(test)]

@@ -9,9 +9,6 @@ mod apply;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use foldhash::quality::FixedState;
-use hashbrown::HashMap;
-
 use crate::calendar::Date;
 use crate::card::Card;
 use crate::catalogue::Catalogue;
@@ -28,8 +25,7 @@ use crate::region::RegionTree;
 use crate::reject::Reject;
 use crate::request::Requests;
 use crate::stay::Stay;
-
-type Table<K, V> = HashMap<K, V, FixedState>;
+use crate::table::Table;
 
 /// Versions of a package with their hashes, in the order of their first days.
 type Versions<T> = Vec<(Hash32, Arc<T>)>;
@@ -120,16 +116,16 @@ impl Hub {
     pub fn new(number: HubNumber, seed: u64) -> Self {
         Self {
             number,
-            persons: table(seed),
-            by_certificate: table(seed),
-            cards: table(seed),
-            by_pan: table(seed),
-            by_sn: table(seed),
-            institutions: table(seed),
+            persons: Table::seeded(seed),
+            by_certificate: Table::seeded(seed),
+            cards: Table::seeded(seed),
+            by_pan: Table::seeded(seed),
+            by_sn: Table::seeded(seed),
+            institutions: Table::seeded(seed),
             regions: RegionTree::default(),
             policies: BTreeMap::new(),
             catalogues: BTreeMap::new(),
-            stays: table(seed),
+            stays: Table::seeded(seed),
             requests: Requests::new(seed),
             ledger: Ledger::default(),
             sequence: 0,
@@ -221,15 +217,15 @@ impl Hub {
     }
 
     pub(crate) fn person(&self, id: PersonId) -> Result<&Person, Reject> {
-        self.persons.get(&id).ok_or(Reject::PersonUnknown)
+        self.persons.get(&id).ok_or_else(|| Reject::PersonUnknown)
     }
 
     pub(crate) fn card(&self, id: CardId) -> Result<&Card, Reject> {
-        self.cards.get(&id).ok_or(Reject::CardUnknown)
+        self.cards.get(&id).ok_or_else(|| Reject::CardUnknown)
     }
 
     pub(crate) fn institution(&self, code: InstitutionCode) -> Result<&Institution, Reject> {
-        self.institutions.get(&code).ok_or(Reject::InstitutionUnknown(code))
+        self.institutions.get(&code).ok_or_else(|| Reject::InstitutionUnknown(code))
     }
 
     /// The package in force for a day: of the most specific region above the insured one that has any; with the region it was found at.
@@ -239,11 +235,11 @@ impl Hub {
         insurance_type: InsuranceType,
         kind: VisitKind,
         day: Date,
-    ) -> Option<(RegionCode, Hash32, &Arc<BenefitPolicy>)> {
+    ) -> Option<(RegionCode, &(Hash32, Arc<BenefitPolicy>))> {
         self.regions.upwards(insured).find_map(|region| {
             let packages = self.policies.get(&(region, insurance_type, kind))?;
-            let (hash, policy) = packages.iter().rev().find(|(_, policy)| policy.in_force_on(day))?;
-            Some((region, *hash, policy))
+            let package = packages.iter().rev().find(|(_, policy)| policy.in_force_on(day))?;
+            Some((region, package))
         })
     }
 
@@ -253,13 +249,9 @@ impl Hub {
             let packages = self.catalogues.get(&region)?;
             packages.iter().rev().find(|(_, catalogue)| catalogue.in_force_on(day))
         });
-        let (hash, catalogue) = found.ok_or(Reject::CatalogueNotInForce { region: care, day })?;
+        let (hash, catalogue) = found.ok_or_else(|| Reject::CatalogueNotInForce { region: care, day })?;
         Ok((*hash, catalogue))
     }
-}
-
-fn table<K, V>(seed: u64) -> Table<K, V> {
-    HashMap::with_hasher(FixedState::with_seed(seed))
 }
 
 fn record(header: &RequestHeader, context: &Context<'_>, facts: Vec<Fact>) -> Record {

@@ -4,6 +4,10 @@
 //! Leaves out: bytes (`wire`), threads, files and time (`engine`), cryptograms (`cryptogram`).
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::float_arithmetic, clippy::iter_over_hash_type)]
+#![expect(
+    clippy::unnecessary_lazy_evaluations,
+    reason = "`ok_or` would make and drop a refusal at every check that passes, a dozen in a settlement"
+)]
 
 pub mod account;
 pub mod accumulator;
@@ -29,5 +33,6 @@ pub mod reject;
 pub mod request;
 pub mod settlement;
 pub mod stay;
+mod table;
 
 pub use decide::requests::reversible;

@@ -8,9 +8,6 @@ use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 
-use foldhash::quality::FixedState;
-use hashbrown::HashMap;
-
 use crate::accumulator::AccumulatorKey;
 use crate::calendar::Date;
 use crate::fact::{Fact, Record};
@@ -20,6 +17,7 @@ use crate::money::Fen;
 use crate::request::{Bound, RequestKey};
 use crate::settlement::{Cancellation, Settlement, Standing};
 use crate::stay::{Stay, StayState};
+use crate::table::Table;
 
 /// One row of an institution's day; a cancellation is a row of its own with negative amounts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,13 +107,13 @@ pub struct MemoryRecords {
     stays: BTreeMap<StayId, Arc<Stay>>,
     stays_by_person: BTreeMap<PersonId, Vec<StayId>>,
     days: BTreeMap<(InstitutionCode, Date), (Vec<DayRow>, DayTotals)>,
-    requests: HashMap<RequestKey, Bound, FixedState>,
+    requests: Table<RequestKey, Bound>,
 }
 
 impl MemoryRecords {
     /// Without history. The seed keeps callers from choosing request ids that collide.
     pub fn seeded(seed: u64) -> Self {
-        Self { requests: HashMap::with_hasher(FixedState::with_seed(seed)), ..Self::default() }
+        Self { requests: Table::seeded(seed), ..Self::default() }
     }
 
     /// Take note of a record, with the hub as it is before the record is applied.

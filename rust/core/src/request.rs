@@ -3,13 +3,11 @@
 //! Invariant: an id is bound by a decision that left facts, and by nothing else; a bound id gives its first answer for ever.
 //! Invariant: ids stay in memory for [`WINDOW_MS`] after the request was made; an older request is never executed.
 
-use std::collections::VecDeque;
-
-use foldhash::quality::FixedState;
-use hashbrown::HashMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::fact::Record;
 use crate::ids::{Hash32, InstitutionCode, RequestId};
+use crate::table::Table;
 
 /// How long an id executes or replays from memory.
 pub const WINDOW_MS: i64 = 72 * 3_600_000;
@@ -63,10 +61,9 @@ pub type RequestKey = (InstitutionCode, RequestId);
 /// The ids of the window.
 #[derive(Clone, Debug)]
 pub struct Requests {
-    known: HashMap<RequestKey, Known, FixedState>,
-    /// Keys with the moment at which they leave memory, in the order in which they came.
-    leaving: VecDeque<(i64, RequestKey)>,
-    remembered: HashMap<InstitutionCode, u32, FixedState>,
+    known: Table<RequestKey, Known>,
+    leaving: Leaving,
+    remembered: BTreeMap<InstitutionCode, u32>,
 }
 
 impl PartialEq for Requests {
@@ -77,11 +74,7 @@ impl PartialEq for Requests {
 
 impl Requests {
     pub(crate) fn new(seed: u64) -> Self {
-        Self {
-            known: HashMap::with_hasher(FixedState::with_seed(seed)),
-            leaving: VecDeque::new(),
-            remembered: HashMap::with_hasher(FixedState::with_seed(seed)),
-        }
+        Self { known: Table::seeded(seed), leaving: Leaving::default(), remembered: BTreeMap::new() }
     }
 
     /// What memory knows of an id.
@@ -96,14 +89,14 @@ impl Requests {
 
     pub(crate) fn bind(&mut self, key: RequestKey, bound: Bound, now_ms: i64) {
         self.forget_before(now_ms);
-        self.leaving.push_back((now_ms + WINDOW_MS + MAX_AHEAD_MS, key.clone()));
+        self.leaving.push(now_ms + WINDOW_MS + MAX_AHEAD_MS, key.clone());
         self.known.insert(key, Known::Bound(bound));
     }
 
     pub(crate) fn remember_unseen(&mut self, key: RequestKey, now_ms: i64) {
         self.forget_before(now_ms);
         *self.remembered.entry(key.0).or_default() += 1;
-        self.leaving.push_back((now_ms + WINDOW_MS + MAX_AHEAD_MS, key.clone()));
+        self.leaving.push(now_ms + WINDOW_MS + MAX_AHEAD_MS, key.clone());
         self.known.insert(key, Known::ReversedUnseen);
     }
 
@@ -115,13 +108,45 @@ impl Requests {
 
     /// Every id leaves once no request that bears it could still execute: its window, counted from the latest `created_ms` it may have had.
     fn forget_before(&mut self, now_ms: i64) {
-        while self.leaving.front().is_some_and(|(at, _)| *at < now_ms) {
-            let (_, key) = self.leaving.pop_front().expect("just seen");
+        while let Some(key) = self.leaving.pop_before(now_ms) {
             if let Some(Known::ReversedUnseen) = self.known.remove(&key)
                 && let Some(count) = self.remembered.get_mut(&key.0)
             {
                 *count -= 1;
             }
         }
+    }
+}
+
+/// Keys with the moment at which they leave memory, in the order in which they came.
+///
+/// In chunks, because one queue that holds all of a window would copy millions of keys whenever it grows.
+#[derive(Clone, Debug, Default)]
+struct Leaving {
+    /// None is empty; only the last has room.
+    chunks: VecDeque<VecDeque<(i64, RequestKey)>>,
+}
+
+impl Leaving {
+    const CHUNK: usize = 1_024;
+
+    fn push(&mut self, leaves_ms: i64, key: RequestKey) {
+        match self.chunks.back_mut() {
+            Some(last) if last.len() < last.capacity() => last.push_back((leaves_ms, key)),
+            _ => {
+                let mut chunk = VecDeque::with_capacity(Self::CHUNK);
+                chunk.push_back((leaves_ms, key));
+                self.chunks.push_back(chunk);
+            }
+        }
+    }
+
+    fn pop_before(&mut self, now_ms: i64) -> Option<RequestKey> {
+        let first = self.chunks.front_mut()?;
+        let (_, key) = first.pop_front_if(|(leaves_ms, _)| *leaves_ms < now_ms)?;
+        if first.is_empty() {
+            self.chunks.pop_front();
+        }
+        Some(key)
     }
 }

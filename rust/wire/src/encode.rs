@@ -78,7 +78,7 @@ pub fn encode_reply(operation: Operation, reply: &Reply, out: &mut Vec<u8>) {
         Reply::Outcome { outcome, .. } => encode_outcome(outcome, &[], out),
         Reply::Reversed(effect) => append(&inpatient::reversed(effect), out),
         Reply::TrialBalance { balances, sum, personal } => {
-            append(&engine::trial_balance(balances, *sum, *personal), out)
+            append(&engine::trial_balance(balances, *sum, *personal), out);
         }
         Reply::Admitted(_)
         | Reply::Stay(_)

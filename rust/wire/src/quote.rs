@@ -175,6 +175,7 @@ fn refused(error: BenefitError, policy: &BenefitPolicy, day: Date) -> Refused {
         BenefitError::NoRule { what } => Reject::NoRule { what: what.to_string() },
         BenefitError::PolicyMissing { .. } => Reject::PolicyNotInForce { region: policy.region, day },
         BenefitError::FilingMissing => Reject::FilingMissing,
+        BenefitError::AccountUseForbidden => Reject::AccountUseForbidden,
         BenefitError::BalanceInsufficient { requested, available } => {
             Reject::BalanceInsufficient { requested, available }
         }

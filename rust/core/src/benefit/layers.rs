@@ -7,7 +7,7 @@
 use super::split::{Code, Step};
 use super::{BenefitError, Case, Rule};
 use crate::accumulator::{Accumulators, FundAmounts};
-use crate::money::{BASIS_POINTS, Fen, Ratio, round_half_away};
+use crate::money::{BASIS_POINTS, Fen, Ratio, product, round_half_away};
 use crate::policy::{
     Adjustment, Band, BandBasis, BandMeasure, BenefitPolicy, CapMeasure, Fund, Layer, LayerBase, Mode,
 };
@@ -51,8 +51,8 @@ pub(super) fn pay_layers(part: &Part<'_>, trace: &mut Vec<Step>) -> Result<Paid,
     let mut overflow = Ratio::ZERO;
     let mut overflows = 0;
     let mut own_burden = None;
+    let mut burden = part.eligible;
     for layer in &policy.layers {
-        let burden = part.eligible - funds.total();
         let counted = if layer.deductible_counts { burden } else { burden.left_after(part.deductible) };
         let stretch = match layer.base {
             LayerBase::EligibleAfterDeductible => {
@@ -72,6 +72,7 @@ pub(super) fn pay_layers(part: &Part<'_>, trace: &mut Vec<Step>) -> Result<Paid,
         let limits = part.limits(layer, burden);
         let (paid, beyond) = part.pay_layer(layer, stretch, limits, trace)?;
         funds[layer.fund] += paid;
+        burden -= paid;
         if matches!(layer.base, LayerBase::EligibleAfterDeductible | LayerBase::Overflow) {
             overflow = if layer.annual_cap.is_some() { beyond } else { Ratio::ZERO };
             if !overflow.is_zero() {
@@ -171,12 +172,21 @@ impl Part<'_> {
         limits: Limits,
         trace: &mut Vec<Step>,
     ) -> Result<(Fen, Ratio), BenefitError> {
+        let mut bands = self.bands(layer).peekable();
+        if bands.peek().is_none() {
+            let (level, category) = (self.case.level, self.case.category);
+            return Err(BenefitError::NoRule { what: Rule::Bands { fund: layer.fund, level, category } });
+        }
+        // Nearly every bill ends below the first limit, so that the layers on what is beyond it have nothing to pay.
+        if stretch.length.is_zero() {
+            return Ok((Fen::ZERO, Ratio::ZERO));
+        }
         let rate_unit = self.rate_unit(layer);
         let mut walk = Walk::new(stretch, limits, rate_unit);
         let first_step = trace.len();
         let mut last_paid = first_step;
         let mut met: u8 = 0;
-        for band in self.bands(layer) {
+        for band in bands {
             met = met.saturating_add(1);
             let rate = self.rate(layer, band);
             if let Some(covered) = walk.cover(band, rate) {
@@ -186,11 +196,7 @@ impl Part<'_> {
                 trace.push(step(Code::Band(layer.fund, met), self.year, covered, (rate, rate_unit))?);
             }
         }
-        if met == 0 {
-            let (level, category) = (self.case.level, self.case.category);
-            return Err(BenefitError::NoRule { what: Rule::Bands { fund: layer.fund, level, category } });
-        }
-        let paid = whole_fen(round_half_away(walk.paid, walk.cost_unit * walk.rate_unit))?;
+        let paid = whole_fen(round_half_away(walk.paid, product(walk.cost_unit, walk.rate_unit)))?;
         settle_rounding(&mut trace[first_step..], last_paid - first_step, paid);
         Ok((paid, walk.beyond()))
     }
@@ -217,15 +223,15 @@ struct Walk {
 impl Walk {
     fn new(stretch: Stretch, limits: Limits, rate_unit: i64) -> Self {
         let (cost_unit, rate_unit) = (stretch.length.denominator(), i128::from(rate_unit));
-        let begin = i128::from(stretch.start.0) * cost_unit;
+        let begin = product(i128::from(stretch.start.0), cost_unit);
         Self {
             cost_unit,
             rate_unit,
             begin,
             reached: begin,
             end: begin + stretch.length.numerator(),
-            cost_left: limits.cost.map(|cost| i128::from(cost.0) * cost_unit),
-            money_left: i128::from(limits.fund.0) * cost_unit * rate_unit,
+            cost_left: limits.cost.map(|cost| product(i128::from(cost.0), cost_unit)),
+            money_left: product(i128::from(limits.fund.0), product(cost_unit, rate_unit)),
             paid: 0,
             beyond: None,
         }
@@ -233,24 +239,25 @@ impl Walk {
 
     /// Covers what lies in the band, as far as the limits go. Returns how much cost that was, if any.
     fn cover(&mut self, band: &Band, rate: i64) -> Option<Ratio> {
-        let from = self.begin.max(i128::from(band.from.0) * self.cost_unit);
-        let to = band.to.map_or(self.end, |to| self.end.min(i128::from(to.0) * self.cost_unit));
+        let from = self.begin.max(product(i128::from(band.from.0), self.cost_unit));
+        let to = band.to.map_or(self.end, |to| self.end.min(product(i128::from(to.0), self.cost_unit)));
         if to <= from || self.exhausted() {
             return None;
         }
         let rate = i128::from(rate);
         let cost = self.cost_left.map_or(to - from, |left| left.min(to - from));
-        if cost * rate > self.money_left {
+        let money = product(cost, rate);
+        if money > self.money_left {
             // The limit ends inside the band: exactly limit / rate of its cost is consumed.
-            let unit = self.cost_unit * rate;
+            let unit = product(self.cost_unit, rate);
             let consumed = Ratio::reduced(self.money_left, unit);
-            self.beyond = Some(Ratio::reduced((self.end - from) * rate - self.money_left, unit));
+            self.beyond = Some(Ratio::reduced(product(self.end - from, rate) - self.money_left, unit));
             self.paid += self.money_left;
             self.money_left = 0;
             return Some(consumed);
         }
-        self.paid += cost * rate;
-        self.money_left -= cost * rate;
+        self.paid += money;
+        self.money_left -= money;
         self.cost_left = self.cost_left.map(|left| left - cost);
         self.reached = from + cost;
         Some(Ratio::reduced(cost, self.cost_unit))

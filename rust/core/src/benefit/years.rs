@@ -8,7 +8,7 @@ use super::{AccumulatorDelta, BenefitError, Case, Code, LineSplit, Rule, Step};
 use crate::accumulator::{Accumulators, FundAmounts};
 use crate::calendar::Date;
 use crate::money::{Fen, round_half_away};
-use crate::policy::{Adjustment, BenefitPolicy, CrossYear, FilingKind, Fund, Scope, Unfiled, VisitKind};
+use crate::policy::{Adjustment, BenefitPolicy, CrossYear, FilingKind, Scope, Unfiled, VisitKind};
 
 /// What the funds pay of a bill, over all its years.
 pub(super) struct Funded {
@@ -31,12 +31,13 @@ pub(super) fn policy_in<'p>(
 /// none has.
 pub(super) fn most_favourable(
     case: &Case<'_>,
+    last_year: i32,
     policy_of_year: PolicyOfYear<'_, '_>,
 ) -> Result<(FilingKind, Funded), BenefitError> {
     let (first, others) = case.filings.split_first().unwrap_or((&FilingKind::Unfiled, &[]));
-    let mut best = fund_years(case, *first, policy_of_year).map(|funded| (*first, funded));
+    let mut best = fund_years(case, *first, last_year, policy_of_year).map(|funded| (*first, funded));
     for filing in others {
-        let candidate = fund_years(case, *filing, policy_of_year);
+        let candidate = fund_years(case, *filing, last_year, policy_of_year);
         let better = match (&candidate, &best) {
             (Ok(funded), Ok((_, so_far))) => funded.funds.total() > so_far.funds.total(),
             (Ok(_), Err(_)) => true,
@@ -53,18 +54,18 @@ pub(super) fn most_favourable(
 fn fund_years(
     case: &Case<'_>,
     filing: FilingKind,
+    last_year: i32,
     policy_of_year: PolicyOfYear<'_, '_>,
 ) -> Result<Funded, BenefitError> {
-    let last_year = case.discharge.year();
     let first_year = match policy_in(last_year, policy_of_year)?.cross_year {
         CrossYear::Split => case.admission.year().min(last_year),
         CrossYear::Whole => last_year,
     };
-    // Deductible, a few bands, overflow, three shares of the person.
+    // Deductible, two bands and the three shares of the person, as most bills have.
     let mut funded = Funded {
         deductible: Fen::ZERO,
         funds: FundAmounts::default(),
-        trace: Vec::with_capacity(12),
+        trace: Vec::with_capacity(6),
         deltas: Vec::with_capacity(1),
     };
     let mut deductible_due = None;
@@ -95,9 +96,7 @@ fn fund_years(
         let part = Part { case, policy, year, before, eligible, deductible, adjustment };
         let paid = pay_layers(&part, &mut funded.trace)?;
         funded.deductible += deductible;
-        for fund in Fund::ALL {
-            funded.funds[*fund] += paid.funds[*fund];
-        }
+        funded.funds += paid.funds;
         let admissions = i64::from(year == last_year && policy.visit_kind == VisitKind::Inpatient);
         let delta = Accumulators {
             admissions,

@@ -61,7 +61,7 @@ pub(crate) fn of_person<'a>(hub: &'a Hub, person: &'a Person) -> impl Iterator<I
 pub(crate) fn find(hub: &Hub, key: CardKey) -> Result<&Card, Reject> {
     match key {
         CardKey::Id(id) => hub.card(id),
-        CardKey::Sn(sn) => hub.card(*hub.by_sn.get(&sn).ok_or(Reject::CardUnknown)?),
+        CardKey::Sn(sn) => hub.card(*hub.by_sn.get(&sn).ok_or_else(|| Reject::CardUnknown)?),
     }
 }
 
@@ -157,7 +157,7 @@ fn report_loss(hub: &Hub, subject: &LossSubject, report: &LossReport<'_>, contex
     let cards: Vec<&Card> = match subject {
         LossSubject::Card(key) => vec![find(hub, *key)?],
         LossSubject::Certificate(certificate) => {
-            let person = hub.by_certificate.get(certificate).ok_or(Reject::PersonUnknown)?;
+            let person = hub.by_certificate.get(certificate).ok_or_else(|| Reject::PersonUnknown)?;
             of_person(hub, hub.person(*person)?).filter(|card| can_be_lost(card)).collect()
         }
     };

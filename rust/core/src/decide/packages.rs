@@ -67,7 +67,7 @@ fn refuse_faults(problems: Vec<Problem>) -> Result<(), Reject> {
 }
 
 fn known(hub: &Hub, region: RegionCode) -> Result<(), Reject> {
-    hub.regions.get(region).map(|_| ()).ok_or(Reject::RegionUnknown(region))
+    hub.regions.get(region).map(|_| ()).ok_or_else(|| Reject::RegionUnknown(region))
 }
 
 fn install_regions(hub: &Hub, hash: Hash32, regions: &[Region]) -> Decided {
@@ -124,7 +124,9 @@ mod tests {
         }
         let in_force = |desk: &Desk, on| {
             let key = from("2026-01-01");
-            desk.hub.policy(region("110101"), key.insurance_type, key.visit_kind, day(on)).map(|(_, hash, _)| hash.0[0])
+            desk.hub
+                .policy(region("110101"), key.insurance_type, key.visit_kind, day(on))
+                .map(|(_, (hash, _))| hash.0[0])
         };
         assert_eq!(in_force(&desk, "2024-12-31"), None);
         assert_eq!(in_force(&desk, "2025-12-31"), Some(1));

@@ -49,9 +49,9 @@ pub(crate) fn card_of<'a>(
         Verdict::SchemeNotAllowed => return Err(Reject::SchemeNotAllowed),
         Verdict::Invalid | Verdict::NotPresented => return Err(Reject::CryptogramInvalid),
     };
-    let id = hub.by_pan.get(&chip.pan).ok_or(Reject::CardUnknown)?;
+    let id = hub.by_pan.get(&chip.pan).ok_or_else(|| Reject::CardUnknown)?;
     let card = hub.card(*id)?;
-    let made = card.made.as_ref().ok_or(Reject::CardUnknown)?;
+    let made = card.made.as_ref().ok_or_else(|| Reject::CardUnknown)?;
     if made.card_sn != chip.card_sn {
         return Err(Reject::CardUnknown);
     }

@@ -53,7 +53,7 @@ pub(crate) fn answer(hub: &Hub, query: &Query, context: &Context<'_>) -> Result<
 }
 
 fn person_of<'a>(hub: &'a Hub, certificate: &Certificate) -> Result<&'a Person, Reject> {
-    let id: &PersonId = hub.by_certificate.get(certificate).ok_or(Reject::PersonUnknown)?;
+    let id: &PersonId = hub.by_certificate.get(certificate).ok_or_else(|| Reject::PersonUnknown)?;
     hub.person(*id)
 }
 

@@ -112,7 +112,7 @@ fn recompute_one(
     };
     let result = adjudicate(&case, &|year| recorded_policy(hub, settlement, year), &nothing)
         .map_err(|error| settlements::refusal(error, facts.insured_region, facts.discharge))?;
-    let mut deltas = settlements::keyed(&result, facts.insurance_type);
+    let mut deltas = settlements::keyed(result.deltas, facts.insurance_type);
     if let (Some((_, last)), Some((_, paid))) = (deltas.last_mut(), settlement.deltas.last()) {
         last.account = paid.account;
     }

@@ -4,12 +4,13 @@
 //! Invariant: what is committed closes to the fen: I1 to I9 are checked by the calculation and its legs sum to zero.
 //! Invariant: a cancellation takes back exactly what the settlement added, and nothing that is looked up today (I10).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::presentation::{self, Expected};
 use super::{cards, readjudication, stays};
 use crate::accumulator::{AccumulatorKey, Accumulators};
-use crate::benefit::{AccountRequest, Adjudication, BenefitError, Case, Draw, Split, adjudicate};
+use crate::benefit::{AccountRequest, AccumulatorDelta, Adjudication, BenefitError, Case, Draw, Split, adjudicate};
 use crate::calendar::Date;
 use crate::command::{Command, Query, Reply, RequestHeader};
 use crate::explain;
@@ -20,7 +21,7 @@ use crate::ids::{Hash32, InstitutionCode, RegionCode, SettlementId, StayId};
 use crate::ledger::{LedgerAccount, Leg, is_balanced, negated};
 use crate::money::Fen;
 use crate::person::Person;
-use crate::policy::{BenefitPolicy, Counter, FilingKind, Fund, InsuranceType, OnCancel, Scope, VisitKind};
+use crate::policy::{Counter, FilingKind, Fund, InsuranceType, OnCancel, Scope, VisitKind};
 use crate::records::DayTotals;
 use crate::reject::Reject;
 use crate::settlement::{Cancellation, CaseFacts, Presented, Settlement, Standing};
@@ -65,7 +66,7 @@ pub(crate) fn settle(
         own_balance: person.account.balance,
         family_balance: Fen::ZERO,
     };
-    let discharge = stay.discharge.ok_or(Reject::StayNotDischarged(stay.id))?;
+    let discharge = stay.discharge.ok_or_else(|| Reject::StayNotDischarged(stay.id))?;
     let calculated = calculate(hub, person, stay, discharge, &draw, context)?;
     if quote.is_some_and(|quote| quote != quote_digest(stay.id, &calculated)) {
         return Err(Reject::QuoteStale);
@@ -90,13 +91,13 @@ fn committed(
     context: &Context<'_>,
 ) -> Result<(Arc<Settlement>, Years), Reject> {
     let Calculated { result, case, policies, catalogue } = calculated;
-    let deltas = keyed(&result, stay.insurance_type);
+    let deltas = keyed(result.deltas, stay.insurance_type);
     let years = after(person, &deltas)?;
     let legs = legs_of(&result.split, person.home, stay);
     if !is_balanced(&legs) {
         return Err(Reject::Identity("M1: legs sum to zero"));
     }
-    let settlement = Settlement {
+    let settlement = Arc::new(Settlement {
         id: SettlementId(hub.number.id(context.sequence)),
         stay: stay.id,
         person: person.id,
@@ -110,8 +111,8 @@ fn committed(
         balance_after: result.balance_after,
         presented,
         stamp_ms: context.stamp_ms,
-    };
-    Ok((Arc::new(settlement), years))
+    });
+    Ok((settlement, years))
 }
 
 /// The split of a stay by today's filings, packages and accumulators.
@@ -126,26 +127,22 @@ pub(crate) fn calculate(
     if stay.lines.is_empty() {
         return Err(Reject::StayEmpty(stay.id));
     }
-    let in_force = |day: Date| -> Option<(RegionCode, Hash32, &BenefitPolicy)> {
-        let (region, hash, policy) = hub.policy(stay.insured_region, stay.insurance_type, VisitKind::Inpatient, day)?;
-        Some((region, hash, policy))
-    };
-    let (pool, last_hash, last_policy) =
-        in_force(discharge).ok_or(Reject::PolicyNotInForce { region: stay.insured_region, day: discharge })?;
+    let in_force = |day: Date| hub.policy(stay.insured_region, stay.insurance_type, VisitKind::Inpatient, day);
+    let (pool, last_package) =
+        in_force(discharge).ok_or_else(|| Reject::PolicyNotInForce { region: stay.insured_region, day: discharge })?;
     let last_year = discharge.year();
     // The package of one year's part of the stay: in force at the discharge, or on the last day of a year that ends
     // during it. The calculation asks often, and nearly always for the last year, which is looked up once.
-    let policy_of = |year: i32| -> Option<(Hash32, &BenefitPolicy)> {
+    let package_of = |year: i32| {
         if year == last_year {
-            return Some((last_hash, last_policy));
+            return Some(last_package);
         }
-        let (_, hash, policy) = in_force(Date::from_calendar(year, 12, 31)?)?;
-        Some((hash, policy))
+        in_force(Date::from_calendar(year, 12, 31)?).map(|(_, package)| package)
     };
     let (catalogue, _) = hub.catalogue(stay.care_region, discharge)?;
     let local = hub.regions.within(stay.care_region, pool);
     let filings = filing_kinds(hub, person, stay, local, context.today());
-    let scope = scope_of(hub, stay);
+    let scope = (!local).then(|| scope_of(hub, stay));
     let used = |year: i32, counter: Counter| {
         person.used(AccumulatorKey { insurance_type: stay.insurance_type, year, counter })
     };
@@ -155,12 +152,12 @@ pub(crate) fn calculate(
         category: stay.category,
         entitlements: &stay.entitlements,
         filings: &filings,
-        scope: Some(scope).filter(|_| !local),
+        scope,
         admission: stay.admission,
         discharge,
         accumulators_of: &used,
     };
-    let result = adjudicate(&case, &|year| policy_of(year).map(|(_, policy)| policy), draw)
+    let result = adjudicate(&case, &|year| package_of(year).map(|(_, policy)| &**policy), draw)
         .map_err(|error| refusal(error, stay.insured_region, discharge))?;
     let case = CaseFacts {
         visit_kind: VisitKind::Inpatient,
@@ -171,12 +168,13 @@ pub(crate) fn calculate(
         entitlements: stay.entitlements.clone(),
         level: stay.level,
         filing: result.filing,
-        scope: case.scope,
+        scope,
         admission: stay.admission,
         discharge,
     };
-    let hash = |year| policy_of(year).map(|(hash, _)| (year, hash));
-    let policies = result.deltas.iter().filter_map(|change| hash(change.year)).collect();
+    let hash = |year| package_of(year).map(|(hash, _)| (year, *hash));
+    let mut policies = Vec::with_capacity(result.deltas.len());
+    policies.extend(result.deltas.iter().filter_map(|change| hash(change.year)));
     Ok(Calculated { result, case, policies, catalogue })
 }
 
@@ -189,11 +187,11 @@ pub(crate) fn calculate(
 /// | elsewhere | what is valid there | those kinds |
 /// | elsewhere, emergency | whatever | EMERGENCY too: deemed filed |
 /// | elsewhere | nothing | UNFILED |
-fn filing_kinds(hub: &Hub, person: &Person, stay: &Stay, local: bool, today: Date) -> Vec<FilingKind> {
+fn filing_kinds(hub: &Hub, person: &Person, stay: &Stay, local: bool, today: Date) -> Cow<'static, [FilingKind]> {
     if local {
         let long_term = |filing: &Filing| filing.kind == FilingKind::LongTerm && filing.is_valid_on(stay.admission);
         let at_home = person.filings.iter().any(long_term);
-        return vec![if at_home { FilingKind::LongTermAtHome } else { FilingKind::Local }];
+        return Cow::Borrowed(if at_home { &[FilingKind::LongTermAtHome] } else { &[FilingKind::Local] });
     }
     let permitting = person.filings.iter().filter(|filing| filing.permits_stay(&hub.regions, stay, today));
     let mut kinds: Vec<FilingKind> = permitting.map(|filing| filing.kind).collect();
@@ -202,7 +200,7 @@ fn filing_kinds(hub: &Hub, person: &Person, stay: &Stay, local: bool, today: Dat
     }
     kinds.sort_unstable();
     kinds.dedup();
-    kinds
+    Cow::Owned(kinds)
 }
 
 fn scope_of(hub: &Hub, stay: &Stay) -> Scope {
@@ -221,6 +219,7 @@ pub(crate) fn refusal(error: BenefitError, insured: RegionCode, discharge: Date)
             day: Date::from_calendar(year, 12, 31).filter(|day| *day < discharge).unwrap_or(discharge),
         },
         BenefitError::FilingMissing => Reject::FilingMissing,
+        BenefitError::AccountUseForbidden => Reject::AccountUseForbidden,
         BenefitError::BalanceInsufficient { requested, available } => {
             Reject::BalanceInsufficient { requested, available }
         }
@@ -229,18 +228,21 @@ pub(crate) fn refusal(error: BenefitError, insured: RegionCode, discharge: Date)
     }
 }
 
-pub(crate) fn keyed(result: &Adjudication, insurance_type: InsuranceType) -> Years {
+pub(crate) fn keyed(deltas: Vec<AccumulatorDelta>, insurance_type: InsuranceType) -> Years {
     let key = |year, counter| AccumulatorKey { insurance_type, year, counter };
-    result.deltas.iter().map(|change| (key(change.year, change.counter), change.delta)).collect()
+    deltas.into_iter().map(|change| (key(change.year, change.counter), change.delta)).collect()
 }
 
 /// The years as they are once the deltas are added.
 fn after(person: &Person, deltas: &Years) -> Result<Years, Reject> {
-    let sum = |(key, delta): &(AccumulatorKey, Accumulators)| {
-        let sum = person.used(*key).checked_add(*delta);
-        sum.map(|sum| (*key, sum)).ok_or_else(|| Reject::AmountTooLarge { field: "accumulators".into() })
-    };
-    deltas.iter().map(sum).collect()
+    let mut years = Vec::with_capacity(deltas.len());
+    for (key, delta) in deltas {
+        let Some(sum) = person.used(*key).checked_add(*delta) else {
+            return Err(Reject::AmountTooLarge { field: "accumulators".into() });
+        };
+        years.push((*key, sum));
+    }
+    Ok(years)
 }
 
 /// Who gave and who got: the institution earns the bill, paid by funds, accounts, cash and what it bears itself.
@@ -334,7 +336,7 @@ pub(crate) fn cancel(
     id: SettlementId,
     context: &Context<'_>,
 ) -> Result<(Fact, Reply), Reject> {
-    let standing = context.records.settlement(id).ok_or(Reject::SettlementUnknown(id))?;
+    let standing = context.records.settlement(id).ok_or_else(|| Reject::SettlementUnknown(id))?;
     let settlement = &standing.settlement;
     if settlement.institution != institution {
         return Err(Reject::NotYourInstitution(institution));
@@ -342,7 +344,7 @@ pub(crate) fn cancel(
     if let Some(cancellation) = standing.cancelled_by {
         return Err(Reject::AlreadyCancelled { settlement: id, cancellation });
     }
-    let stay = context.records.past_stay(settlement.stay).ok_or(Reject::StayUnknown(settlement.stay))?;
+    let stay = context.records.past_stay(settlement.stay).ok_or_else(|| Reject::StayUnknown(settlement.stay))?;
     let person = hub.person(settlement.person)?;
     let rule = readjudication::recorded_policy(hub, settlement, settlement.case.discharge.year())
         .map_or(OnCancel::Keep, |policy| policy.on_cancel);
@@ -421,7 +423,7 @@ pub(crate) fn query(hub: &Hub, query: &Query, context: &Context<'_>) -> Result<R
 }
 
 fn read(id: SettlementId, context: &Context<'_>) -> Result<Standing, Reject> {
-    let standing = context.records.settlement(id).ok_or(Reject::SettlementUnknown(id))?;
+    let standing = context.records.settlement(id).ok_or_else(|| Reject::SettlementUnknown(id))?;
     stays::may_read(context, standing.settlement.institution)?;
     Ok(standing)
 }

@@ -95,7 +95,7 @@ fn admit(
     let person = hub.person(accepted.card.person)?;
     presentation::check_signed(accepted.card, presentation, Expected::Admission, context)?;
     let day = asked.admission;
-    let spell = person.profile.spell_on(day).ok_or(Reject::NotInsured { day })?;
+    let spell = person.profile.spell_on(day).ok_or_else(|| Reject::NotInsured { day })?;
     check_networked(hub, institution, spell.region, spell.insurance_type, day)?;
     let stay = Stay {
         id: StayId(hub.number.id(context.sequence)),
@@ -265,7 +265,7 @@ pub(crate) fn query(hub: &Hub, query: &Query, context: &Context<'_>) -> Result<R
     match query {
         Query::GetStay(id) => {
             let found = hub.stays.get(id).cloned().or_else(|| context.records.past_stay(*id));
-            let stay = found.ok_or(Reject::StayUnknown(*id))?;
+            let stay = found.ok_or_else(|| Reject::StayUnknown(*id))?;
             may_read(context, stay.institution)?;
             Ok(Reply::Stay(stay))
         }

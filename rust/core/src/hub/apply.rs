@@ -174,7 +174,9 @@ impl Hub {
                 stay.state = StayState::Open;
                 stay.discharge = None;
             }
-            Fact::AdmissionCancelled { stay } => self.close(*stay),
+            Fact::AdmissionCancelled { stay } => {
+                self.close(*stay);
+            }
             Fact::StaySettled { settlement } => self.apply_settlement(settlement),
             Fact::SettlementCancelled { cancellation, stay } => {
                 self.apply_cancellation(cancellation);
@@ -185,10 +187,9 @@ impl Hub {
     }
 
     fn apply_settlement(&mut self, settlement: &Settlement) {
-        self.close(settlement.stay);
         let presented = &settlement.presented;
         self.note_shown(CardShown { card: presented.card, atc: presented.atc });
-        let person = self.person_mut(settlement.person);
+        let person = self.close(settlement.stay);
         person.account.balance = settlement.balance_after;
         for (key, delta) in &settlement.deltas {
             let used = person.used_mut(*key);
@@ -220,9 +221,12 @@ impl Hub {
         self.stays.insert(stay.id, stay);
     }
 
-    fn close(&mut self, id: StayId) {
+    /// Takes a stay out and returns its patient.
+    fn close(&mut self, id: StayId) -> &mut Person {
         let stay = self.stays.remove(&id).expect("a closed stay was open");
-        self.person_mut(stay.person).open_stays.retain(|open| *open != id);
+        let patient = self.person_mut(stay.person);
+        patient.open_stays.retain(|open| *open != id);
+        patient
     }
 
     fn note_shown(&mut self, shown: CardShown) {

@@ -42,7 +42,7 @@ fn a_full_disk_raises_the_flag_keeps_everything_readable_and_goes_on_when_there_
 }
 
 #[test]
-fn a_frame_that_waits_for_space_gives_up_when_the_journal_is_stopped() {
+fn a_frame_that_waits_for_space_gives_up_once_space_is_not_waited_for() {
     let disk = SimulatedDisk::new();
     disk.set_capacity(Some(SEGMENT_LEN + 4096));
     let mut session = open(&disk).expect("opens");
@@ -52,7 +52,7 @@ fn a_frame_that_waits_for_space_gives_up_when_the_journal_is_stopped() {
     let stopper = session.journal.stopper();
     let frame = session.frame(&body(3, 10));
     let waiting = thread::spawn(move || session.append_frame(&frame));
-    stopper.stop();
+    stopper.wait_for_no_space();
     assert_eq!(waiting.join().expect("appends"), Appended::Indeterminate(HaltReason::Stopped));
     disk.kill();
     disk.set_capacity(None);

@@ -76,7 +76,7 @@ fn in_state<'a>(hub: &'a Hub, person: &'a Person, states: &[ZoneState]) -> Optio
 impl<'a> Visit<'a> {
     fn policy(&self) -> Option<&'a BenefitPolicy> {
         let spell = self.spell?;
-        let (_, _, policy) = self.hub.policy(spell.region, spell.insurance_type, self.kind, self.day)?;
+        let (_, (_, policy)) = self.hub.policy(spell.region, spell.insurance_type, self.kind, self.day)?;
         Some(policy)
     }
 
@@ -103,8 +103,8 @@ impl<'a> Visit<'a> {
     fn blocks(&self, context: &Context<'_>) -> Vec<Reject> {
         // Whoever comes with a certificate may still have a card to enable by its first use.
         let card = self.card.or_else(|| in_state(self.hub, self.person, &[ZoneState::Issued]));
-        let card = card.ok_or(Reject::CardUnknown).and_then(|card| card.may_settle(context.stamp_ms, true));
-        let insured = self.spell.ok_or(Reject::NotInsured { day: self.day });
+        let card = card.ok_or_else(|| Reject::CardUnknown).and_then(|card| card.may_settle(context.stamp_ms, true));
+        let insured = self.spell.ok_or_else(|| Reject::NotInsured { day: self.day });
         [card.err(), insured.err(), self.place_refuses(context), self.stay_overlaps(), self.package_missing()]
             .into_iter()
             .flatten()

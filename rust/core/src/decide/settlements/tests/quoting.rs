@@ -166,7 +166,7 @@ fn a_quote_clips_the_request_to_what_can_be_drawn_and_says_so() {
     let forbidden = BenefitPolicy { account_use: AccountUse::Forbidden, ..ward_policy() };
     let (mut desk, card, stay) = discharged(forbidden);
     assert_eq!(quote(&desk, stay, 1).map(|quoted| (quoted.split.account, quoted.clipped)), Ok((Fen::ZERO, true)));
-    let refused = Reject::BalanceInsufficient { requested: Fen(1), available: Fen::ZERO };
+    let refused = Reject::AccountUseForbidden;
     assert_eq!(desk.settle(stay, card, 1), Err(refused));
     assert!(desk.settle(stay, card, 0).is_ok());
 }
