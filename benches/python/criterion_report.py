@@ -17,7 +17,8 @@ FLOORS = {
     "journal/commit/400": "journal/bare write and fdatasync/400",
     "journal/commit/16384": "journal/bare write and fdatasync/16384",
     "journal/commit/65536": "journal/bare write and fdatasync/65536",
-    "settlement/decide+apply": "settlement/clock readings",
+    "settlement/decide+apply, 1000 persons": "settlement/clock readings",
+    "settlement/decide+apply, 10000 persons": "settlement/clock readings",
 }
 """The floor of a figure, both by criterion's names of them."""
 

@@ -12,9 +12,7 @@ use medsettle_core::command::{
 };
 use medsettle_core::fact::Record;
 use medsettle_core::hub::{Actor, Context, Decision, Hub};
-use medsettle_core::ids::{
-    CardId, CardSn, Hash32, HubNumber, InstitutionCode, Pan, RegionCode, RequestId, SettlementId, StayId,
-};
+use medsettle_core::ids::{CardId, CardSn, Hash32, HubNumber, InstitutionCode, Pan, RegionCode, RequestId, StayId};
 use medsettle_core::institution::{Institution, InstitutionKind};
 use medsettle_core::money::{Fen, Quantity, UnitPrice};
 use medsettle_core::person::{Certificate, CertificateKind, Sex, Spell, SpellStatus};
@@ -45,6 +43,7 @@ pub struct Patient {
 }
 
 /// A hub, its past, and patients who wait.
+#[derive(Clone)]
 pub struct Ward {
     hub: Hub,
     records: MemoryRecords,
@@ -104,12 +103,6 @@ impl Ward {
     /// Fold a decided record into the state.
     pub fn apply(&mut self, record: &Record) {
         self.hub.apply(record);
-    }
-
-    /// Cancel what an applied record settled, so that the patient waits again.
-    pub fn undo(&mut self, settled: &Record) {
-        let settlement = SettlementId(self.hub.number().id(settled.sequence));
-        self.run(Command::CancelSettlement { settlement });
     }
 
     /// How many patients there are.

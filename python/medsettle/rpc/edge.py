@@ -9,9 +9,8 @@ Leaves out what a caller may do: the engine checks that for every command.
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TypeAlias
 
 import grpc
@@ -39,6 +38,9 @@ class Caller:
     roles: int
 
 
+_SIGNATURE_END = 90
+"""Characters at the end of a PEM certificate that hold the last 48 bytes of its signature, which hardly two share."""
+
 Identify = Callable[[Context], Caller]
 """Tells who calls; raises Rejected(CERTIFICATE_NOT_ACCEPTED)."""
 
@@ -55,10 +57,27 @@ def by_certificate(revoked: RevocationList | None, now_s: Callable[[], float] = 
 
     A certificate that ends or is revoked while its connection stands is refused from its next call on.
     """
+    # By the end of their signatures: hashing the whole of a certificate for every call costs more than comparing it.
+    known: dict[bytes, tuple[bytes, bytes, _Certificate]] = {}
+
+    def certificate_of(context: Context) -> _Certificate:
+        properties = context.auth_context()
+        uris, pems = tuple(properties.get("peer_uri", ())), tuple(properties.get("x509_pem_cert", ()))
+        if len(uris) != 1 or len(pems) != 1:
+            raise _not_accepted(f"the certificate must carry exactly one URI, not {len(uris)}")
+        (uri,), (pem,) = uris, pems
+        key = pem[-_SIGNATURE_END:]
+        found = known.get(key)
+        if found is not None and found[0] == uri and found[1] == pem:
+            return found[2]
+        certificate = _certificate(uri, pem)
+        if len(known) >= KNOWN_CERTIFICATES:
+            known.clear()
+        known[key] = uri, pem, certificate
+        return certificate
 
     def identify(context: Context) -> Caller:
-        properties = context.auth_context()
-        certificate = _certificate(tuple(properties.get("peer_uri", ())), tuple(properties.get("x509_pem_cert", ())))
+        certificate = certificate_of(context)
         if now_s() >= certificate.ends_s:
             raise _not_accepted("the certificate has ended", certificate)
         if revoked is not None and certificate.serial in revoked:
@@ -76,20 +95,17 @@ def by_metadata(context: Context) -> Caller:
     return _caller(said[0])
 
 
-@lru_cache(maxsize=KNOWN_CERTIFICATES)
-def _certificate(uris: tuple[bytes, ...], pems: tuple[bytes, ...]) -> _Certificate:
+def _certificate(uri: bytes, pem: bytes) -> _Certificate:
     """Read a certificate. Names of other kinds never count: a DNS name may be written like a URI.
 
     The transport's own reading of the URI ends at a NUL; the certificate's must be the same, whole.
     """
-    if len(uris) != 1 or len(pems) != 1:
-        raise _not_accepted(f"the certificate must carry exactly one URI, not {len(uris)}")
-    certificate = x509.load_pem_x509_certificate(pems[0])
+    certificate = x509.load_pem_x509_certificate(pem)
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    uri = uris[0].decode(errors="replace")
-    if names.get_values_for_type(x509.UniformResourceIdentifier) != [uri]:
+    said = uri.decode(errors="replace")
+    if names.get_values_for_type(x509.UniformResourceIdentifier) != [said]:
         raise _not_accepted("the URI of the certificate is not read alike by all")
-    caller = _caller(uri)
+    caller = _caller(said)
     return _Certificate(caller, certificate.serial_number, certificate.not_valid_after_utc.timestamp())
 
 
@@ -114,47 +130,46 @@ def _not_accepted(problem: str, certificate: _Certificate | None = None) -> Reje
 Send = Callable[[int, str, bytes], asyncio.Future[tuple[bool, bytes]]]
 """Hands the request of an institution in its roles to the engine; raises Rejected or Unavailable instead."""
 
+Handler = Callable[[bytes, Context], Awaitable[bytes]]
+"""Answers one call with a response, or ends it with a refusal."""
 
-class Edge:
-    """Answers calls by what `Send` makes of them, whoever they come from."""
 
-    def __init__(self, identify: Identify, counters: Counters) -> None:
-        self._identify = identify
-        self._counters = counters
+def handler(method: str, send: Send, identify: Identify, counters: Counters) -> Handler:
+    """Make the handler of a method.
 
-    async def answer(self, method: str, send: Send, request: bytes, context: Context) -> bytes:
-        """Answer one call with the engine's response, or end it with a refusal.
+    One plain coroutine function and no detour: every call passes here on the one event loop that all calls share.
+    """
 
-        One coroutine and no detour: a call passes here on the event loop that all calls share.
-        """
-        counters = self._counters
+    async def answer(request: bytes, context: Context) -> bytes:
         counters.in_flight += 1
         # What a caller that went away leaves standing; its request is carried out all the same.
         outcome = "CANCELLED"
         try:
             try:
-                caller = self._identify(context)
+                caller = identify(context)
                 if len(request) > MESSAGE_BYTES:
                     raise Rejected("REQUEST_TOO_LARGE", {"limit": str(MESSAGE_BYTES), "size": str(len(request))})
                 sent = send(caller.roles, caller.institution, request)
                 # A caller's own deadline cancels this coroutine; only where there is none do we set one.
                 if context.time_remaining() is None:
                     async with asyncio.timeout(DEADLINE_S):
-                        ok, answer = await sent
+                        ok, response = await sent
                 else:
-                    ok, answer = await sent
+                    ok, response = await sent
                 if not ok:
-                    raise decoded_refusal(answer)
+                    raise decoded_refusal(response)
             except Exception as error:
                 outcome, refusal = _refusal_of(error, method)
             else:
                 outcome = "OK"
-                return answer
+                return response
         finally:
             counters.in_flight -= 1
             counters.answered(method, outcome)
         trailer = ((DETAILS_KEY, refusal.details),) if refusal.details else ()
         await context.abort(refusal.code, refusal.text, trailer)
+
+    return answer
 
 
 def _refusal_of(error: Exception, method: str) -> tuple[str, WireRefusal]:

@@ -5,7 +5,6 @@ Invariant: requests and responses stay bytes, so no message is parsed on the way
 """
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Never, TypeAlias
 
@@ -13,13 +12,15 @@ import grpc
 
 from medsettle.errors import Rejected
 from medsettle.hub import LoopPort
-from medsettle.rpc.edge import Context, Edge
+from medsettle.ops.counters import Counters
+from medsettle.rpc import edge
+from medsettle.rpc.edge import Identify
 from medsettle.v1.facade import METHODS, Method
 
 _SUBMIT = "Batch.Submit"
 
 # Quoted because only the stubs know its parameters.
-Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"
+MethodHandler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"
 
 
 def service_names() -> list[str]:
@@ -27,12 +28,13 @@ def service_names() -> list[str]:
     return sorted({_path(method)[0] for method in METHODS.values()})
 
 
-def handlers(edge: Edge, port: LoopPort) -> list[grpc.GenericRpcHandler]:
+def handlers(port: LoopPort, identify: Identify, counters: Counters) -> list[grpc.GenericRpcHandler]:
     """Make the handlers of every service, for the loop of the port."""
-    services: dict[str, dict[str, Handler]] = defaultdict(dict)
+    services: dict[str, dict[str, MethodHandler]] = defaultdict(dict)
     for method in METHODS.values():
         service, name = _path(method)
-        services[service][name] = _handler(edge, port, method)
+        answer = edge.handler(method.name, _send(port, method), identify, counters)
+        services[service][name] = _method_handler(method, answer)
     return [grpc.method_handlers_generic_handler(service, methods) for service, methods in services.items()]
 
 
@@ -41,29 +43,32 @@ def _path(method: Method) -> tuple[str, str]:
     return service, name
 
 
-def _handler(edge: Edge, port: LoopPort, method: Method) -> Handler:
+def _send(port: LoopPort, method: Method) -> edge.Send:
     if method.server_streaming:
-        refuse = _not_available(edge, method)
-        if method.client_streaming:
-            return grpc.stream_stream_rpc_method_handler(refuse)
-        return grpc.unary_stream_rpc_method_handler(refuse)
-    send = port.send_batch if method.name == _SUBMIT else partial(port.send, _operation(method))
-    return grpc.unary_unary_rpc_method_handler(partial(edge.answer, method.name, send))
-
-
-def _operation(method: Method) -> int:
+        return _not_available(method)
+    if method.name == _SUBMIT:
+        return port.send_batch
     # To the engine 0 is an empty frame, which no caller may ask for.
     if not method.operation:
         raise ValueError(f"{method.name} is neither a command nor a stream")
-    return method.operation
+    return partial(port.send, method.operation)
 
 
-def _not_available(edge: Edge, method: Method) -> Callable[[object, Context], Awaitable[bytes]]:
+def _not_available(method: Method) -> edge.Send:
     def send(_roles: int, _institution: str, _request: bytes) -> Never:
         raise Rejected("METHOD_NOT_AVAILABLE", {"method": method.name})
 
-    async def refuse(_request: object, context: Context) -> bytes:
-        # Who calls is looked at all the same.
-        return await edge.answer(method.name, send, b"", context)
+    return send
 
-    return refuse
+
+def _method_handler(method: Method, answer: edge.Handler) -> MethodHandler:
+    if not method.server_streaming:
+        return grpc.unary_unary_rpc_method_handler(answer)
+
+    async def refuse(_request: object, context: edge.Context) -> bytes:
+        # Who calls is looked at all the same.
+        return await answer(b"", context)
+
+    if method.client_streaming:
+        return grpc.stream_stream_rpc_method_handler(refuse)
+    return grpc.unary_stream_rpc_method_handler(refuse)
