@@ -1,9 +1,10 @@
 """Unary calls over mutual TLS on loopback: settlements beside an echo and beside an empty commit of the same server.
 
 One server process and this client process. Real settlements of discharged patients with soft cards, signed before any
-clock starts. Echo, empty commit and settlement take turns, so that all three meet the same moods of the machine.
+clock starts. Echo, commits and settlement take turns in short stretches, so that all meet the same moods of the
+machine.
 
-    python benches/python/grpc_unary.py [--calls 2000] [--runs 5] [--callers 32] [--bind-python] [--json FILE]
+    python benches/python/grpc_unary.py [--calls 500] [--runs 20] [--callers 32] [--bind-python] [--json FILE]
 """
 
 import argparse
@@ -109,7 +110,7 @@ async def measure(server: Server, kinds: Sequence[Kind], calls: int, callers: in
 
 
 def kinds_over(channel: grpc.aio.Channel, settlements: Sequence[inpatient_pb2.InpatientSettleRequest]) -> list[Kind]:
-    """Make the three kinds; the floors are sent the bytes of a settlement."""
+    """Make the kinds; the floors are sent the bytes of a settlement."""
     encoded = [request.SerializeToString() for request in settlements]
 
     def over(path: str) -> Send:
@@ -140,6 +141,7 @@ def kinds_over(channel: grpc.aio.Channel, settlements: Sequence[inpatient_pb2.In
 
     return [
         Kind("echo", over("/bench/Echo"), again_and_again(), is_echo),
+        Kind("bare commit", over("/bench/BareCommit"), again_and_again(), is_committed),
         Kind("empty commit", over("/bench/EmptyCommit"), again_and_again(), is_committed),
         Kind("settle", over(METHODS["Inpatient.Settle"].path), iter(encoded), is_settled),
     ]
@@ -223,8 +225,8 @@ def _spread(values: Sequence[float], digits: int) -> str:
 def main() -> None:
     """Furnish a ward, serve it, measure, print."""
     parser = argparse.ArgumentParser(description="Measure unary calls over mutual TLS on loopback.")
-    parser.add_argument("--calls", type=int, default=2_000, help="calls of each kind in one run")
-    parser.add_argument("--runs", type=int, default=5, help="runs of each kind, taking turns")
+    parser.add_argument("--calls", type=int, default=500, help="calls of each kind in one run")
+    parser.add_argument("--runs", type=int, default=20, help="runs of each kind, taking turns")
     parser.add_argument("--callers", type=int, default=32, help="concurrent callers beside the single one")
     parser.add_argument("--bind-python", action="store_true", help="bind the server's Python threads to one core")
     parser.add_argument("--json", type=Path, help="write the figures of every run to this file")

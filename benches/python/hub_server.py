@@ -1,12 +1,15 @@
-"""The server of the network benchmark: the hub's own service with two floors beside it.
+"""The server of the network benchmark: the hub's own service with its floors beside it.
 
-Owns `/bench/Echo`, which answers with the request at once, and `/bench/EmptyCommit`, which awaits the native group
-commit of an empty frame. Both are plain handlers of bytes on the same server, loop, TLS and port of the engine.
+Owns `/bench/Echo`, which answers with the request at once; `/bench/BareCommit`, which awaits the native group commit
+of an empty frame; and `/bench/EmptyCommit`, which does so as the contract's methods do, after looking who calls and
+until when.
+All are handlers of bytes on the same server, loop, TLS and port of the engine.
 Leaves out everything else: what is measured is the service that operators run.
 """
 
 import argparse
 import os
+from functools import partial
 
 import grpc
 import uvloop
@@ -14,7 +17,8 @@ import ward
 
 from medsettle.config import TlsFiles
 from medsettle.hub import AsyncHub, role_bits
-from medsettle.rpc.edge import Context
+from medsettle.ops.counters import Counters
+from medsettle.rpc.edge import Context, by_certificate, handler
 from medsettle.rpc.server import Listening, serve
 
 EMPTY_COMMIT = 0
@@ -29,14 +33,17 @@ def floors(hub: AsyncHub) -> grpc.GenericRpcHandler:
     async def echo(request: bytes, _context: Context) -> bytes:
         return request
 
-    async def empty_commit(_request: bytes, _context: Context) -> bytes:
-        _, answer = await port.send(EMPTY_COMMIT, roles, institution, b"")
+    async def bare_commit(request: bytes, _context: Context) -> bytes:
+        _, answer = await port.send(EMPTY_COMMIT, roles, institution, request)
         return answer
 
+    send = partial(port.send, EMPTY_COMMIT)
+    empty_commit = handler("bench.EmptyCommit", send, by_certificate(None), Counters())
     return grpc.method_handlers_generic_handler(
         "bench",
         {
             "Echo": grpc.unary_unary_rpc_method_handler(echo),
+            "BareCommit": grpc.unary_unary_rpc_method_handler(bare_commit),
             "EmptyCommit": grpc.unary_unary_rpc_method_handler(empty_commit),
         },
     )
