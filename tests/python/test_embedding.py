@@ -15,9 +15,11 @@ from medsettle.v1 import (
     batch_pb2,
     common_pb2,
     inpatient_pb2,
+    institutions_pb2,
     journal_pb2,
     messages_pb2,
     operations_pb2,
+    persons_pb2,
 )
 from trial_world import (
     AUDITOR,
@@ -146,6 +148,46 @@ def test_a_journal_says_which_hub_forwarded_a_request_also_when_it_was_opened_ag
     record = by_sequence[settled.header.sequence]
     assert (record.institution_code, record.forwarded_by) == (BEIJING_HOSPITAL, forwarding)
     assert [one.sequence for one in by_sequence.values() if one.forwarded_by] == [record.sequence]
+
+
+def test_a_suspension_stops_what_is_new_and_not_a_stay_that_lies_open_also_after_a_restart(home: Home) -> None:
+    person, other = home.agency.insure(), home.agency.insure()
+    stay, total = home.discharged(person)
+    operator = home.acting(OPERATOR)
+    last_day = days_ago(-30).isoformat()
+    operator.persons.suspend_network(
+        persons_pb2.PersonsSuspendNetworkRequest(
+            header=home.agency.operator.header(),
+            person_id=person.person_id,
+            from_date=days_ago(0).isoformat(),
+            to_date=last_day,
+            case_number="F-2026-1",
+        )
+    )
+    operator.institutions.suspend(
+        institutions_pb2.InstitutionsSuspendRequest(
+            header=home.agency.operator.header(),
+            subject_code=BEIJING_HOSPITAL,
+            from_date=days_ago(0).isoformat(),
+            case_number="F-2026-2",
+        )
+    )
+    home.hub.close()
+    with home.open() as again:
+        ward = again.acting(["HOSPITAL"], BEIJING_HOSPITAL).inpatient
+        ward.settle(home.ward.settlement(stay, person.card_at_settlement(total)))
+        with pytest.raises(Rejected) as of_place:
+            ward.admit(home.ward.admission(other.card_at_admission(), days_ago(0)))
+        assert (of_place.value.reason, of_place.value.detail) == ("INSTITUTION_SUSPENDED", {})
+        again.acting(["OPERATOR"], OPERATOR).institutions.resume(
+            institutions_pb2.InstitutionsResumeRequest(
+                header=home.agency.operator.header(), subject_code=BEIJING_HOSPITAL
+            )
+        )
+        with pytest.raises(Rejected) as of_person:
+            ward.admit(home.ward.admission(person.card_at_admission(), days_ago(0)))
+        assert (of_person.value.reason, of_person.value.detail) == ("PERSON_SUSPENDED", {"until": last_day})
+        ward.admit(home.ward.admission(other.card_at_admission(), days_ago(0)))
 
 
 def test_another_body_under_the_same_request_id_is_refused_with_the_details_of_the_catalog(home: Home) -> None:

@@ -146,6 +146,9 @@ class Fact(_message.Message):
     SETTLEMENT_CANCELLED_FIELD_NUMBER: _builtins.int
     REQUEST_REVERSED_FIELD_NUMBER: _builtins.int
     REVERSAL_REMEMBERED_FIELD_NUMBER: _builtins.int
+    PERSON_SUSPENDED_FIELD_NUMBER: _builtins.int
+    INSTITUTION_SUSPENDED_FIELD_NUMBER: _builtins.int
+    INSTITUTION_RESUMED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def person_enrolled(self) -> Global___PersonEnrolled: ...
     @_builtins.property
@@ -208,6 +211,12 @@ class Fact(_message.Message):
     def request_reversed(self) -> Global___RequestReversed: ...
     @_builtins.property
     def reversal_remembered(self) -> Global___ReversalRemembered: ...
+    @_builtins.property
+    def person_suspended(self) -> Global___PersonSuspended: ...
+    @_builtins.property
+    def institution_suspended(self) -> Global___InstitutionSuspended: ...
+    @_builtins.property
+    def institution_resumed(self) -> Global___InstitutionResumed: ...
     def __init__(
         self,
         *,
@@ -240,12 +249,15 @@ class Fact(_message.Message):
         settlement_cancelled: Global___SettlementCancelled | None = ...,
         request_reversed: Global___RequestReversed | None = ...,
         reversal_remembered: Global___ReversalRemembered | None = ...,
+        person_suspended: Global___PersonSuspended | None = ...,
+        institution_suspended: Global___InstitutionSuspended | None = ...,
+        institution_resumed: Global___InstitutionResumed | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "institution_registered", b"institution_registered", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "person_enrolled", b"person_enrolled", "person_updated", b"person_updated", "policy_installed", b"policy_installed", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settlement_cancelled", b"settlement_cancelled", "stay_settled", b"stay_settled", "stay_updated", b"stay_updated", "year_opened", b"year_opened"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "institution_registered", b"institution_registered", "institution_resumed", b"institution_resumed", "institution_suspended", b"institution_suspended", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "person_enrolled", b"person_enrolled", "person_suspended", b"person_suspended", "person_updated", b"person_updated", "policy_installed", b"policy_installed", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settlement_cancelled", b"settlement_cancelled", "stay_settled", b"stay_settled", "stay_updated", b"stay_updated", "year_opened", b"year_opened"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "institution_registered", b"institution_registered", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "person_enrolled", b"person_enrolled", "person_updated", b"person_updated", "policy_installed", b"policy_installed", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settlement_cancelled", b"settlement_cancelled", "stay_settled", b"stay_settled", "stay_updated", b"stay_updated", "year_opened", b"year_opened"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "institution_registered", b"institution_registered", "institution_resumed", b"institution_resumed", "institution_suspended", b"institution_suspended", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "person_enrolled", b"person_enrolled", "person_suspended", b"person_suspended", "person_updated", b"person_updated", "policy_installed", b"policy_installed", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settlement_cancelled", b"settlement_cancelled", "stay_settled", b"stay_settled", "stay_updated", b"stay_updated", "year_opened", b"year_opened"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["person_enrolled", "person_updated", "card_applied", "card_application_failed", "card_made", "card_handed_over", "card_enabled", "card_reported_lost", "card_loss_withdrawn", "card_cancelled", "account_credited", "year_opened", "filing_filed", "filing_withdrawn", "policy_installed", "catalogue_installed", "regions_installed", "institution_registered", "patient_admitted", "stay_updated", "charges_added", "charges_revoked", "patient_discharged", "discharge_cancelled", "admission_cancelled", "stay_settled", "settlement_cancelled", "request_reversed", "reversal_remembered"]  # noqa: Y015
+    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["person_enrolled", "person_updated", "card_applied", "card_application_failed", "card_made", "card_handed_over", "card_enabled", "card_reported_lost", "card_loss_withdrawn", "card_cancelled", "account_credited", "year_opened", "filing_filed", "filing_withdrawn", "policy_installed", "catalogue_installed", "regions_installed", "institution_registered", "patient_admitted", "stay_updated", "charges_added", "charges_revoked", "patient_discharged", "discharge_cancelled", "admission_cancelled", "stay_settled", "settlement_cancelled", "request_reversed", "reversal_remembered", "person_suspended", "institution_suspended", "institution_resumed"]  # noqa: Y015
     _WhichOneofArgType_fact: _TypeAlias = _typing.Literal["fact", b"fact"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_fact) -> _WhichOneofReturnType_fact | None: ...
 
@@ -689,6 +701,96 @@ class RegionsInstalled(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RegionsInstalled: _TypeAlias = RegionsInstalled  # noqa: Y015
+
+@_typing.final
+class PersonSuspended(_message.Message):
+    """It takes the place of any suspension of the person before."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERSON_ID_FIELD_NUMBER: _builtins.int
+    FROM_DAYS_FIELD_NUMBER: _builtins.int
+    TO_DAYS_FIELD_NUMBER: _builtins.int
+    CASE_NUMBER_FIELD_NUMBER: _builtins.int
+    person_id: _builtins.int
+    from_days: _builtins.int
+    to_days: _builtins.int
+    case_number: _builtins.str
+    def __init__(
+        self,
+        *,
+        person_id: _builtins.int = ...,
+        from_days: _builtins.int = ...,
+        to_days: _builtins.int | None = ...,
+        case_number: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_to_days", b"_to_days", "to_days", b"to_days"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_to_days", b"_to_days", "case_number", b"case_number", "from_days", b"from_days", "person_id", b"person_id", "to_days", b"to_days"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__to_days: _TypeAlias = _typing.Literal["to_days"]  # noqa: Y015
+    _WhichOneofArgType__to_days: _TypeAlias = _typing.Literal["_to_days", b"_to_days"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__to_days) -> _WhichOneofReturnType__to_days | None: ...
+
+Global___PersonSuspended: _TypeAlias = PersonSuspended  # noqa: Y015
+
+@_typing.final
+class InstitutionSuspended(_message.Message):
+    """It takes the place of any suspension of the same department before."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTITUTION_CODE_FIELD_NUMBER: _builtins.int
+    DEPARTMENT_FIELD_NUMBER: _builtins.int
+    FROM_DAYS_FIELD_NUMBER: _builtins.int
+    TO_DAYS_FIELD_NUMBER: _builtins.int
+    CASE_NUMBER_FIELD_NUMBER: _builtins.int
+    institution_code: _builtins.str
+    department: _builtins.str
+    """Empty is the whole institution."""
+    from_days: _builtins.int
+    to_days: _builtins.int
+    case_number: _builtins.str
+    def __init__(
+        self,
+        *,
+        institution_code: _builtins.str = ...,
+        department: _builtins.str = ...,
+        from_days: _builtins.int = ...,
+        to_days: _builtins.int | None = ...,
+        case_number: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_to_days", b"_to_days", "to_days", b"to_days"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_to_days", b"_to_days", "case_number", b"case_number", "department", b"department", "from_days", b"from_days", "institution_code", b"institution_code", "to_days", b"to_days"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__to_days: _TypeAlias = _typing.Literal["to_days"]  # noqa: Y015
+    _WhichOneofArgType__to_days: _TypeAlias = _typing.Literal["_to_days", b"_to_days"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__to_days) -> _WhichOneofReturnType__to_days | None: ...
+
+Global___InstitutionSuspended: _TypeAlias = InstitutionSuspended  # noqa: Y015
+
+@_typing.final
+class InstitutionResumed(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTITUTION_CODE_FIELD_NUMBER: _builtins.int
+    DEPARTMENT_FIELD_NUMBER: _builtins.int
+    institution_code: _builtins.str
+    department: _builtins.str
+    def __init__(
+        self,
+        *,
+        institution_code: _builtins.str = ...,
+        department: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["department", b"department", "institution_code", b"institution_code"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InstitutionResumed: _TypeAlias = InstitutionResumed  # noqa: Y015
 
 @_typing.final
 class PatientAdmitted(_message.Message):

@@ -23,6 +23,7 @@ use crate::region::Region;
 use crate::request::RequestKey;
 use crate::settlement::{Cancellation, Settlement, Standing};
 use crate::stay::{AdmissionKind, ChargeLine, Stay, StayLine, StayState};
+use crate::suspension::{PlaceSuspension, Suspension};
 
 /// Names a mutating request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -242,6 +243,21 @@ pub enum Command {
     },
     RegisterInstitution {
         institution: Institution,
+    },
+    SuspendPerson {
+        person: PersonId,
+        days: Suspension,
+        case_number: Box<str>,
+    },
+    SuspendInstitution {
+        institution: InstitutionCode,
+        suspension: PlaceSuspension,
+        case_number: Box<str>,
+    },
+    /// Of the whole institution where the department is empty.
+    ResumeInstitution {
+        institution: InstitutionCode,
+        department: Box<str>,
     },
     Admit {
         presentation: Presentation,

@@ -18,3 +18,4 @@ pub(crate) mod readjudication;
 pub(crate) mod requests;
 pub(crate) mod settlements;
 pub(crate) mod stays;
+pub(crate) mod suspensions;

@@ -22,6 +22,7 @@ use crate::region::Region;
 use crate::request::RequestKey;
 use crate::settlement::{Cancellation, Settlement};
 use crate::stay::{AdmissionKind, Stay, StayLine};
+use crate::suspension::{PlaceSuspension, Suspension};
 
 /// One decision that left facts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -220,6 +221,31 @@ pub enum Fact {
     InstitutionRegistered {
         /// The institution.
         institution: Institution,
+    },
+    /// A person may begin nothing new on these days.
+    PersonSuspended {
+        /// Who.
+        person: PersonId,
+        /// When; it takes the place of any before.
+        days: Suspension,
+        /// Why.
+        case_number: Box<str>,
+    },
+    /// An institution or a department may begin nothing new on these days.
+    InstitutionSuspended {
+        /// The institution.
+        institution: InstitutionCode,
+        /// What of it and when; it takes the place of any of the same department.
+        suspension: PlaceSuspension,
+        /// Why.
+        case_number: Box<str>,
+    },
+    /// A suspension was lifted.
+    InstitutionResumed {
+        /// The institution.
+        institution: InstitutionCode,
+        /// The department; empty is the whole institution.
+        department: Box<str>,
     },
     /// A patient was admitted.
     PatientAdmitted {

@@ -25,6 +25,7 @@ use crate::region::RegionTree;
 use crate::reject::Reject;
 use crate::request::Requests;
 use crate::stay::Stay;
+use crate::suspension::PlaceSuspension;
 use crate::table::Table;
 
 /// Versions of a package with their hashes, in the order of their first days.
@@ -100,6 +101,8 @@ pub struct Hub {
     pub(crate) by_pan: Table<Pan, CardId>,
     pub(crate) by_sn: Table<CardSn, CardId>,
     pub(crate) institutions: Table<InstitutionCode, Institution>,
+    /// Of institutions and departments; a new registration leaves them.
+    pub(crate) suspensions: BTreeMap<InstitutionCode, Vec<PlaceSuspension>>,
     pub(crate) regions: RegionTree,
     pub(crate) policies: BTreeMap<(RegionCode, InsuranceType, VisitKind), Versions<BenefitPolicy>>,
     pub(crate) catalogues: BTreeMap<RegionCode, Versions<Catalogue>>,
@@ -121,6 +124,7 @@ impl Hub {
             cards: Table::seeded(seed),
             by_pan: Table::seeded(seed),
             by_sn: Table::seeded(seed),
+            suspensions: BTreeMap::new(),
             institutions: Table::seeded(seed),
             regions: RegionTree::default(),
             policies: BTreeMap::new(),
@@ -181,7 +185,7 @@ impl Hub {
         command: &Command,
         context: &Context<'_>,
     ) -> Result<(Vec<Fact>, Reply), Reject> {
-        use decide::{accounts, cards, charges, filings, packages, persons, requests, settlements, stays};
+        use decide::{accounts, cards, charges, filings, packages, persons, requests, settlements, stays, suspensions};
         match command {
             Command::EnrollPerson { .. } | Command::UpdatePerson { .. } => persons::decide(self, command, context),
             Command::ApplyForCard { .. }
@@ -198,6 +202,9 @@ impl Hub {
             | Command::InstallCatalogue { .. }
             | Command::InstallRegions { .. }
             | Command::RegisterInstitution { .. } => packages::decide(self, command, context),
+            Command::SuspendPerson { .. } | Command::SuspendInstitution { .. } | Command::ResumeInstitution { .. } => {
+                suspensions::decide(self, command)
+            }
             Command::Admit { .. }
             | Command::UpdateStay { .. }
             | Command::Discharge { .. }

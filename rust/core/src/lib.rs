@@ -33,6 +33,7 @@ pub mod reject;
 pub mod request;
 pub mod settlement;
 pub mod stay;
+pub mod suspension;
 mod table;
 
 pub use decide::requests::reversible;

@@ -9,6 +9,7 @@ use crate::calendar::Date;
 use crate::filing::Filing;
 use crate::ids::{CardId, PersonId, RegionCode, StayId};
 use crate::policy::{Category, InsuranceType};
+use crate::suspension::Suspension;
 
 /// Sex as a document states it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -223,6 +224,8 @@ pub struct Person {
     pub cards: Vec<CardId>,
     /// Stays that are open or discharged and not settled.
     pub open_stays: Vec<StayId>,
+    /// Days on which networked settlement may not begin.
+    pub suspension: Option<Suspension>,
 }
 
 impl Person {

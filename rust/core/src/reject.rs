@@ -137,6 +137,12 @@ pub enum Reject {
     InstitutionNotNetworked,
     #[error("not home of region")]
     NotHomeOfRegion(RegionCode),
+    #[error("networked settlement of the person is suspended")]
+    PersonSuspended { until: Option<Date> },
+    #[error("institution or department is suspended")]
+    InstitutionSuspended { until: Option<Date> },
+    #[error("nothing is suspended")]
+    NotSuspended,
     #[error("not insured")]
     NotInsured { day: Date },
     #[error("no such institution")]

@@ -65,6 +65,7 @@ pub fn decode(operation: Operation, bytes: &[u8]) -> Result<Decoded, Refused> {
     match operation {
         Operation::PersonsEnroll => command(operation, bytes, persons::enroll),
         Operation::PersonsUpdate => command(operation, bytes, persons::update),
+        Operation::PersonsSuspendNetwork => command(operation, bytes, persons::suspend),
         Operation::PersonsGet => query(bytes, persons::get),
         Operation::PersonsCheckEligibility => query(bytes, persons::check_eligibility),
         Operation::CardsApply => command(operation, bytes, cards::apply),
@@ -90,6 +91,8 @@ pub fn decode(operation: Operation, bytes: &[u8]) -> Result<Decoded, Refused> {
         Operation::PackagesGet => query(bytes, packages::get),
         Operation::PackagesList => query(bytes, packages::list),
         Operation::InstitutionsRegister => command(operation, bytes, packages::register_institution),
+        Operation::InstitutionsSuspend => command(operation, bytes, packages::suspend_institution),
+        Operation::InstitutionsResume => command(operation, bytes, packages::resume_institution),
         Operation::InstitutionsGet => query(bytes, packages::get_institution),
         Operation::InpatientAdmit => command(operation, bytes, inpatient::admit),
         Operation::InpatientUpdateStay => command(operation, bytes, inpatient::update_stay),
@@ -121,7 +124,6 @@ pub fn decode(operation: Operation, bytes: &[u8]) -> Result<Decoded, Refused> {
             Ok(Decoded::Engine(EngineRequest::ConfirmClock(at("header", self::header(header))?)))
         }
         Operation::PersonsTransferRegion
-        | Operation::PersonsSuspendNetwork
         | Operation::CardsReplace
         | Operation::CardsUnlock
         | Operation::CardsRetireGeneration
@@ -134,8 +136,6 @@ pub fn decode(operation: Operation, bytes: &[u8]) -> Result<Decoded, Refused> {
         | Operation::AccountsLinkFamily
         | Operation::AccountsUnlinkFamily
         | Operation::PackagesInstallAlertRules
-        | Operation::InstitutionsSuspend
-        | Operation::InstitutionsResume
         | Operation::VisitsQuote
         | Operation::VisitsSettle
         | Operation::VisitsCancel
@@ -165,13 +165,13 @@ macro_rules! mutating {
 }
 
 mutating! {
-    PersonsEnrollRequest PersonsUpdateRequest
+    PersonsEnrollRequest PersonsUpdateRequest PersonsSuspendNetworkRequest
     CardsApplyRequest CardsFailApplicationRequest CardsMarkMadeRequest CardsHandOverRequest CardsEnableRequest
     CardsReportLossRequest CardsWithdrawLossRequest CardsCancelRequest
     AccountsCreditRequest AccountsOpenYearRequest
     FilingsFileRequest FilingsWithdrawRequest
     PackagesInstallPolicyRequest PackagesInstallCatalogueRequest PackagesInstallRegionsRequest
-    InstitutionsRegisterRequest
+    InstitutionsRegisterRequest InstitutionsSuspendRequest InstitutionsResumeRequest
     InpatientAdmitRequest InpatientUpdateStayRequest InpatientAddChargesRequest InpatientRevokeChargesRequest
     InpatientDischargeRequest InpatientCancelDischargeRequest InpatientCancelAdmissionRequest
     InpatientSettleRequest InpatientCancelSettlementRequest

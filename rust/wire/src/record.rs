@@ -7,6 +7,7 @@
 mod facts;
 mod settlement;
 mod stay;
+mod suspension;
 
 pub(crate) use settlement::ledger_account;
 

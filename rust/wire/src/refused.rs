@@ -239,6 +239,9 @@ fn reason(reject: &Reject) -> Reason {
         Reject::InstitutionNotNetworked => Reason::InstitutionNotNetworked,
         Reject::NotHomeOfRegion(_) => Reason::NotHomeOfRegion,
         Reject::NotInsured { .. } => Reason::NotInsured,
+        Reject::PersonSuspended { .. } => Reason::PersonSuspended,
+        Reject::InstitutionSuspended { .. } => Reason::InstitutionSuspended,
+        Reject::NotSuspended => Reason::NotSuspended,
         Reject::InstitutionUnknown(_) => Reason::InstitutionUnknown,
         Reject::RegionUnknown(_) => Reason::RegionUnknown,
         Reject::CertificateInUse => Reason::CertificateInUse,
@@ -292,6 +295,9 @@ fn metadata(reject: &Reject, refused: Refused) -> Refused {
             refused.with("region", region)
         }
         Reject::NotInsured { day } => refused.with("day", day),
+        Reject::PersonSuspended { until: Some(until) } | Reject::InstitutionSuspended { until: Some(until) } => {
+            refused.with("until", until)
+        }
         Reject::InstitutionUnknown(code) | Reject::NotYourInstitution(code) => refused.with("institution_code", code),
         Reject::FilingUnknown(filing) | Reject::FilingConflicts { with: filing } => refused.with("filing_id", filing),
         _ => metadata_of_stay(reject, refused),

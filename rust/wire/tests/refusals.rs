@@ -77,6 +77,9 @@ fn rejects() -> Vec<Reject> {
         Reject::InstitutionNotNetworked,
         Reject::NotHomeOfRegion(region),
         Reject::NotInsured { day },
+        Reject::PersonSuspended { until: Some(day) },
+        Reject::InstitutionSuspended { until: None },
+        Reject::NotSuspended,
         Reject::InstitutionUnknown(institution),
         Reject::RegionUnknown(region),
         Reject::CertificateInUse,
@@ -90,11 +93,9 @@ fn rejects() -> Vec<Reject> {
 }
 
 /// Reasons that the edge, the engine or `wire` itself gives, and those of methods that are not served yet.
-const NOT_OF_THE_RULES: [Reason; 11] = [
+const NOT_OF_THE_RULES: [Reason; 9] = [
     Reason::CardBlockedHere,
     Reason::UnwindTooLarge,
-    Reason::PersonSuspended,
-    Reason::InstitutionSuspended,
     Reason::CertificateNotAccepted,
     Reason::MethodNotAvailable,
     Reason::Overloaded,
@@ -120,9 +121,9 @@ fn metadata_are_of_the_keys_that_the_reason_declares() {
             assert!(declared.contains(key), "{reject:?} carries {key}, which {} does not declare", refused.reason);
             assert!(!value.is_empty(), "{reject:?}: {key}");
         }
-        // What only the request knows is added by `about`.
+        // What only the request knows is added by `about`; what has no end has no "until".
         let missing: Vec<_> = declared.iter().filter(|key| !refused.metadata.contains_key(*key)).collect();
-        let of_request = ["card", "request_id", "method", "period_key", "until_ms"];
+        let of_request = ["card", "request_id", "method", "period_key", "until_ms", "until"];
         assert!(missing.iter().all(|key| of_request.contains(key)), "{reject:?} lacks {missing:?}");
     }
 }

@@ -9,8 +9,8 @@
 
 use std::sync::Arc;
 
-use super::cards;
 use super::presentation::{self, Expected};
+use super::{cards, suspensions};
 use crate::benefit::LineSplit;
 use crate::calendar::Date;
 use crate::command::{Admitted, Command, HolderCheck, Page, Presentation, Query, Reply, RequestHeader};
@@ -97,6 +97,7 @@ fn admit(
     let day = asked.admission;
     let spell = person.profile.spell_on(day).ok_or_else(|| Reject::NotInsured { day })?;
     check_networked(hub, institution, spell.region, spell.insurance_type, day)?;
+    suspensions::check_may_begin(hub, person, institution.code, asked.department, day, context)?;
     let stay = Stay {
         id: StayId(hub.number.id(context.sequence)),
         person: person.id,

@@ -42,6 +42,7 @@ impl Hub {
                     filings: Vec::new(),
                     cards: Vec::new(),
                     open_stays: Vec::new(),
+                    suspension: None,
                 };
                 self.persons.insert(person.id, person);
             }
@@ -91,6 +92,16 @@ impl Hub {
             }
             Fact::InstitutionRegistered { institution } => {
                 self.institutions.insert(institution.code, institution.clone());
+            }
+            Fact::PersonSuspended { person, days, .. } => self.person_mut(*person).suspension = Some(*days),
+            Fact::InstitutionSuspended { institution, suspension, .. } => {
+                let suspended = self.suspensions.entry(*institution).or_default();
+                suspended.retain(|other| other.department != suspension.department);
+                suspended.push(suspension.clone());
+            }
+            Fact::InstitutionResumed { institution, department } => {
+                let suspended = self.suspensions.get_mut(institution).expect("what is resumed was suspended");
+                suspended.retain(|other| other.department != *department);
             }
             Fact::RequestReversed { request } => self.requests.mark_reversed(request),
             Fact::ReversalRemembered { request } => self.requests.remember_unseen(request.clone(), record.stamp_ms),

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use medsettle_core::command::{Command, Query};
+use medsettle_core::suspension::{PlaceSuspension, Suspension};
 
 use super::page;
 use crate::convert::{
-    Checked, Fault, at, catalogue, catalogue_hash, hash, institution, institution_code, policy, policy_hash, region,
-    regions, regions_hash, within,
+    Checked, Fault, at, catalogue, catalogue_hash, day, given_text, hash, institution, institution_code, optional_day,
+    policy, policy_hash, region, regions, regions_hash, text, within,
 };
+use crate::limits::{MAX_LABEL, MAX_SHORT_TEXT};
 use crate::refused::Refused;
 use crate::v1;
 
@@ -43,6 +45,27 @@ pub(super) fn list(message: v1::PackagesListRequest) -> Checked<Query> {
 pub(super) fn register_institution(message: v1::InstitutionsRegisterRequest) -> Checked<Command> {
     let institution = within("institution", message.institution, institution)?;
     Ok(Command::RegisterInstitution { institution })
+}
+
+pub(super) fn suspend_institution(message: v1::InstitutionsSuspendRequest) -> Checked<Command> {
+    Ok(Command::SuspendInstitution {
+        institution: at("subject_code", institution_code(&message.subject_code))?,
+        suspension: PlaceSuspension {
+            department: at("department", text(message.department, MAX_SHORT_TEXT))?,
+            days: Suspension {
+                from: at("from_date", day(&message.from_date))?,
+                to: at("to_date", optional_day(message.to_date.as_ref()))?,
+            },
+        },
+        case_number: at("case_number", given_text(message.case_number, MAX_LABEL))?,
+    })
+}
+
+pub(super) fn resume_institution(message: v1::InstitutionsResumeRequest) -> Checked<Command> {
+    Ok(Command::ResumeInstitution {
+        institution: at("subject_code", institution_code(&message.subject_code))?,
+        department: at("department", text(message.department, MAX_SHORT_TEXT))?,
+    })
 }
 
 pub(super) fn get_institution(message: v1::InstitutionsGetRequest) -> Checked<Query> {

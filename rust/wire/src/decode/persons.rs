@@ -2,6 +2,7 @@
 
 use medsettle_core::command::{Command, PersonKey, Query};
 use medsettle_core::ids::FilingId;
+use medsettle_core::suspension::Suspension;
 
 use super::presentation::card_sn;
 use super::{page, person};
@@ -9,7 +10,7 @@ use crate::convert::{
     Checked, Fault, at, certificate, certificates, coded, day, day_if_given, entitlements, given_text, id,
     optional_day, region, spells,
 };
-use crate::limits::MAX_NAME;
+use crate::limits::{MAX_LABEL, MAX_NAME};
 use crate::v1;
 
 pub(super) fn enroll(message: v1::PersonsEnrollRequest) -> Checked<Command> {
@@ -34,6 +35,17 @@ pub(super) fn update(message: v1::PersonsUpdateRequest) -> Checked<Command> {
         certificates: certificates(message.certificates)?,
         spells: spells(message.spells)?,
         entitlements: message.replace_entitlements.then_some(given),
+    })
+}
+
+pub(super) fn suspend(message: v1::PersonsSuspendNetworkRequest) -> Checked<Command> {
+    Ok(Command::SuspendPerson {
+        person: person(message.person_id)?,
+        days: Suspension {
+            from: at("from_date", day(&message.from_date))?,
+            to: Some(at("to_date", day(&message.to_date))?),
+        },
+        case_number: at("case_number", given_text(message.case_number, MAX_LABEL))?,
     })
 }
 

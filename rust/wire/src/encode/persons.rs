@@ -18,8 +18,8 @@ pub(super) fn person(person: &Person) -> v1::Person {
         certificates: from_certificates(&profile.certificates),
         spells: from_spells(&profile.spells),
         entitlements: from_entitlements(&profile.entitlements),
-        network_suspended_from: None,
-        network_suspended_to: None,
+        network_suspended_from: person.suspension.map(|days| days.from.to_string()),
+        network_suspended_to: person.suspension.and_then(|days| days.to).map(|to| to.to_string()),
     }
 }
 

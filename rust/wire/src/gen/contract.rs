@@ -482,6 +482,7 @@ pub enum Reason {
     FilingUnknown = 5011,
     FilingConflicts = 5012,
     RegionInUse = 5013,
+    NotSuspended = 5014,
     RoleForbidden = 7001,
     NotYourInstitution = 7002,
     CertificateNotAccepted = 7003,
@@ -496,7 +497,7 @@ pub enum Reason {
 
 impl Reason {
     /// All, ascending by number.
-    pub const ALL: [Self; 80] = [
+    pub const ALL: [Self; 81] = [
         Self::RequestMalformed,
         Self::RequestIdReused,
         Self::RequestReversed,
@@ -567,6 +568,7 @@ impl Reason {
         Self::FilingUnknown,
         Self::FilingConflicts,
         Self::RegionInUse,
+        Self::NotSuspended,
         Self::RoleForbidden,
         Self::NotYourInstitution,
         Self::CertificateNotAccepted,
@@ -652,6 +654,7 @@ impl Reason {
             5011 => Self::FilingUnknown,
             5012 => Self::FilingConflicts,
             5013 => Self::RegionInUse,
+            5014 => Self::NotSuspended,
             7001 => Self::RoleForbidden,
             7002 => Self::NotYourInstitution,
             7003 => Self::CertificateNotAccepted,
@@ -739,6 +742,7 @@ impl Reason {
             Self::FilingUnknown => &ReasonEntry { name: "FILING_UNKNOWN", status: Status::NotFound, retry: Retry::Never, metadata: &["filing_id"], advice: "Look up the person's filings.", advice_zh: "请查询该参保人的备案。" },
             Self::FilingConflicts => &ReasonEntry { name: "FILING_CONFLICTS", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["filing_id"], advice: "Withdraw the other filing first.", advice_zh: "请先撤销已有备案。" },
             Self::RegionInUse => &ReasonEntry { name: "REGION_IN_USE", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["region"], advice: "Keep the region in the tree.", advice_zh: "该区划正在使用，不能删除。" },
+            Self::NotSuspended => &ReasonEntry { name: "NOT_SUSPENDED", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &[], advice: "Check the institution and the department.", advice_zh: "该机构或科室未被暂停；请核对。" },
             Self::RoleForbidden => &ReasonEntry { name: "ROLE_FORBIDDEN", status: Status::PermissionDenied, retry: Retry::Never, metadata: &["method"], advice: "Ask the operator for a certificate with the role.", advice_zh: "无此权限；请联系运营方。" },
             Self::NotYourInstitution => &ReasonEntry { name: "NOT_YOUR_INSTITUTION", status: Status::PermissionDenied, retry: Retry::Never, metadata: &["institution_code"], advice: "An institution acts only for itself.", advice_zh: "机构只能办理本机构业务。" },
             Self::CertificateNotAccepted => &ReasonEntry { name: "CERTIFICATE_NOT_ACCEPTED", status: Status::Unauthenticated, retry: Retry::Never, metadata: &["problem"], advice: "Ask the operator for a valid certificate.", advice_zh: "证书无效；请联系运营方。" },
@@ -790,7 +794,7 @@ static MESSAGES_REVERSE_RESPONSE_EFFECT: EnumSchema = EnumSchema { name: "Messag
 static ON_CANCEL_KIND: EnumSchema = EnumSchema { name: "OnCancel.Kind", numbers: &[0, 1, 2, 3] };
 static OPERATIONS_STATUS_RESPONSE_STATE: EnumSchema = EnumSchema { name: "OperationsStatusResponse.State", numbers: &[0, 1, 2, 3, 4, 5] };
 static PACKAGE_SUMMARY_KIND: EnumSchema = EnumSchema { name: "PackageSummary.Kind", numbers: &[0, 1, 2, 3] };
-static REASON_CODE: EnumSchema = EnumSchema { name: "Reason.Code", numbers: &[0, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008, 2001, 2002, 2003, 2004, 2005, 2006, 2007, 2008, 2009, 2010, 2011, 2012, 2013, 2014, 2015, 2016, 2017, 2018, 2019, 3001, 3002, 3003, 3004, 3005, 3006, 3007, 3008, 3009, 3010, 3011, 3012, 3013, 3014, 3015, 3016, 3017, 3018, 3019, 3020, 4001, 4002, 4003, 4004, 4005, 4006, 4007, 4008, 4009, 4010, 5001, 5002, 5003, 5004, 5005, 5006, 5007, 5008, 5009, 5010, 5011, 5012, 5013, 7001, 7002, 7003, 7004, 9001, 9002, 9003, 9004, 9005, 9006] };
+static REASON_CODE: EnumSchema = EnumSchema { name: "Reason.Code", numbers: &[0, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008, 2001, 2002, 2003, 2004, 2005, 2006, 2007, 2008, 2009, 2010, 2011, 2012, 2013, 2014, 2015, 2016, 2017, 2018, 2019, 3001, 3002, 3003, 3004, 3005, 3006, 3007, 3008, 3009, 3010, 3011, 3012, 3013, 3014, 3015, 3016, 3017, 3018, 3019, 3020, 4001, 4002, 4003, 4004, 4005, 4006, 4007, 4008, 4009, 4010, 5001, 5002, 5003, 5004, 5005, 5006, 5007, 5008, 5009, 5010, 5011, 5012, 5013, 5014, 7001, 7002, 7003, 7004, 9001, 9002, 9003, 9004, 9005, 9006] };
 static SCOPE_KIND: EnumSchema = EnumSchema { name: "Scope.Kind", numbers: &[0, 1, 2] };
 static SETTLEMENT_STATE: EnumSchema = EnumSchema { name: "Settlement.State", numbers: &[0, 1, 2] };
 static SEX_KIND: EnumSchema = EnumSchema { name: "Sex.Kind", numbers: &[0, 1, 2] };
@@ -2326,6 +2330,9 @@ static FACT: MessageSchema = MessageSchema {
         Field { number: 27, name: "settlement_cancelled", kind: Kind::Message(&SETTLEMENT_CANCELLED), occurs: Occurs::Once(0) },
         Field { number: 28, name: "request_reversed", kind: Kind::Message(&REQUEST_REVERSED), occurs: Occurs::Once(0) },
         Field { number: 29, name: "reversal_remembered", kind: Kind::Message(&REVERSAL_REMEMBERED), occurs: Occurs::Once(0) },
+        Field { number: 55, name: "person_suspended", kind: Kind::Message(&PERSON_SUSPENDED), occurs: Occurs::Once(0) },
+        Field { number: 56, name: "institution_suspended", kind: Kind::Message(&INSTITUTION_SUSPENDED), occurs: Occurs::Once(0) },
+        Field { number: 57, name: "institution_resumed", kind: Kind::Message(&INSTITUTION_RESUMED), occurs: Occurs::Once(0) },
     ],
 };
 
@@ -3050,6 +3057,33 @@ impl Schema for v1::Institution {
     const SCHEMA: &'static MessageSchema = &INSTITUTION;
 }
 
+static INSTITUTION_RESUMED: MessageSchema = MessageSchema {
+    name: "InstitutionResumed",
+    fields: &[
+        Field { number: 1, name: "institution_code", kind: Kind::String, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "department", kind: Kind::String, occurs: Occurs::Once(1) },
+    ],
+};
+
+impl Schema for v1::InstitutionResumed {
+    const SCHEMA: &'static MessageSchema = &INSTITUTION_RESUMED;
+}
+
+static INSTITUTION_SUSPENDED: MessageSchema = MessageSchema {
+    name: "InstitutionSuspended",
+    fields: &[
+        Field { number: 1, name: "institution_code", kind: Kind::String, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "department", kind: Kind::String, occurs: Occurs::Once(1) },
+        Field { number: 3, name: "from_days", kind: Kind::Int32, occurs: Occurs::Once(2) },
+        Field { number: 4, name: "to_days", kind: Kind::Int32, occurs: Occurs::Once(3) },
+        Field { number: 5, name: "case_number", kind: Kind::String, occurs: Occurs::Once(4) },
+    ],
+};
+
+impl Schema for v1::InstitutionSuspended {
+    const SCHEMA: &'static MessageSchema = &INSTITUTION_SUSPENDED;
+}
+
 static INSTITUTIONS_GET_REQUEST: MessageSchema = MessageSchema {
     name: "InstitutionsGetRequest",
     fields: &[
@@ -3703,6 +3737,20 @@ static PERSON_ENROLLED: MessageSchema = MessageSchema {
 
 impl Schema for v1::PersonEnrolled {
     const SCHEMA: &'static MessageSchema = &PERSON_ENROLLED;
+}
+
+static PERSON_SUSPENDED: MessageSchema = MessageSchema {
+    name: "PersonSuspended",
+    fields: &[
+        Field { number: 1, name: "person_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "from_days", kind: Kind::Int32, occurs: Occurs::Once(1) },
+        Field { number: 3, name: "to_days", kind: Kind::Int32, occurs: Occurs::Once(2) },
+        Field { number: 4, name: "case_number", kind: Kind::String, occurs: Occurs::Once(3) },
+    ],
+};
+
+impl Schema for v1::PersonSuspended {
+    const SCHEMA: &'static MessageSchema = &PERSON_SUSPENDED;
 }
 
 static PERSON_UPDATED: MessageSchema = MessageSchema {

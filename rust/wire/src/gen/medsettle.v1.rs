@@ -4811,6 +4811,8 @@ pub mod reason {
         FilingConflicts = 5012,
         /// The new tree drops or moves a region that is in use.
         RegionInUse = 5013,
+        /// Nothing is suspended that could be resumed.
+        NotSuspended = 5014,
         /// The caller's roles do not allow this method.
         RoleForbidden = 7001,
         /// The request names another institution than the caller's.
@@ -4910,6 +4912,7 @@ pub mod reason {
                 Self::FilingUnknown => "FILING_UNKNOWN",
                 Self::FilingConflicts => "FILING_CONFLICTS",
                 Self::RegionInUse => "REGION_IN_USE",
+                Self::NotSuspended => "NOT_SUSPENDED",
                 Self::RoleForbidden => "ROLE_FORBIDDEN",
                 Self::NotYourInstitution => "NOT_YOUR_INSTITUTION",
                 Self::CertificateNotAccepted => "CERTIFICATE_NOT_ACCEPTED",
@@ -4996,6 +4999,7 @@ pub mod reason {
                 "FILING_UNKNOWN" => Some(Self::FilingUnknown),
                 "FILING_CONFLICTS" => Some(Self::FilingConflicts),
                 "REGION_IN_USE" => Some(Self::RegionInUse),
+                "NOT_SUSPENDED" => Some(Self::NotSuspended),
                 "ROLE_FORBIDDEN" => Some(Self::RoleForbidden),
                 "NOT_YOUR_INSTITUTION" => Some(Self::NotYourInstitution),
                 "CERTIFICATE_NOT_ACCEPTED" => Some(Self::CertificateNotAccepted),
@@ -5534,7 +5538,7 @@ pub struct Record {
 pub struct Fact {
     #[prost(
         oneof = "fact::Fact",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 55, 56, 57"
     )]
     pub fact: ::core::option::Option<fact::Fact>,
 }
@@ -5602,6 +5606,12 @@ pub mod fact {
         RequestReversed(super::RequestReversed),
         #[prost(message, tag = "29")]
         ReversalRemembered(super::ReversalRemembered),
+        #[prost(message, tag = "55")]
+        PersonSuspended(super::PersonSuspended),
+        #[prost(message, tag = "56")]
+        InstitutionSuspended(super::InstitutionSuspended),
+        #[prost(message, tag = "57")]
+        InstitutionResumed(super::InstitutionResumed),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -5765,6 +5775,40 @@ pub struct RegionsInstalled {
     /// The whole tree.
     #[prost(message, repeated, tag = "2")]
     pub regions: ::prost::alloc::vec::Vec<Region>,
+}
+/// It takes the place of any suspension of the person before.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PersonSuspended {
+    #[prost(uint64, tag = "1")]
+    pub person_id: u64,
+    #[prost(int32, tag = "2")]
+    pub from_days: i32,
+    #[prost(int32, optional, tag = "3")]
+    pub to_days: ::core::option::Option<i32>,
+    #[prost(string, tag = "4")]
+    pub case_number: ::prost::alloc::string::String,
+}
+/// It takes the place of any suspension of the same department before.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InstitutionSuspended {
+    #[prost(string, tag = "1")]
+    pub institution_code: ::prost::alloc::string::String,
+    /// Empty is the whole institution.
+    #[prost(string, tag = "2")]
+    pub department: ::prost::alloc::string::String,
+    #[prost(int32, tag = "3")]
+    pub from_days: i32,
+    #[prost(int32, optional, tag = "4")]
+    pub to_days: ::core::option::Option<i32>,
+    #[prost(string, tag = "5")]
+    pub case_number: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InstitutionResumed {
+    #[prost(string, tag = "1")]
+    pub institution_code: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub department: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PatientAdmitted {

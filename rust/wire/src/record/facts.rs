@@ -11,7 +11,7 @@ use medsettle_core::person::Profile;
 use medsettle_core::policy::Problem;
 use medsettle_core::request::RequestKey;
 
-use super::{settlement, stay};
+use super::{settlement, stay, suspension};
 use crate::convert::{
     Checked, Coded, Fault, at, catalogue, certificates, coded, each, entitlements, filing, from_catalogue,
     from_certificates, from_entitlements, from_filing, from_institution, from_line_split, from_policy, from_regions,
@@ -77,6 +77,9 @@ pub(super) fn from_fact(fact: &Fact) -> v1::Fact {
             regions: from_regions(regions),
         }),
         Fact::InstitutionRegistered { institution } => Message::InstitutionRegistered(from_institution(institution)),
+        Fact::PersonSuspended { .. } | Fact::InstitutionSuspended { .. } | Fact::InstitutionResumed { .. } => {
+            suspension::from_fact(fact)
+        }
         Fact::PatientAdmitted { .. }
         | Fact::StayUpdated { .. }
         | Fact::ChargesAdded { .. }
@@ -242,6 +245,9 @@ pub(super) fn fact(message: v1::Fact) -> Checked<Fact> {
         Message::InstitutionRegistered(m) => {
             Ok(Fact::InstitutionRegistered { institution: at("institution_registered", institution(m))? })
         }
+        Message::PersonSuspended(m) => at("person_suspended", suspension::person(m)),
+        Message::InstitutionSuspended(m) => at("institution_suspended", suspension::institution(m)),
+        Message::InstitutionResumed(m) => at("institution_resumed", suspension::resumed(m)),
         Message::PatientAdmitted(m) => at("patient_admitted", patient_admitted(m)),
         Message::StayUpdated(m) => at("stay_updated", stay_updated(m)),
         Message::ChargesAdded(m) => at("charges_added", charges_added(m)),

@@ -27,9 +27,10 @@ use medsettle_core::policy::{
 use medsettle_core::region::Region;
 use medsettle_core::settlement::{Adjustment as Recomputed, Cancellation, CaseFacts, Presented, Settlement};
 use medsettle_core::stay::{AdmissionKind, ChargeLine, Stay, StayLine, StayState};
+use medsettle_core::suspension::{PlaceSuspension, Suspension};
 
 /// How many kinds of facts there are.
-pub(crate) const FACTS: usize = 29;
+pub(crate) const FACTS: usize = 32;
 
 /// A source of values: splitmix64.
 pub(crate) struct Arbitrary(u64);
@@ -203,8 +204,23 @@ impl Arbitrary {
             15 => Fact::CatalogueInstalled { hash: self.hash(), catalogue: Arc::new(self.catalogue()) },
             16 => Fact::RegionsInstalled { hash: self.hash(), regions: self.some(Self::region_node) },
             17 => Fact::InstitutionRegistered { institution: self.institution() },
+            18 => Fact::PersonSuspended {
+                person: PersonId(self.bits()),
+                days: self.suspension(),
+                case_number: self.text().into(),
+            },
+            19 => Fact::InstitutionSuspended {
+                institution: self.institution_code(),
+                suspension: PlaceSuspension { department: self.text().into(), days: self.suspension() },
+                case_number: self.text().into(),
+            },
+            20 => Fact::InstitutionResumed { institution: self.institution_code(), department: self.text().into() },
             _ => self.fact_of_stay(),
         }
+    }
+
+    fn suspension(&mut self) -> Suspension {
+        Suspension { from: self.day(), to: self.maybe(Self::day) }
     }
 
     fn fact_of_stay(&mut self) -> Fact {

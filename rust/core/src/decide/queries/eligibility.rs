@@ -7,7 +7,7 @@ use crate::accumulator::{AccumulatorKey, Accumulators};
 use crate::calendar::Date;
 use crate::card::{Card, ZoneState};
 use crate::command::{CardKey, CardView, Eligibility, Reply};
-use crate::decide::{cards, stays};
+use crate::decide::{cards, stays, suspensions};
 use crate::filing;
 use crate::hub::{Context, Hub, role};
 use crate::ids::CardSn;
@@ -105,10 +105,17 @@ impl<'a> Visit<'a> {
         let card = self.card.or_else(|| in_state(self.hub, self.person, &[ZoneState::Issued]));
         let card = card.ok_or_else(|| Reject::CardUnknown).and_then(|card| card.may_settle(context.stamp_ms, true));
         let insured = self.spell.ok_or_else(|| Reject::NotInsured { day: self.day });
-        [card.err(), insured.err(), self.place_refuses(context), self.stay_overlaps(), self.package_missing()]
-            .into_iter()
-            .flatten()
-            .collect()
+        [
+            card.err(),
+            insured.err(),
+            self.place_refuses(context),
+            self.suspended(context),
+            self.stay_overlaps(),
+            self.package_missing(),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
 
     fn place_refuses(&self, context: &Context<'_>) -> Option<Reject> {
@@ -119,6 +126,12 @@ impl<'a> Visit<'a> {
         let spell = self.spell?;
         let own_pool = stays::is_local(self.hub, spell.region, spell.insurance_type, institution.region, self.day);
         (!institution.may_settle_for(own_pool)).then_some(Reject::InstitutionNotNetworked)
+    }
+
+    /// No department is named, so only what holds for the whole institution shows.
+    fn suspended(&self, context: &Context<'_>) -> Option<Reject> {
+        let place = context.actor.institution;
+        suspensions::check_may_begin(self.hub, self.person, place, "", self.day, context).err()
     }
 
     fn stay_overlaps(&self) -> Option<Reject> {
