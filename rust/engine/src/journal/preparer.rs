@@ -55,10 +55,23 @@ struct State {
     number: u64,
     ready: bool,
     wanted_now: bool,
-    /// Space is not waited for any more: a disk that is full, or found full from now on, stops it.
-    closing: bool,
-    stopped: bool,
+    ending: Ending,
     failed: Option<HaltReason>,
+}
+
+/// How far it has come to the end.
+#[derive(PartialEq, Eq)]
+enum Ending {
+    NotYet,
+    /// Space is not waited for: a disk that is full, or found full from now on, stops it.
+    OnFullDisk,
+    Stopped,
+}
+
+impl State {
+    fn is_stopped(&self) -> bool {
+        self.ending == Ending::Stopped
+    }
 }
 
 impl Shared {
@@ -67,7 +80,7 @@ impl Shared {
     }
 
     fn stop(&self) {
-        self.state().stopped = true;
+        self.state().ending = Ending::Stopped;
         self.changed.notify_all();
     }
 }
@@ -80,8 +93,9 @@ impl WriterStopper {
     /// From now on a full disk ends the waiting for a segment with `HaltReason::Stopped`; what has space goes on.
     pub fn wait_for_no_space(&self) {
         let mut state = self.0.state();
-        state.closing = true;
-        state.stopped |= self.0.disk.is_full();
+        if !state.is_stopped() {
+            state.ending = if self.0.disk.is_full() { Ending::Stopped } else { Ending::OnFullDisk };
+        }
         drop(state);
         self.0.changed.notify_all();
     }
@@ -90,7 +104,7 @@ impl WriterStopper {
 impl Preparer {
     /// Prepare segments from `number` on, with that one `ready` if it lies there already.
     pub(crate) fn start(storage: Arc<dyn Storage>, label: Label, number: u64, ready: bool) -> io::Result<Self> {
-        let state = State { number, ready, wanted_now: false, closing: false, stopped: false, failed: None };
+        let state = State { number, ready, wanted_now: false, ending: Ending::NotYet, failed: None };
         let shared = Arc::new(Shared {
             storage,
             label,
@@ -125,7 +139,7 @@ impl Preparer {
             if let Some(reason) = &state.failed {
                 return Err(reason.clone());
             }
-            if state.stopped {
+            if state.is_stopped() {
                 return Err(HaltReason::Stopped);
             }
             state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -158,10 +172,10 @@ impl Drop for Preparer {
 fn run(shared: &Shared) {
     loop {
         let mut state = shared.state();
-        while state.ready && !state.stopped {
+        while state.ready && !state.is_stopped() {
             state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        if state.stopped {
+        if state.is_stopped() {
             return;
         }
         let label = Label { segment: state.number, ..shared.label };
@@ -250,7 +264,7 @@ fn is_disk_full(error: &io::Error) -> bool {
 /// Raise the flag and wait a little; false when told to stop.
 fn wait_for_space(shared: &Shared) -> bool {
     shared.disk.set_full(true);
-    if shared.state().closing {
+    if shared.state().ending == Ending::OnFullDisk {
         shared.stop();
     }
     wait(shared, Duration::from_millis(DISK_FULL_RETRY_MS), |_| false)
@@ -269,7 +283,7 @@ fn wait(shared: &Shared, time: Duration, enough: impl Fn(&State) -> bool) -> boo
     let until = Instant::now() + time;
     let mut state = shared.state();
     loop {
-        if state.stopped {
+        if state.is_stopped() {
             return false;
         }
         let left = until.saturating_duration_since(Instant::now());
