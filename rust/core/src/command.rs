@@ -2,6 +2,10 @@
 //!
 //! Invariant: a command's fields are well formed by themselves; `decide` checks them against each other and the state.
 
+mod presentation;
+
+pub use presentation::{ARC_APPROVED, ChipPresentation, Credential, HolderCheck, Presentation, Verdict};
+
 use std::sync::Arc;
 
 use crate::accumulator::{AccumulatorKey, Accumulators};
@@ -11,7 +15,7 @@ use crate::card::{CancelCause, Channel, FailureCause, Loss, Personalisation, Zon
 use crate::catalogue::Catalogue;
 use crate::filing::Filing;
 use crate::ids::{
-    CardId, CardSn, FilingId, Hash32, InstitutionCode, Pan, PersonId, RegionCode, RequestId, SettlementId, StayId,
+    CardId, CardSn, FilingId, Hash32, InstitutionCode, PersonId, RegionCode, RequestId, SettlementId, StayId,
 };
 use crate::institution::Institution;
 use crate::ledger::LedgerAccount;
@@ -73,84 +77,6 @@ pub enum LossSubject {
     /// Every live card of the person.
     Certificate(Certificate),
 }
-
-/// A card as the terminal read it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Presentation {
-    /// What was shown.
-    pub credential: Credential,
-    /// Where.
-    pub terminal: Box<str>,
-}
-
-/// What was shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Credential {
-    /// A chip.
-    Chip(ChipPresentation),
-    /// A kind that this release knows by name only.
-    NotYetAccepted,
-}
-
-/// What a chip signed; the cryptogram itself was verified before and its verdict stands in the context.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChipPresentation {
-    /// Number and sequence number.
-    pub pan: Pan,
-    /// Recognition code.
-    pub card_sn: CardSn,
-    /// Scheme and key.
-    pub chip: crate::card::Chip,
-    /// Counter.
-    pub atc: u16,
-    /// Signed amount.
-    pub amount: Fen,
-    /// Signed other amount.
-    pub other_amount: Fen,
-    /// Signed country, currency and type.
-    pub terminal_country: u16,
-    /// ISO 4217.
-    pub currency: u16,
-    /// 9C, as a byte.
-    pub transaction_type: u8,
-    /// Signed date.
-    pub transaction_date: Date,
-    /// Card verification results, where the scheme signs them.
-    pub cvr: Option<[u8; 4]>,
-}
-
-/// How the institution checked the holder.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum HolderCheck {
-    /// Not at all.
-    #[default]
-    None,
-    /// Photo.
-    Photo,
-    /// PIN.
-    Pin,
-    /// Face.
-    Face,
-}
-
-/// Verdict on the cryptogram of a command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// The command presents none.
-    NotPresented,
-    /// No key is allowed for PAN, index and scheme.
-    SchemeNotAllowed,
-    /// Wrong, whatever the cause.
-    Invalid,
-    /// Right; the answer for the chip, should the command be accepted.
-    Valid {
-        /// Response cryptogram over [`ARC_APPROVED`].
-        arpc: [u8; 8],
-    },
-}
-
-/// Response code of an accepted command: "00".
-pub const ARC_APPROVED: [u8; 2] = *b"00";
 
 /// Something that changes state.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,85 @@
+//! How a card is shown with a command, and what came of its cryptogram.
+//!
+//! Invariant: the cryptogram itself never comes here; its verdict stands in the context of the decision.
+
+use crate::calendar::Date;
+use crate::ids::{CardSn, Pan};
+use crate::money::Fen;
+
+/// A card as the terminal read it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Presentation {
+    /// What was shown.
+    pub credential: Credential,
+    /// Where.
+    pub terminal: Box<str>,
+}
+
+/// What was shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// A chip.
+    Chip(ChipPresentation),
+    /// A kind that this release knows by name only.
+    NotYetAccepted,
+}
+
+/// What a chip signed; the cryptogram itself was verified before and its verdict stands in the context.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChipPresentation {
+    /// Number and sequence number.
+    pub pan: Pan,
+    /// Recognition code.
+    pub card_sn: CardSn,
+    /// Scheme and key.
+    pub chip: crate::card::Chip,
+    /// Counter.
+    pub atc: u16,
+    /// Signed amount.
+    pub amount: Fen,
+    /// Signed other amount.
+    pub other_amount: Fen,
+    /// Signed country, currency and type.
+    pub terminal_country: u16,
+    /// ISO 4217.
+    pub currency: u16,
+    /// 9C, as a byte.
+    pub transaction_type: u8,
+    /// Signed date.
+    pub transaction_date: Date,
+    /// Card verification results, where the scheme signs them.
+    pub cvr: Option<[u8; 4]>,
+}
+
+/// How the institution checked the holder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HolderCheck {
+    /// Not at all.
+    #[default]
+    None,
+    /// Photo.
+    Photo,
+    /// PIN.
+    Pin,
+    /// Face.
+    Face,
+}
+
+/// Verdict on the cryptogram of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The command presents none.
+    NotPresented,
+    /// No key is allowed for PAN, index and scheme.
+    SchemeNotAllowed,
+    /// Wrong, whatever the cause.
+    Invalid,
+    /// Right; the answer for the chip, should the command be accepted.
+    Valid {
+        /// Response cryptogram over [`ARC_APPROVED`].
+        arpc: [u8; 8],
+    },
+}
+
+/// Response code of an accepted command: "00".
+pub const ARC_APPROVED: [u8; 2] = *b"00";
