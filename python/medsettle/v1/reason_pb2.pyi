@@ -185,6 +185,8 @@ class Reason(_message.Message):
         """The filing contradicts itself or one that stands."""
         REGION_IN_USE: Reason._Code.ValueType  # 5013
         """The new tree drops or moves a region that is in use."""
+        VISIT_NOT_OFFERED: Reason._Code.ValueType  # 5014
+        """An institution of this kind does not give this kind of care."""
         ROLE_FORBIDDEN: Reason._Code.ValueType  # 7001
         """7xxx: access.
 
@@ -369,6 +371,8 @@ class Reason(_message.Message):
     """The filing contradicts itself or one that stands."""
     REGION_IN_USE: Reason.Code.ValueType  # 5013
     """The new tree drops or moves a region that is in use."""
+    VISIT_NOT_OFFERED: Reason.Code.ValueType  # 5014
+    """An institution of this kind does not give this kind of care."""
     ROLE_FORBIDDEN: Reason.Code.ValueType  # 7001
     """7xxx: access.
 

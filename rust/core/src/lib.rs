@@ -34,5 +34,6 @@ pub mod request;
 pub mod settlement;
 pub mod stay;
 mod table;
+pub mod visit;
 
 pub use decide::requests::reversible;

@@ -95,6 +95,7 @@ impl Desk {
         let operation = match command {
             Command::Admit { .. } => reversible::ADMIT,
             Command::SettleStay { .. } => reversible::SETTLE,
+            Command::SettleVisit(_) => reversible::SETTLE_VISIT,
             _ => 1,
         };
         let digest = Hash32(*blake3::hash(format!("{command:?}").as_bytes()).as_bytes());
