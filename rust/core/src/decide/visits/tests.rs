@@ -1,1 +1,5 @@
-//! Visits.
+//! Visits, by what they are about.
+
+mod limits;
+mod settling;
+mod undoing;
