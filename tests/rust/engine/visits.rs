@@ -47,14 +47,14 @@ fn furnish(office: &Caller<'_>) {
 fn nearly_exhausted(office: &Caller<'_>, number: u64) -> Patient {
     let patient = request::enroll(office, number);
     let used = v1::Accumulators { eligible_fen: 990_909, pool_fen: USED_FEN, ..v1::Accumulators::default() };
-    let year = v1::YearAccumulators {
+    let request = v1::AccountsOpenYearRequest {
+        header: Some(request::header(OFFICE)),
         person_id: patient.person,
         insurance_type: v1::insurance_type::Kind::Employee.into(),
         benefit_year: 2026,
         counter: v1::counter::Kind::Outpatient.into(),
         accumulators: Some(used),
     };
-    let request = v1::AccountsOpenYearRequest { header: Some(request::header(OFFICE)), year: Some(year) };
     office.get::<v1::AccountsOpenYearResponse>(Operation::AccountsOpenYear, &request);
     patient
 }
