@@ -106,8 +106,7 @@ fn f6_two_claims_at_once_are_paid_50_00_together_in_10_000_repetitions_in_random
     for round in 0..ROUNDS {
         // Which of a patient's two presentations was signed first is as random as which arrives first.
         let mut claims: Vec<(usize, u32, bool)> = (0..patients.len())
-            .flat_map(|who| [(who, 2 * round + 1), (who, 2 * round + 2)])
-            .map(|(who, atc)| (who, atc, atc % 2 == who as u32 % 2))
+            .flat_map(|who| [(who, 2 * round + 1, who % 2 == 0), (who, 2 * round + 2, who % 2 == 1)])
             .collect();
         shuffle(&mut claims, &mut seed);
         let sent: Vec<(usize, bool, Sent)> = claims

@@ -251,7 +251,7 @@ impl Model {
     pub(super) fn used(&self, person: usize, year: i32, is_visit: bool) -> Accumulators {
         let mut used = Accumulators::default();
         for claim in self.claims.values().filter(|c| c.stands && c.counts_in(person, year, is_visit)) {
-            used.admissions += u32::from(!is_visit);
+            used.admissions += i64::from(!is_visit);
             used.eligible += Fen(claim.total);
             used.deductible += Fen(claim.deductible);
             used.funds[Fund::Pool] += Fen(claim.fund);
