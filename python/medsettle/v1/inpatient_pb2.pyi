@@ -1003,12 +1003,18 @@ class Settlement(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     CANCELLATION_ID_FIELD_NUMBER: _builtins.int
     ADJUSTMENTS_FIELD_NUMBER: _builtins.int
+    VISIT_KIND_FIELD_NUMBER: _builtins.int
+    DEPARTMENT_FIELD_NUMBER: _builtins.int
+    DIAGNOSIS_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
     settlement_id: _builtins.int
     stay_id: _builtins.int
+    """0 where a visit was settled."""
     person_id: _builtins.int
     institution_code: _builtins.str
     state: Global___Settlement.State.ValueType
     admission_date: _builtins.str
+    """Both dates of a visit are its day."""
     discharge_date: _builtins.str
     insurance_type: _common_pb2.InsuranceType.Kind.ValueType
     category: _common_pb2.Category.Kind.ValueType
@@ -1022,6 +1028,10 @@ class Settlement(_message.Message):
     request_id: _builtins.str
     cancellation_id: _builtins.int
     """The negative settlement, 0 when this one stands."""
+    visit_kind: _common_pb2.VisitKind.Kind.ValueType
+    department: _builtins.str
+    """Of a visit; those of a stay are read with the stay."""
+    diagnosis: _builtins.str
     @_builtins.property
     def split(self) -> _common_pb2.Split: ...
     @_builtins.property
@@ -1030,6 +1040,8 @@ class Settlement(_message.Message):
 
     @_builtins.property
     def adjustments(self) -> _containers.RepeatedCompositeFieldContainer[Global___SettlementAdjustment]: ...
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___StayLine]: ...
     def __init__(
         self,
         *,
@@ -1054,10 +1066,14 @@ class Settlement(_message.Message):
         request_id: _builtins.str = ...,
         cancellation_id: _builtins.int = ...,
         adjustments: _abc.Iterable[Global___SettlementAdjustment] | None = ...,
+        visit_kind: _common_pb2.VisitKind.Kind.ValueType = ...,
+        department: _builtins.str = ...,
+        diagnosis: _builtins.str = ...,
+        lines: _abc.Iterable[Global___StayLine] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["split", b"split"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accumulator_deltas", b"accumulator_deltas", "adjustments", b"adjustments", "admission_date", b"admission_date", "cancellation_id", b"cancellation_id", "card_sn", b"card_sn", "care_region", b"care_region", "category", b"category", "discharge_date", b"discharge_date", "filing_kind", b"filing_kind", "institution_code", b"institution_code", "insurance_type", b"insurance_type", "insured_region", b"insured_region", "level", b"level", "person_id", b"person_id", "request_id", b"request_id", "settlement_id", b"settlement_id", "split", b"split", "stamp_ms", b"stamp_ms", "state", b"state", "stay_id", b"stay_id", "terminal_id", b"terminal_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accumulator_deltas", b"accumulator_deltas", "adjustments", b"adjustments", "admission_date", b"admission_date", "cancellation_id", b"cancellation_id", "card_sn", b"card_sn", "care_region", b"care_region", "category", b"category", "department", b"department", "diagnosis", b"diagnosis", "discharge_date", b"discharge_date", "filing_kind", b"filing_kind", "institution_code", b"institution_code", "insurance_type", b"insurance_type", "insured_region", b"insured_region", "level", b"level", "lines", b"lines", "person_id", b"person_id", "request_id", b"request_id", "settlement_id", b"settlement_id", "split", b"split", "stamp_ms", b"stamp_ms", "state", b"state", "stay_id", b"stay_id", "terminal_id", b"terminal_id", "visit_kind", b"visit_kind"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -142,7 +142,7 @@ class Fact(_message.Message):
     PATIENT_DISCHARGED_FIELD_NUMBER: _builtins.int
     DISCHARGE_CANCELLED_FIELD_NUMBER: _builtins.int
     ADMISSION_CANCELLED_FIELD_NUMBER: _builtins.int
-    STAY_SETTLED_FIELD_NUMBER: _builtins.int
+    SETTLED_FIELD_NUMBER: _builtins.int
     SETTLEMENT_CANCELLED_FIELD_NUMBER: _builtins.int
     REQUEST_REVERSED_FIELD_NUMBER: _builtins.int
     REVERSAL_REMEMBERED_FIELD_NUMBER: _builtins.int
@@ -204,7 +204,9 @@ class Fact(_message.Message):
     @_builtins.property
     def admission_cancelled(self) -> Global___AdmissionCancelled: ...
     @_builtins.property
-    def stay_settled(self) -> Global___StoredSettlement: ...
+    def settled(self) -> Global___StoredSettlement:
+        """Of a stay or of a visit."""
+
     @_builtins.property
     def settlement_cancelled(self) -> Global___SettlementCancelled: ...
     @_builtins.property
@@ -245,7 +247,7 @@ class Fact(_message.Message):
         patient_discharged: Global___PatientDischarged | None = ...,
         discharge_cancelled: Global___DischargeCancelled | None = ...,
         admission_cancelled: Global___AdmissionCancelled | None = ...,
-        stay_settled: Global___StoredSettlement | None = ...,
+        settled: Global___StoredSettlement | None = ...,
         settlement_cancelled: Global___SettlementCancelled | None = ...,
         request_reversed: Global___RequestReversed | None = ...,
         reversal_remembered: Global___ReversalRemembered | None = ...,
@@ -253,11 +255,11 @@ class Fact(_message.Message):
         institution_suspended: Global___InstitutionSuspended | None = ...,
         institution_resumed: Global___InstitutionResumed | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "institution_registered", b"institution_registered", "institution_resumed", b"institution_resumed", "institution_suspended", b"institution_suspended", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "person_enrolled", b"person_enrolled", "person_suspended", b"person_suspended", "person_updated", b"person_updated", "policy_installed", b"policy_installed", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settlement_cancelled", b"settlement_cancelled", "stay_settled", b"stay_settled", "stay_updated", b"stay_updated", "year_opened", b"year_opened"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "institution_registered", b"institution_registered", "institution_resumed", b"institution_resumed", "institution_suspended", b"institution_suspended", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "person_enrolled", b"person_enrolled", "person_suspended", b"person_suspended", "person_updated", b"person_updated", "policy_installed", b"policy_installed", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settled", b"settled", "settlement_cancelled", b"settlement_cancelled", "stay_updated", b"stay_updated", "year_opened", b"year_opened"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "institution_registered", b"institution_registered", "institution_resumed", b"institution_resumed", "institution_suspended", b"institution_suspended", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "person_enrolled", b"person_enrolled", "person_suspended", b"person_suspended", "person_updated", b"person_updated", "policy_installed", b"policy_installed", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settlement_cancelled", b"settlement_cancelled", "stay_settled", b"stay_settled", "stay_updated", b"stay_updated", "year_opened", b"year_opened"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "institution_registered", b"institution_registered", "institution_resumed", b"institution_resumed", "institution_suspended", b"institution_suspended", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "person_enrolled", b"person_enrolled", "person_suspended", b"person_suspended", "person_updated", b"person_updated", "policy_installed", b"policy_installed", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settled", b"settled", "settlement_cancelled", b"settlement_cancelled", "stay_updated", b"stay_updated", "year_opened", b"year_opened"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["person_enrolled", "person_updated", "card_applied", "card_application_failed", "card_made", "card_handed_over", "card_enabled", "card_reported_lost", "card_loss_withdrawn", "card_cancelled", "account_credited", "year_opened", "filing_filed", "filing_withdrawn", "policy_installed", "catalogue_installed", "regions_installed", "institution_registered", "patient_admitted", "stay_updated", "charges_added", "charges_revoked", "patient_discharged", "discharge_cancelled", "admission_cancelled", "stay_settled", "settlement_cancelled", "request_reversed", "reversal_remembered", "person_suspended", "institution_suspended", "institution_resumed"]  # noqa: Y015
+    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["person_enrolled", "person_updated", "card_applied", "card_application_failed", "card_made", "card_handed_over", "card_enabled", "card_reported_lost", "card_loss_withdrawn", "card_cancelled", "account_credited", "year_opened", "filing_filed", "filing_withdrawn", "policy_installed", "catalogue_installed", "regions_installed", "institution_registered", "patient_admitted", "stay_updated", "charges_added", "charges_revoked", "patient_discharged", "discharge_cancelled", "admission_cancelled", "settled", "settlement_cancelled", "request_reversed", "reversal_remembered", "person_suspended", "institution_suspended", "institution_resumed"]  # noqa: Y015
     _WhichOneofArgType_fact: _TypeAlias = _typing.Literal["fact", b"fact"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_fact) -> _WhichOneofReturnType_fact | None: ...
 
@@ -1011,7 +1013,7 @@ class SettlementCancelled(_message.Message):
     def adjustments(self) -> _containers.RepeatedCompositeFieldContainer[Global___StoredAdjustment]: ...
     @_builtins.property
     def stay(self) -> Global___StoredStay:
-        """The stay as it was before it was settled; it waits to be settled again."""
+        """The stay as it was before it was settled; it waits to be settled again. Absent where a visit was settled."""
 
     def __init__(
         self,
@@ -1279,6 +1281,7 @@ class StoredSettlement(_message.Message):
 
     SETTLEMENT_ID_FIELD_NUMBER: _builtins.int
     STAY_ID_FIELD_NUMBER: _builtins.int
+    VISIT_FIELD_NUMBER: _builtins.int
     PERSON_ID_FIELD_NUMBER: _builtins.int
     INSTITUTION_CODE_FIELD_NUMBER: _builtins.int
     CASE_FIELD_NUMBER: _builtins.int
@@ -1309,6 +1312,8 @@ class StoredSettlement(_message.Message):
     card_sn: _builtins.str
     """Recognition code of the card."""
     @_builtins.property
+    def visit(self) -> Global___StoredVisit: ...
+    @_builtins.property
     def case(self) -> Global___StoredCase: ...
     @_builtins.property
     def split(self) -> _common_pb2.Split:
@@ -1329,6 +1334,7 @@ class StoredSettlement(_message.Message):
         *,
         settlement_id: _builtins.int = ...,
         stay_id: _builtins.int = ...,
+        visit: Global___StoredVisit | None = ...,
         person_id: _builtins.int = ...,
         institution_code: _builtins.str = ...,
         case: Global___StoredCase | None = ...,
@@ -1344,13 +1350,45 @@ class StoredSettlement(_message.Message):
         stamp_ms: _builtins.int = ...,
         card_sn: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["case", b"case", "split", b"split"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["case", b"case", "occasion", b"occasion", "split", b"split", "stay_id", b"stay_id", "visit", b"visit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["atc", b"atc", "balance_after_fen", b"balance_after_fen", "card_id", b"card_id", "card_sn", b"card_sn", "case", b"case", "catalogue_hash", b"catalogue_hash", "deltas", b"deltas", "institution_code", b"institution_code", "legs", b"legs", "person_id", b"person_id", "policies", b"policies", "settlement_id", b"settlement_id", "split", b"split", "stamp_ms", b"stamp_ms", "stay_id", b"stay_id", "terminal_id", b"terminal_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["atc", b"atc", "balance_after_fen", b"balance_after_fen", "card_id", b"card_id", "card_sn", b"card_sn", "case", b"case", "catalogue_hash", b"catalogue_hash", "deltas", b"deltas", "institution_code", b"institution_code", "legs", b"legs", "occasion", b"occasion", "person_id", b"person_id", "policies", b"policies", "settlement_id", b"settlement_id", "split", b"split", "stamp_ms", b"stamp_ms", "stay_id", b"stay_id", "terminal_id", b"terminal_id", "visit", b"visit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_occasion: _TypeAlias = _typing.Literal["stay_id", "visit"]  # noqa: Y015
+    _WhichOneofArgType_occasion: _TypeAlias = _typing.Literal["occasion", b"occasion"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_occasion) -> _WhichOneofReturnType_occasion | None: ...
+
+Global___StoredSettlement: _TypeAlias = StoredSettlement  # noqa: Y015
+
+@_typing.final
+class StoredVisit(_message.Message):
+    """A visit to an outpatient department or a pharmacy; its kind and day stand in the case."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEPARTMENT_FIELD_NUMBER: _builtins.int
+    DIAGNOSIS_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    department: _builtins.str
+    diagnosis: _builtins.str
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___StoredLine]:
+        """In the order of the request."""
+
+    def __init__(
+        self,
+        *,
+        department: _builtins.str = ...,
+        diagnosis: _builtins.str = ...,
+        lines: _abc.Iterable[Global___StoredLine] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["department", b"department", "diagnosis", b"diagnosis", "lines", b"lines"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___StoredSettlement: _TypeAlias = StoredSettlement  # noqa: Y015
+Global___StoredVisit: _TypeAlias = StoredVisit  # noqa: Y015
 
 @_typing.final
 class StoredCase(_message.Message):

@@ -187,6 +187,8 @@ class Reason(_message.Message):
         """The new tree drops or moves a region that is in use."""
         NOT_SUSPENDED: Reason._Code.ValueType  # 5014
         """Nothing is suspended that could be resumed."""
+        VISIT_NOT_OFFERED: Reason._Code.ValueType  # 5015
+        """An institution of this kind does not give this kind of care."""
         ROLE_FORBIDDEN: Reason._Code.ValueType  # 7001
         """7xxx: access.
 
@@ -373,6 +375,8 @@ class Reason(_message.Message):
     """The new tree drops or moves a region that is in use."""
     NOT_SUSPENDED: Reason.Code.ValueType  # 5014
     """Nothing is suspended that could be resumed."""
+    VISIT_NOT_OFFERED: Reason.Code.ValueType  # 5015
+    """An institution of this kind does not give this kind of care."""
     ROLE_FORBIDDEN: Reason.Code.ValueType  # 7001
     """7xxx: access.
 

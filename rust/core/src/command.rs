@@ -25,9 +25,11 @@ use crate::policy::{BenefitPolicy, Category, FilingKind, Fund, InsuranceType, Vi
 use crate::records::{DayRow, DayTotals};
 use crate::region::Region;
 use crate::request::RequestKey;
+pub use crate::request::{Outcome, ReversalEffect};
 use crate::settlement::{Cancellation, Settlement, Standing};
 use crate::stay::{AdmissionKind, ChargeLine, Stay, StayLine, StayState};
 use crate::suspension::{PlaceSuspension, Suspension};
+use crate::visit::{QuoteVisit, SettleVisit};
 
 /// Names a mutating request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -231,6 +233,8 @@ pub enum Command {
     CancelSettlement {
         settlement: SettlementId,
     },
+    SettleVisit(SettleVisit),
+    CancelVisit(SettlementId),
     Reverse {
         request_id: RequestId,
     },
@@ -285,6 +289,7 @@ pub enum Query {
         account_request: Fen,
         use_family: bool,
     },
+    QuoteVisit(QuoteVisit),
     GetStay(StayId),
     GetSettlement(SettlementId),
     ListStays {
@@ -353,39 +358,6 @@ pub struct CardView {
     pub at_ms: i64,
 }
 
-/// What became of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Not bound.
-    Unknown,
-    /// Bound by the record with this sequence.
-    Accepted {
-        /// The record.
-        sequence: u64,
-        /// Its operation.
-        operation: u32,
-    },
-    /// Undone, or refused before it came.
-    Reversed {
-        /// The record, where there is one.
-        original: Option<(u64, u32)>,
-    },
-}
-
-/// What a reversal did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReversalEffect {
-    /// The request is undone.
-    Undone {
-        /// The negative settlement, where one was made.
-        cancellation: Option<SettlementId>,
-    },
-    /// It will be refused.
-    Remembered,
-    /// It had been undone before.
-    AlreadyUndone,
-}
-
 /// An installed package.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Package {
@@ -449,6 +421,8 @@ pub enum Reply {
     },
     Quoted {
         split: Box<Split>,
+        /// Of a visit; a stay has shown its own.
+        lines: Vec<StayLine>,
         policy: Hash32,
         catalogue: Hash32,
         digest: Hash32,

@@ -3,6 +3,7 @@
 //! Invariant: nothing here changes anything; order of the checks is the order of precedence of refusals.
 
 pub(crate) mod accounts;
+pub(crate) mod calculation;
 pub(crate) mod cards;
 pub(crate) mod charges;
 pub(crate) mod filings;
@@ -19,3 +20,4 @@ pub(crate) mod requests;
 pub(crate) mod settlements;
 pub(crate) mod stays;
 pub(crate) mod suspensions;
+pub(crate) mod visits;

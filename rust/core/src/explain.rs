@@ -5,14 +5,23 @@
 use crate::benefit::{Code, Split, Step};
 use crate::money::Fen;
 use crate::policy::Fund;
-use crate::settlement::{Adjustment, Standing};
+use crate::settlement::{Adjustment, Occasion, Standing};
+use crate::stay::StayLine;
 
 /// The lines of the explanation, in order.
 pub fn text(standing: &Standing) -> Vec<String> {
     let settlement = &standing.settlement;
     let case = &settlement.case;
     let mut lines = vec![
-        format!("Settlement {} of stay {}, {} to {}.", settlement.id, settlement.stay, case.admission, case.discharge),
+        match &settlement.occasion {
+            Occasion::Stay(stay) => {
+                format!("Settlement {} of stay {stay}, {} to {}.", settlement.id, case.admission, case.discharge)
+            }
+            Occasion::Visit(visit) => {
+                let of = if visit.department.is_empty() { String::new() } else { format!(" ({})", visit.department) };
+                format!("Settlement {} of a visit on {}, {}{of}.", settlement.id, case.discharge, case.visit_kind)
+            }
+        },
         format!(
             "Insured in {} ({}, {}), treated in {} at {} (level {}), filing {}{}.",
             case.insured_region,
@@ -28,6 +37,9 @@ pub fn text(standing: &Standing) -> Vec<String> {
     for (key, _) in standing.deltas() {
         lines.push(format!("Counts in {} under {} for {}.", key.year, key.counter, key.insurance_type));
     }
+    if let Some(visit) = settlement.visit() {
+        lines.extend(visit.lines.iter().map(describe_line));
+    }
     describe_split(&settlement.split, &mut lines);
     lines.push(format!("Balance of the personal account afterwards {}.", yuan(settlement.balance_after)));
     for adjustment in &standing.adjustments {
@@ -37,6 +49,13 @@ pub fn text(standing: &Standing) -> Vec<String> {
         lines.push(format!("Cancelled by {cancellation}: every amount was taken back."));
     }
     lines
+}
+
+fn describe_line(line: &StayLine) -> String {
+    let billed = &line.line;
+    let (code, quantity, price) = (&billed.item_code, billed.quantity, billed.unit_price);
+    let (total, in_scope) = (yuan(line.split.total), yuan(line.split.in_scope));
+    format!("Line {}: {code}, {quantity} × {price} = {total}, of which {in_scope} is eligible.", billed.line_id)
 }
 
 fn describe_split(split: &Split, lines: &mut Vec<String>) {

@@ -302,17 +302,17 @@ pub enum Fact {
         /// Which stay.
         stay: StayId,
     },
-    /// A stay was settled.
-    StaySettled {
+    /// A stay or a visit was settled.
+    Settled {
         /// The settlement.
         settlement: Arc<Settlement>,
     },
-    /// A settlement was negated and its stay waits to be settled again.
+    /// A settlement was negated; its stay waits to be settled again.
     SettlementCancelled {
         /// The negation.
         cancellation: Arc<Cancellation>,
-        /// The stay as it was before it was settled.
-        stay: Arc<Stay>,
+        /// The stay as it was before it was settled; a visit is over.
+        stay: Option<Arc<Stay>>,
     },
     /// A request was undone by a reversal.
     RequestReversed {

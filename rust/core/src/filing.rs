@@ -1,11 +1,10 @@
 //! Filings: permission to be treated elsewhere under the home policy.
 
 use crate::calendar::Date;
-use crate::ids::{FilingId, RegionCode};
+use crate::ids::{FilingId, RegionCode, StayId};
 use crate::person::{Person, covers};
 use crate::policy::FilingKind;
 use crate::region::RegionTree;
-use crate::stay::Stay;
 
 /// A filing that was made and not withdrawn.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,11 +33,18 @@ impl Filing {
     }
 
     /// Whether it permits a stay that is settled today. One made since the admission counts from there (2022-22, article 16).
-    pub fn permits_stay(&self, regions: &RegionTree, stay: &Stay, today: Date) -> bool {
+    pub fn permits_stay(
+        &self,
+        regions: &RegionTree,
+        stay: StayId,
+        care_region: RegionCode,
+        admission: Date,
+        today: Date,
+    ) -> bool {
         // Ids of both are given in the order of the journal.
-        let made_since = self.id.0 > stay.id.0 && self.valid_from <= today;
-        let from = if made_since { self.valid_from.min(stay.admission) } else { self.valid_from };
-        covers(from, self.valid_to, stay.admission) && regions.within(stay.care_region, self.destination)
+        let made_since = self.id.0 > stay.0 && self.valid_from <= today;
+        let from = if made_since { self.valid_from.min(admission) } else { self.valid_from };
+        covers(from, self.valid_to, admission) && regions.within(care_region, self.destination)
     }
 }
 

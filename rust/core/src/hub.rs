@@ -24,6 +24,7 @@ use crate::records::Records;
 use crate::region::RegionTree;
 use crate::reject::Reject;
 use crate::request::Requests;
+use crate::settlement::Settlement;
 use crate::stay::Stay;
 use crate::suspension::PlaceSuspension;
 use crate::table::Table;
@@ -42,6 +43,10 @@ pub struct Actor {
 
 /// Role bits that the rules themselves ask for; the right to a method is checked before, from the contract's table.
 pub mod role {
+    /// Admits, and settles stays and outpatient visits.
+    pub const HOSPITAL: u32 = 1 << 1;
+    /// Settles pharmacy visits.
+    pub const PHARMACY: u32 = 1 << 2;
     /// Reads what belongs to any institution.
     pub const READS_ALL: u32 = 1 << 5 | 1 << 6;
     /// Acts for the institution that a forwarded request names.
@@ -185,7 +190,9 @@ impl Hub {
         command: &Command,
         context: &Context<'_>,
     ) -> Result<(Vec<Fact>, Reply), Reject> {
-        use decide::{accounts, cards, charges, filings, packages, persons, requests, settlements, stays, suspensions};
+        use decide::{
+            accounts, cards, charges, filings, packages, persons, requests, settlements, stays, suspensions, visits,
+        };
         match command {
             Command::EnrollPerson { .. } | Command::UpdatePerson { .. } => persons::decide(self, command, context),
             Command::ApplyForCard { .. }
@@ -216,7 +223,14 @@ impl Hub {
             }
             Command::SettleStay { .. } => settlements::settle(self, header, command, context),
             Command::CancelSettlement { settlement } => {
-                let (fact, reply) = settlements::cancel(self, header.institution, *settlement, context)?;
+                let of_stay = |settlement: &Settlement| settlement.stay().is_some();
+                let (fact, reply) = settlements::cancel(self, header.institution, *settlement, of_stay, context)?;
+                Ok((vec![fact], reply))
+            }
+            Command::SettleVisit(asked) => visits::settle(self, header, asked, context),
+            Command::CancelVisit(settlement) => {
+                let of_visit = |settlement: &Settlement| settlement.visit().is_some();
+                let (fact, reply) = settlements::cancel(self, header.institution, *settlement, of_visit, context)?;
                 Ok((vec![fact], reply))
             }
             Command::Reverse { request_id } => requests::reverse(self, header, request_id, context),

@@ -35,5 +35,6 @@ pub mod settlement;
 pub mod stay;
 pub mod suspension;
 mod table;
+pub mod visit;
 
 pub use decide::requests::reversible;

@@ -120,8 +120,10 @@ impl MemoryRecords {
     pub fn observe(&mut self, record: &Record, before: &Hub) {
         for fact in &record.facts {
             match fact {
-                Fact::StaySettled { settlement } => {
-                    self.keep_stay(before, settlement.stay, StayState::Settled, Some(settlement.id));
+                Fact::Settled { settlement } => {
+                    if let Some(stay) = settlement.stay() {
+                        self.keep_stay(before, stay, StayState::Settled, Some(settlement.id));
+                    }
                     self.by_person.entry(settlement.person).or_default().push(settlement.id);
                     self.add_row(settlement.institution, settled_row(settlement, record));
                     let standing = Standing {
@@ -155,9 +157,11 @@ impl MemoryRecords {
                 standing.adjustments.push(adjustment.clone());
             }
         }
-        self.stays.remove(&settlement.stay);
-        if let Some(stays) = self.stays_by_person.get_mut(&settlement.person) {
-            stays.retain(|id| *id != settlement.stay);
+        if let Some(stay) = settlement.stay() {
+            self.stays.remove(&stay);
+            if let Some(stays) = self.stays_by_person.get_mut(&settlement.person) {
+                stays.retain(|id| *id != stay);
+            }
         }
         self.add_row(settlement.institution, cancelled_row(cancellation, record));
     }

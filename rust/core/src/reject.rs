@@ -8,7 +8,9 @@ use thiserror::Error;
 use crate::calendar::Date;
 use crate::card::ZoneState;
 use crate::ids::{FilingId, Hash32, InstitutionCode, RegionCode, SettlementId, StayId};
+use crate::institution::InstitutionKind;
 use crate::money::Fen;
+use crate::policy::VisitKind;
 use crate::stay::StayState;
 
 /// A refusal.
@@ -155,6 +157,8 @@ pub enum Reject {
     FilingUnknown(FilingId),
     #[error("filing conflicts")]
     FilingConflicts { with: FilingId },
+    #[error("a {institution:?} does not give {visit} care")]
+    VisitNotOffered { institution: InstitutionKind, visit: VisitKind },
     #[error("region is in use")]
     RegionInUse(RegionCode),
 

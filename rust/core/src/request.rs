@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::fact::Record;
-use crate::ids::{Hash32, InstitutionCode, RequestId};
+use crate::ids::{Hash32, InstitutionCode, RequestId, SettlementId};
 use crate::table::Table;
 
 /// How long an id executes or replays from memory.
@@ -149,4 +149,37 @@ impl Leaving {
         }
         Some(key)
     }
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Not bound.
+    Unknown,
+    /// Bound by the record with this sequence.
+    Accepted {
+        /// The record.
+        sequence: u64,
+        /// Its operation.
+        operation: u32,
+    },
+    /// Undone, or refused before it came.
+    Reversed {
+        /// The record, where there is one.
+        original: Option<(u64, u32)>,
+    },
+}
+
+/// What a reversal did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReversalEffect {
+    /// The request is undone.
+    Undone {
+        /// The negative settlement, where one was made.
+        cancellation: Option<SettlementId>,
+    },
+    /// It will be refused.
+    Remembered,
+    /// It had been undone before.
+    AlreadyUndone,
 }

@@ -11,6 +11,7 @@ use crate::ids::{CardId, CardSn, Hash32, InstitutionCode, PersonId, RegionCode, 
 use crate::ledger::Leg;
 use crate::money::Fen;
 use crate::policy::{Category, FilingKind, InsuranceType, Level, Scope, VisitKind};
+use crate::visit::Visit;
 
 /// Where money came from and in whose hands the card was.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,13 +53,22 @@ pub struct CaseFacts {
     pub discharge: Date,
 }
 
+/// What is settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// A stay, which keeps its lines.
+    Stay(StayId),
+    /// A visit, which is nowhere else.
+    Visit(Arc<Visit>),
+}
+
 /// A settlement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settlement {
     /// Its id.
     pub id: SettlementId,
-    /// The stay.
-    pub stay: StayId,
+    /// What was settled.
+    pub occasion: Occasion,
     /// The patient.
     pub person: PersonId,
     /// Where.
@@ -138,6 +148,22 @@ impl Settlement {
     /// The package of the discharge year.
     pub fn policy(&self) -> Hash32 {
         self.policies.last().map(|(_, hash)| *hash).unwrap_or_default()
+    }
+
+    /// The stay that was settled, where it was one.
+    pub fn stay(&self) -> Option<StayId> {
+        match self.occasion {
+            Occasion::Stay(stay) => Some(stay),
+            Occasion::Visit(_) => None,
+        }
+    }
+
+    /// The visit that was settled, where it was one.
+    pub fn visit(&self) -> Option<&Visit> {
+        match &self.occasion {
+            Occasion::Stay(_) => None,
+            Occasion::Visit(visit) => Some(visit),
+        }
     }
 }
 

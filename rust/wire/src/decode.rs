@@ -16,6 +16,7 @@ mod inpatient;
 mod packages;
 mod persons;
 mod presentation;
+mod visits;
 
 pub use batch::{BatchItem, split_batch};
 pub use presentation::CryptogramCheck;
@@ -109,6 +110,9 @@ pub fn decode(operation: Operation, bytes: &[u8]) -> Result<Decoded, Refused> {
         Operation::InpatientListStays => query(bytes, inpatient::list_stays),
         Operation::InpatientListSettlements => query(bytes, inpatient::list_settlements),
         Operation::InpatientExplain => query(bytes, inpatient::explain),
+        Operation::VisitsQuote => query(bytes, visits::quote),
+        Operation::VisitsSettle => command(operation, bytes, visits::settle),
+        Operation::VisitsCancel => command(operation, bytes, visits::cancel),
         Operation::MessagesGetOutcome => query(bytes, inpatient::get_outcome),
         Operation::MessagesReverse => command(operation, bytes, inpatient::reverse),
         Operation::OperationsTrialBalance => {
@@ -136,9 +140,6 @@ pub fn decode(operation: Operation, bytes: &[u8]) -> Result<Decoded, Refused> {
         | Operation::AccountsLinkFamily
         | Operation::AccountsUnlinkFamily
         | Operation::PackagesInstallAlertRules
-        | Operation::VisitsQuote
-        | Operation::VisitsSettle
-        | Operation::VisitsCancel
         | Operation::FraudPreviewUnwind
         | Operation::FraudUnwind
         | Operation::FraudListClaims
@@ -175,6 +176,7 @@ mutating! {
     InpatientAdmitRequest InpatientUpdateStayRequest InpatientAddChargesRequest InpatientRevokeChargesRequest
     InpatientDischargeRequest InpatientCancelDischargeRequest InpatientCancelAdmissionRequest
     InpatientSettleRequest InpatientCancelSettlementRequest
+    VisitsSettleRequest VisitsCancelRequest
     MessagesReverseRequest
 }
 

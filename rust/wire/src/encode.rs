@@ -9,6 +9,7 @@ mod engine;
 mod inpatient;
 mod packages;
 mod persons;
+mod visits;
 
 pub use batch::encode_batch;
 pub(crate) use cards::card_state;
@@ -116,11 +117,21 @@ fn encode_inpatient(operation: Operation, reply: &Reply, out: &mut Vec<u8>) {
         Reply::Discharged { sum } => {
             append(&v1::InpatientDischargeResponse { header: None, stay_sum: Some(from_line_split(sum)) }, out);
         }
-        Reply::Quoted { split, policy, catalogue, digest, clipped, filing } => {
+        Reply::Quoted { split, lines, policy, catalogue, digest, clipped, filing } => {
             let quoted = inpatient::quoted(split, (*policy, *catalogue), *digest, *clipped, *filing);
-            append(&quoted, out);
+            if operation == Operation::VisitsQuote {
+                append(&visits::quoted(quoted, lines), out);
+            } else {
+                append(&quoted, out);
+            }
         }
-        Reply::Settled { settlement, years, arpc } => append(&inpatient::settled(settlement, years, *arpc), out),
+        Reply::Settled { settlement, years, arpc } => {
+            let settled = inpatient::settled(settlement, years, *arpc);
+            match settlement.visit() {
+                None => append(&settled, out),
+                Some(visit) => append(&visits::settled(settled, visit), out),
+            }
+        }
         Reply::Cancelled { cancellation, years } => append(&inpatient::cancelled(cancellation, years), out),
         Reply::Settlement(standing) => {
             let settlement = Some(inpatient::settlement(standing));
@@ -193,6 +204,7 @@ mod tests {
         assert_eq!(shape::<v1::PersonsGetResponse>(), shape::<v1::PersonsUpdateResponse>());
         assert_eq!(shape::<v1::CardsGetResponse>(), shape::<v1::CardsWithdrawLossResponse>());
         assert_eq!(shape::<v1::CardsGetResponse>(), shape::<v1::CardsCancelResponse>());
+        assert_eq!(shape::<v1::InpatientCancelSettlementResponse>(), shape::<v1::VisitsCancelResponse>());
         assert_eq!(shape::<v1::InpatientGetStayResponse>(), shape::<v1::InpatientUpdateStayResponse>());
         let installed = shape::<v1::PackagesInstallPolicyResponse>();
         assert_eq!(installed, shape::<v1::PackagesInstallCatalogueResponse>());

@@ -6,13 +6,14 @@
 use std::collections::BTreeMap;
 
 use medsettle_core::card::ZoneState;
-use medsettle_core::command::{CardKey, Command, Credential, LossSubject, Query, Request};
+use medsettle_core::command::{CardKey, Command, Credential, LossSubject, Presentation, Query, Request};
 use medsettle_core::ids::Hash32;
 use medsettle_core::money::MAX_AMOUNT;
 use medsettle_core::policy::Problem;
 use medsettle_core::reject::Reject;
 use medsettle_core::request::{MAX_REMEMBERED, WINDOW_MS};
 use medsettle_core::stay::MAX_LINES_PER_STAY;
+use medsettle_core::visit::VisitHolder;
 use prost::Message as _;
 
 use crate::contract::{Operation, Reason};
@@ -147,17 +148,21 @@ fn card_of(request: &Request) -> Option<String> {
         CardKey::Id(id) => id.to_string(),
         CardKey::Sn(card_sn) => card_sn.to_string(),
     };
+    let shown = |presentation: &Presentation| match &presentation.credential {
+        Credential::Chip(chip) => Some(chip.card_sn.to_string()),
+        Credential::NotYetAccepted => None,
+    };
     match request {
         Request::Query(Query::GetCard(key)) => Some(named(key)),
+        Request::Query(Query::QuoteVisit(asked)) => match &asked.holder {
+            VisitHolder::Card(card_sn) => Some(card_sn.to_string()),
+            VisitHolder::Certificate(_) => None,
+        },
         Request::Query(Query::CheckEligibility { card, .. }) => card.map(|card_sn| card_sn.to_string()),
         Request::Query(_) => None,
         Request::Command(_, command) => match &**command {
-            Command::Admit { presentation, .. } | Command::SettleStay { presentation, .. } => {
-                match &presentation.credential {
-                    Credential::Chip(chip) => Some(chip.card_sn.to_string()),
-                    Credential::NotYetAccepted => None,
-                }
-            }
+            Command::Admit { presentation, .. } | Command::SettleStay { presentation, .. } => shown(presentation),
+            Command::SettleVisit(asked) => shown(&asked.presentation),
             Command::ApplyForCard { predecessor, .. } => predecessor.map(|card| card.to_string()),
             Command::FailApplication { card, .. }
             | Command::MarkCardMade { card, .. }
@@ -248,6 +253,7 @@ fn reason(reject: &Reject) -> Reason {
         Reject::FilingUnknown(_) => Reason::FilingUnknown,
         Reject::FilingConflicts { .. } => Reason::FilingConflicts,
         Reject::RegionInUse(_) => Reason::RegionInUse,
+        Reject::VisitNotOffered { .. } => Reason::VisitNotOffered,
         Reject::RoleForbidden => Reason::RoleForbidden,
         Reject::NotYourInstitution(_) => Reason::NotYourInstitution,
         Reject::Identity(_) => Reason::Internal,
@@ -299,6 +305,9 @@ fn metadata(reject: &Reject, refused: Refused) -> Refused {
             refused.with("until", until)
         }
         Reject::InstitutionUnknown(code) | Reject::NotYourInstitution(code) => refused.with("institution_code", code),
+        Reject::VisitNotOffered { institution, visit } => {
+            refused.with("institution_kind", institution.contract_name()).with("visit_kind", visit.contract_name())
+        }
         Reject::FilingUnknown(filing) | Reject::FilingConflicts { with: filing } => refused.with("filing_id", filing),
         _ => metadata_of_stay(reject, refused),
     }

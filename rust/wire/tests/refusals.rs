@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use medsettle_core::calendar::Date;
 use medsettle_core::card::{FailureCause, ZoneState};
 use medsettle_core::ids::{FilingId, Hash32, InstitutionCode, RegionCode, SettlementId, StayId};
+use medsettle_core::institution::InstitutionKind;
 use medsettle_core::money::Fen;
+use medsettle_core::policy::VisitKind;
 use medsettle_core::reject::Reject;
 use medsettle_core::stay::StayState;
 use medsettle_wire::{Reason, encode_refusal, refusal, strict, v1};
@@ -85,6 +87,7 @@ fn rejects() -> Vec<Reject> {
         Reject::CertificateInUse,
         Reject::FilingUnknown(FilingId(1)),
         Reject::FilingConflicts { with: FilingId(1) },
+        Reject::VisitNotOffered { institution: InstitutionKind::Pharmacy, visit: VisitKind::Outpatient },
         Reject::RegionInUse(region),
         Reject::RoleForbidden,
         Reject::NotYourInstitution(institution),

@@ -270,5 +270,5 @@ def a_filing_for_nobody(scene: Scene) -> Bad:
 
 @row("METHOD_NOT_AVAILABLE", "UNIMPLEMENTED")
 def a_method_that_is_not_there_yet(scene: Scene) -> Bad:
-    assert METHODS["Visits.Settle"].operation
-    return Bad("Visits.Settle", b"", {"method": "Visits.Settle"})
+    assert METHODS["Operations.Snapshot"].operation
+    return Bad("Operations.Snapshot", b"", {"method": "Operations.Snapshot"})

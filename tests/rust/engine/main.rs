@@ -14,4 +14,5 @@ mod process;
 mod request;
 mod stay;
 mod support;
+mod visits;
 mod witness;

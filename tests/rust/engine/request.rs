@@ -33,7 +33,7 @@ pub(crate) fn named_header(institution: &str, request_id: &str) -> v1::RequestHe
     }
 }
 
-fn date() -> String {
+pub(crate) fn date() -> String {
     "2026-03-02".into()
 }
 
@@ -59,7 +59,13 @@ pub(crate) fn furnish(office: &Caller<'_>) {
     office.get::<v1::PackagesInstallPolicyResponse>(Operation::PackagesInstallPolicy, &request);
     let request = v1::PackagesInstallCatalogueRequest { header: Some(header(OFFICE)), catalogue: Some(catalogue()) };
     office.get::<v1::PackagesInstallCatalogueResponse>(Operation::PackagesInstallCatalogue, &request);
-    let institution = v1::Institution {
+    let request = v1::InstitutionsRegisterRequest { header: Some(header(OFFICE)), institution: Some(institution()) };
+    office.get::<v1::InstitutionsRegisterResponse>(Operation::InstitutionsRegister, &request);
+}
+
+/// The hospital.
+pub(crate) fn institution() -> v1::Institution {
+    v1::Institution {
         institution_code: HOSPITAL.into(),
         name: "first hospital".into(),
         kind: v1::institution::Kind::Hospital.into(),
@@ -67,9 +73,7 @@ pub(crate) fn furnish(office: &Caller<'_>) {
         region: PLACE.into(),
         networked: true,
         cross_region: true,
-    };
-    let request = v1::InstitutionsRegisterRequest { header: Some(header(OFFICE)), institution: Some(institution) };
-    office.get::<v1::InstitutionsRegisterResponse>(Operation::InstitutionsRegister, &request);
+    }
 }
 
 /// Enroll a person, give a card and pay a contribution of 5,000.00 into the account.
@@ -219,7 +223,7 @@ pub(crate) fn trial_balance(office: &Caller<'_>) -> v1::OperationsTrialBalanceRe
 }
 
 /// The chip of a patient signs.
-fn shown(patient: Patient, atc: u32, amount_fen: i64, other_amount_fen: i64, kind: u8) -> v1::Presentation {
+pub(crate) fn shown(patient: Patient, atc: u32, amount_fen: i64, other_amount_fen: i64, kind: u8) -> v1::Presentation {
     let (unpredictable_number, cvr) = ([1, 2, 3, 4], [3, 0, 0, 0]);
     let signed = SignedFields {
         amount_fen: amount_fen.unsigned_abs(),
@@ -267,7 +271,7 @@ fn shown(patient: Patient, atc: u32, amount_fen: i64, other_amount_fen: i64, kin
     v1::Presentation { credential: Some(Credential::Chip(chip)), terminal_id: "T1".into() }
 }
 
-fn holder_check() -> v1::HolderCheck {
+pub(crate) fn holder_check() -> v1::HolderCheck {
     v1::HolderCheck { method: v1::holder_check::Method::Face.into(), ..v1::HolderCheck::default() }
 }
 
@@ -280,7 +284,7 @@ fn card_sn(number: u64) -> String {
 }
 
 /// Deductible, pool with a cap, large-sum: as most cities have it.
-fn policy() -> v1::BenefitPolicy {
+pub(crate) fn policy() -> v1::BenefitPolicy {
     let layer = |fund: v1::fund::Kind, base: v1::layer_base::Kind, rate_bp, annual_cap_fen| v1::Layer {
         fund: fund.into(),
         base: base.into(),

@@ -11,14 +11,15 @@ use crate::catalogue::{ItemClass, Terms, TermsError};
 use crate::command::Reply;
 use crate::fact::Fact;
 use crate::hub::{Context, Hub};
-use crate::ids::{Hash32, InstitutionCode, StayId};
+use crate::ids::{Hash32, InstitutionCode, RegionCode, StayId};
 use crate::money::{Fen, MAX_AMOUNT, Quantity};
+use crate::policy::{InsuranceType, Level};
 use crate::reject::Reject;
 use crate::stay::{ChargeLine, MAX_LINES_PER_REQUEST, MAX_LINES_PER_STAY, Stay, StayLine, StayState};
 
 /// Bad lines, gathered by what is wrong with them; the first kind in this order is the refusal, with all its lines.
 #[derive(Default)]
-struct BadLines {
+pub(super) struct BadLines {
     dates: Vec<(usize, &'static str)>,
     duplicate: Vec<u64>,
     unknown_item: Vec<u64>,
@@ -29,7 +30,22 @@ struct BadLines {
 }
 
 impl BadLines {
-    fn verdict(self) -> Result<(), Reject> {
+    pub(super) fn duplicate(&mut self, line: &ChargeLine) {
+        self.duplicate.push(line.line_id);
+    }
+
+    pub(super) fn date(&mut self, index: usize, problem: &'static str) {
+        self.dates.push((index, problem));
+    }
+
+    /// The institution's own total of a line, where it gave one, against the hub's.
+    pub(super) fn compare(&mut self, line: &ChargeLine, given: Option<Fen>, total: Fen) {
+        if given.is_some_and(|given| given != total) {
+            self.amount.push(line.line_id);
+        }
+    }
+
+    pub(super) fn verdict(self) -> Result<(), Reject> {
         if let Some((i, problem)) = self.dates.first() {
             return Err(Reject::StayDatesWrong { field: format!("lines[{i}].date"), problem });
         }
@@ -84,22 +100,20 @@ pub(crate) fn add(
     let mut bad = BadLines::default();
     for (i, (line, amount)) in lines.iter().enumerate() {
         if running.line(line.line_id).is_some() {
-            bad.duplicate.push(line.line_id);
+            bad.duplicate(line);
             continue;
         }
         if line.date < stay.admission {
-            bad.dates.push((i, "is before the admission"));
+            bad.date(i, "is before the admission");
             continue;
         }
         if line.date > context.today() {
-            bad.dates.push((i, "is in the future"));
+            bad.date(i, "is in the future");
             continue;
         }
         let field = format!("lines[{i}]");
         let Some(mut split) = split_one(hub, &running, &mut taken, line, &field, &mut bad)? else { continue };
-        if amount.is_some_and(|amount| amount != split.split.total) {
-            bad.amount.push(line.line_id);
-        }
+        bad.compare(line, *amount, split.split.total);
         split.ordinal = stay.next_ordinal + u32::try_from(i).expect("a request has few lines");
         running.sum = running.sum + split.split;
         if running.sum.total > MAX_AMOUNT {
@@ -127,12 +141,7 @@ fn split_one(
     let too_large = |_: BenefitError| Reject::AmountTooLarge { field: field.into() };
     let (split, class, catalogue, left) = match (line.takes_back, line.quantity > Quantity::ZERO) {
         (None, true) => {
-            let Some((catalogue, terms)) = terms_of(hub, running.stay, line)? else {
-                bad.unknown_item.push(line.line_id);
-                return Ok(None);
-            };
-            let split = split_line(&terms, line.quantity, line.unit_price).map_err(too_large)?;
-            (split, terms.class, catalogue, line.quantity)
+            return split_billed(hub, Tariff::of(running.stay), line, field, bad);
         }
         (None, false) => {
             return Err(Reject::malformed(format!("{field}.quantity"), "must be positive, or take a line back"));
@@ -164,13 +173,44 @@ fn split_one(
     Ok(Some(StayLine { line: line.clone(), split, class, catalogue, left, ordinal: 0 }))
 }
 
+/// By whose catalogue and on which terms a line is split.
+#[derive(Clone, Copy)]
+pub(super) struct Tariff {
+    pub(super) care_region: RegionCode,
+    pub(super) insurance_type: InsuranceType,
+    pub(super) level: Level,
+}
+
+impl Tariff {
+    fn of(stay: &Stay) -> Self {
+        Self { care_region: stay.care_region, insurance_type: stay.insurance_type, level: stay.level }
+    }
+}
+
+/// Split a line that takes nothing back, by the catalogue of its day, or note that the catalogue does not know it.
+pub(super) fn split_billed(
+    hub: &Hub,
+    tariff: Tariff,
+    line: &ChargeLine,
+    field: &str,
+    bad: &mut BadLines,
+) -> Result<Option<StayLine>, Reject> {
+    let Some((catalogue, terms)) = terms_of(hub, tariff, line)? else {
+        bad.unknown_item.push(line.line_id);
+        return Ok(None);
+    };
+    let split = split_line(&terms, line.quantity, line.unit_price)
+        .map_err(|_| Reject::AmountTooLarge { field: field.into() })?;
+    Ok(Some(StayLine { line: line.clone(), split, class: terms.class, catalogue, left: line.quantity, ordinal: 0 }))
+}
+
 /// The terms of an item in the catalogue in force on the line's day; nothing where the catalogue does not know it.
-fn terms_of(hub: &Hub, stay: &Stay, line: &ChargeLine) -> Result<Option<(Hash32, Terms)>, Reject> {
-    let (hash, catalogue) = hub.catalogue(stay.care_region, line.date)?;
+fn terms_of(hub: &Hub, of: Tariff, line: &ChargeLine) -> Result<Option<(Hash32, Terms)>, Reject> {
+    let (hash, catalogue) = hub.catalogue(of.care_region, line.date)?;
     if line.own_expense {
         return Ok(Some((hash, Terms::OWN_EXPENSE)));
     }
-    match catalogue.terms(&line.item_code, stay.insurance_type, stay.level) {
+    match catalogue.terms(&line.item_code, of.insurance_type, of.level) {
         Ok(_) if line.restriction_met == Some(false) => Ok(Some((hash, Terms::OWN_EXPENSE))),
         Ok(terms) => Ok(Some((hash, terms))),
         Err(TermsError::ItemUnknown) => Ok(None),

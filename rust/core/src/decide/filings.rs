@@ -10,7 +10,7 @@ use crate::filing::Filing;
 use crate::hub::{Context, Hub};
 use crate::ids::{FilingId, PersonId, RegionCode};
 use crate::person::Person;
-use crate::policy::FilingKind;
+use crate::policy::{FilingKind, VisitKind};
 use crate::reject::Reject;
 
 use super::stays;
@@ -73,7 +73,7 @@ fn file(hub: &Hub, person: PersonId, filing: Filing) -> Result<(Vec<Fact>, Reply
 /// Whether a destination lies in the person's pool or contains it.
 fn is_at_home(hub: &Hub, person: &Person, destination: RegionCode, day: Date) -> bool {
     let spell = person.profile.spell_on_or_last(day).expect("a person has a spell");
-    stays::is_local(hub, spell.region, spell.insurance_type, destination, day)
+    stays::is_local(hub, spell.region, spell.insurance_type, destination, VisitKind::Inpatient, day)
         || hub.regions.within(spell.region, destination)
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Regions: 110000 over 110100 (home, over 110101) and 110200; 310000 over 310100, which are another hub's.
 
+pub(crate) mod clinic;
 pub(crate) mod ward;
 
 use crate::calendar::Date;
@@ -95,6 +96,7 @@ impl Desk {
         let operation = match command {
             Command::Admit { .. } => reversible::ADMIT,
             Command::SettleStay { .. } => reversible::SETTLE,
+            Command::SettleVisit(_) => reversible::SETTLE_VISIT,
             _ => 1,
         };
         let digest = Hash32(*blake3::hash(format!("{command:?}").as_bytes()).as_bytes());

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use self::model::{CAP, Claim, Model, ModelStay, RATE};
+use super::fixture::clinic::{PHARMACY, bill, medicine};
 use super::fixture::ward::{NEIGHBOUR, charges, code, line, ward_policy};
 use super::fixture::{Desk, day};
 use super::requests::reversible;
@@ -18,10 +19,11 @@ use crate::command::{Command, Reply, ReversalEffect};
 use crate::hub::Decision;
 use crate::ids::{CardId, RequestId, SettlementId, StayId};
 use crate::money::Fen;
-use crate::policy::{BenefitPolicy, OnCancel};
+use crate::policy::{BenefitPolicy, OnCancel, VisitKind};
 use crate::stay::StayState;
 
 const HOSPITALS: [&str; 2] = ["H11010000001", "H11010000002"];
+const PLACES: [&str; 3] = [HOSPITALS[0], HOSPITALS[1], PHARMACY];
 const PERSONS: usize = 2;
 
 /// Whether an event is likely to be accepted.
@@ -46,6 +48,7 @@ enum Step {
     CancelDischarge { aim: Aim, stay: usize },
     CancelAdmission { aim: Aim, stay: usize },
     Settle { aim: Aim, stay: usize, account: i64 },
+    Visit { at: usize, person: usize, days: i32, amount: i64, account: i64 },
     Cancel { aim: Aim, settlement: usize },
     Reverse { request: usize },
     ReverseFirst { person: usize },
@@ -68,6 +71,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (aim(), age()).prop_map(|(aim, stay)| Step::CancelAdmission { aim, stay }),
         14 => (aim(), age(), prop_oneof![3 => Just(0), 1 => 1..80_000_i64])
             .prop_map(|(aim, stay, account)| Step::Settle { aim, stay, account }),
+        6 => (0..3_usize, person(), 0..60_i32, 1..500_000_i64, prop_oneof![3 => Just(0), 1 => 1..80_000_i64])
+            .prop_map(|(at, person, days, amount, account)| Step::Visit { at, person, days, amount, account }),
         3 => (aim(), age()).prop_map(|(aim, settlement)| Step::Cancel { aim, settlement }),
         2 => (0..12_usize).prop_map(|request| Step::Reverse { request }),
         1 => person().prop_map(|person| Step::ReverseFirst { person }),
@@ -104,6 +109,7 @@ impl History {
         assert_eq!(i64::from(policy.layers[0].bands[0].rate_bp), RATE * 100);
         let mut desk = Desk::ward(policy);
         desk.register(HOSPITALS[1], "110100");
+        desk.take_visits(|policy| BenefitPolicy { on_cancel: rule, ..policy });
         let cards = (0..PERSONS).map(|n| desk.patient(&format!("P{n}"))).collect();
         let model = Model { balances: vec![0; PERSONS], ..Model::default() };
         Self { desk, cards, model, rule, sent: Vec::new() }
@@ -115,12 +121,13 @@ impl History {
 
     /// Send a new request of a hospital; it must be accepted or refused as expected, and a refusal changes nothing.
     fn send(&mut self, at: &'static str, command: Command, expected: bool) -> Option<Reply> {
-        self.desk.act_as(at);
+        self.act_as(at);
         let before = self.desk.hub.clone();
         let id = format!("q-{}", self.sent.len());
         let operation = match command {
             Command::Admit { .. } => reversible::ADMIT,
             Command::SettleStay { .. } => reversible::SETTLE,
+            Command::SettleVisit(_) => reversible::SETTLE_VISIT,
             _ => 1,
         };
         let decision = self.desk.send(&id, command.clone());
@@ -204,6 +211,7 @@ impl History {
                 }
             }
             Step::Settle { aim, stay, account } => self.settle(aim, stay, account),
+            Step::Visit { at, person, days, amount, account } => self.visit(PLACES[at], person, days, amount, account),
             Step::Cancel { aim, settlement } => self.cancel(aim, settlement),
             Step::Reverse { request } => self.reverse(request),
             Step::ReverseFirst { person } => {
@@ -216,7 +224,7 @@ impl History {
             Step::Replay { request } => {
                 let Some(sent) = self.sent.iter().rev().nth(request).cloned() else { return };
                 let Some((sequence, _)) = sent.bound else { return };
-                self.desk.act_as(sent.at);
+                self.act_as(sent.at);
                 let before = self.desk.hub.clone();
                 let decision = self.desk.send_made(&sent.id, sent.made_ms, sent.command);
                 assert_eq!((decision, &self.desk.hub), (Decision::Replay { sequence }, &before));
@@ -254,12 +262,35 @@ impl History {
         self.model.settle(id, settlement.id, account, self.today());
     }
 
+    /// A visit within some days after one before the new year, at a hospital or at the pharmacy.
+    fn visit(&mut self, at: &'static str, person: usize, days: i32, amount: i64, account: i64) {
+        self.act_as(at);
+        let on = Date::from_days(day("2025-12-20").days() + days).unwrap();
+        let kind = if at == PHARMACY { VisitKind::Pharmacy } else { VisitKind::Outpatient };
+        let yuan = format!("{}.{:02}", amount / 100, amount % 100);
+        let asked = bill(kind, &on.to_string(), &medicine(&on.to_string(), &yuan), account);
+        let command = Command::SettleVisit(self.desk.visit_of(self.cards[person], asked, amount));
+        let claim = self.model.visit(person, code(at), on, amount, account);
+        let Some(reply) = self.send(at, command, claim.is_some()) else { return };
+        let Reply::Settled { settlement, .. } = reply else { panic!("{reply:?}") };
+        let claim = claim.expect("expected to be accepted");
+        assert_eq!(settlement.split.fund_total().0, claim.fund);
+        self.model.settle_visit(claim, settlement.id, self.today());
+    }
+
+    fn act_as(&mut self, at: &str) {
+        if at == PHARMACY { self.desk.serve(VisitKind::Pharmacy) } else { self.desk.act_as(at) }
+    }
+
     fn cancel(&mut self, aim: Aim, age: usize) {
         let aimed = |(_, claim): &(&SettlementId, &Claim)| aim != Aim::Ready || claim.stands;
         let Some((id, claim)) = self.model.claims.iter().rev().filter(aimed).nth(age) else { return };
         let (id, claim) = (*id, claim.clone());
         let expected = aim != Aim::Foreign && claim.stands && self.may_cancel(id);
-        let command = Command::CancelSettlement { settlement: id };
+        let command = match claim.stay {
+            Some(_) => Command::CancelSettlement { settlement: id },
+            None => Command::CancelVisit(id),
+        };
         let Some(reply) = self.send(actor_on(claim.at.as_str(), aim), command, expected) else { return };
         let Reply::Cancelled { cancellation, .. } = reply else { panic!("{reply:?}") };
         let adjusted: Vec<_> = cancellation.adjustments.iter().map(|one| (one.settlement, one.fund_delta.0)).collect();
@@ -282,10 +313,12 @@ impl History {
                 StayState::Void => (true, None),
                 StayState::Open | StayState::Discharged => (true, created),
             },
-            Some((reversible::SETTLE, id)) if self.model.claims[&SettlementId(id)].stands => {
+            Some((reversible::SETTLE | reversible::SETTLE_VISIT, id))
+                if self.model.claims[&SettlementId(id)].stands =>
+            {
                 (self.may_cancel(SettlementId(id)), created)
             }
-            None | Some((reversible::SETTLE, _)) => (true, None),
+            None | Some((reversible::SETTLE | reversible::SETTLE_VISIT, _)) => (true, None),
             Some(_) => (false, None),
         };
         let request_id = RequestId::parse(&original.id).unwrap();
@@ -321,7 +354,7 @@ impl ModelStay {
 
 /// The hospital itself, or another one.
 fn actor_on(hospital: &str, aim: Aim) -> &'static str {
-    let own = HOSPITALS.into_iter().find(|known| *known == hospital).expect("one of the two");
+    let own = PLACES.into_iter().find(|known| *known == hospital).expect("one of the three");
     if aim == Aim::Foreign { NEIGHBOUR } else { own }
 }
 

@@ -7,7 +7,7 @@ mod eligibility;
 
 use std::sync::Arc;
 
-use super::{cards, requests, settlements, stays};
+use super::{cards, requests, settlements, stays, visits};
 use crate::command::{CardView, Package, Page, PersonKey, Query, Reply};
 use crate::hub::{Context, Hub};
 use crate::ids::{Hash32, PersonId, RegionCode};
@@ -48,11 +48,12 @@ pub(crate) fn answer(hub: &Hub, query: &Query, context: &Context<'_>) -> Result<
         Query::Quote { .. } | Query::GetSettlement(_) | Query::ListSettlements { .. } | Query::Explain(_) => {
             settlements::query(hub, query, context)
         }
+        Query::QuoteVisit(asked) => visits::quote(hub, asked, context),
         Query::GetOutcome { request_id } => Ok(requests::outcome(hub, request_id, context)),
     }
 }
 
-fn person_of<'a>(hub: &'a Hub, certificate: &Certificate) -> Result<&'a Person, Reject> {
+pub(crate) fn person_of<'a>(hub: &'a Hub, certificate: &Certificate) -> Result<&'a Person, Reject> {
     let id: &PersonId = hub.by_certificate.get(certificate).ok_or_else(|| Reject::PersonUnknown)?;
     hub.person(*id)
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::settlements;
+use super::calculation;
 use crate::accumulator::{AccumulatorKey, Accumulators};
 use crate::benefit::{AccountRequest, Case, Draw, adjudicate};
 use crate::hub::Hub;
@@ -111,8 +111,8 @@ fn recompute_one(
         family_balance: Fen::ZERO,
     };
     let result = adjudicate(&case, &|year| recorded_policy(hub, settlement, year), &nothing)
-        .map_err(|error| settlements::refusal(error, facts.insured_region, facts.discharge))?;
-    let mut deltas = settlements::keyed(result.deltas, facts.insurance_type);
+        .map_err(|error| calculation::refusal(error, facts.insured_region, facts.discharge))?;
+    let mut deltas = calculation::keyed(result.deltas, facts.insurance_type);
     if let (Some((_, last)), Some((_, paid))) = (deltas.last_mut(), settlement.deltas.last()) {
         last.account = paid.account;
     }

@@ -95,10 +95,12 @@ fn undo(
             Err(Reject::StayNotOpen { .. }) => return already(),
             cancelled => (cancelled?, None),
         },
-        reversible::SETTLE => match settlements::cancel(hub, header.institution, SettlementId(created), context) {
-            Err(Reject::AlreadyCancelled { .. }) => return already(),
-            cancelled => (cancelled?.0, Some(SettlementId(hub.number.id(context.sequence)))),
-        },
+        reversible::SETTLE | reversible::SETTLE_VISIT => {
+            match settlements::cancel(hub, header.institution, SettlementId(created), |_| true, context) {
+                Err(Reject::AlreadyCancelled { .. }) => return already(),
+                cancelled => (cancelled?.0, Some(SettlementId(hub.number.id(context.sequence)))),
+            }
+        }
         _ => return Err(Reject::NotReversible),
     };
     Ok((vec![fact, reversed], Reply::Reversed(ReversalEffect::Undone { cancellation })))

@@ -4,37 +4,26 @@
 //! Invariant: what is committed closes to the fen: I1 to I9 are checked by the calculation and its legs sum to zero.
 //! Invariant: a cancellation takes back exactly what the settlement added, and nothing that is looked up today (I10).
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::presentation::{self, Expected};
+use super::calculation::{Calculated, Care, account_request, calculate, keyed, quote_digest};
+use super::presentation::{self, Accepted, Expected};
 use super::{cards, readjudication, stays};
 use crate::accumulator::{AccumulatorKey, Accumulators};
-use crate::benefit::{AccountRequest, AccumulatorDelta, Adjudication, BenefitError, Case, Draw, Split, adjudicate};
-use crate::calendar::Date;
+use crate::benefit::{Draw, Split};
 use crate::command::{Command, Query, Reply, RequestHeader};
 use crate::explain;
 use crate::fact::Fact;
-use crate::filing::Filing;
 use crate::hub::{Context, Hub, role};
-use crate::ids::{Hash32, InstitutionCode, RegionCode, SettlementId, StayId};
+use crate::ids::{InstitutionCode, RegionCode, SettlementId, StayId};
 use crate::ledger::{LedgerAccount, Leg, is_balanced, negated};
 use crate::money::Fen;
 use crate::person::Person;
-use crate::policy::{Counter, FilingKind, Fund, InsuranceType, OnCancel, Scope, VisitKind};
+use crate::policy::{Fund, OnCancel};
 use crate::records::DayTotals;
 use crate::reject::Reject;
-use crate::settlement::{Cancellation, CaseFacts, Presented, Settlement, Standing};
-use crate::stay::{AdmissionKind, Stay, StayState};
-
-/// What the calculation of a stay gives, with the packages that it used.
-pub(crate) struct Calculated {
-    pub(crate) result: Adjudication,
-    pub(crate) case: CaseFacts,
-    /// By benefit year.
-    pub(crate) policies: Vec<(i32, Hash32)>,
-    pub(crate) catalogue: Hash32,
-}
+use crate::settlement::{Cancellation, CaseFacts, Occasion, Settlement, Standing};
+use crate::stay::{Stay, StayLine, StayState};
 
 /// Settles what the chip signed, or refuses.
 pub(crate) fn settle(
@@ -43,9 +32,10 @@ pub(crate) fn settle(
     command: &Command,
     context: &Context<'_>,
 ) -> Result<(Vec<Fact>, Reply), Reject> {
-    let Command::SettleStay { stay, total, account_request, use_family, quote, presentation, holder_check } = command
+    let Command::SettleStay { stay, total, account_request: requested, use_family, quote, presentation, holder_check } =
+        command
     else {
-        unreachable!("the hub sends settlements only");
+        unreachable!("the hub sends settlements of stays only");
     };
     hub.institution(header.institution)?;
     let accepted = presentation::card_of(hub, presentation, *holder_check, context)?;
@@ -56,52 +46,43 @@ pub(crate) fn settle(
     if *total != stay.sum.total {
         return Err(Reject::TotalMismatch { institution: *total, hub: stay.sum.total });
     }
-    let expected = Expected::Settlement { total: *total, account: *account_request };
+    let expected = Expected::Settlement { total: *total, account: *requested };
     presentation::check_signed(accepted.card, presentation, expected, context)?;
     let person = hub.person(stay.person)?;
-    let draw = AccountRequest {
-        draw: Draw::Settle,
-        requested: *account_request,
-        use_family: *use_family,
-        own_balance: person.account.balance,
-        family_balance: Fen::ZERO,
-    };
+    let draw = account_request(person, Draw::Settle, *requested, *use_family);
     let discharge = stay.discharge.ok_or_else(|| Reject::StayNotDischarged(stay.id))?;
-    let calculated = calculate(hub, person, stay, discharge, &draw, context)?;
-    if quote.is_some_and(|quote| quote != quote_digest(stay.id, &calculated)) {
+    let calculated = calculate(hub, person, Care::of_stay(stay, discharge)?, &draw, context)?;
+    if quote.is_some_and(|quote| quote != quote_digest(quote_of(stay.id), &calculated)) {
         return Err(Reject::QuoteStale);
     }
-    let (settlement, years) = committed(hub, person, stay, calculated, accepted.presented, context)?;
-    let mut facts = Vec::with_capacity(2);
-    if accepted.first_use {
-        facts.push(cards::enabling(hub, accepted.card, true));
-    }
-    facts.push(Fact::StaySettled { settlement: Arc::clone(&settlement) });
-    Ok((facts, Reply::Settled { settlement, years, arpc: accepted.arpc }))
+    commit(hub, person, stay.institution, Occasion::Stay(stay.id), calculated, accepted, context)
 }
 
 type Years = Vec<(AccumulatorKey, Accumulators)>;
 
-fn committed(
+/// The settlement as one list of facts: a card that comes into use by it is enabled in the same decision.
+pub(crate) fn commit(
     hub: &Hub,
     person: &Person,
-    stay: &Stay,
+    institution: InstitutionCode,
+    occasion: Occasion,
     calculated: Calculated,
-    presented: Presented,
+    accepted: Accepted<'_>,
     context: &Context<'_>,
-) -> Result<(Arc<Settlement>, Years), Reject> {
+) -> Result<(Vec<Fact>, Reply), Reject> {
+    let Accepted { card, first_use, presented, arpc } = accepted;
     let Calculated { result, case, policies, catalogue } = calculated;
-    let deltas = keyed(result.deltas, stay.insurance_type);
+    let deltas = keyed(result.deltas, case.insurance_type);
     let years = after(person, &deltas)?;
-    let legs = legs_of(&result.split, person.home, stay);
+    let legs = legs_of(&result.split, person.home, institution, &case);
     if !is_balanced(&legs) {
         return Err(Reject::Identity("M1: legs sum to zero"));
     }
     let settlement = Arc::new(Settlement {
         id: SettlementId(hub.number.id(context.sequence)),
-        stay: stay.id,
+        occasion,
         person: person.id,
-        institution: stay.institution,
+        institution,
         case,
         split: result.split,
         policies,
@@ -112,125 +93,12 @@ fn committed(
         presented,
         stamp_ms: context.stamp_ms,
     });
-    Ok((settlement, years))
-}
-
-/// The split of a stay by today's filings, packages and accumulators.
-pub(crate) fn calculate(
-    hub: &Hub,
-    person: &Person,
-    stay: &Stay,
-    discharge: Date,
-    draw: &AccountRequest,
-    context: &Context<'_>,
-) -> Result<Calculated, Reject> {
-    if stay.lines.is_empty() {
-        return Err(Reject::StayEmpty(stay.id));
+    let mut facts = Vec::with_capacity(2);
+    if first_use {
+        facts.push(cards::enabling(hub, card, true));
     }
-    let in_force = |day: Date| hub.policy(stay.insured_region, stay.insurance_type, VisitKind::Inpatient, day);
-    let (pool, last_package) =
-        in_force(discharge).ok_or_else(|| Reject::PolicyNotInForce { region: stay.insured_region, day: discharge })?;
-    let last_year = discharge.year();
-    // The package of one year's part of the stay: in force at the discharge, or on the last day of a year that ends
-    // during it. The calculation asks often, and nearly always for the last year, which is looked up once.
-    let package_of = |year: i32| {
-        if year == last_year {
-            return Some(last_package);
-        }
-        in_force(Date::from_calendar(year, 12, 31)?).map(|(_, package)| package)
-    };
-    let (catalogue, _) = hub.catalogue(stay.care_region, discharge)?;
-    let local = hub.regions.within(stay.care_region, pool);
-    let filings = filing_kinds(hub, person, stay, local, context.today());
-    let scope = (!local).then(|| scope_of(hub, stay));
-    let used = |year: i32, counter: Counter| {
-        person.used(AccumulatorKey { insurance_type: stay.insurance_type, year, counter })
-    };
-    let case = Case {
-        bill: stay.sum,
-        level: stay.level,
-        category: stay.category,
-        entitlements: &stay.entitlements,
-        filings: &filings,
-        scope,
-        admission: stay.admission,
-        discharge,
-        accumulators_of: &used,
-    };
-    let result = adjudicate(&case, &|year| package_of(year).map(|(_, policy)| &**policy), draw)
-        .map_err(|error| refusal(error, stay.insured_region, discharge))?;
-    let case = CaseFacts {
-        visit_kind: VisitKind::Inpatient,
-        insured_region: stay.insured_region,
-        care_region: stay.care_region,
-        insurance_type: stay.insurance_type,
-        category: stay.category,
-        entitlements: stay.entitlements.clone(),
-        level: stay.level,
-        filing: result.filing,
-        scope,
-        admission: stay.admission,
-        discharge,
-    };
-    let hash = |year| package_of(year).map(|(hash, _)| (year, *hash));
-    let mut policies = Vec::with_capacity(result.deltas.len());
-    policies.extend(result.deltas.iter().filter_map(|change| hash(change.year)));
-    Ok(Calculated { result, case, policies, catalogue })
-}
-
-/// The filings of which the most favourable counts, by the day of admission. One made during the stay counts from the admission.
-///
-/// | care | filed | kinds |
-/// | --- | --- | --- |
-/// | in the own pool | long-term elsewhere | LONG_TERM_AT_HOME |
-/// | in the own pool | anything else | LOCAL |
-/// | elsewhere | what is valid there | those kinds |
-/// | elsewhere, emergency | whatever | EMERGENCY too: deemed filed |
-/// | elsewhere | nothing | UNFILED |
-fn filing_kinds(hub: &Hub, person: &Person, stay: &Stay, local: bool, today: Date) -> Cow<'static, [FilingKind]> {
-    if local {
-        let long_term = |filing: &Filing| filing.kind == FilingKind::LongTerm && filing.is_valid_on(stay.admission);
-        let at_home = person.filings.iter().any(long_term);
-        return Cow::Borrowed(if at_home { &[FilingKind::LongTermAtHome] } else { &[FilingKind::Local] });
-    }
-    let permitting = person.filings.iter().filter(|filing| filing.permits_stay(&hub.regions, stay, today));
-    let mut kinds: Vec<FilingKind> = permitting.map(|filing| filing.kind).collect();
-    if stay.kind == AdmissionKind::Emergency {
-        kinds.push(FilingKind::Emergency);
-    }
-    kinds.sort_unstable();
-    kinds.dedup();
-    Cow::Owned(kinds)
-}
-
-fn scope_of(hub: &Hub, stay: &Stay) -> Scope {
-    if hub.regions.province(stay.care_region) == hub.regions.province(stay.insured_region) {
-        Scope::InProvince
-    } else {
-        Scope::CrossProvince
-    }
-}
-
-pub(crate) fn refusal(error: BenefitError, insured: RegionCode, discharge: Date) -> Reject {
-    match error {
-        BenefitError::NoRule { what } => Reject::NoRule { what: what.to_string() },
-        BenefitError::PolicyMissing { year } => Reject::PolicyNotInForce {
-            region: insured,
-            day: Date::from_calendar(year, 12, 31).filter(|day| *day < discharge).unwrap_or(discharge),
-        },
-        BenefitError::FilingMissing => Reject::FilingMissing,
-        BenefitError::AccountUseForbidden => Reject::AccountUseForbidden,
-        BenefitError::BalanceInsufficient { requested, available } => {
-            Reject::BalanceInsufficient { requested, available }
-        }
-        BenefitError::AmountOutOfRange { what } => Reject::AmountTooLarge { field: what.into() },
-        BenefitError::Identity(_) => Reject::Identity("the calculation did not close"),
-    }
-}
-
-pub(crate) fn keyed(deltas: Vec<AccumulatorDelta>, insurance_type: InsuranceType) -> Years {
-    let key = |year, counter| AccumulatorKey { insurance_type, year, counter };
-    deltas.into_iter().map(|change| (key(change.year, change.counter), change.delta)).collect()
+    facts.push(Fact::Settled { settlement: Arc::clone(&settlement) });
+    Ok((facts, Reply::Settled { settlement, years, arpc }))
 }
 
 /// The years as they are once the deltas are added.
@@ -246,57 +114,48 @@ fn after(person: &Person, deltas: &Years) -> Result<Years, Reject> {
 }
 
 /// Who gave and who got: the institution earns the bill, paid by funds, accounts, cash and what it bears itself.
-fn legs_of(split: &Split, home: RegionCode, stay: &Stay) -> Vec<Leg> {
+fn legs_of(split: &Split, home: RegionCode, institution: InstitutionCode, case: &CaseFacts) -> Vec<Leg> {
     let mut legs = Vec::with_capacity(6);
     let mut leg = |account, amount: Fen| {
         if amount != Fen::ZERO {
             legs.push(Leg { account, amount });
         }
     };
-    leg(LedgerAccount::Institution(stay.institution), split.bill.total);
+    leg(LedgerAccount::Institution(institution), split.bill.total);
     for fund in Fund::ALL {
-        let (region, insurance_type) = (stay.insured_region, stay.insurance_type);
+        let (region, insurance_type) = (case.insured_region, case.insurance_type);
         leg(LedgerAccount::Fund { region, insurance_type, fund: *fund }, -split.funds[*fund]);
     }
-    leg(LedgerAccount::HospitalPart(stay.institution), -split.hospital_part);
+    leg(LedgerAccount::HospitalPart(institution), -split.hospital_part);
     leg(LedgerAccount::PersonalAccounts(home), -split.account);
-    leg(LedgerAccount::Cash(stay.institution), -split.cash);
+    leg(LedgerAccount::Cash(institution), -split.cash);
     legs
 }
 
-/// Names a quote by everything that it showed.
-fn quote_digest(stay: StayId, calculated: &Calculated) -> Hash32 {
-    let split = &calculated.result.split;
+/// Begins the digest of a quote of this stay.
+fn quote_of(stay: StayId) -> blake3::Hasher {
     let mut hasher = blake3::Hasher::new();
-    let mut add = |number: i64| {
-        hasher.update(&number.to_le_bytes());
-    };
-    add(i64::try_from(stay.0).expect("ids stay below 2^63"));
-    let bill = &split.bill;
-    for amount in [bill.total, bill.own_pay, bill.over_ceiling, bill.first_pay, bill.in_scope, split.deductible] {
-        add(amount.0);
-    }
-    for fund in Fund::ALL {
-        add(split.funds[*fund].0);
-    }
-    for amount in [split.hospital_part, split.person_part, split.account, split.family, split.cash] {
-        add(amount.0);
-    }
-    hasher.update(calculated.result.filing.name().as_bytes());
-    for (_, policy) in &calculated.policies {
-        hasher.update(&policy.0);
-    }
-    hasher.update(&calculated.catalogue.0);
-    Hash32(*hasher.finalize().as_bytes())
+    hasher.update(&stay.0.to_le_bytes());
+    hasher
 }
 
-fn quote(
-    hub: &Hub,
-    id: StayId,
-    account_request: Fen,
-    use_family: bool,
-    context: &Context<'_>,
-) -> Result<Reply, Reject> {
+/// What a calculation shows that is not committed.
+pub(crate) fn quoted(of: blake3::Hasher, lines: Vec<StayLine>, requested: Fen, calculated: Calculated) -> Reply {
+    let digest = quote_digest(of, &calculated);
+    let Calculated { result, policies, catalogue, .. } = calculated;
+    let policy = policies.last().map(|(_, hash)| *hash).unwrap_or_default();
+    Reply::Quoted {
+        clipped: result.split.account < requested,
+        filing: result.filing,
+        split: Box::new(result.split),
+        lines,
+        policy,
+        catalogue,
+        digest,
+    }
+}
+
+fn quote(hub: &Hub, id: StayId, requested: Fen, use_family: bool, context: &Context<'_>) -> Result<Reply, Reject> {
     let institution = context.actor.institution;
     let stay = match hub.stays.get(&id) {
         Some(stay) => {
@@ -306,34 +165,20 @@ fn quote(
         None => stays::open(hub, institution, id, context)?,
     };
     let person = hub.person(stay.person)?;
-    let draw = AccountRequest {
-        draw: Draw::Quote,
-        requested: account_request,
-        use_family,
-        own_balance: person.account.balance,
-        family_balance: Fen::ZERO,
-    };
+    let draw = account_request(person, Draw::Quote, requested, use_family);
     // An open stay is quoted as if the patient left today.
     let discharge = stay.discharge.unwrap_or_else(|| context.today());
-    let calculated = calculate(hub, person, stay, discharge, &draw, context)?;
-    let digest = quote_digest(id, &calculated);
-    let Calculated { result, policies, catalogue, .. } = calculated;
-    let policy = policies.last().map(|(_, hash)| *hash).unwrap_or_default();
-    Ok(Reply::Quoted {
-        clipped: result.split.account < account_request,
-        filing: result.filing,
-        split: Box::new(result.split),
-        policy,
-        catalogue,
-        digest,
-    })
+    let calculated = calculate(hub, person, Care::of_stay(stay, discharge)?, &draw, context)?;
+    Ok(quoted(quote_of(id), Vec::new(), requested, calculated))
 }
 
-/// Negates a settlement; its stay waits to be settled again. The policy says what becomes of later settlements.
+/// Negates a settlement of this kind of occasion; its stay waits to be settled again, a visit is over. The policy says
+/// what becomes of later settlements.
 pub(crate) fn cancel(
     hub: &Hub,
     institution: InstitutionCode,
     id: SettlementId,
+    is_of_kind: fn(&Settlement) -> bool,
     context: &Context<'_>,
 ) -> Result<(Fact, Reply), Reject> {
     let standing = context.records.settlement(id).ok_or_else(|| Reject::SettlementUnknown(id))?;
@@ -341,10 +186,13 @@ pub(crate) fn cancel(
     if settlement.institution != institution {
         return Err(Reject::NotYourInstitution(institution));
     }
+    if !is_of_kind(settlement) {
+        return Err(Reject::SettlementUnknown(id));
+    }
     if let Some(cancellation) = standing.cancelled_by {
         return Err(Reject::AlreadyCancelled { settlement: id, cancellation });
     }
-    let stay = context.records.past_stay(settlement.stay).ok_or_else(|| Reject::StayUnknown(settlement.stay))?;
+    let stay = settlement.stay().map(|id| reopened(id, context)).transpose()?;
     let person = hub.person(settlement.person)?;
     let rule = readjudication::recorded_policy(hub, settlement, settlement.case.discharge.year())
         .map_or(OnCancel::Keep, |policy| policy.on_cancel);
@@ -370,11 +218,14 @@ pub(crate) fn cancel(
         stamp_ms: context.stamp_ms,
     });
     let years = years_after(person, &cancellation)?;
-    let mut reopened = Stay::clone(&stay);
-    reopened.state = StayState::Discharged;
-    reopened.settlement = None;
-    let fact = Fact::SettlementCancelled { cancellation: Arc::clone(&cancellation), stay: Arc::new(reopened) };
+    let fact = Fact::SettlementCancelled { cancellation: Arc::clone(&cancellation), stay };
     Ok((fact, Reply::Cancelled { cancellation, years }))
+}
+
+/// A settled stay as it was before.
+fn reopened(id: StayId, context: &Context<'_>) -> Result<Arc<Stay>, Reject> {
+    let settled = context.records.past_stay(id).ok_or_else(|| Reject::StayUnknown(id))?;
+    Ok(Arc::new(Stay { state: StayState::Discharged, settlement: None, ..Stay::clone(&settled) }))
 }
 
 fn negated_legs(standing: &Standing) -> Vec<Leg> {

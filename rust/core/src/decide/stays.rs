@@ -96,7 +96,7 @@ fn admit(
     presentation::check_signed(accepted.card, presentation, Expected::Admission, context)?;
     let day = asked.admission;
     let spell = person.profile.spell_on(day).ok_or_else(|| Reject::NotInsured { day })?;
-    check_networked(hub, institution, spell.region, spell.insurance_type, day)?;
+    check_networked(hub, institution, spell.region, spell.insurance_type, VisitKind::Inpatient, day)?;
     suspensions::check_may_begin(hub, person, institution.code, asked.department, day, context)?;
     let stay = Stay {
         id: StayId(hub.number.id(context.sequence)),
@@ -189,14 +189,15 @@ pub(crate) fn in_state<'a>(
 
 /// An institution settles for its own pool when it is networked, and for others when it is open to other regions.
 /// The pool is the region whose package is in force for the person.
-fn check_networked(
+pub(crate) fn check_networked(
     hub: &Hub,
     institution: &Institution,
     insured: RegionCode,
     insurance_type: InsuranceType,
+    kind: VisitKind,
     day: Date,
 ) -> Result<(), Reject> {
-    let local = is_local(hub, insured, insurance_type, institution.region, day);
+    let local = is_local(hub, insured, insurance_type, institution.region, kind, day);
     if institution.may_settle_for(local) { Ok(()) } else { Err(Reject::InstitutionNotNetworked) }
 }
 
@@ -206,9 +207,10 @@ pub(crate) fn is_local(
     insured: RegionCode,
     insurance_type: InsuranceType,
     care: RegionCode,
+    kind: VisitKind,
     day: Date,
 ) -> bool {
-    let pool = hub.policy(insured, insurance_type, VisitKind::Inpatient, day).map_or(insured, |(region, ..)| region);
+    let pool = hub.policy(insured, insurance_type, kind, day).map_or(insured, |(region, ..)| region);
     hub.regions.within(care, pool)
 }
 

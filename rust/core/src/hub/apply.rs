@@ -188,10 +188,12 @@ impl Hub {
             Fact::AdmissionCancelled { stay } => {
                 self.close(*stay);
             }
-            Fact::StaySettled { settlement } => self.apply_settlement(settlement),
+            Fact::Settled { settlement } => self.apply_settlement(settlement),
             Fact::SettlementCancelled { cancellation, stay } => {
                 self.apply_cancellation(cancellation);
-                self.open(Arc::clone(stay));
+                if let Some(stay) = stay {
+                    self.open(Arc::clone(stay));
+                }
             }
             _ => unreachable!("every other fact was matched before"),
         }
@@ -200,7 +202,10 @@ impl Hub {
     fn apply_settlement(&mut self, settlement: &Settlement) {
         let presented = &settlement.presented;
         self.note_shown(CardShown { card: presented.card, atc: presented.atc });
-        let person = self.close(settlement.stay);
+        let person = match settlement.stay() {
+            Some(stay) => self.close(stay),
+            None => self.person_mut(settlement.person),
+        };
         person.account.balance = settlement.balance_after;
         for (key, delta) in &settlement.deltas {
             let used = person.used_mut(*key);

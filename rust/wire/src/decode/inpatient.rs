@@ -1,7 +1,7 @@
 //! Requests about stays and settlements, and about what became of a request.
 
 use medsettle_core::command::{Command, Query};
-use medsettle_core::ids::{PersonId, SettlementId, StayId};
+use medsettle_core::ids::{Hash32, PersonId, SettlementId, StayId};
 use medsettle_core::money::{Fen, Quantity, UnitPrice};
 use medsettle_core::stay::ChargeLine;
 
@@ -18,7 +18,7 @@ fn stay(number: u64) -> Checked<StayId> {
     at("stay_id", id(number)).map(StayId)
 }
 
-fn settlement(number: u64) -> Checked<SettlementId> {
+pub(super) fn settlement(number: u64) -> Checked<SettlementId> {
     at("settlement_id", id(number)).map(SettlementId)
 }
 
@@ -56,7 +56,7 @@ fn line_id(text: &str) -> Checked<u64> {
     text.parse().ok().filter(|_| formed).ok_or_else(|| Fault::here("must be 1 to 15 digits that do not begin with 0"))
 }
 
-fn charge_line(message: v1::ChargeLine) -> Checked<(ChargeLine, Option<Fen>)> {
+pub(super) fn charge_line(message: v1::ChargeLine) -> Checked<(ChargeLine, Option<Fen>)> {
     let quantity = Quantity::parse(&message.quantity);
     let unit_price = UnitPrice::parse(&message.unit_price);
     let takes_back = Some(&message.takes_back_line_id).filter(|text| !text.is_empty());
@@ -108,12 +108,17 @@ pub(super) fn quote(message: v1::InpatientQuoteRequest) -> Checked<Query> {
     })
 }
 
+/// The quote that a settlement names, if any.
+pub(super) fn quote_digest(bytes: &[u8]) -> Checked<Option<Hash32>> {
+    let given = Some(bytes).filter(|digest| !digest.is_empty());
+    at("quote_digest", given.map(hash).transpose())
+}
+
 pub(super) fn settle(message: v1::InpatientSettleRequest) -> Checked<Asked> {
     if message.interim {
         return Err(Fault::of("interim", "must be false"));
     }
-    let quote = Some(&message.quote_digest).filter(|digest| !digest.is_empty());
-    let quote = at("quote_digest", quote.map(|digest| hash(digest)).transpose())?;
+    let quote = quote_digest(&message.quote_digest)?;
     let (shown, check) = presentation(message.presentation)?;
     let command = Command::SettleStay {
         stay: stay(message.stay_id)?,

@@ -137,10 +137,11 @@ fn adjustment(adjustment: &Adjustment) -> v1::SettlementAdjustment {
 pub(super) fn settlement(standing: &Standing) -> v1::Settlement {
     use v1::settlement::State;
     let settlement = &standing.settlement;
+    let visit = settlement.visit();
     let case = &settlement.case;
     v1::Settlement {
         settlement_id: settlement.id.0,
-        stay_id: settlement.stay.0,
+        stay_id: settlement.stay().map_or(0, |stay| stay.0),
         person_id: settlement.person.0,
         institution_code: settlement.institution.as_str().to_owned(),
         state: if standing.stands() { State::Standing } else { State::Cancelled } as i32,
@@ -160,6 +161,10 @@ pub(super) fn settlement(standing: &Standing) -> v1::Settlement {
         request_id: standing.request_id.to_string(),
         cancellation_id: standing.cancelled_by.map_or(0, |id| id.0),
         adjustments: standing.adjustments.iter().map(adjustment).collect(),
+        visit_kind: case.visit_kind.number(),
+        department: visit.map(|visit| visit.department.to_string()).unwrap_or_default(),
+        diagnosis: visit.map(|visit| visit.diagnosis.to_string()).unwrap_or_default(),
+        lines: visit.into_iter().flat_map(|visit| &visit.lines).map(stay_line).collect(),
     }
 }
 

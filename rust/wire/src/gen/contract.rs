@@ -62,10 +62,10 @@ pub static METHODS: [Method; 78] = [
     Method { service: "Inpatient", method: "Settle", name: "Inpatient.Settle", path: "/medsettle.v1.Inpatient/Settle", operation: Some(Operation::InpatientSettle), roles: RoleSet::of(&[Role::Hospital, Role::Hub]), read: false, streaming: false },
     Method { service: "Inpatient", method: "CancelSettlement", name: "Inpatient.CancelSettlement", path: "/medsettle.v1.Inpatient/CancelSettlement", operation: Some(Operation::InpatientCancelSettlement), roles: RoleSet::of(&[Role::Hospital, Role::Hub]), read: false, streaming: false },
     Method { service: "Inpatient", method: "GetStay", name: "Inpatient.GetStay", path: "/medsettle.v1.Inpatient/GetStay", operation: Some(Operation::InpatientGetStay), roles: RoleSet::of(&[Role::Hospital, Role::Desk, Role::Operator, Role::Auditor, Role::Hub]), read: true, streaming: false },
-    Method { service: "Inpatient", method: "GetSettlement", name: "Inpatient.GetSettlement", path: "/medsettle.v1.Inpatient/GetSettlement", operation: Some(Operation::InpatientGetSettlement), roles: RoleSet::of(&[Role::Hospital, Role::Desk, Role::Operator, Role::Auditor, Role::Hub]), read: true, streaming: false },
+    Method { service: "Inpatient", method: "GetSettlement", name: "Inpatient.GetSettlement", path: "/medsettle.v1.Inpatient/GetSettlement", operation: Some(Operation::InpatientGetSettlement), roles: RoleSet::of(&[Role::Hospital, Role::Pharmacy, Role::Desk, Role::Operator, Role::Auditor, Role::Hub]), read: true, streaming: false },
     Method { service: "Inpatient", method: "ListStays", name: "Inpatient.ListStays", path: "/medsettle.v1.Inpatient/ListStays", operation: Some(Operation::InpatientListStays), roles: RoleSet::of(&[Role::Hospital, Role::Operator, Role::Auditor, Role::Hub]), read: true, streaming: false },
-    Method { service: "Inpatient", method: "ListSettlements", name: "Inpatient.ListSettlements", path: "/medsettle.v1.Inpatient/ListSettlements", operation: Some(Operation::InpatientListSettlements), roles: RoleSet::of(&[Role::Hospital, Role::Operator, Role::Auditor, Role::Hub]), read: true, streaming: false },
-    Method { service: "Inpatient", method: "Explain", name: "Inpatient.Explain", path: "/medsettle.v1.Inpatient/Explain", operation: Some(Operation::InpatientExplain), roles: RoleSet::of(&[Role::Hospital, Role::Desk, Role::Operator, Role::Auditor, Role::Hub]), read: true, streaming: false },
+    Method { service: "Inpatient", method: "ListSettlements", name: "Inpatient.ListSettlements", path: "/medsettle.v1.Inpatient/ListSettlements", operation: Some(Operation::InpatientListSettlements), roles: RoleSet::of(&[Role::Hospital, Role::Pharmacy, Role::Operator, Role::Auditor, Role::Hub]), read: true, streaming: false },
+    Method { service: "Inpatient", method: "Explain", name: "Inpatient.Explain", path: "/medsettle.v1.Inpatient/Explain", operation: Some(Operation::InpatientExplain), roles: RoleSet::of(&[Role::Hospital, Role::Pharmacy, Role::Desk, Role::Operator, Role::Auditor, Role::Hub]), read: true, streaming: false },
     Method { service: "Visits", method: "Quote", name: "Visits.Quote", path: "/medsettle.v1.Visits/Quote", operation: Some(Operation::VisitsQuote), roles: RoleSet::of(&[Role::Hospital, Role::Pharmacy, Role::Hub]), read: true, streaming: false },
     Method { service: "Visits", method: "Settle", name: "Visits.Settle", path: "/medsettle.v1.Visits/Settle", operation: Some(Operation::VisitsSettle), roles: RoleSet::of(&[Role::Hospital, Role::Pharmacy, Role::Hub]), read: false, streaming: false },
     Method { service: "Visits", method: "Cancel", name: "Visits.Cancel", path: "/medsettle.v1.Visits/Cancel", operation: Some(Operation::VisitsCancel), roles: RoleSet::of(&[Role::Hospital, Role::Pharmacy, Role::Hub]), read: false, streaming: false },
@@ -483,6 +483,7 @@ pub enum Reason {
     FilingConflicts = 5012,
     RegionInUse = 5013,
     NotSuspended = 5014,
+    VisitNotOffered = 5015,
     RoleForbidden = 7001,
     NotYourInstitution = 7002,
     CertificateNotAccepted = 7003,
@@ -497,7 +498,7 @@ pub enum Reason {
 
 impl Reason {
     /// All, ascending by number.
-    pub const ALL: [Self; 81] = [
+    pub const ALL: [Self; 82] = [
         Self::RequestMalformed,
         Self::RequestIdReused,
         Self::RequestReversed,
@@ -569,6 +570,7 @@ impl Reason {
         Self::FilingConflicts,
         Self::RegionInUse,
         Self::NotSuspended,
+        Self::VisitNotOffered,
         Self::RoleForbidden,
         Self::NotYourInstitution,
         Self::CertificateNotAccepted,
@@ -655,6 +657,7 @@ impl Reason {
             5012 => Self::FilingConflicts,
             5013 => Self::RegionInUse,
             5014 => Self::NotSuspended,
+            5015 => Self::VisitNotOffered,
             7001 => Self::RoleForbidden,
             7002 => Self::NotYourInstitution,
             7003 => Self::CertificateNotAccepted,
@@ -743,6 +746,7 @@ impl Reason {
             Self::FilingConflicts => &ReasonEntry { name: "FILING_CONFLICTS", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["filing_id"], advice: "Withdraw the other filing first.", advice_zh: "请先撤销已有备案。" },
             Self::RegionInUse => &ReasonEntry { name: "REGION_IN_USE", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["region"], advice: "Keep the region in the tree.", advice_zh: "该区划正在使用，不能删除。" },
             Self::NotSuspended => &ReasonEntry { name: "NOT_SUSPENDED", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &[], advice: "Check the institution and the department.", advice_zh: "该机构或科室未被暂停；请核对。" },
+            Self::VisitNotOffered => &ReasonEntry { name: "VISIT_NOT_OFFERED", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["institution_kind", "visit_kind"], advice: "Hospitals and clinics settle outpatient visits, pharmacies settle pharmacy visits; correct the kind of the visit.", advice_zh: "医院、诊所只能办理门诊结算，药店只能办理购药结算；请更正就诊类别。" },
             Self::RoleForbidden => &ReasonEntry { name: "ROLE_FORBIDDEN", status: Status::PermissionDenied, retry: Retry::Never, metadata: &["method"], advice: "Ask the operator for a certificate with the role.", advice_zh: "无此权限；请联系运营方。" },
             Self::NotYourInstitution => &ReasonEntry { name: "NOT_YOUR_INSTITUTION", status: Status::PermissionDenied, retry: Retry::Never, metadata: &["institution_code"], advice: "An institution acts only for itself.", advice_zh: "机构只能办理本机构业务。" },
             Self::CertificateNotAccepted => &ReasonEntry { name: "CERTIFICATE_NOT_ACCEPTED", status: Status::Unauthenticated, retry: Retry::Never, metadata: &["problem"], advice: "Ask the operator for a valid certificate.", advice_zh: "证书无效；请联系运营方。" },
@@ -758,7 +762,7 @@ impl Reason {
 }
 
 /// How deep the messages of the contract nest.
-pub(crate) const DEEPEST: usize = 7;
+pub(crate) const DEEPEST: usize = 8;
 
 static ACCOUNT_KIND: EnumSchema = EnumSchema { name: "Account.Kind", numbers: &[0, 1, 2, 3] };
 static ACCOUNT_USE_KIND: EnumSchema = EnumSchema { name: "AccountUse.Kind", numbers: &[0, 1, 2] };
@@ -794,7 +798,7 @@ static MESSAGES_REVERSE_RESPONSE_EFFECT: EnumSchema = EnumSchema { name: "Messag
 static ON_CANCEL_KIND: EnumSchema = EnumSchema { name: "OnCancel.Kind", numbers: &[0, 1, 2, 3] };
 static OPERATIONS_STATUS_RESPONSE_STATE: EnumSchema = EnumSchema { name: "OperationsStatusResponse.State", numbers: &[0, 1, 2, 3, 4, 5] };
 static PACKAGE_SUMMARY_KIND: EnumSchema = EnumSchema { name: "PackageSummary.Kind", numbers: &[0, 1, 2, 3] };
-static REASON_CODE: EnumSchema = EnumSchema { name: "Reason.Code", numbers: &[0, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008, 2001, 2002, 2003, 2004, 2005, 2006, 2007, 2008, 2009, 2010, 2011, 2012, 2013, 2014, 2015, 2016, 2017, 2018, 2019, 3001, 3002, 3003, 3004, 3005, 3006, 3007, 3008, 3009, 3010, 3011, 3012, 3013, 3014, 3015, 3016, 3017, 3018, 3019, 3020, 4001, 4002, 4003, 4004, 4005, 4006, 4007, 4008, 4009, 4010, 5001, 5002, 5003, 5004, 5005, 5006, 5007, 5008, 5009, 5010, 5011, 5012, 5013, 5014, 7001, 7002, 7003, 7004, 9001, 9002, 9003, 9004, 9005, 9006] };
+static REASON_CODE: EnumSchema = EnumSchema { name: "Reason.Code", numbers: &[0, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008, 2001, 2002, 2003, 2004, 2005, 2006, 2007, 2008, 2009, 2010, 2011, 2012, 2013, 2014, 2015, 2016, 2017, 2018, 2019, 3001, 3002, 3003, 3004, 3005, 3006, 3007, 3008, 3009, 3010, 3011, 3012, 3013, 3014, 3015, 3016, 3017, 3018, 3019, 3020, 4001, 4002, 4003, 4004, 4005, 4006, 4007, 4008, 4009, 4010, 5001, 5002, 5003, 5004, 5005, 5006, 5007, 5008, 5009, 5010, 5011, 5012, 5013, 5014, 5015, 7001, 7002, 7003, 7004, 9001, 9002, 9003, 9004, 9005, 9006] };
 static SCOPE_KIND: EnumSchema = EnumSchema { name: "Scope.Kind", numbers: &[0, 1, 2] };
 static SETTLEMENT_STATE: EnumSchema = EnumSchema { name: "Settlement.State", numbers: &[0, 1, 2] };
 static SEX_KIND: EnumSchema = EnumSchema { name: "Sex.Kind", numbers: &[0, 1, 2] };
@@ -2326,7 +2330,7 @@ static FACT: MessageSchema = MessageSchema {
         Field { number: 23, name: "patient_discharged", kind: Kind::Message(&PATIENT_DISCHARGED), occurs: Occurs::Once(0) },
         Field { number: 24, name: "discharge_cancelled", kind: Kind::Message(&DISCHARGE_CANCELLED), occurs: Occurs::Once(0) },
         Field { number: 25, name: "admission_cancelled", kind: Kind::Message(&ADMISSION_CANCELLED), occurs: Occurs::Once(0) },
-        Field { number: 26, name: "stay_settled", kind: Kind::Message(&STORED_SETTLEMENT), occurs: Occurs::Once(0) },
+        Field { number: 26, name: "settled", kind: Kind::Message(&STORED_SETTLEMENT), occurs: Occurs::Once(0) },
         Field { number: 27, name: "settlement_cancelled", kind: Kind::Message(&SETTLEMENT_CANCELLED), occurs: Occurs::Once(0) },
         Field { number: 28, name: "request_reversed", kind: Kind::Message(&REQUEST_REVERSED), occurs: Occurs::Once(0) },
         Field { number: 29, name: "reversal_remembered", kind: Kind::Message(&REVERSAL_REMEMBERED), occurs: Occurs::Once(0) },
@@ -4237,6 +4241,10 @@ static SETTLEMENT: MessageSchema = MessageSchema {
         Field { number: 19, name: "request_id", kind: Kind::String, occurs: Occurs::Once(17) },
         Field { number: 20, name: "cancellation_id", kind: Kind::Uint64, occurs: Occurs::Once(18) },
         Field { number: 21, name: "adjustments", kind: Kind::Message(&SETTLEMENT_ADJUSTMENT), occurs: Occurs::Repeated },
+        Field { number: 22, name: "visit_kind", kind: Kind::Enum(&VISIT_KIND_KIND), occurs: Occurs::Once(19) },
+        Field { number: 23, name: "department", kind: Kind::String, occurs: Occurs::Once(20) },
+        Field { number: 24, name: "diagnosis", kind: Kind::String, occurs: Occurs::Once(21) },
+        Field { number: 25, name: "lines", kind: Kind::Message(&STAY_LINE), occurs: Occurs::Repeated },
     ],
 };
 
@@ -4504,6 +4512,7 @@ static STORED_SETTLEMENT: MessageSchema = MessageSchema {
         Field { number: 14, name: "atc", kind: Kind::Uint32, occurs: Occurs::Once(10) },
         Field { number: 15, name: "stamp_ms", kind: Kind::Int64, occurs: Occurs::Once(11) },
         Field { number: 16, name: "card_sn", kind: Kind::String, occurs: Occurs::Once(12) },
+        Field { number: 17, name: "visit", kind: Kind::Message(&STORED_VISIT), occurs: Occurs::Once(1) },
     ],
 };
 
@@ -4538,6 +4547,19 @@ static STORED_STAY: MessageSchema = MessageSchema {
 
 impl Schema for v1::StoredStay {
     const SCHEMA: &'static MessageSchema = &STORED_STAY;
+}
+
+static STORED_VISIT: MessageSchema = MessageSchema {
+    name: "StoredVisit",
+    fields: &[
+        Field { number: 1, name: "department", kind: Kind::String, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "diagnosis", kind: Kind::String, occurs: Occurs::Once(1) },
+        Field { number: 3, name: "lines", kind: Kind::Message(&STORED_LINE), occurs: Occurs::Repeated },
+    ],
+};
+
+impl Schema for v1::StoredVisit {
+    const SCHEMA: &'static MessageSchema = &STORED_VISIT;
 }
 
 static TRACE_STEP: MessageSchema = MessageSchema {

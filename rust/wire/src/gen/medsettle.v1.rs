@@ -3571,6 +3571,7 @@ pub struct InpatientGetStayResponse {
 pub struct Settlement {
     #[prost(uint64, tag = "1")]
     pub settlement_id: u64,
+    /// 0 where a visit was settled.
     #[prost(uint64, tag = "2")]
     pub stay_id: u64,
     #[prost(uint64, tag = "3")]
@@ -3579,6 +3580,7 @@ pub struct Settlement {
     pub institution_code: ::prost::alloc::string::String,
     #[prost(enumeration = "settlement::State", tag = "5")]
     pub state: i32,
+    /// Both dates of a visit are its day.
     #[prost(string, tag = "6")]
     pub admission_date: ::prost::alloc::string::String,
     #[prost(string, tag = "7")]
@@ -3613,6 +3615,15 @@ pub struct Settlement {
     pub cancellation_id: u64,
     #[prost(message, repeated, tag = "21")]
     pub adjustments: ::prost::alloc::vec::Vec<SettlementAdjustment>,
+    #[prost(enumeration = "visit_kind::Kind", tag = "22")]
+    pub visit_kind: i32,
+    /// Of a visit; those of a stay are read with the stay.
+    #[prost(string, tag = "23")]
+    pub department: ::prost::alloc::string::String,
+    #[prost(string, tag = "24")]
+    pub diagnosis: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "25")]
+    pub lines: ::prost::alloc::vec::Vec<StayLine>,
 }
 /// Nested message and enum types in `Settlement`.
 pub mod settlement {
@@ -4813,6 +4824,8 @@ pub mod reason {
         RegionInUse = 5013,
         /// Nothing is suspended that could be resumed.
         NotSuspended = 5014,
+        /// An institution of this kind does not give this kind of care.
+        VisitNotOffered = 5015,
         /// The caller's roles do not allow this method.
         RoleForbidden = 7001,
         /// The request names another institution than the caller's.
@@ -4913,6 +4926,7 @@ pub mod reason {
                 Self::FilingConflicts => "FILING_CONFLICTS",
                 Self::RegionInUse => "REGION_IN_USE",
                 Self::NotSuspended => "NOT_SUSPENDED",
+                Self::VisitNotOffered => "VISIT_NOT_OFFERED",
                 Self::RoleForbidden => "ROLE_FORBIDDEN",
                 Self::NotYourInstitution => "NOT_YOUR_INSTITUTION",
                 Self::CertificateNotAccepted => "CERTIFICATE_NOT_ACCEPTED",
@@ -5000,6 +5014,7 @@ pub mod reason {
                 "FILING_CONFLICTS" => Some(Self::FilingConflicts),
                 "REGION_IN_USE" => Some(Self::RegionInUse),
                 "NOT_SUSPENDED" => Some(Self::NotSuspended),
+                "VISIT_NOT_OFFERED" => Some(Self::VisitNotOffered),
                 "ROLE_FORBIDDEN" => Some(Self::RoleForbidden),
                 "NOT_YOUR_INSTITUTION" => Some(Self::NotYourInstitution),
                 "CERTIFICATE_NOT_ACCEPTED" => Some(Self::CertificateNotAccepted),
@@ -5598,8 +5613,9 @@ pub mod fact {
         DischargeCancelled(super::DischargeCancelled),
         #[prost(message, tag = "25")]
         AdmissionCancelled(super::AdmissionCancelled),
+        /// Of a stay or of a visit.
         #[prost(message, tag = "26")]
-        StaySettled(super::StoredSettlement),
+        Settled(super::StoredSettlement),
         #[prost(message, tag = "27")]
         SettlementCancelled(super::SettlementCancelled),
         #[prost(message, tag = "28")]
@@ -5895,7 +5911,7 @@ pub struct SettlementCancelled {
     pub adjustments: ::prost::alloc::vec::Vec<StoredAdjustment>,
     #[prost(int64, tag = "7")]
     pub stamp_ms: i64,
-    /// The stay as it was before it was settled; it waits to be settled again.
+    /// The stay as it was before it was settled; it waits to be settled again. Absent where a visit was settled.
     #[prost(message, optional, tag = "8")]
     pub stay: ::core::option::Option<StoredStay>,
 }
@@ -6022,8 +6038,6 @@ pub struct StoredLine {
 pub struct StoredSettlement {
     #[prost(uint64, tag = "1")]
     pub settlement_id: u64,
-    #[prost(uint64, tag = "2")]
-    pub stay_id: u64,
     #[prost(uint64, tag = "3")]
     pub person_id: u64,
     #[prost(string, tag = "4")]
@@ -6059,6 +6073,31 @@ pub struct StoredSettlement {
     /// Recognition code of the card.
     #[prost(string, tag = "16")]
     pub card_sn: ::prost::alloc::string::String,
+    /// What was settled.
+    #[prost(oneof = "stored_settlement::Occasion", tags = "2, 17")]
+    pub occasion: ::core::option::Option<stored_settlement::Occasion>,
+}
+/// Nested message and enum types in `StoredSettlement`.
+pub mod stored_settlement {
+    /// What was settled.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Occasion {
+        #[prost(uint64, tag = "2")]
+        StayId(u64),
+        #[prost(message, tag = "17")]
+        Visit(super::StoredVisit),
+    }
+}
+/// A visit to an outpatient department or a pharmacy; its kind and day stand in the case.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StoredVisit {
+    #[prost(string, tag = "1")]
+    pub department: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub diagnosis: ::prost::alloc::string::String,
+    /// In the order of the request.
+    #[prost(message, repeated, tag = "3")]
+    pub lines: ::prost::alloc::vec::Vec<StoredLine>,
 }
 /// What was known of the case; the input of the calculation beside the bill.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -87,10 +87,10 @@ pub(super) fn from_fact(fact: &Fact) -> v1::Fact {
         | Fact::PatientDischarged { .. }
         | Fact::DischargeCancelled { .. }
         | Fact::AdmissionCancelled { .. } => from_stay_fact(fact),
-        Fact::StaySettled { settlement } => Message::StaySettled(settlement::from_settlement(settlement)),
-        Fact::SettlementCancelled { cancellation, stay } => {
-            Message::SettlementCancelled(settlement::from_cancellation(cancellation, stay::from_stay(stay)))
-        }
+        Fact::Settled { settlement } => Message::Settled(settlement::from_settlement(settlement)),
+        Fact::SettlementCancelled { cancellation, stay } => Message::SettlementCancelled(
+            settlement::from_cancellation(cancellation, stay.as_deref().map(stay::from_stay)),
+        ),
         Fact::RequestReversed { request } => {
             let (institution_code, request_id) = from_request(request);
             Message::RequestReversed(v1::RequestReversed { institution_code, request_id })
@@ -262,12 +262,10 @@ pub(super) fn fact(message: v1::Fact) -> Checked<Fact> {
         }),
         Message::DischargeCancelled(m) => Ok(Fact::DischargeCancelled { stay: StayId(m.stay_id) }),
         Message::AdmissionCancelled(m) => Ok(Fact::AdmissionCancelled { stay: StayId(m.stay_id) }),
-        Message::StaySettled(m) => {
-            Ok(Fact::StaySettled { settlement: Arc::new(at("stay_settled", settlement::settlement(m))?) })
-        }
+        Message::Settled(m) => Ok(Fact::Settled { settlement: Arc::new(at("settled", settlement::settlement(m))?) }),
         Message::SettlementCancelled(m) => {
             let (cancellation, stay) = at("settlement_cancelled", settlement::cancellation(m))?;
-            Ok(Fact::SettlementCancelled { cancellation: Arc::new(cancellation), stay: Arc::new(stay) })
+            Ok(Fact::SettlementCancelled { cancellation: Arc::new(cancellation), stay: stay.map(Arc::new) })
         }
         Message::RequestReversed(m) => {
             Ok(Fact::RequestReversed { request: at("request_reversed", request(&m.institution_code, &m.request_id))? })

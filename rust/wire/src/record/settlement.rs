@@ -6,11 +6,12 @@ use medsettle_core::accumulator::{AccumulatorKey, Accumulators};
 use medsettle_core::ids::{CardId, PersonId, SettlementId, StayId};
 use medsettle_core::ledger::{LedgerAccount, Leg};
 use medsettle_core::money::Fen;
-use medsettle_core::settlement::{Adjustment, Cancellation, CaseFacts, Presented, Settlement};
+use medsettle_core::settlement::{Adjustment, Cancellation, CaseFacts, Occasion, Presented, Settlement};
 use medsettle_core::stay::Stay;
+use medsettle_core::visit::Visit;
 
 use super::facts::{card_sn, day, region};
-use super::stay::stay;
+use super::stay::{from_line, line, stay};
 use crate::convert::{
     Checked, Coded, Fault, at, coded, each, from_split, from_years, hash, institution_code, number, split, within,
     year_accumulators,
@@ -25,7 +26,7 @@ pub(super) fn from_settlement(settlement: &Settlement) -> v1::StoredSettlement {
         .map(|(benefit_year, hash)| v1::YearPolicy { benefit_year: *benefit_year, policy_hash: hash.0.to_vec() });
     v1::StoredSettlement {
         settlement_id: settlement.id.0,
-        stay_id: settlement.stay.0,
+        occasion: Some(from_occasion(&settlement.occasion)),
         person_id: settlement.person.0,
         institution_code: settlement.institution.as_str().to_owned(),
         case: Some(from_case(&settlement.case)),
@@ -48,7 +49,7 @@ pub(super) fn settlement(message: v1::StoredSettlement) -> Checked<Settlement> {
     let policy = |row: v1::YearPolicy| Ok((row.benefit_year, at("policy_hash", hash(&row.policy_hash))?));
     Ok(Settlement {
         id: SettlementId(message.settlement_id),
-        stay: StayId(message.stay_id),
+        occasion: within("occasion", message.occasion, occasion)?,
         person,
         institution: at("institution_code", institution_code(&message.institution_code))?,
         case: within("case", message.case, case)?,
@@ -66,6 +67,30 @@ pub(super) fn settlement(message: v1::StoredSettlement) -> Checked<Settlement> {
         },
         stamp_ms: message.stamp_ms,
     })
+}
+
+fn from_occasion(occasion: &Occasion) -> v1::stored_settlement::Occasion {
+    use v1::stored_settlement::Occasion as Message;
+    match occasion {
+        Occasion::Stay(stay) => Message::StayId(stay.0),
+        Occasion::Visit(visit) => Message::Visit(v1::StoredVisit {
+            department: visit.department.to_string(),
+            diagnosis: visit.diagnosis.to_string(),
+            lines: visit.lines.iter().map(from_line).collect(),
+        }),
+    }
+}
+
+fn occasion(message: v1::stored_settlement::Occasion) -> Checked<Occasion> {
+    use v1::stored_settlement::Occasion as Message;
+    match message {
+        Message::StayId(stay) => Ok(Occasion::Stay(StayId(stay))),
+        Message::Visit(visit) => Ok(Occasion::Visit(Arc::new(Visit {
+            department: visit.department.into(),
+            diagnosis: visit.diagnosis.into(),
+            lines: each("lines", visit.lines, line)?,
+        }))),
+    }
 }
 
 fn from_case(case: &CaseFacts) -> v1::StoredCase {
@@ -115,7 +140,7 @@ fn years(
     })
 }
 
-pub(super) fn from_cancellation(cancellation: &Cancellation, stay: v1::StoredStay) -> v1::SettlementCancelled {
+pub(super) fn from_cancellation(cancellation: &Cancellation, stay: Option<v1::StoredStay>) -> v1::SettlementCancelled {
     let person = cancellation.settlement.person;
     v1::SettlementCancelled {
         cancellation_id: cancellation.id.0,
@@ -125,11 +150,11 @@ pub(super) fn from_cancellation(cancellation: &Cancellation, stay: v1::StoredSta
         balance_after_fen: cancellation.balance_after.0,
         adjustments: cancellation.adjustments.iter().map(|adjustment| from_adjustment(person, adjustment)).collect(),
         stamp_ms: cancellation.stamp_ms,
-        stay: Some(stay),
+        stay,
     }
 }
 
-pub(super) fn cancellation(message: v1::SettlementCancelled) -> Checked<(Cancellation, Stay)> {
+pub(super) fn cancellation(message: v1::SettlementCancelled) -> Checked<(Cancellation, Option<Stay>)> {
     let settlement = within("settlement", message.settlement, settlement)?;
     let person = settlement.person;
     let cancellation = Cancellation {
@@ -141,7 +166,13 @@ pub(super) fn cancellation(message: v1::SettlementCancelled) -> Checked<(Cancell
         adjustments: each("adjustments", message.adjustments, |message| adjustment(person, message))?,
         stamp_ms: message.stamp_ms,
     };
-    Ok((cancellation, within("stay", message.stay, stay)?))
+    // A stay waits to be settled again; nothing is left of a visit.
+    let stay = match (&cancellation.settlement.occasion, message.stay) {
+        (Occasion::Stay(_), message) => Some(within("stay", message, stay)?),
+        (Occasion::Visit(_), None) => None,
+        (Occasion::Visit(_), Some(_)) => return Err(Fault::of("stay", "stands where a visit was settled")),
+    };
+    Ok((cancellation, stay))
 }
 
 /// A recomputation is of the same person as the cancellation that made it necessary.

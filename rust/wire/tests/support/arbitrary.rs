@@ -25,9 +25,10 @@ use medsettle_core::policy::{
     Mode, OnCancel, Scope, Unfiled, VisitKind,
 };
 use medsettle_core::region::Region;
-use medsettle_core::settlement::{Adjustment as Recomputed, Cancellation, CaseFacts, Presented, Settlement};
+use medsettle_core::settlement::{Adjustment as Recomputed, Cancellation, CaseFacts, Occasion, Presented, Settlement};
 use medsettle_core::stay::{AdmissionKind, ChargeLine, Stay, StayLine, StayState};
 use medsettle_core::suspension::{PlaceSuspension, Suspension};
+use medsettle_core::visit::Visit;
 
 /// How many kinds of facts there are.
 pub(crate) const FACTS: usize = 32;
@@ -245,8 +246,12 @@ impl Arbitrary {
             4 => Fact::PatientDischarged { stay: StayId(self.bits()), discharge: self.day() },
             5 => Fact::DischargeCancelled { stay: StayId(self.bits()) },
             6 => Fact::AdmissionCancelled { stay: StayId(self.bits()) },
-            7 => Fact::StaySettled { settlement: Arc::new(self.settlement()) },
-            8 => Fact::SettlementCancelled { cancellation: Arc::new(self.cancellation()), stay: Arc::new(self.stay()) },
+            7 => Fact::Settled { settlement: Arc::new(self.settlement()) },
+            8 => {
+                let cancellation = Arc::new(self.cancellation());
+                let stay = cancellation.settlement.stay().map(|_| Arc::new(self.stay()));
+                Fact::SettlementCancelled { cancellation, stay }
+            }
             9 => Fact::RequestReversed { request: (self.institution_code(), self.request_id()) },
             _ => Fact::ReversalRemembered { request: (self.institution_code(), self.request_id()) },
         }
@@ -453,10 +458,18 @@ impl Arbitrary {
         }
     }
 
+    fn occasion(&mut self) -> Occasion {
+        if self.below(2) == 0 {
+            return Occasion::Stay(StayId(self.bits()));
+        }
+        let (department, diagnosis) = (self.text().into(), self.text().into());
+        Occasion::Visit(Arc::new(Visit { department, diagnosis, lines: self.some(Self::line) }))
+    }
+
     fn settlement(&mut self) -> Settlement {
         Settlement {
             id: SettlementId(self.bits()),
-            stay: StayId(self.bits()),
+            occasion: self.occasion(),
             person: PersonId(self.bits()),
             institution: self.institution_code(),
             case: CaseFacts {

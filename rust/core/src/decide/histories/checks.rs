@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::model::{CAP, ModelStay};
+use super::model::{CAP, ModelStay, VISIT_CAP};
 use super::{History, is_waiting};
 use crate::command::{Query, Reply};
 use crate::hub::Hub;
@@ -31,7 +31,9 @@ impl History {
             assert_eq!(person.account.balance, Fen(self.model.balances[n]));
             assert!(person.account.balance >= Fen::ZERO);
             for year in &self.model.years {
-                assert_eq!(self.desk.used(*card, *year), self.model.used(n, *year));
+                assert_eq!(self.desk.used(*card, *year), self.model.used(n, *year, false));
+                assert_eq!(self.desk.used_by_visits(*card, *year), self.model.used(n, *year, true));
+                assert!(self.desk.used_by_visits(*card, *year).funds[Fund::Pool] <= Fen(VISIT_CAP));
                 assert!(self.desk.used(*card, *year).funds[Fund::Pool] <= Fen(CAP));
             }
             assert_eq!(person.open_stays.len(), self.waiting().filter(|(_, stay)| stay.person == n).count());

@@ -18,6 +18,10 @@ pub(super) const DEDUCTIBLES: [i64; 2] = [100_000, 50_000];
 pub(super) const RATE: i64 = 88;
 /// What the pool pays in a year at most.
 pub(super) const CAP: i64 = 900_000;
+/// What the pool pays of a visit, in percent, without a deductible.
+pub(super) const VISIT_RATE: i64 = 55;
+/// What the pool pays for visits in a year at most.
+pub(super) const VISIT_CAP: i64 = 550_000;
 
 #[derive(Clone, Debug)]
 pub(super) struct ModelStay {
@@ -38,7 +42,8 @@ impl ModelStay {
 /// A settlement as the model sees it.
 #[derive(Clone, Debug)]
 pub(super) struct Claim {
-    pub(super) stay: StayId,
+    /// `None` for a visit, which counts by itself.
+    pub(super) stay: Option<StayId>,
     person: usize,
     pub(super) at: InstitutionCode,
     year: i32,
@@ -51,6 +56,13 @@ pub(super) struct Claim {
     pub(super) deductible: i64,
     pub(super) fund: i64,
     pub(super) stands: bool,
+}
+
+impl Claim {
+    /// Whether it uses up the limits of this person's year, which stays and visits have each their own of.
+    fn counts_in(&self, person: usize, year: i32, is_visit: bool) -> bool {
+        self.person == person && self.year == year && self.stay.is_none() == is_visit
+    }
 }
 
 #[derive(Debug, Default)]
@@ -83,17 +95,20 @@ impl Model {
     }
 
     /// Deductible and fund of a bill that is wholly eligible, after these settlements of its year.
-    fn share(eligible: i64, before: &[(i64, i64)]) -> (i64, i64) {
-        let deductible = DEDUCTIBLES[usize::from(!before.is_empty())].min(eligible);
-        let exact_hundredths = (eligible - deductible) * RATE;
-        let left = CAP - before.iter().map(|(_, fund)| fund).sum::<i64>();
+    fn share(is_visit: bool, eligible: i64, before: &[(i64, i64)]) -> (i64, i64) {
+        let (deductible, rate, cap) = match is_visit {
+            true => (0, VISIT_RATE, VISIT_CAP),
+            false => (DEDUCTIBLES[usize::from(!before.is_empty())].min(eligible), RATE, CAP),
+        };
+        let exact_hundredths = (eligible - deductible) * rate;
+        let left = cap - before.iter().map(|(_, fund)| fund).sum::<i64>();
         (deductible, ((exact_hundredths + 50) / 100).min(left))
     }
 
     /// Deductible and fund of the person's standing settlements of a year, but for these.
-    fn shares_of(&self, person: usize, year: i32, except: &[SettlementId]) -> Vec<(i64, i64)> {
+    fn shares_of(&self, person: usize, year: i32, is_visit: bool, except: &[SettlementId]) -> Vec<(i64, i64)> {
         let counts = |(id, claim): &(&SettlementId, &Claim)| {
-            claim.stands && claim.person == person && claim.year == year && !except.contains(id)
+            claim.stands && claim.counts_in(person, year, is_visit) && !except.contains(id)
         };
         self.claims.iter().filter(counts).map(|(_, claim)| (claim.deductible, claim.fund)).collect()
     }
@@ -102,7 +117,7 @@ impl Model {
     pub(super) fn expected_fund(&self, id: StayId, account: i64) -> Option<i64> {
         let stay = &self.stays[&id];
         let year = stay.discharge?.year();
-        let (_, fund) = Self::share(stay.total(), &self.shares_of(stay.person, year, &[]));
+        let (_, fund) = Self::share(false, stay.total(), &self.shares_of(stay.person, year, false, &[]));
         (account <= self.balances[stay.person].min(stay.total() - fund)).then_some(fund)
     }
 
@@ -111,9 +126,9 @@ impl Model {
         stay.state = StayState::Settled;
         let stay = stay.clone();
         let year = stay.discharge.expect("discharged before").year();
-        let (deductible, fund) = Self::share(stay.total(), &self.shares_of(stay.person, year, &[]));
+        let (deductible, fund) = Self::share(false, stay.total(), &self.shares_of(stay.person, year, false, &[]));
         let claim = Claim {
-            stay: stay_id,
+            stay: Some(stay_id),
             person: stay.person,
             at: stay.at,
             year,
@@ -125,10 +140,44 @@ impl Model {
             fund,
             stands: true,
         };
-        self.move_money(&claim, fund, 1);
+        self.enter(claim, settlement, today);
+    }
+
+    fn enter(&mut self, claim: Claim, settlement: SettlementId, today: Date) {
+        self.move_money(&claim, claim.fund, 1);
         self.add_to_day(&claim, 1, today);
-        self.years.insert(year);
+        self.years.insert(claim.year);
         self.claims.insert(settlement, claim);
+    }
+
+    /// A visit as it would be settled, or nothing where so much cannot be drawn from the account.
+    pub(super) fn visit(
+        &self,
+        person: usize,
+        at: InstitutionCode,
+        on: Date,
+        total: i64,
+        account: i64,
+    ) -> Option<Claim> {
+        let (deductible, fund) = Self::share(true, total, &self.shares_of(person, on.year(), true, &[]));
+        let claim = Claim {
+            stay: None,
+            person,
+            at,
+            year: on.year(),
+            admission: on,
+            total,
+            account,
+            paid: fund,
+            deductible,
+            fund,
+            stands: true,
+        };
+        (account <= self.balances[person].min(total - fund)).then_some(claim)
+    }
+
+    pub(super) fn settle_visit(&mut self, claim: Claim, settlement: SettlementId, today: Date) {
+        self.enter(claim, settlement, today);
     }
 
     /// Take a settlement back, and give by how much each recomputed one changes.
@@ -137,7 +186,9 @@ impl Model {
         let claim = self.claims.get_mut(&id).expect("settled before");
         claim.stands = false;
         let claim = claim.clone();
-        self.stays.get_mut(&claim.stay).expect("admitted before").state = StayState::Discharged;
+        if let Some(stay) = claim.stay {
+            self.stays.get_mut(&stay).expect("admitted before").state = StayState::Discharged;
+        }
         self.move_money(&claim, claim.paid, -1);
         self.post_difference(claim.paid - claim.fund);
         self.add_to_day(&claim, -1, today);
@@ -148,7 +199,7 @@ impl Model {
     pub(super) fn later_than(&self, id: SettlementId) -> Vec<SettlementId> {
         let claim = &self.claims[&id];
         let is_later = |(other, later): &(&SettlementId, &Claim)| {
-            **other > id && later.stands && later.person == claim.person && later.year == claim.year
+            **other > id && later.stands && later.counts_in(claim.person, claim.year, claim.stay.is_none())
         };
         let mut later: Vec<_> = self.claims.iter().filter(is_later).map(|(id, claim)| (claim.admission, *id)).collect();
         later.sort_unstable();
@@ -156,11 +207,12 @@ impl Model {
     }
 
     fn recompute(&mut self, gone: &Claim, later: &[SettlementId]) -> Vec<(SettlementId, i64)> {
-        let mut before = self.shares_of(gone.person, gone.year, later);
+        let is_visit = gone.stay.is_none();
+        let mut before = self.shares_of(gone.person, gone.year, is_visit, later);
         let mut changed = Vec::new();
         for id in later {
             let claim = self.claims.get_mut(id).expect("settled before");
-            let now = Self::share(claim.total, &before);
+            let now = Self::share(is_visit, claim.total, &before);
             before.push(now);
             if now != (claim.deductible, claim.fund) {
                 let difference = now.1 - claim.fund;
@@ -196,10 +248,10 @@ impl Model {
         totals.cash += Fen(sign * (claim.total - claim.paid - claim.account));
     }
 
-    pub(super) fn used(&self, person: usize, year: i32) -> Accumulators {
+    pub(super) fn used(&self, person: usize, year: i32, is_visit: bool) -> Accumulators {
         let mut used = Accumulators::default();
-        for claim in self.claims.values().filter(|c| c.stands && c.person == person && c.year == year) {
-            used.admissions += 1;
+        for claim in self.claims.values().filter(|c| c.stands && c.counts_in(person, year, is_visit)) {
+            used.admissions += i64::from(!is_visit);
             used.eligible += Fen(claim.total);
             used.deductible += Fen(claim.deductible);
             used.funds[Fund::Pool] += Fen(claim.fund);

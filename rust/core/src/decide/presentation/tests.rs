@@ -201,7 +201,7 @@ fn a_first_use_needs_a_verified_holder_and_ends_the_card_before_in_the_same_fact
     let failed = bent(settlement.clone(), HolderCheck::None, |chip| chip.cvr = Some([0, 0b110, 0, 0]));
     assert_eq!(desk.run(failed), Err(Reject::HolderNotVerified));
     desk.run(bent(settlement, HolderCheck::Photo, |_| ())).unwrap();
-    let [enabled, Fact::StaySettled { settlement }] = &desk.facts[..] else { panic!("{:?}", desk.facts) };
+    let [enabled, Fact::Settled { settlement }] = &desk.facts[..] else { panic!("{:?}", desk.facts) };
     let (zone, by_first_use) = (ZoneKind::Insurance, true);
     assert_eq!(*enabled, Fact::CardEnabled { card: new, zone, cancelled: Some(old), by_first_use });
     assert_eq!(settlement.presented.card, new);

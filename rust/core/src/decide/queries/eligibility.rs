@@ -7,7 +7,7 @@ use crate::accumulator::{AccumulatorKey, Accumulators};
 use crate::calendar::Date;
 use crate::card::{Card, ZoneState};
 use crate::command::{CardKey, CardView, Eligibility, Reply};
-use crate::decide::{cards, stays, suspensions};
+use crate::decide::{cards, stays, suspensions, visits};
 use crate::filing;
 use crate::hub::{Context, Hub, role};
 use crate::ids::CardSn;
@@ -123,8 +123,12 @@ impl<'a> Visit<'a> {
             let visits = context.actor.roles & NOT_AN_INSTITUTION == 0;
             return visits.then_some(Reject::InstitutionUnknown(context.actor.institution));
         };
+        if !visits::gives(institution.kind, self.kind) {
+            return Some(Reject::VisitNotOffered { institution: institution.kind, visit: self.kind });
+        }
         let spell = self.spell?;
-        let own_pool = stays::is_local(self.hub, spell.region, spell.insurance_type, institution.region, self.day);
+        let own_pool =
+            stays::is_local(self.hub, spell.region, spell.insurance_type, institution.region, self.kind, self.day);
         (!institution.may_settle_for(own_pool)).then_some(Reject::InstitutionNotNetworked)
     }
 

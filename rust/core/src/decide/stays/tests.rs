@@ -280,7 +280,7 @@ fn an_admission_tells_the_filing_that_applies_and_never_refuses_for_want_of_one(
 fn a_hospital_lists_its_own_stays_in_the_order_of_ids_and_an_auditor_everyone_s() {
     let mut desk = Desk::ward(ward_policy());
     let (one, two) = (desk.patient("P1"), desk.patient("P2"));
-    let settled = desk.settled(one, "2026-01-10", "2026-01-20", "5000").stay;
+    let settled = desk.settled(one, "2026-01-10", "2026-01-20", "5000").stay().unwrap();
     let void = desk.admit(two, "2026-01-10").unwrap();
     desk.run(Command::CancelAdmission { stay: void }).unwrap();
     let open = desk.admit(one, "2026-02-01").unwrap();

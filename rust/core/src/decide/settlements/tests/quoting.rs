@@ -63,7 +63,7 @@ fn a_settlement_is_its_quote_and_the_digest_carries_over() {
     assert_eq!(years, [(inpatient_year(2026), desk.used(card, 2026))]);
     assert_eq!(settlement.deltas, years, "the first of the year is all of it");
     assert!(is_balanced(&settlement.legs));
-    assert_eq!(desk.facts, [Fact::StaySettled { settlement: Arc::clone(&settlement) }]);
+    assert_eq!(desk.facts, [Fact::Settled { settlement: Arc::clone(&settlement) }]);
     let stay = desk.stay(stay);
     assert_eq!((stay.state, stay.settlement), (StayState::Settled, Some(settlement.id)));
     let (rows, totals) = desk.today();
@@ -235,7 +235,7 @@ fn stays_and_settlements_of_another_institution_are_not_quoted_read_or_listed_ex
     assert_eq!(desk.ask(Query::Explain(settlement.id)), Err(foreign.clone()));
     assert_eq!(desk.ask(listed.clone()), Err(foreign.clone()));
     assert_eq!(quote(&desk, stay, 0), Err(foreign));
-    assert_eq!(quote(&desk, settlement.stay, 0), Err(forbidden.clone()));
+    assert_eq!(quote(&desk, settlement.stay().unwrap(), 0), Err(forbidden.clone()));
     assert_eq!(desk.cancel(settlement.id), Err(forbidden));
     assert_eq!(desk.today().0, []);
     assert_eq!(desk.ask(Query::GetSettlement(SettlementId(5))), Err(Reject::SettlementUnknown(SettlementId(5))));

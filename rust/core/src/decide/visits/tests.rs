@@ -1,0 +1,5 @@
+//! Visits, by what they are about.
+
+mod limits;
+mod settling;
+mod undoing;
