@@ -347,7 +347,7 @@ pub enum Query {
         account_request: Fen,
         use_family: bool,
     },
-    QuoteVisit(QuoteVisit),
+    QuoteVisit(Box<QuoteVisit>),
     GetStay(StayId),
     GetSettlement(SettlementId),
     ListStays {

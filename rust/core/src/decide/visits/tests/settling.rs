@@ -216,7 +216,7 @@ fn a_quote_by_certificate_is_the_quote_by_card() {
     let by_card = desk.quote_visit(card, visit("200")).unwrap();
     let ask = |passport| {
         let holder = VisitHolder::Certificate(certificate(passport));
-        desk.ask(Query::QuoteVisit(QuoteVisit { holder, bill: visit("200") }))
+        desk.ask(Query::QuoteVisit(Box::new(QuoteVisit { holder, bill: visit("200") })))
     };
     let Ok(Reply::Quoted { split, digest, .. }) = ask("P1") else { panic!("quoted") };
     assert_eq!((*split, digest), (by_card.split, by_card.digest));
