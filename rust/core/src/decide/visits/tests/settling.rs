@@ -109,12 +109,11 @@ fn hospitals_settle_outpatient_visits_and_pharmacies_their_own() {
     ] {
         desk.actor = Actor { institution: InstitutionCode::parse(place).unwrap(), roles };
         let bill = VisitBill { kind, ..visit("200") };
-        match expected {
-            Some(reject) => refused(&mut desk, card, bill, &reject),
-            None => {
-                let asked = desk.visit_of(card, bill, 20_000);
-                assert_eq!(desk.settle_visit(asked).unwrap().case.visit_kind, kind);
-            }
+        if let Some(reject) = expected {
+            refused(&mut desk, card, bill, &reject);
+        } else {
+            let asked = desk.visit_of(card, bill, 20_000);
+            assert_eq!(desk.settle_visit(asked).unwrap().case.visit_kind, kind);
         }
     }
 }
