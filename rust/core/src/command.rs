@@ -289,7 +289,7 @@ pub enum Query {
         account_request: Fen,
         use_family: bool,
     },
-    QuoteVisit(QuoteVisit),
+    QuoteVisit(Box<QuoteVisit>),
     GetStay(StayId),
     GetSettlement(SettlementId),
     ListStays {

@@ -19,7 +19,7 @@ use crate::settlement::CaseFacts;
 use crate::stay::{AdmissionKind, Stay};
 
 /// What is known of a stay or a visit that has charges. Everything dated is resolved for its first day.
-pub(crate) struct Care<'a> {
+pub(crate) struct Billed<'a> {
     pub(crate) kind: VisitKind,
     /// The stay, in whose course filings may still be made; a visit has none.
     pub(crate) stay: Option<StayId>,
@@ -37,7 +37,7 @@ pub(crate) struct Care<'a> {
     pub(crate) bill: LineSplit,
 }
 
-impl<'a> Care<'a> {
+impl<'a> Billed<'a> {
     /// A stay that ends on this day; nothing is calculated of one without charges.
     pub(crate) fn of_stay(stay: &'a Stay, discharge: Date) -> Result<Self, Reject> {
         if stay.lines.is_empty() {
@@ -85,7 +85,7 @@ pub(crate) fn account_request(person: &Person, draw: Draw, requested: Fen, use_f
 pub(crate) fn calculate(
     hub: &Hub,
     person: &Person,
-    care: Care<'_>,
+    care: Billed<'_>,
     draw: &AccountRequest,
     context: &Context<'_>,
 ) -> Result<Calculated, Reject> {
@@ -151,7 +151,7 @@ pub(crate) fn calculate(
 /// | elsewhere | what is valid there | those kinds |
 /// | elsewhere, emergency | whatever | EMERGENCY too: deemed filed |
 /// | elsewhere | nothing | UNFILED |
-fn filing_kinds(hub: &Hub, person: &Person, care: &Care<'_>, local: bool, today: Date) -> Cow<'static, [FilingKind]> {
+fn filing_kinds(hub: &Hub, person: &Person, care: &Billed<'_>, local: bool, today: Date) -> Cow<'static, [FilingKind]> {
     if local {
         let long_term = |filing: &Filing| filing.kind == FilingKind::LongTerm && filing.is_valid_on(care.admission);
         let at_home = person.filings.iter().any(long_term);

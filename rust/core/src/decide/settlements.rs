@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::calculation::{Calculated, Care, account_request, calculate, keyed, quote_digest};
+use super::calculation::{Billed, Calculated, account_request, calculate, keyed, quote_digest};
 use super::presentation::{self, Accepted, Expected};
 use super::{cards, readjudication, stays};
 use crate::accumulator::{AccumulatorKey, Accumulators};
@@ -51,7 +51,7 @@ pub(crate) fn settle(
     let person = hub.person(stay.person)?;
     let draw = account_request(person, Draw::Settle, *requested, *use_family);
     let discharge = stay.discharge.ok_or_else(|| Reject::StayNotDischarged(stay.id))?;
-    let calculated = calculate(hub, person, Care::of_stay(stay, discharge)?, &draw, context)?;
+    let calculated = calculate(hub, person, Billed::of_stay(stay, discharge)?, &draw, context)?;
     if quote.is_some_and(|quote| quote != quote_digest(quote_of(stay.id), &calculated)) {
         return Err(Reject::QuoteStale);
     }
@@ -168,7 +168,7 @@ fn quote(hub: &Hub, id: StayId, requested: Fen, use_family: bool, context: &Cont
     let draw = account_request(person, Draw::Quote, requested, use_family);
     // An open stay is quoted as if the patient left today.
     let discharge = stay.discharge.unwrap_or_else(|| context.today());
-    let calculated = calculate(hub, person, Care::of_stay(stay, discharge)?, &draw, context)?;
+    let calculated = calculate(hub, person, Billed::of_stay(stay, discharge)?, &draw, context)?;
     Ok(quoted(quote_of(id), Vec::new(), requested, calculated))
 }
 

@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::calculation::{Care, account_request, calculate, quote_digest};
+use super::calculation::{Billed, account_request, calculate, quote_digest};
 use super::charges::{BadLines, Tariff, split_billed};
 use super::presentation::{self, Expected};
 use super::{cards, queries, settlements, stays, suspensions};
@@ -110,7 +110,7 @@ fn billed(
     person: &Person,
     bill: &VisitBill,
     context: &Context<'_>,
-) -> Result<(Care<'static>, Vec<StayLine>), Reject> {
+) -> Result<(Billed<'static>, Vec<StayLine>), Reject> {
     let day = bill.day;
     if day > context.today() {
         return Err(Reject::StayDatesWrong { field: "visit_date".into(), problem: "is in the future" });
@@ -120,7 +120,7 @@ fn billed(
     suspensions::check_may_begin(hub, person, place.code, &bill.department, day, context)?;
     let tariff = Tariff { care_region: place.region, insurance_type: spell.insurance_type, level: place.level };
     let (lines, sum) = split(hub, tariff, bill)?;
-    let care = Care {
+    let care = Billed {
         kind: bill.kind,
         stay: None,
         emergency: false,

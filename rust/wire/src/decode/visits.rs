@@ -24,7 +24,7 @@ pub(super) fn quote(message: v1::VisitsQuoteRequest) -> Checked<Query> {
         account_request: at("account_request_fen", amount(message.account_request_fen))?,
         use_family: message.use_family,
     };
-    Ok(Query::QuoteVisit(QuoteVisit { holder, bill }))
+    Ok(Query::QuoteVisit(Box::new(QuoteVisit { holder, bill })))
 }
 
 pub(super) fn settle(message: v1::VisitsSettleRequest) -> Checked<Asked> {

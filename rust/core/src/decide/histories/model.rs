@@ -96,9 +96,10 @@ impl Model {
 
     /// Deductible and fund of a bill that is wholly eligible, after these settlements of its year.
     fn share(is_visit: bool, eligible: i64, before: &[(i64, i64)]) -> (i64, i64) {
-        let (deductible, rate, cap) = match is_visit {
-            true => (0, VISIT_RATE, VISIT_CAP),
-            false => (DEDUCTIBLES[usize::from(!before.is_empty())].min(eligible), RATE, CAP),
+        let (deductible, rate, cap) = if is_visit {
+            (0, VISIT_RATE, VISIT_CAP)
+        } else {
+            (DEDUCTIBLES[usize::from(!before.is_empty())].min(eligible), RATE, CAP)
         };
         let exact_hundredths = (eligible - deductible) * rate;
         let left = cap - before.iter().map(|(_, fund)| fund).sum::<i64>();

@@ -109,12 +109,11 @@ fn hospitals_settle_outpatient_visits_and_pharmacies_their_own() {
     ] {
         desk.actor = Actor { institution: InstitutionCode::parse(place).unwrap(), roles };
         let bill = VisitBill { kind, ..visit("200") };
-        match expected {
-            Some(reject) => refused(&mut desk, card, bill, &reject),
-            None => {
-                let asked = desk.visit_of(card, bill, 20_000);
-                assert_eq!(desk.settle_visit(asked).unwrap().case.visit_kind, kind);
-            }
+        if let Some(reject) = expected {
+            refused(&mut desk, card, bill, &reject);
+        } else {
+            let asked = desk.visit_of(card, bill, 20_000);
+            assert_eq!(desk.settle_visit(asked).unwrap().case.visit_kind, kind);
         }
     }
 }
@@ -216,7 +215,7 @@ fn a_quote_by_certificate_is_the_quote_by_card() {
     let by_card = desk.quote_visit(card, visit("200")).unwrap();
     let ask = |passport| {
         let holder = VisitHolder::Certificate(certificate(passport));
-        desk.ask(Query::QuoteVisit(QuoteVisit { holder, bill: visit("200") }))
+        desk.ask(Query::QuoteVisit(Box::new(QuoteVisit { holder, bill: visit("200") })))
     };
     let Ok(Reply::Quoted { split, digest, .. }) = ask("P1") else { panic!("quoted") };
     assert_eq!((*split, digest), (by_card.split, by_card.digest));
