@@ -88,6 +88,7 @@ mod tests {
     use super::*;
     use crate::command::Query;
     use crate::decide::fixture::Desk;
+    use crate::decide::fixture::clinic::{bill, medicine};
     use crate::decide::fixture::day;
     use crate::decide::fixture::ward::{LOCAL, code, ward_policy};
     use crate::ids::PersonId;
@@ -172,6 +173,24 @@ mod tests {
         desk.run(admission(&desk, "cardiology")).expect("resumed");
         desk.run(resume("surgery")).unwrap();
         assert_eq!(desk.run(resume("surgery")), Err(Reject::NotSuspended));
+    }
+
+    #[test]
+    fn a_suspended_person_and_a_suspended_pharmacy_settle_no_visit() {
+        let mut desk = Desk::clinic(|policy| policy);
+        let card = desk.patient("P1");
+        let today = "2026-03-01";
+        let bill = || bill(VisitKind::Pharmacy, today, &medicine(today, "200"), 0);
+        desk.serve(VisitKind::Pharmacy);
+        desk.run(suspend_person(desk.holder(card), days(today, Some(today)))).unwrap();
+        let refused = Reject::PersonSuspended { until: Some(day(today)) };
+        assert_eq!(desk.settle_visit(desk.visit_of(card, bill(), 20_000)), Err(refused));
+        desk.now_ms += 86_400_000;
+        let suspension = PlaceSuspension { department: "".into(), days: days("2026-03-02", None) };
+        let place = desk.actor.institution;
+        desk.run(Command::SuspendInstitution { institution: place, suspension, case_number: "F-3".into() }).unwrap();
+        let refused = Reject::InstitutionSuspended { until: None };
+        assert_eq!(desk.settle_visit(desk.visit_of(card, bill(), 20_000)), Err(refused));
     }
 
     #[test]
