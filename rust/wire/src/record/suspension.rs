@@ -1,5 +1,6 @@
 //! Suspensions in the journal.
 
+use medsettle_core::calendar::Date;
 use medsettle_core::fact::Fact;
 use medsettle_core::ids::PersonId;
 use medsettle_core::suspension::{PlaceSuspension, Suspension};
@@ -14,7 +15,7 @@ pub(super) fn from_fact(fact: &Fact) -> Message {
         Fact::PersonSuspended { person, days, case_number } => Message::PersonSuspended(v1::PersonSuspended {
             person_id: person.0,
             from_days: days.from.days(),
-            to_days: days.to.map(|to| to.days()),
+            to_days: days.to.map(Date::days),
             case_number: case_number.to_string(),
         }),
         Fact::InstitutionSuspended { institution, suspension, case_number } => {
@@ -22,7 +23,7 @@ pub(super) fn from_fact(fact: &Fact) -> Message {
                 institution_code: institution.as_str().to_owned(),
                 department: suspension.department.to_string(),
                 from_days: suspension.days.from.days(),
-                to_days: suspension.days.to.map(|to| to.days()),
+                to_days: suspension.days.to.map(Date::days),
                 case_number: case_number.to_string(),
             })
         }
