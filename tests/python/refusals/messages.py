@@ -268,7 +268,7 @@ def a_filing_for_nobody(scene: Scene) -> Bad:
     return Bad("Filings.File", request)
 
 
-@row("METHOD_NOT_AVAILABLE", "UNIMPLEMENTED")
+@row("METHOD_NOT_AVAILABLE", "UNIMPLEMENTED", caller=OPERATOR)
 def a_method_that_is_not_there_yet(scene: Scene) -> Bad:
     assert METHODS["Operations.Snapshot"].operation
     return Bad("Operations.Snapshot", b"", {"method": "Operations.Snapshot"})
