@@ -2,7 +2,7 @@
 
 import time
 
-from medsettle.v1 import batch_pb2, filings_pb2, packages_pb2
+from medsettle.v1 import batch_pb2, filings_pb2, institutions_pb2, packages_pb2, persons_pb2
 from medsettle.v1.facade import METHODS
 from refusals.scene import (
     AHEAD_MS,
@@ -17,7 +17,7 @@ from refusals.scene import (
     malformed,
     row,
 )
-from trial_world import DESK, GUANGZHOU, OPERATOR, days_ago, line, policy
+from trial_world import BEIJING_HOSPITAL, DESK, GUANGZHOU, OPERATOR, days_ago, line, policy
 
 
 @malformed("")
@@ -221,6 +221,51 @@ def a_date_written_in_another_way(scene: Scene) -> Bad:
     request = scene.ward.discharge(scene.open.stay_id, days_ago(1))
     request.discharge_date = request.discharge_date.replace("-", "/")
     return Bad("Inpatient.Discharge", request)
+
+
+# Suspensions.
+
+
+def _suspension(scene: Scene, **changed: str) -> institutions_pb2.InstitutionsSuspendRequest:
+    days = {"from_date": days_ago(0).isoformat(), "to_date": days_ago(-1).isoformat(), **changed}
+    return institutions_pb2.InstitutionsSuspendRequest(
+        header=scene.agency.operator.header(), **{"subject_code": BEIJING_HOSPITAL, "case_number": "F-1", **days}
+    )
+
+
+@malformed("to_date", caller=OPERATOR)
+def a_suspension_that_ends_before_it_begins(scene: Scene) -> Bad:
+    return Bad("Institutions.Suspend", _suspension(scene, to_date=days_ago(1).isoformat()))
+
+
+@malformed("case_number", caller=OPERATOR)
+def a_suspension_without_a_case(scene: Scene) -> Bad:
+    return Bad("Institutions.Suspend", _suspension(scene, case_number=""))
+
+
+@row("INSTITUTION_UNKNOWN", "NOT_FOUND", caller=OPERATOR)
+def a_suspension_of_an_institution_that_is_not_registered(scene: Scene) -> Bad:
+    return Bad("Institutions.Suspend", _suspension(scene, subject_code="H99999999999"))
+
+
+@forbidden_now("NOT_SUSPENDED", caller=OPERATOR)
+def a_resumption_of_what_is_not_suspended(scene: Scene) -> Bad:
+    request = institutions_pb2.InstitutionsResumeRequest(
+        header=scene.agency.operator.header(), subject_code=BEIJING_HOSPITAL
+    )
+    return Bad("Institutions.Resume", request)
+
+
+@malformed("from_date", caller=OPERATOR)
+def a_person_suspended_from_a_day_that_does_not_exist(scene: Scene) -> Bad:
+    request = persons_pb2.PersonsSuspendNetworkRequest(
+        header=scene.agency.operator.header(),
+        person_id=scene.fresh.person_id,
+        from_date="2026-02-30",
+        to_date=days_ago(0).isoformat(),
+        case_number="F-1",
+    )
+    return Bad("Persons.SuspendNetwork", request)
 
 
 # Regions and packages.
