@@ -189,12 +189,7 @@ pub(crate) fn check_signed(
     }
 }
 
-fn check_chip(
-    card: &Card,
-    chip: &ChipPresentation,
-    expected: Expected,
-    context: &Context<'_>,
-) -> Result<(), Reject> {
+fn check_chip(card: &Card, chip: &ChipPresentation, expected: Expected, context: &Context<'_>) -> Result<(), Reject> {
     let (total, account) = match expected {
         Expected::Admission => (Fen::ZERO, Fen::ZERO),
         Expected::Settlement { total, account } => (total, account),

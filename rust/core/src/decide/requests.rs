@@ -116,7 +116,9 @@ pub(crate) fn outcome(hub: &Hub, request_id: &RequestId, context: &Context<'_>) 
         Some(Known::Bound(Bound { reversed: true, sequence, operation, .. })) => {
             Outcome::Reversed { original: Some((sequence, operation)) }
         }
-        Some(Known::Bound(Bound { refused: true, sequence, operation, .. })) => Outcome::Refused { sequence, operation },
+        Some(Known::Bound(Bound { refused: true, sequence, operation, .. })) => {
+            Outcome::Refused { sequence, operation }
+        }
         Some(Known::Bound(Bound { sequence, operation, .. })) => Outcome::Accepted { sequence, operation },
     };
     Reply::Outcome { request: key, outcome }

@@ -43,7 +43,8 @@ fn a_patient_whose_card_was_stolen_during_the_stay_settles_with_a_voucher() {
     let (mut desk, card, [stay, _]) = bereft();
     assert_eq!(desk.settle(stay, card, 0), Err(Reject::CardLost { until_ms: None }));
     let voucher = authorize(&mut desk, stay, 0).unwrap();
-    let Ok(Reply::Settled { settlement, arpc: None, .. }) = desk.run(with_voucher(&desk, stay, card, voucher, 0)) else {
+    let Ok(Reply::Settled { settlement, arpc: None, .. }) = desk.run(with_voucher(&desk, stay, card, voucher, 0))
+    else {
         panic!("settled")
     };
     assert_eq!(settlement.presented.credential, CredentialShown::Voucher(voucher));
