@@ -6,6 +6,7 @@ pub(crate) mod accounts;
 pub(crate) mod calculation;
 pub(crate) mod cards;
 pub(crate) mod charges;
+pub(crate) mod family;
 pub(crate) mod filings;
 #[cfg(test)]
 mod fixture;
@@ -18,6 +19,7 @@ pub(crate) mod queries;
 pub(crate) mod readjudication;
 pub(crate) mod requests;
 pub(crate) mod settlements;
+pub(crate) mod statements;
 pub(crate) mod stays;
 pub(crate) mod suspensions;
 pub(crate) mod visits;

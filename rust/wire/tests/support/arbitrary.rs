@@ -25,13 +25,15 @@ use medsettle_core::policy::{
     Mode, OnCancel, Scope, Unfiled, VisitKind,
 };
 use medsettle_core::region::Region;
-use medsettle_core::settlement::{Adjustment as Recomputed, Cancellation, CaseFacts, Occasion, Presented, Settlement};
+use medsettle_core::settlement::{
+    Adjustment as Recomputed, Cancellation, CaseFacts, FamilyDraw, Occasion, Presented, Settlement,
+};
 use medsettle_core::stay::{AdmissionKind, ChargeLine, Stay, StayLine, StayState};
 use medsettle_core::suspension::{PlaceSuspension, Suspension};
 use medsettle_core::visit::Visit;
 
 /// How many kinds of facts there are.
-pub(crate) const FACTS: usize = 32;
+pub(crate) const FACTS: usize = 34;
 
 /// A source of values: splitmix64.
 pub(crate) struct Arbitrary(u64);
@@ -216,6 +218,8 @@ impl Arbitrary {
                 case_number: self.text().into(),
             },
             20 => Fact::InstitutionResumed { institution: self.institution_code(), department: self.text().into() },
+            21 => Fact::FamilyLinked { person: PersonId(self.bits()), payer: PersonId(self.bits()) },
+            22 => Fact::FamilyUnlinked { person: PersonId(self.bits()), payer: PersonId(self.bits()) },
             _ => self.fact_of_stay(),
         }
     }
@@ -491,6 +495,7 @@ impl Arbitrary {
             deltas: self.years(),
             legs: self.some(Self::leg),
             balance_after: self.fen(),
+            family: self.some(Self::family_draw),
             presented: Presented {
                 card: CardId(self.bits()),
                 card_sn: self.card_sn(),
@@ -499,6 +504,10 @@ impl Arbitrary {
             },
             stamp_ms: self.signed(),
         }
+    }
+
+    fn family_draw(&mut self) -> FamilyDraw {
+        FamilyDraw { payer: PersonId(self.bits()), amount: self.fen(), balance_after: self.fen() }
     }
 
     fn card_sn(&mut self) -> CardSn {
@@ -512,6 +521,7 @@ impl Arbitrary {
             legs: self.some(Self::leg),
             deltas: self.years(),
             balance_after: self.fen(),
+            family: self.some(Self::family_draw),
             adjustments: self.some(|a| Recomputed {
                 settlement: SettlementId(a.bits()),
                 because_of: SettlementId(a.bits()),
