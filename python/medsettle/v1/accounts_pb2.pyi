@@ -517,6 +517,7 @@ class StatementEntry(_message.Message):
         TOP_UP: StatementEntry._Kind.ValueType  # 4
         PAY_OUT: StatementEntry._Kind.ValueType  # 5
         UNWIND: StatementEntry._Kind.ValueType  # 6
+        """What a thief had drawn came back; `settlement_id` is the thief's."""
         ADJUSTMENT: StatementEntry._Kind.ValueType  # 7
         """A settlement was recomputed; the account stays as it was."""
         FAMILY_PAYMENT: StatementEntry._Kind.ValueType  # 10
@@ -531,6 +532,7 @@ class StatementEntry(_message.Message):
     TOP_UP: StatementEntry.Kind.ValueType  # 4
     PAY_OUT: StatementEntry.Kind.ValueType  # 5
     UNWIND: StatementEntry.Kind.ValueType  # 6
+    """What a thief had drawn came back; `settlement_id` is the thief's."""
     ADJUSTMENT: StatementEntry.Kind.ValueType  # 7
     """A settlement was recomputed; the account stays as it was."""
     FAMILY_PAYMENT: StatementEntry.Kind.ValueType  # 10
@@ -556,6 +558,7 @@ class StatementEntry(_message.Message):
     CANCELLATION_ID_FIELD_NUMBER: _builtins.int
     VISIT_KIND_FIELD_NUMBER: _builtins.int
     CREDENTIAL_FIELD_NUMBER: _builtins.int
+    UNWIND_ID_FIELD_NUMBER: _builtins.int
     kind: Global___StatementEntry.Kind.ValueType
     sequence: _builtins.int
     stamp_ms: _builtins.int
@@ -586,6 +589,8 @@ class StatementEntry(_message.Message):
     visit_kind: _common_pb2.VisitKind.Kind.ValueType
     credential: _presentation_pb2.Credential.Kind.ValueType
     """What was shown."""
+    unwind_id: _builtins.int
+    """Of UNWIND, and of an ADJUSTMENT that it made; 0 otherwise."""
     def __init__(
         self,
         *,
@@ -608,10 +613,11 @@ class StatementEntry(_message.Message):
         cancellation_id: _builtins.int = ...,
         visit_kind: _common_pb2.VisitKind.Kind.ValueType = ...,
         credential: _presentation_pb2.Credential.Kind.ValueType = ...,
+        unwind_id: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "amount_fen", b"amount_fen", "balance_fen", b"balance_fen", "cancellation_id", b"cancellation_id", "card_id", b"card_id", "card_sn", b"card_sn", "credential", b"credential", "cryptogram_valid", b"cryptogram_valid", "fund_total_fen", b"fund_total_fen", "institution_code", b"institution_code", "kind", b"kind", "patient_person_id", b"patient_person_id", "reference", b"reference", "sequence", b"sequence", "settlement_id", b"settlement_id", "stamp_ms", b"stamp_ms", "terminal_id", b"terminal_id", "total_fen", b"total_fen", "visit_kind", b"visit_kind"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "amount_fen", b"amount_fen", "balance_fen", b"balance_fen", "cancellation_id", b"cancellation_id", "card_id", b"card_id", "card_sn", b"card_sn", "credential", b"credential", "cryptogram_valid", b"cryptogram_valid", "fund_total_fen", b"fund_total_fen", "institution_code", b"institution_code", "kind", b"kind", "patient_person_id", b"patient_person_id", "reference", b"reference", "sequence", b"sequence", "settlement_id", b"settlement_id", "stamp_ms", b"stamp_ms", "terminal_id", b"terminal_id", "total_fen", b"total_fen", "unwind_id", b"unwind_id", "visit_kind", b"visit_kind"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

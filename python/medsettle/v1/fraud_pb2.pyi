@@ -31,10 +31,13 @@ class UnwindScope(_message.Message):
     EXCLUDED_SETTLEMENT_IDS_FIELD_NUMBER: _builtins.int
     card_id: _builtins.int
     since_ms: _builtins.int
+    """First moment of the fraud; not in the future."""
     until_ms: _builtins.int
-    """0 means until now."""
+    """Last moment, 0 for now; not in the future."""
     @_builtins.property
-    def excluded_settlement_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    def excluded_settlement_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Settlements with the card in that period that were the holder's own; each must be in it."""
+
     def __init__(
         self,
         *,
@@ -53,6 +56,8 @@ Global___UnwindScope: _TypeAlias = UnwindScope  # noqa: Y015
 
 @_typing.final
 class UnwindEffect(_message.Message):
+    """What an unwind does. Cash that was paid at the counter is nobody's credit: it stays where it is."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     REVERSED_SETTLEMENT_IDS_FIELD_NUMBER: _builtins.int
@@ -60,15 +65,32 @@ class UnwindEffect(_message.Message):
     ACCUMULATORS_RESTORED_FIELD_NUMBER: _builtins.int
     ADJUSTMENTS_FIELD_NUMBER: _builtins.int
     CLAIMS_FIELD_NUMBER: _builtins.int
+    PERSON_ID_FIELD_NUMBER: _builtins.int
+    FUND_RESTORED_FEN_FIELD_NUMBER: _builtins.int
+    FAMILY_RESTORED_FEN_FIELD_NUMBER: _builtins.int
     balance_restored_fen: _builtins.int
+    """What comes back to the holder's own account."""
+    person_id: _builtins.int
+    fund_restored_fen: _builtins.int
+    """What comes back to the funds, before adjustments."""
+    family_restored_fen: _builtins.int
+    """What comes back to the family's accounts."""
     @_builtins.property
-    def reversed_settlement_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    def reversed_settlement_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """In the order of the journal."""
+
     @_builtins.property
-    def accumulators_restored(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.YearAccumulators]: ...
+    def accumulators_restored(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.YearAccumulators]:
+        """The years that were used, as they are afterwards."""
+
     @_builtins.property
-    def adjustments(self) -> _containers.RepeatedCompositeFieldContainer[_inpatient_pb2.SettlementAdjustment]: ...
+    def adjustments(self) -> _containers.RepeatedCompositeFieldContainer[_inpatient_pb2.SettlementAdjustment]:
+        """The holder's own later settlements as they should have been."""
+
     @_builtins.property
-    def claims(self) -> _containers.RepeatedCompositeFieldContainer[Global___Claim]: ...
+    def claims(self) -> _containers.RepeatedCompositeFieldContainer[Global___Claim]:
+        """By settlement."""
+
     def __init__(
         self,
         *,
@@ -77,10 +99,13 @@ class UnwindEffect(_message.Message):
         accumulators_restored: _abc.Iterable[_common_pb2.YearAccumulators] | None = ...,
         adjustments: _abc.Iterable[_inpatient_pb2.SettlementAdjustment] | None = ...,
         claims: _abc.Iterable[Global___Claim] | None = ...,
+        person_id: _builtins.int = ...,
+        fund_restored_fen: _builtins.int = ...,
+        family_restored_fen: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accumulators_restored", b"accumulators_restored", "adjustments", b"adjustments", "balance_restored_fen", b"balance_restored_fen", "claims", b"claims", "reversed_settlement_ids", b"reversed_settlement_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accumulators_restored", b"accumulators_restored", "adjustments", b"adjustments", "balance_restored_fen", b"balance_restored_fen", "claims", b"claims", "family_restored_fen", b"family_restored_fen", "fund_restored_fen", b"fund_restored_fen", "person_id", b"person_id", "reversed_settlement_ids", b"reversed_settlement_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -88,6 +113,8 @@ Global___UnwindEffect: _TypeAlias = UnwindEffect  # noqa: Y015
 
 @_typing.final
 class Claim(_message.Message):
+    """What an institution owes for a settlement whose card's holder it did not check."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CLAIM_ID_FIELD_NUMBER: _builtins.int
@@ -96,12 +123,17 @@ class Claim(_message.Message):
     FUND_FEN_FIELD_NUMBER: _builtins.int
     ACCOUNT_FEN_FIELD_NUMBER: _builtins.int
     CASE_NUMBER_FIELD_NUMBER: _builtins.int
+    UNWIND_ID_FIELD_NUMBER: _builtins.int
     claim_id: _builtins.int
+    """The settlement's id: it is claimed once."""
     institution_code: _builtins.str
     settlement_id: _builtins.int
     fund_fen: _builtins.int
     account_fen: _builtins.int
+    """Own and family accounts."""
     case_number: _builtins.str
+    unwind_id: _builtins.int
+    """0 in a preview."""
     def __init__(
         self,
         *,
@@ -111,10 +143,11 @@ class Claim(_message.Message):
         fund_fen: _builtins.int = ...,
         account_fen: _builtins.int = ...,
         case_number: _builtins.str = ...,
+        unwind_id: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_fen", b"account_fen", "case_number", b"case_number", "claim_id", b"claim_id", "fund_fen", b"fund_fen", "institution_code", b"institution_code", "settlement_id", b"settlement_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_fen", b"account_fen", "case_number", b"case_number", "claim_id", b"claim_id", "fund_fen", b"fund_fen", "institution_code", b"institution_code", "settlement_id", b"settlement_id", "unwind_id", b"unwind_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -178,9 +211,11 @@ class FraudUnwindRequest(_message.Message):
     SECOND_APPROVER_FIELD_NUMBER: _builtins.int
     PREVIEW_DIGEST_FIELD_NUMBER: _builtins.int
     case_number: _builtins.str
+    """At most 32 characters."""
     second_approver: _builtins.str
-    """Another person than `header.operator`."""
+    """Another person than `header.operator`, who must be named too; at most 64 characters."""
     preview_digest: _builtins.bytes
+    """Of the preview that both approved; may be left out."""
     @_builtins.property
     def header(self) -> _common_pb2.RequestHeader: ...
     @_builtins.property
@@ -237,7 +272,9 @@ class FraudListClaimsRequest(_message.Message):
     CASE_NUMBER_FIELD_NUMBER: _builtins.int
     PAGE_FIELD_NUMBER: _builtins.int
     institution_code: _builtins.str
+    """Empty means every institution."""
     case_number: _builtins.str
+    """Empty means every case."""
     @_builtins.property
     def page(self) -> _common_pb2.Page: ...
     def __init__(

@@ -191,6 +191,8 @@ class LedgerBalance(_message.Message):
         """Borne by an institution."""
         PERSON_SETTLEMENT: LedgerBalance._Account.ValueType  # 7
         """Owed to or by persons after a recomputation."""
+        CLAIMS: LedgerBalance._Account.ValueType  # 15
+        """Claimed back from an institution."""
 
     class Account(_Account, metaclass=_AccountEnumTypeWrapper): ...
     UNSPECIFIED: LedgerBalance.Account.ValueType  # 0
@@ -208,6 +210,8 @@ class LedgerBalance(_message.Message):
     """Borne by an institution."""
     PERSON_SETTLEMENT: LedgerBalance.Account.ValueType  # 7
     """Owed to or by persons after a recomputation."""
+    CLAIMS: LedgerBalance.Account.ValueType  # 15
+    """Claimed back from an institution."""
 
     ACCOUNT_FIELD_NUMBER: _builtins.int
     REGION_FIELD_NUMBER: _builtins.int

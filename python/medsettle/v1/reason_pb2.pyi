@@ -145,6 +145,8 @@ class Reason(_message.Message):
         """The stay has no charges."""
         LINE_TAKEN_BACK: Reason._Code.ValueType  # 3020
         """A line that another line takes back cannot be revoked alone."""
+        NOTHING_TO_UNWIND: Reason._Code.ValueType  # 3021
+        """No settlement with this card stands in this period, or each is excluded."""
         BALANCE_INSUFFICIENT: Reason._Code.ValueType  # 4001
         """4xxx: accounts and benefits.
 
@@ -353,6 +355,8 @@ class Reason(_message.Message):
     """The stay has no charges."""
     LINE_TAKEN_BACK: Reason.Code.ValueType  # 3020
     """A line that another line takes back cannot be revoked alone."""
+    NOTHING_TO_UNWIND: Reason.Code.ValueType  # 3021
+    """No settlement with this card stands in this period, or each is excluded."""
     BALANCE_INSUFFICIENT: Reason.Code.ValueType  # 4001
     """4xxx: accounts and benefits.
 

@@ -62,6 +62,12 @@ impl Date {
         Self(i32::try_from(held).expect("held between two i32"))
     }
 
+    /// The business day of a moment and the seconds that have passed of it.
+    pub fn business_time(moment_ms: i64) -> (Self, i64) {
+        let of_day = moment_ms.saturating_add(ZONE_OFFSET_MS).rem_euclid(MS_PER_DAY);
+        (Self::business_day(moment_ms), of_day / 1_000)
+    }
+
     /// The calendar year, which is the benefit year.
     pub fn year(self) -> i32 {
         let (year, day_of_year) = self.year_from_march();

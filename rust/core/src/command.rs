@@ -14,6 +14,7 @@ use crate::calendar::Date;
 use crate::card::{CancelCause, Channel, FailureCause, Loss, Personalisation, ZoneKind};
 use crate::catalogue::Catalogue;
 use crate::filing::Filing;
+use crate::fraud::{Claim, ClaimFilter, Unwind, UnwindScope};
 use crate::ids::{
     CardId, CardSn, FilingId, Hash32, InstitutionCode, PersonId, RegionCode, RequestId, SettlementId, StayId, VoucherId,
 };
@@ -252,6 +253,20 @@ pub enum Command {
     Reverse {
         request_id: RequestId,
     },
+    Unwind(UnwindRequest),
+}
+
+/// Asks for what a thief settled to be taken back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnwindRequest {
+    /// What was the thief's.
+    pub scope: UnwindScope,
+    /// The agency's case.
+    pub case_number: Box<str>,
+    /// Another person than the operator.
+    pub second_approver: Box<str>,
+    /// The preview that both approved.
+    pub preview: Option<Hash32>,
 }
 
 /// Where a page starts and how long it may be.
@@ -325,6 +340,11 @@ pub enum Query {
     Explain(SettlementId),
     GetOutcome {
         request_id: RequestId,
+    },
+    PreviewUnwind(Box<UnwindScope>),
+    ListClaims {
+        filter: ClaimFilter,
+        page: Page,
     },
     TrialBalance,
 }
@@ -486,6 +506,19 @@ pub enum Reply {
         outcome: Outcome,
     },
     Reversed(ReversalEffect),
+    UnwindPreviewed {
+        unwind: Arc<Unwind>,
+        years: Vec<(AccumulatorKey, Accumulators)>,
+        digest: Hash32,
+    },
+    Unwound {
+        unwind: Arc<Unwind>,
+        years: Vec<(AccumulatorKey, Accumulators)>,
+    },
+    Claims {
+        claims: Vec<Claim>,
+        next: Option<u64>,
+    },
     TrialBalance {
         balances: Vec<(LedgerAccount, i128)>,
         sum: i128,

@@ -3,6 +3,8 @@
 //! Invariant: nothing is computed here; every number stands in the settlement.
 
 use crate::benefit::{Code, Split, Step};
+use crate::calendar::Date;
+use crate::fraud::{Reversal, Unwind};
 use crate::money::Fen;
 use crate::policy::Fund;
 use crate::settlement::{Adjustment, Occasion, Standing};
@@ -45,10 +47,61 @@ pub fn text(standing: &Standing) -> Vec<String> {
     for adjustment in &standing.adjustments {
         describe_adjustment(adjustment, &mut lines);
     }
+    if let Some(unwind) = standing.unwound_by {
+        lines.push(format!("Taken back by unwind {unwind}: it was a thief's."));
+    }
     if let Some(cancellation) = standing.cancelled_by {
         lines.push(format!("Cancelled by {cancellation}: every amount was taken back."));
     }
     lines
+}
+
+/// What was taken back from a thief, and where every fen of it went.
+pub fn unwind(unwind: &Unwind) -> Vec<String> {
+    let Unwind { id, card, person, case_number, second_approver, .. } = unwind;
+    let (since, until) = (moment(unwind.since_ms), moment(unwind.until_ms));
+    let mut lines = vec![
+        format!("Unwind {id} of case {case_number}: card {card} of person {person}, used by another from {since} to {until}."),
+        format!("Decided on {}, approved by the operator on record and by {second_approver}.", moment(unwind.stamp_ms)),
+    ];
+    for reversal in &unwind.reversals {
+        let Reversal { settlement, institution, fund, account, .. } = reversal;
+        let family = reversal.family_total();
+        let of_family = if family == Fen::ZERO { String::new() } else { format!(", family {}", yuan(family)) };
+        lines.push(format!(
+            "Settlement {settlement} at {institution} taken back: funds {}, account {}{of_family}; {} is claimed there.",
+            yuan(*fund),
+            yuan(*account),
+            yuan(reversal.claimed()),
+        ));
+        for (key, delta) in &reversal.deltas {
+            let (eligible, funds) = (yuan(delta.eligible), yuan(delta.funds.total()));
+            lines.push(format!("  Year {} ({}): {eligible} eligible and {funds} of the limit are free again.", key.year, key.counter));
+        }
+    }
+    for excluded in &unwind.excluded {
+        lines.push(format!("Settlement {excluded} was the holder's own and stays."));
+    }
+    for adjustment in &unwind.adjustments {
+        describe_adjustment(adjustment, &mut lines);
+    }
+    lines.push(format!(
+        "In all {} come back to the funds, {} to the holder's account{}; {} are claimed. Cash that was paid at the counter is nobody's credit.",
+        yuan(unwind.sum(|reversal| reversal.fund)),
+        yuan(unwind.sum(|reversal| reversal.account)),
+        match unwind.sum(Reversal::family_total) {
+            Fen::ZERO => String::new(),
+            family => format!(", {} to the family's", yuan(family)),
+        },
+        yuan(unwind.sum(Reversal::claimed)),
+    ));
+    lines
+}
+
+/// Business day and time of day, to the second.
+fn moment(ms: i64) -> String {
+    let (day, seconds) = Date::business_time(ms);
+    format!("{day} {:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
 }
 
 fn describe_line(line: &StayLine) -> String {
@@ -101,7 +154,7 @@ fn describe_adjustment(adjustment: &Adjustment, lines: &mut Vec<String>) {
     } else {
         ("the insured place pays out to the person", adjustment.fund_delta)
     };
-    lines.push(format!("Recomputed after cancellation {}: {who} {}.", adjustment.because_of, yuan(amount)));
+    lines.push(format!("Settlement {} recomputed after {}: {who} {}.", adjustment.settlement, adjustment.because_of, yuan(amount)));
     describe_split(&adjustment.split, lines);
 }
 

@@ -12,6 +12,7 @@ use crate::calendar::Date;
 use crate::card::{CancelCause, Channel, FailureCause, LockCause, Loss, Personalisation, ZoneKind};
 use crate::catalogue::Catalogue;
 use crate::filing::Filing;
+use crate::fraud::Unwind;
 use crate::ids::{CardId, FilingId, Hash32, InstitutionCode, PersonId, RegionCode, RequestId, StayId};
 use crate::institution::Institution;
 use crate::ledger::Leg;
@@ -345,6 +346,11 @@ pub enum Fact {
         cancellation: Arc<Cancellation>,
         /// The stay as it was before it was settled; a visit is over.
         stay: Option<Arc<Stay>>,
+    },
+    /// Everything settled with a card in a period was taken back.
+    Unwound {
+        /// What was taken back, and what became of the holder's own settlements.
+        unwind: Arc<Unwind>,
     },
     /// A request was undone by a reversal.
     RequestReversed {

@@ -206,7 +206,7 @@ impl Hub {
         context: &Context<'_>,
     ) -> Result<(Vec<Fact>, Reply), Reject> {
         use decide::{
-            accounts, cards, charges, family, filings, packages, persons, requests, settlements, stays, suspensions,
+            accounts, cards, charges, family, filings, fraud, packages, persons, requests, settlements, stays, suspensions,
             visits, vouchers,
         };
         match command {
@@ -255,6 +255,7 @@ impl Hub {
                 Ok((vec![fact], reply))
             }
             Command::Reverse { request_id } => requests::reverse(self, header, request_id, context),
+            Command::Unwind(asked) => fraud::unwind(self, header, asked, context),
         }
     }
 

@@ -66,6 +66,8 @@ given_ids! {
     SettlementId;
     /// A desk's voucher for a stay.
     VoucherId;
+    /// What was taken back from a thief, as one decision.
+    UnwindId;
 }
 
 /// Six-digit administrative division.

@@ -33,6 +33,8 @@ pub enum LedgerAccount {
     Contributions(RegionCode),
     /// What a recomputation made persons of a region owe (negative) or receive.
     PersonSettlement(RegionCode),
+    /// What is claimed back from an institution (negative).
+    Claims(InstitutionCode),
 }
 
 /// One movement on one account.

@@ -20,6 +20,7 @@ mod decide;
 pub mod explain;
 pub mod fact;
 pub mod filing;
+pub mod fraud;
 pub mod guess;
 pub mod hub;
 pub mod ids;

@@ -11,11 +11,12 @@ use std::sync::Arc;
 use crate::accumulator::AccumulatorKey;
 use crate::calendar::Date;
 use crate::fact::{Fact, Record};
+use crate::fraud::{Claim, ClaimFilter, Unwind};
 use crate::hub::Hub;
-use crate::ids::{InstitutionCode, PersonId, SettlementId, StayId};
+use crate::ids::{CardId, InstitutionCode, PersonId, SettlementId, StayId, UnwindId};
 use crate::money::Fen;
 use crate::request::{Bound, RequestKey};
-use crate::settlement::{Cancellation, Settlement, Standing};
+use crate::settlement::{Adjustment, Cancellation, Settlement, Standing};
 use crate::statement::{self, Entry, Range};
 use crate::stay::{Stay, StayState};
 use crate::table::Table;
@@ -78,6 +79,12 @@ pub trait Records {
     ) -> (Vec<DayRow>, DayTotals);
     /// A page of what moved the person's money or used the person's limits, oldest first, and whether more follows.
     fn statement(&self, person: PersonId, range: Range) -> (Vec<Entry>, bool);
+    /// Standing settlements with a card that were made in a period, both ends included, in the order of the journal.
+    fn shown(&self, card: CardId, since_ms: i64, until_ms: i64, limit: usize) -> Vec<Standing>;
+    /// Claims on institutions after `after`, in the order of the settlements.
+    fn claims(&self, of: &ClaimFilter, after: Option<SettlementId>, limit: usize) -> Vec<Claim>;
+    /// What was taken back from a thief.
+    fn unwind(&self, id: UnwindId) -> Option<Arc<Unwind>>;
     /// A request id that left the window.
     fn request(&self, key: &RequestKey) -> Option<Bound>;
 }
@@ -107,6 +114,9 @@ impl StayFilter {
 pub struct MemoryRecords {
     settlements: BTreeMap<SettlementId, Standing>,
     by_person: BTreeMap<PersonId, Vec<SettlementId>>,
+    by_card: BTreeMap<CardId, Vec<SettlementId>>,
+    unwinds: BTreeMap<UnwindId, Arc<Unwind>>,
+    claims: BTreeMap<SettlementId, Claim>,
     stays: BTreeMap<StayId, Arc<Stay>>,
     stays_by_person: BTreeMap<PersonId, Vec<StayId>>,
     days: BTreeMap<(InstitutionCode, Date), (Vec<DayRow>, DayTotals)>,
@@ -129,16 +139,21 @@ impl MemoryRecords {
                         self.keep_stay(before, stay, StayState::Settled, Some(settlement.id));
                     }
                     self.by_person.entry(settlement.person).or_default().push(settlement.id);
+                    if let Some(card) = settlement.presented.credential.card() {
+                        self.by_card.entry(card).or_default().push(settlement.id);
+                    }
                     self.add_row(settlement.institution, settled_row(settlement, record));
                     let standing = Standing {
                         settlement: Arc::clone(settlement),
                         adjustments: Vec::new(),
                         cancelled_by: None,
+                        unwound_by: None,
                         request_id: record.request_id.as_str().into(),
                     };
                     self.settlements.insert(settlement.id, standing);
                 }
                 Fact::SettlementCancelled { cancellation, .. } => self.cancel(cancellation, record),
+                Fact::Unwound { unwind } => self.unwind(unwind),
                 Fact::AdmissionCancelled { stay } => self.keep_stay(before, *stay, StayState::Void, None),
                 Fact::RequestReversed { request } => {
                     if let Some(bound) = self.requests.get_mut(request) {
@@ -160,11 +175,7 @@ impl MemoryRecords {
         if let Some(standing) = self.settlements.get_mut(&settlement.id) {
             standing.cancelled_by = Some(cancellation.id);
         }
-        for adjustment in &cancellation.adjustments {
-            if let Some(standing) = self.settlements.get_mut(&adjustment.settlement) {
-                standing.adjustments.push(adjustment.clone());
-            }
-        }
+        self.adjust(&cancellation.adjustments);
         if let Some(stay) = settlement.stay() {
             self.stays.remove(&stay);
             if let Some(stays) = self.stays_by_person.get_mut(&settlement.person) {
@@ -172,6 +183,32 @@ impl MemoryRecords {
             }
         }
         self.add_row(settlement.institution, cancelled_row(cancellation, record));
+    }
+
+    fn adjust(&mut self, adjustments: &[Adjustment]) {
+        for adjustment in adjustments {
+            if let Some(standing) = self.settlements.get_mut(&adjustment.settlement) {
+                standing.adjustments.push(adjustment.clone());
+            }
+        }
+    }
+
+    fn unwind(&mut self, unwind: &Arc<Unwind>) {
+        for (place, reversal) in unwind.reversals.iter().enumerate() {
+            if let Some(standing) = self.settlements.get_mut(&reversal.settlement) {
+                standing.unwound_by = Some(unwind.id);
+            }
+            // The thief's bed was not the holder's: it stands in nobody's way any more.
+            if let Some(stay) = reversal.stay.and_then(|stay| self.stays.get_mut(&stay)) {
+                Arc::make_mut(stay).state = StayState::Void;
+            }
+            if reversal.claimed() != Fen::ZERO {
+                let claim = Claim { unwind: Arc::clone(unwind), reversal: place };
+                self.claims.insert(reversal.settlement, claim);
+            }
+        }
+        self.adjust(&unwind.adjustments);
+        self.unwinds.insert(unwind.id, Arc::clone(unwind));
     }
 
     fn keep_stay(&mut self, before: &Hub, id: StayId, state: StayState, settlement: Option<SettlementId>) {
@@ -265,6 +302,23 @@ impl Records for MemoryRecords {
         let entries = self.statements.get(&person).map_or(&[][..], Vec::as_slice);
         let (page, more) = range.page(entries);
         (page.to_vec(), more)
+    }
+
+    fn shown(&self, card: CardId, since_ms: i64, until_ms: i64, limit: usize) -> Vec<Standing> {
+        let made = |standing: &&Standing| {
+            standing.stands() && (since_ms..=until_ms).contains(&standing.settlement.stamp_ms)
+        };
+        let ids = self.by_card.get(&card).into_iter().flatten();
+        ids.map(|id| &self.settlements[id]).filter(made).take(limit).cloned().collect()
+    }
+
+    fn claims(&self, of: &ClaimFilter, after: Option<SettlementId>, limit: usize) -> Vec<Claim> {
+        let rest = self.claims.range((after.map_or(Unbounded, Excluded), Unbounded));
+        rest.map(|(_, claim)| claim).filter(|claim| of.wants(claim)).take(limit).cloned().collect()
+    }
+
+    fn unwind(&self, id: UnwindId) -> Option<Arc<Unwind>> {
+        self.unwinds.get(&id).cloned()
     }
 
     fn request(&self, key: &RequestKey) -> Option<Bound> {

@@ -113,6 +113,10 @@ pub enum Reject {
     ItemUnknown { lines: Vec<u64> },
     #[error("line's amount is not quantity times price")]
     LineTotalMismatch { lines: Vec<u64> },
+    #[error("nothing stands that could be unwound")]
+    NothingToUnwind,
+    #[error("{count} settlements, over the limit of {limit}")]
+    UnwindTooLarge { limit: usize, count: usize },
     #[error("no such settlement")]
     SettlementUnknown(SettlementId),
     #[error("{field}: {problem}")]

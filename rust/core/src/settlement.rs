@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::accumulator::{AccumulatorKey, Accumulators};
 use crate::benefit::Split;
 use crate::calendar::Date;
-use crate::ids::{CardId, CardSn, Hash32, InstitutionCode, PersonId, RegionCode, SettlementId, StayId, VoucherId};
+use crate::ids::{CardId, CardSn, Hash32, InstitutionCode, PersonId, RegionCode, SettlementId, StayId, UnwindId, VoucherId};
 use crate::ledger::Leg;
 use crate::money::Fen;
 use crate::policy::{Category, FilingKind, InsuranceType, Level, Scope, VisitKind};
@@ -162,7 +162,7 @@ pub struct FamilyDraw {
 pub struct Adjustment {
     /// The settlement that was recomputed.
     pub settlement: SettlementId,
-    /// The cancellation that made it necessary.
+    /// The cancellation, or the unwind, that made it necessary.
     pub because_of: SettlementId,
     /// Funds after less before; positive is paid out to the person, negative is owed by the person.
     pub fund_delta: Fen,
@@ -206,6 +206,8 @@ pub struct Standing {
     pub adjustments: Vec<Adjustment>,
     /// Its negation.
     pub cancelled_by: Option<SettlementId>,
+    /// What took it back from a thief.
+    pub unwound_by: Option<UnwindId>,
     /// The institution's request id.
     pub request_id: Box<str>,
 }
@@ -246,6 +248,6 @@ impl Standing {
 
     /// Whether it still counts.
     pub fn stands(&self) -> bool {
-        self.cancelled_by.is_none()
+        self.cancelled_by.is_none() && self.unwound_by.is_none()
     }
 }

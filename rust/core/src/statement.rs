@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use crate::calendar::Date;
 use crate::fact::{Fact, Record};
+use crate::fraud::{Claim, Unwind};
 use crate::hub::Hub;
 use crate::ids::{InstitutionCode, PersonId, SettlementId};
 use crate::money::Fen;
-use crate::settlement::{Cancellation, FamilyDraw, Settlement};
+use crate::settlement::{Adjustment, Cancellation, FamilyDraw, Settlement};
 
 /// Entries at which a page ends with the decision that reached it: a message of about 50 KB, and far less work than a settlement's sync.
 pub const PAGE_ENTRIES: usize = 256;
@@ -66,6 +67,8 @@ pub enum Event {
     FamilyPaid(Arc<Settlement>),
     /// What the account had paid for another person came back.
     FamilyReturned(Arc<Cancellation>),
+    /// What a thief had drawn from the account came back.
+    Unwound(Claim),
 }
 
 /// Which entries are wanted.
@@ -115,6 +118,7 @@ pub(crate) fn entries_of(record: &Record, before: &Hub, mut give: impl FnMut(Per
                 }
             }
             Fact::SettlementCancelled { cancellation, .. } => cancelled(cancellation, entry),
+            Fact::Unwound { unwind } => unwound(unwind, entry),
             _ => {}
         }
     }
@@ -128,7 +132,29 @@ fn cancelled(cancellation: &Arc<Cancellation>, mut entry: impl FnMut(PersonId, F
     for FamilyDraw { payer, amount, balance_after } in &cancellation.family {
         entry(*payer, *amount, *balance_after, Event::FamilyReturned(Arc::clone(cancellation)));
     }
-    for adjustment in &cancellation.adjustments {
+    adjusted(person, balance, &cancellation.adjustments, entry);
+}
+
+fn unwound(unwind: &Arc<Unwind>, mut entry: impl FnMut(PersonId, Fen, Fen, Event)) {
+    let mut balance = Fen::ZERO;
+    for (place, reversal) in unwind.reversals.iter().enumerate() {
+        let event = || Event::Unwound(Claim { unwind: Arc::clone(unwind), reversal: place });
+        balance = reversal.balance_after;
+        entry(unwind.person, reversal.account, balance, event());
+        for FamilyDraw { payer, amount, balance_after } in &reversal.family {
+            entry(*payer, *amount, *balance_after, event());
+        }
+    }
+    adjusted(unwind.person, balance, &unwind.adjustments, entry);
+}
+
+fn adjusted(
+    person: PersonId,
+    balance: Fen,
+    adjustments: &[Adjustment],
+    mut entry: impl FnMut(PersonId, Fen, Fen, Event),
+) {
+    for adjustment in adjustments {
         let event = Event::Adjusted { settlement: adjustment.settlement, fund_delta: adjustment.fund_delta };
         entry(person, Fen::ZERO, balance, event);
     }

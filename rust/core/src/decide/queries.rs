@@ -7,7 +7,7 @@ mod eligibility;
 
 use std::sync::Arc;
 
-use super::{accounts, cards, requests, settlements, statements, stays, visits};
+use super::{accounts, cards, fraud, requests, settlements, statements, stays, visits};
 use crate::command::{CardView, Package, Page, PersonKey, Query, Reply};
 use crate::hub::{Context, Hub};
 use crate::ids::{Hash32, PersonId, RegionCode};
@@ -50,6 +50,8 @@ pub(crate) fn answer(hub: &Hub, query: &Query, context: &Context<'_>) -> Result<
             settlements::query(hub, query, context)
         }
         Query::QuoteVisit(asked) => visits::quote(hub, asked, context),
+        Query::PreviewUnwind(scope) => fraud::preview(hub, scope, context),
+        Query::ListClaims { filter, page } => Ok(fraud::claims(filter, *page, context)),
         Query::GetOutcome { request_id } => Ok(requests::outcome(hub, request_id, context)),
     }
 }

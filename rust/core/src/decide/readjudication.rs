@@ -1,4 +1,4 @@
-//! What later settlements should have been, once an earlier one is gone.
+//! What later settlements should have been, once earlier ones are gone.
 //!
 //! Invariant: recomputation uses the packages, filings and bills that the settlements themselves recorded.
 //! Invariant: the difference is between fund and person; the hospital's bill, account and cash stay as they were paid.
@@ -18,30 +18,36 @@ use crate::records::Records;
 use crate::reject::Reject;
 use crate::settlement::{Adjustment, Settlement, Standing};
 
-/// Standing settlements that were committed later and count in one of the same years, in the order of admission, then of the journal.
-pub(crate) fn later_than(cancelled: &Standing, records: &dyn Records) -> Vec<Standing> {
-    let person = cancelled.settlement.person;
-    let mut later: Vec<Standing> = cancelled
-        .deltas()
-        .iter()
-        .flat_map(|(key, _)| records.settlements_of_year(person, *key))
-        .filter(|other| other.settlement.id > cancelled.settlement.id)
+/// Standing settlements that were committed later than the first of those cancelled and count in one of the same years, in the order of
+/// admission, then of the journal. The cancelled ones are of one person.
+pub(crate) fn later_than(cancelled: &[Standing], records: &dyn Records) -> Vec<Standing> {
+    let Some(first) = cancelled.iter().map(|standing| &standing.settlement).min_by_key(|settlement| settlement.id) else {
+        return Vec::new();
+    };
+    let mut keys: Vec<AccumulatorKey> = cancelled.iter().flat_map(Standing::deltas).map(|(key, _)| *key).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let is_cancelled = |id: SettlementId| cancelled.iter().any(|standing| standing.settlement.id == id);
+    let mut later: Vec<Standing> = keys
+        .into_iter()
+        .flat_map(|key| records.settlements_of_year(first.person, key))
+        .filter(|other| other.settlement.id > first.id && !is_cancelled(other.settlement.id))
         .collect();
     later.sort_by_key(|other| (other.settlement.case.admission, other.settlement.id));
     later.dedup_by_key(|other| other.settlement.id);
     later
 }
 
-/// Recompute the later settlements as if the cancelled one had never been.
+/// Recompute the later settlements as if the cancelled ones had never been.
 pub(crate) fn recompute(
     hub: &Hub,
     person: &Person,
-    cancelled: &Standing,
+    cancelled: &[Standing],
     later: &[Standing],
     because_of: SettlementId,
 ) -> Result<Vec<Adjustment>, Reject> {
     let mut used = Used { person, changed: BTreeMap::new() };
-    for standing in later.iter().chain([cancelled]) {
+    for standing in later.iter().chain(cancelled) {
         for (key, delta) in standing.deltas() {
             used.change(*key, |sum| sum.checked_sub(*delta))?;
         }

@@ -210,6 +210,9 @@ pub(crate) fn cancel(
     if let Some(cancellation) = standing.cancelled_by {
         return Err(Reject::AlreadyCancelled { settlement: id, cancellation });
     }
+    if let Some(unwind) = standing.unwound_by {
+        return Err(Reject::AlreadyCancelled { settlement: id, cancellation: SettlementId(unwind.0) });
+    }
     let stay = settlement.stay().map(|id| reopened(id, context)).transpose()?;
     let person = hub.person(settlement.person)?;
     let rule = readjudication::recorded_policy(hub, settlement, settlement.case.discharge.year())
@@ -217,14 +220,15 @@ pub(crate) fn cancel(
     let deltas = standing.deltas().to_vec();
     let drawn = settlement.split.account - settlement.split.family;
     let cancellation_id = SettlementId(hub.number.id(context.sequence));
-    let later = || readjudication::later_than(&standing, context.records);
+    let cancelled = std::slice::from_ref(&standing);
+    let later = || readjudication::later_than(cancelled, context.records);
     let adjustments = match rule {
         OnCancel::Keep => Vec::new(),
         OnCancel::LastFirst => match later().first() {
             None => Vec::new(),
             Some(later) => return Err(Reject::LaterSettlementExists { later: later.settlement.id }),
         },
-        OnCancel::Readjudicate => readjudication::recompute(hub, person, &standing, &later(), cancellation_id)?,
+        OnCancel::Readjudicate => readjudication::recompute(hub, person, cancelled, &later(), cancellation_id)?,
     };
     let cancellation = Arc::new(Cancellation {
         id: cancellation_id,

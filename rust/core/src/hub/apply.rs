@@ -8,12 +8,13 @@ use std::sync::Arc;
 use super::Hub;
 use crate::card::{Card, Loss, ZoneKind, ZoneState};
 use crate::fact::{Fact, Record};
+use crate::fraud::Unwind;
 use crate::ids::{CardId, InstitutionCode, PersonId, StayId};
 use crate::money::Quantity;
 use crate::person::Person;
 use crate::region::RegionTree;
 use crate::request::Bound;
-use crate::settlement::{Cancellation, CredentialShown, FamilyDraw, Settlement};
+use crate::settlement::{Adjustment, Cancellation, CredentialShown, FamilyDraw, Settlement};
 use crate::stay::{Stay, StayLine, StayState};
 
 impl Hub {
@@ -198,6 +199,7 @@ impl Hub {
                 self.close(*stay);
             }
             Fact::Settled { settlement } => self.apply_settlement(settlement),
+            Fact::Unwound { unwind } => self.apply_unwind(unwind),
             Fact::SettlementCancelled { cancellation, stay } => {
                 self.apply_cancellation(cancellation);
                 if let Some(stay) = stay {
@@ -238,8 +240,26 @@ impl Hub {
         }
         self.set_family(&cancellation.family);
         self.ledger.post(&cancellation.legs);
-        for adjustment in &cancellation.adjustments {
-            let person = self.person_mut(cancellation.settlement.person);
+        self.adjust(cancellation.settlement.person, &cancellation.adjustments);
+    }
+
+    fn apply_unwind(&mut self, unwind: &Unwind) {
+        for reversal in &unwind.reversals {
+            let person = self.person_mut(unwind.person);
+            person.account.balance = reversal.balance_after;
+            for (key, delta) in &reversal.deltas {
+                let used = person.used_mut(*key);
+                *used = used.checked_sub(*delta).expect("what is taken back was added before");
+            }
+            self.set_family(&reversal.family);
+            self.ledger.post(&reversal.legs);
+        }
+        self.adjust(unwind.person, &unwind.adjustments);
+    }
+
+    fn adjust(&mut self, person: PersonId, adjustments: &[Adjustment]) {
+        for adjustment in adjustments {
+            let person = self.person_mut(person);
             for (key, change) in &adjustment.changes {
                 let used = person.used_mut(*key);
                 *used = used.checked_add(*change).expect("decided within bounds");

@@ -469,6 +469,7 @@ pub enum Reason {
     StayHasTooManyLines = 3018,
     StayEmpty = 3019,
     LineTakenBack = 3020,
+    NothingToUnwind = 3021,
     BalanceInsufficient = 4001,
     PolicyNotInForce = 4002,
     CatalogueNotInForce = 4003,
@@ -512,7 +513,7 @@ pub enum Reason {
 
 impl Reason {
     /// All, ascending by number.
-    pub const ALL: [Self; 92] = [
+    pub const ALL: [Self; 93] = [
         Self::RequestMalformed,
         Self::RequestIdReused,
         Self::RequestReversed,
@@ -566,6 +567,7 @@ impl Reason {
         Self::StayHasTooManyLines,
         Self::StayEmpty,
         Self::LineTakenBack,
+        Self::NothingToUnwind,
         Self::BalanceInsufficient,
         Self::PolicyNotInForce,
         Self::CatalogueNotInForce,
@@ -663,6 +665,7 @@ impl Reason {
             3018 => Self::StayHasTooManyLines,
             3019 => Self::StayEmpty,
             3020 => Self::LineTakenBack,
+            3021 => Self::NothingToUnwind,
             4001 => Self::BalanceInsufficient,
             4002 => Self::PolicyNotInForce,
             4003 => Self::CatalogueNotInForce,
@@ -762,6 +765,7 @@ impl Reason {
             Self::StayHasTooManyLines => &ReasonEntry { name: "STAY_HAS_TOO_MANY_LINES", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["limit"], advice: "Add up small items.", advice_zh: "费用明细条数超限，请合并。" },
             Self::StayEmpty => &ReasonEntry { name: "STAY_EMPTY", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["stay_id"], advice: "Add the charges, or cancel the admission.", advice_zh: "请先上传费用，或撤销入院。" },
             Self::LineTakenBack => &ReasonEntry { name: "LINE_TAKEN_BACK", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["lines"], advice: "Revoke the refund together with its line.", advice_zh: "请连同退费明细一并撤销。" },
+            Self::NothingToUnwind => &ReasonEntry { name: "NOTHING_TO_UNWIND", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &[], advice: "Check the card, the period and the exclusions; what was unwound before stays so.", advice_zh: "该时段内该卡无可追回的结算；请核对卡号、时段与排除项。" },
             Self::BalanceInsufficient => &ReasonEntry { name: "BALANCE_INSUFFICIENT", status: Status::FailedPrecondition, retry: Retry::QuoteAgain, metadata: &["requested_fen", "available_fen"], advice: "Ask for a new quote and draw what it offers.", advice_zh: "个人账户余额不足；请重新预结算。" },
             Self::PolicyNotInForce => &ReasonEntry { name: "POLICY_NOT_IN_FORCE", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["region", "day"], advice: "The insured region must install its package.", advice_zh: "参保地待遇政策未生效。" },
             Self::CatalogueNotInForce => &ReasonEntry { name: "CATALOGUE_NOT_IN_FORCE", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["region", "day"], advice: "The care region must install its catalogue.", advice_zh: "就医地目录未生效。" },
@@ -836,7 +840,7 @@ static INSTITUTION_KIND: EnumSchema = EnumSchema { name: "Institution.Kind", num
 static INSURANCE_SPELL_STATUS: EnumSchema = EnumSchema { name: "InsuranceSpell.Status", numbers: &[0, 1, 2, 3] };
 static INSURANCE_TYPE_KIND: EnumSchema = EnumSchema { name: "InsuranceType.Kind", numbers: &[0, 1, 2] };
 static LAYER_BASE_KIND: EnumSchema = EnumSchema { name: "LayerBase.Kind", numbers: &[0, 1, 2, 3, 4] };
-static LEDGER_BALANCE_ACCOUNT: EnumSchema = EnumSchema { name: "LedgerBalance.Account", numbers: &[0, 1, 2, 3, 4, 5, 6, 7] };
+static LEDGER_BALANCE_ACCOUNT: EnumSchema = EnumSchema { name: "LedgerBalance.Account", numbers: &[0, 1, 2, 3, 4, 5, 6, 7, 15] };
 static LEVEL_KIND: EnumSchema = EnumSchema { name: "Level.Kind", numbers: &[0, 1, 2, 3, 4] };
 static LOSS_KIND: EnumSchema = EnumSchema { name: "Loss.Kind", numbers: &[0, 1, 2] };
 static MESSAGES_GET_OUTCOME_RESPONSE_OUTCOME: EnumSchema = EnumSchema { name: "MessagesGetOutcomeResponse.Outcome", numbers: &[0, 1, 2, 3, 4] };
@@ -844,9 +848,9 @@ static MESSAGES_REVERSE_RESPONSE_EFFECT: EnumSchema = EnumSchema { name: "Messag
 static ON_CANCEL_KIND: EnumSchema = EnumSchema { name: "OnCancel.Kind", numbers: &[0, 1, 2, 3] };
 static OPERATIONS_STATUS_RESPONSE_STATE: EnumSchema = EnumSchema { name: "OperationsStatusResponse.State", numbers: &[0, 1, 2, 3, 4, 5] };
 static PACKAGE_SUMMARY_KIND: EnumSchema = EnumSchema { name: "PackageSummary.Kind", numbers: &[0, 1, 2, 3] };
-static REASON_CODE: EnumSchema = EnumSchema { name: "Reason.Code", numbers: &[0, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008, 2001, 2002, 2003, 2004, 2005, 2006, 2007, 2008, 2009, 2010, 2011, 2012, 2013, 2014, 2015, 2016, 2017, 2018, 2019, 2022, 2023, 2024, 2025, 2026, 2027, 3001, 3002, 3003, 3004, 3005, 3006, 3007, 3008, 3009, 3010, 3011, 3012, 3013, 3014, 3015, 3016, 3017, 3018, 3019, 3020, 4001, 4002, 4003, 4004, 4005, 4006, 4007, 4008, 4009, 4010, 5001, 5002, 5003, 5004, 5005, 5006, 5007, 5008, 5009, 5010, 5011, 5012, 5013, 5014, 5015, 5016, 5017, 5018, 5019, 7001, 7002, 7003, 7004, 9001, 9002, 9003, 9004, 9005, 9006] };
+static REASON_CODE: EnumSchema = EnumSchema { name: "Reason.Code", numbers: &[0, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008, 2001, 2002, 2003, 2004, 2005, 2006, 2007, 2008, 2009, 2010, 2011, 2012, 2013, 2014, 2015, 2016, 2017, 2018, 2019, 2022, 2023, 2024, 2025, 2026, 2027, 3001, 3002, 3003, 3004, 3005, 3006, 3007, 3008, 3009, 3010, 3011, 3012, 3013, 3014, 3015, 3016, 3017, 3018, 3019, 3020, 3021, 4001, 4002, 4003, 4004, 4005, 4006, 4007, 4008, 4009, 4010, 5001, 5002, 5003, 5004, 5005, 5006, 5007, 5008, 5009, 5010, 5011, 5012, 5013, 5014, 5015, 5016, 5017, 5018, 5019, 7001, 7002, 7003, 7004, 9001, 9002, 9003, 9004, 9005, 9006] };
 static SCOPE_KIND: EnumSchema = EnumSchema { name: "Scope.Kind", numbers: &[0, 1, 2] };
-static SETTLEMENT_STATE: EnumSchema = EnumSchema { name: "Settlement.State", numbers: &[0, 1, 2] };
+static SETTLEMENT_STATE: EnumSchema = EnumSchema { name: "Settlement.State", numbers: &[0, 1, 2, 3] };
 static SEX_KIND: EnumSchema = EnumSchema { name: "Sex.Kind", numbers: &[0, 1, 2] };
 static STATEMENT_ENTRY_KIND: EnumSchema = EnumSchema { name: "StatementEntry.Kind", numbers: &[0, 1, 2, 3, 4, 5, 6, 7, 10, 11] };
 static STAY_STATE: EnumSchema = EnumSchema { name: "Stay.State", numbers: &[0, 1, 2, 3, 4] };
@@ -2118,6 +2122,7 @@ static CLAIM: MessageSchema = MessageSchema {
         Field { number: 4, name: "fund_fen", kind: Kind::Int64, occurs: Occurs::Once(3) },
         Field { number: 5, name: "account_fen", kind: Kind::Int64, occurs: Occurs::Once(4) },
         Field { number: 6, name: "case_number", kind: Kind::String, occurs: Occurs::Once(5) },
+        Field { number: 7, name: "unwind_id", kind: Kind::Uint64, occurs: Occurs::Once(6) },
     ],
 };
 
@@ -2424,6 +2429,7 @@ static FACT: MessageSchema = MessageSchema {
         Field { number: 38, name: "voucher_issued", kind: Kind::Message(&VOUCHER_ISSUED), occurs: Occurs::Once(0) },
         Field { number: 43, name: "family_linked", kind: Kind::Message(&FAMILY_LINKED), occurs: Occurs::Once(0) },
         Field { number: 44, name: "family_unlinked", kind: Kind::Message(&FAMILY_UNLINKED), occurs: Occurs::Once(0) },
+        Field { number: 48, name: "unwound", kind: Kind::Message(&UNWOUND), occurs: Occurs::Once(0) },
         Field { number: 55, name: "person_suspended", kind: Kind::Message(&PERSON_SUSPENDED), occurs: Occurs::Once(0) },
         Field { number: 56, name: "institution_suspended", kind: Kind::Message(&INSTITUTION_SUSPENDED), occurs: Occurs::Once(0) },
         Field { number: 57, name: "institution_resumed", kind: Kind::Message(&INSTITUTION_RESUMED), occurs: Occurs::Once(0) },
@@ -4376,6 +4382,7 @@ static SETTLEMENT: MessageSchema = MessageSchema {
         Field { number: 25, name: "lines", kind: Kind::Message(&STAY_LINE), occurs: Occurs::Repeated },
         Field { number: 26, name: "credential", kind: Kind::Enum(&CREDENTIAL_KIND), occurs: Occurs::Once(22) },
         Field { number: 27, name: "voucher_id", kind: Kind::Uint64, occurs: Occurs::Once(23) },
+        Field { number: 28, name: "unwind_id", kind: Kind::Uint64, occurs: Occurs::Once(24) },
     ],
 };
 
@@ -4497,6 +4504,7 @@ static STATEMENT_ENTRY: MessageSchema = MessageSchema {
         Field { number: 18, name: "cancellation_id", kind: Kind::Uint64, occurs: Occurs::Once(16) },
         Field { number: 19, name: "visit_kind", kind: Kind::Enum(&VISIT_KIND_KIND), occurs: Occurs::Once(17) },
         Field { number: 20, name: "credential", kind: Kind::Enum(&CREDENTIAL_KIND), occurs: Occurs::Once(18) },
+        Field { number: 21, name: "unwind_id", kind: Kind::Uint64, occurs: Occurs::Once(19) },
     ],
 };
 
@@ -4650,6 +4658,25 @@ impl Schema for v1::StoredLine {
     const SCHEMA: &'static MessageSchema = &STORED_LINE;
 }
 
+static STORED_REVERSAL: MessageSchema = MessageSchema {
+    name: "StoredReversal",
+    fields: &[
+        Field { number: 1, name: "settlement_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "institution_code", kind: Kind::String, occurs: Occurs::Once(1) },
+        Field { number: 3, name: "stay_id", kind: Kind::Uint64, occurs: Occurs::Once(2) },
+        Field { number: 4, name: "fund_fen", kind: Kind::Int64, occurs: Occurs::Once(3) },
+        Field { number: 5, name: "account_fen", kind: Kind::Int64, occurs: Occurs::Once(4) },
+        Field { number: 6, name: "balance_after_fen", kind: Kind::Int64, occurs: Occurs::Once(5) },
+        Field { number: 7, name: "family", kind: Kind::Message(&FAMILY_DRAW), occurs: Occurs::Repeated },
+        Field { number: 8, name: "deltas", kind: Kind::Message(&YEAR_ACCUMULATORS), occurs: Occurs::Repeated },
+        Field { number: 9, name: "legs", kind: Kind::Message(&LEG), occurs: Occurs::Repeated },
+    ],
+};
+
+impl Schema for v1::StoredReversal {
+    const SCHEMA: &'static MessageSchema = &STORED_REVERSAL;
+}
+
 static STORED_SETTLEMENT: MessageSchema = MessageSchema {
     name: "StoredSettlement",
     fields: &[
@@ -4767,6 +4794,9 @@ static UNWIND_EFFECT: MessageSchema = MessageSchema {
         Field { number: 3, name: "accumulators_restored", kind: Kind::Message(&YEAR_ACCUMULATORS), occurs: Occurs::Repeated },
         Field { number: 4, name: "adjustments", kind: Kind::Message(&SETTLEMENT_ADJUSTMENT), occurs: Occurs::Repeated },
         Field { number: 5, name: "claims", kind: Kind::Message(&CLAIM), occurs: Occurs::Repeated },
+        Field { number: 6, name: "person_id", kind: Kind::Uint64, occurs: Occurs::Once(1) },
+        Field { number: 7, name: "fund_restored_fen", kind: Kind::Int64, occurs: Occurs::Once(2) },
+        Field { number: 8, name: "family_restored_fen", kind: Kind::Int64, occurs: Occurs::Once(3) },
     ],
 };
 
@@ -4786,6 +4816,27 @@ static UNWIND_SCOPE: MessageSchema = MessageSchema {
 
 impl Schema for v1::UnwindScope {
     const SCHEMA: &'static MessageSchema = &UNWIND_SCOPE;
+}
+
+static UNWOUND: MessageSchema = MessageSchema {
+    name: "Unwound",
+    fields: &[
+        Field { number: 1, name: "unwind_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "card_id", kind: Kind::Uint64, occurs: Occurs::Once(1) },
+        Field { number: 3, name: "person_id", kind: Kind::Uint64, occurs: Occurs::Once(2) },
+        Field { number: 4, name: "since_ms", kind: Kind::Int64, occurs: Occurs::Once(3) },
+        Field { number: 5, name: "until_ms", kind: Kind::Int64, occurs: Occurs::Once(4) },
+        Field { number: 6, name: "excluded_settlement_ids", kind: Kind::Uint64, occurs: Occurs::Repeated },
+        Field { number: 7, name: "case_number", kind: Kind::String, occurs: Occurs::Once(5) },
+        Field { number: 8, name: "second_approver", kind: Kind::String, occurs: Occurs::Once(6) },
+        Field { number: 9, name: "reversals", kind: Kind::Message(&STORED_REVERSAL), occurs: Occurs::Repeated },
+        Field { number: 10, name: "adjustments", kind: Kind::Message(&STORED_ADJUSTMENT), occurs: Occurs::Repeated },
+        Field { number: 11, name: "stamp_ms", kind: Kind::Int64, occurs: Occurs::Once(7) },
+    ],
+};
+
+impl Schema for v1::Unwound {
+    const SCHEMA: &'static MessageSchema = &UNWOUND;
 }
 
 static VISIT_KIND: MessageSchema = MessageSchema {

@@ -1321,6 +1321,9 @@ pub struct StatementEntry {
     /// What was shown.
     #[prost(enumeration = "credential::Kind", tag = "20")]
     pub credential: i32,
+    /// Of UNWIND, and of an ADJUSTMENT that it made; 0 otherwise.
+    #[prost(uint64, tag = "21")]
+    pub unwind_id: u64,
 }
 /// Nested message and enum types in `StatementEntry`.
 pub mod statement_entry {
@@ -1343,6 +1346,7 @@ pub mod statement_entry {
         Cancellation = 3,
         TopUp = 4,
         PayOut = 5,
+        /// What a thief had drawn came back; `settlement_id` is the thief's.
         Unwind = 6,
         /// A settlement was recomputed; the account stays as it was.
         Adjustment = 7,
@@ -3747,6 +3751,9 @@ pub struct Settlement {
     /// The voucher that was shown, 0 for none.
     #[prost(uint64, tag = "27")]
     pub voucher_id: u64,
+    /// The unwind that took it back, 0 for none.
+    #[prost(uint64, tag = "28")]
+    pub unwind_id: u64,
 }
 /// Nested message and enum types in `Settlement`.
 pub mod settlement {
@@ -3766,6 +3773,8 @@ pub mod settlement {
         Unspecified = 0,
         Standing = 1,
         Cancelled = 2,
+        /// Taken back from a thief: funds and accounts have their money again, the institution owes it.
+        Unwound = 3,
     }
     impl State {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -3777,6 +3786,7 @@ pub mod settlement {
                 Self::Unspecified => "UNSPECIFIED",
                 Self::Standing => "STANDING",
                 Self::Cancelled => "CANCELLED",
+                Self::Unwound => "UNWOUND",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -3785,6 +3795,7 @@ pub mod settlement {
                 "UNSPECIFIED" => Some(Self::Unspecified),
                 "STANDING" => Some(Self::Standing),
                 "CANCELLED" => Some(Self::Cancelled),
+                "UNWOUND" => Some(Self::Unwound),
                 _ => None,
             }
         }
@@ -3896,29 +3907,47 @@ pub struct InpatientExplainResponse {
 pub struct UnwindScope {
     #[prost(uint64, tag = "1")]
     pub card_id: u64,
+    /// First moment of the fraud; not in the future.
     #[prost(int64, tag = "2")]
     pub since_ms: i64,
-    /// 0 means until now.
+    /// Last moment, 0 for now; not in the future.
     #[prost(int64, tag = "3")]
     pub until_ms: i64,
+    /// Settlements with the card in that period that were the holder's own; each must be in it.
     #[prost(uint64, repeated, tag = "4")]
     pub excluded_settlement_ids: ::prost::alloc::vec::Vec<u64>,
 }
+/// What an unwind does. Cash that was paid at the counter is nobody's credit: it stays where it is.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct UnwindEffect {
+    /// In the order of the journal.
     #[prost(uint64, repeated, tag = "1")]
     pub reversed_settlement_ids: ::prost::alloc::vec::Vec<u64>,
+    /// What comes back to the holder's own account.
     #[prost(int64, tag = "2")]
     pub balance_restored_fen: i64,
+    /// The years that were used, as they are afterwards.
     #[prost(message, repeated, tag = "3")]
     pub accumulators_restored: ::prost::alloc::vec::Vec<YearAccumulators>,
+    /// The holder's own later settlements as they should have been.
     #[prost(message, repeated, tag = "4")]
     pub adjustments: ::prost::alloc::vec::Vec<SettlementAdjustment>,
+    /// By settlement.
     #[prost(message, repeated, tag = "5")]
     pub claims: ::prost::alloc::vec::Vec<Claim>,
+    #[prost(uint64, tag = "6")]
+    pub person_id: u64,
+    /// What comes back to the funds, before adjustments.
+    #[prost(int64, tag = "7")]
+    pub fund_restored_fen: i64,
+    /// What comes back to the family's accounts.
+    #[prost(int64, tag = "8")]
+    pub family_restored_fen: i64,
 }
+/// What an institution owes for a settlement whose card's holder it did not check.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Claim {
+    /// The settlement's id: it is claimed once.
     #[prost(uint64, tag = "1")]
     pub claim_id: u64,
     #[prost(string, tag = "2")]
@@ -3927,10 +3956,14 @@ pub struct Claim {
     pub settlement_id: u64,
     #[prost(int64, tag = "4")]
     pub fund_fen: i64,
+    /// Own and family accounts.
     #[prost(int64, tag = "5")]
     pub account_fen: i64,
     #[prost(string, tag = "6")]
     pub case_number: ::prost::alloc::string::String,
+    /// 0 in a preview.
+    #[prost(uint64, tag = "7")]
+    pub unwind_id: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct FraudPreviewUnwindRequest {
@@ -3953,11 +3986,13 @@ pub struct FraudUnwindRequest {
     pub header: ::core::option::Option<RequestHeader>,
     #[prost(message, optional, tag = "2")]
     pub scope: ::core::option::Option<UnwindScope>,
+    /// At most 32 characters.
     #[prost(string, tag = "3")]
     pub case_number: ::prost::alloc::string::String,
-    /// Another person than `header.operator`.
+    /// Another person than `header.operator`, who must be named too; at most 64 characters.
     #[prost(string, tag = "4")]
     pub second_approver: ::prost::alloc::string::String,
+    /// Of the preview that both approved; may be left out.
     #[prost(bytes = "vec", tag = "5")]
     pub preview_digest: ::prost::alloc::vec::Vec<u8>,
 }
@@ -3972,8 +4007,10 @@ pub struct FraudUnwindResponse {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct FraudListClaimsRequest {
+    /// Empty means every institution.
     #[prost(string, tag = "1")]
     pub institution_code: ::prost::alloc::string::String,
+    /// Empty means every case.
     #[prost(string, tag = "2")]
     pub case_number: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "3")]
@@ -4290,6 +4327,8 @@ pub mod reason {
         StayEmpty = 3019,
         /// A line that another line takes back cannot be revoked alone.
         LineTakenBack = 3020,
+        /// No settlement with this card stands in this period, or each is excluded.
+        NothingToUnwind = 3021,
         /// The accounts do not hold what shall be drawn.
         BalanceInsufficient = 4001,
         /// No policy package is in force for region, insurance, kind and day.
@@ -4430,6 +4469,7 @@ pub mod reason {
                 Self::StayHasTooManyLines => "STAY_HAS_TOO_MANY_LINES",
                 Self::StayEmpty => "STAY_EMPTY",
                 Self::LineTakenBack => "LINE_TAKEN_BACK",
+                Self::NothingToUnwind => "NOTHING_TO_UNWIND",
                 Self::BalanceInsufficient => "BALANCE_INSUFFICIENT",
                 Self::PolicyNotInForce => "POLICY_NOT_IN_FORCE",
                 Self::CatalogueNotInForce => "CATALOGUE_NOT_IN_FORCE",
@@ -4528,6 +4568,7 @@ pub mod reason {
                 "STAY_HAS_TOO_MANY_LINES" => Some(Self::StayHasTooManyLines),
                 "STAY_EMPTY" => Some(Self::StayEmpty),
                 "LINE_TAKEN_BACK" => Some(Self::LineTakenBack),
+                "NOTHING_TO_UNWIND" => Some(Self::NothingToUnwind),
                 "BALANCE_INSUFFICIENT" => Some(Self::BalanceInsufficient),
                 "POLICY_NOT_IN_FORCE" => Some(Self::PolicyNotInForce),
                 "CATALOGUE_NOT_IN_FORCE" => Some(Self::CatalogueNotInForce),
@@ -4860,6 +4901,8 @@ pub mod ledger_balance {
         HospitalPart = 6,
         /// Owed to or by persons after a recomputation.
         PersonSettlement = 7,
+        /// Claimed back from an institution.
+        Claims = 15,
     }
     impl Account {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -4876,6 +4919,7 @@ pub mod ledger_balance {
                 Self::Contributions => "CONTRIBUTIONS",
                 Self::HospitalPart => "HOSPITAL_PART",
                 Self::PersonSettlement => "PERSON_SETTLEMENT",
+                Self::Claims => "CLAIMS",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -4889,6 +4933,7 @@ pub mod ledger_balance {
                 "CONTRIBUTIONS" => Some(Self::Contributions),
                 "HOSPITAL_PART" => Some(Self::HospitalPart),
                 "PERSON_SETTLEMENT" => Some(Self::PersonSettlement),
+                "CLAIMS" => Some(Self::Claims),
                 _ => None,
             }
         }
@@ -5726,7 +5771,7 @@ pub struct Record {
 pub struct Fact {
     #[prost(
         oneof = "fact::Fact",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 32, 37, 38, 55, 56, 57, 43, 44"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 32, 37, 38, 48, 55, 56, 57, 43, 44"
     )]
     pub fact: ::core::option::Option<fact::Fact>,
 }
@@ -5801,6 +5846,8 @@ pub mod fact {
         CryptogramWrong(super::CryptogramWrong),
         #[prost(message, tag = "38")]
         VoucherIssued(super::VoucherIssued),
+        #[prost(message, tag = "48")]
+        Unwound(super::Unwound),
         #[prost(message, tag = "55")]
         PersonSuspended(super::PersonSuspended),
         #[prost(message, tag = "56")]
@@ -6085,6 +6132,59 @@ pub struct CryptogramWrong {
     /// How many there were, this one included.
     #[prost(uint32, tag = "3")]
     pub count: u32,
+}
+/// Everything that was settled with a card in a period was taken back, as one decision.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Unwound {
+    #[prost(uint64, tag = "1")]
+    pub unwind_id: u64,
+    #[prost(uint64, tag = "2")]
+    pub card_id: u64,
+    #[prost(uint64, tag = "3")]
+    pub person_id: u64,
+    #[prost(int64, tag = "4")]
+    pub since_ms: i64,
+    #[prost(int64, tag = "5")]
+    pub until_ms: i64,
+    #[prost(uint64, repeated, tag = "6")]
+    pub excluded_settlement_ids: ::prost::alloc::vec::Vec<u64>,
+    #[prost(string, tag = "7")]
+    pub case_number: ::prost::alloc::string::String,
+    #[prost(string, tag = "8")]
+    pub second_approver: ::prost::alloc::string::String,
+    /// In the order of the journal.
+    #[prost(message, repeated, tag = "9")]
+    pub reversals: ::prost::alloc::vec::Vec<StoredReversal>,
+    /// What becomes of the holder's later settlements; `cancellation_id` is the unwind.
+    #[prost(message, repeated, tag = "10")]
+    pub adjustments: ::prost::alloc::vec::Vec<StoredAdjustment>,
+    #[prost(int64, tag = "11")]
+    pub stamp_ms: i64,
+}
+/// What is taken back of one settlement. Cash, and what the institution earned, stay.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StoredReversal {
+    #[prost(uint64, tag = "1")]
+    pub settlement_id: u64,
+    #[prost(string, tag = "2")]
+    pub institution_code: ::prost::alloc::string::String,
+    /// Of a stay, which is void with it; 0 for a visit.
+    #[prost(uint64, tag = "3")]
+    pub stay_id: u64,
+    #[prost(int64, tag = "4")]
+    pub fund_fen: i64,
+    /// Back to the holder's own account, with what it holds then.
+    #[prost(int64, tag = "5")]
+    pub account_fen: i64,
+    #[prost(int64, tag = "6")]
+    pub balance_after_fen: i64,
+    #[prost(message, repeated, tag = "7")]
+    pub family: ::prost::alloc::vec::Vec<FamilyDraw>,
+    /// What is taken back from each year: the deltas in force.
+    #[prost(message, repeated, tag = "8")]
+    pub deltas: ::prost::alloc::vec::Vec<YearAccumulators>,
+    #[prost(message, repeated, tag = "9")]
+    pub legs: ::prost::alloc::vec::Vec<Leg>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct VoucherIssued {

@@ -1,0 +1,236 @@
+//! Taking back what a thief settled, and the claims that come of it.
+//!
+//! Invariant: preview and unwind are one calculation; the unwind adds the fact.
+//! Invariant: what is recomputed are the holder's own later settlements, in the order of admission, as if the thief's had never been.
+//!
+//! | asked | refused as |
+//! | --- | --- |
+//! | without an operator, a case or a second approver, or both approvers the same | `REQUEST_MALFORMED` |
+//! | since or until in the future, or until before since | `REQUEST_MALFORMED` |
+//! | an exclusion that is not in the period | `REQUEST_MALFORMED` |
+//! | nothing stands there any more | `NOTHING_TO_UNWIND` |
+//! | more than one decision holds | `UNWIND_TOO_LARGE` |
+//! | other than the preview that was approved | `QUOTE_STALE` |
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::readjudication;
+use crate::accumulator::{AccumulatorKey, Accumulators};
+use crate::command::{Page, Reply, RequestHeader, UnwindRequest};
+use crate::fact::Fact;
+use crate::fraud::{ClaimFilter, MAX_RECOMPUTED, MAX_REVERSED, Reversal, Unwind, UnwindScope};
+use crate::hub::{Context, Hub};
+use crate::ids::{Hash32, PersonId, SettlementId, UnwindId};
+use crate::ledger::{LedgerAccount, Leg, is_balanced};
+use crate::money::Fen;
+use crate::reject::Reject;
+use crate::settlement::{FamilyDraw, Standing};
+
+/// What an unwind would do.
+pub(crate) fn preview(hub: &Hub, scope: &UnwindScope, context: &Context<'_>) -> Result<Reply, Reject> {
+    let unwind = effect(hub, scope, context)?;
+    let years = years_after(hub, &unwind)?;
+    let digest = digest_of(&unwind, &years);
+    Ok(Reply::UnwindPreviewed { unwind: Arc::new(unwind), years, digest })
+}
+
+/// Take everything back, as one fact.
+pub(crate) fn unwind(
+    hub: &Hub,
+    header: &RequestHeader,
+    asked: &UnwindRequest,
+    context: &Context<'_>,
+) -> Result<(Vec<Fact>, Reply), Reject> {
+    if header.operator.is_empty() {
+        return Err(Reject::malformed("header.operator", "must name who asks"));
+    }
+    if asked.second_approver == header.operator {
+        return Err(Reject::malformed("second_approver", "must be another person than header.operator"));
+    }
+    let unwind = Unwind {
+        case_number: asked.case_number.clone(),
+        second_approver: asked.second_approver.clone(),
+        ..effect(hub, &asked.scope, context)?
+    };
+    let years = years_after(hub, &unwind)?;
+    if asked.preview.is_some_and(|preview| preview != digest_of(&unwind, &years)) {
+        return Err(Reject::QuoteStale);
+    }
+    let unwind = Arc::new(unwind);
+    Ok((vec![Fact::Unwound { unwind: Arc::clone(&unwind) }], Reply::Unwound { unwind, years }))
+}
+
+/// Claims on institutions, in the order of the settlements.
+pub(crate) fn claims(filter: &ClaimFilter, page: Page, context: &Context<'_>) -> Reply {
+    let mut claims = context.records.claims(filter, page.after.map(SettlementId), page.size + 1);
+    let next = (claims.len() > page.size).then(|| claims[page.size - 1].reversal().settlement.0);
+    claims.truncate(page.size);
+    Reply::Claims { claims, next }
+}
+
+/// Without the case, whose paper is not part of what happens.
+fn effect(hub: &Hub, scope: &UnwindScope, context: &Context<'_>) -> Result<Unwind, Reject> {
+    let card = hub.card(scope.card)?;
+    let person = hub.person(card.person)?;
+    let now_ms = context.stamp_ms;
+    let until_ms = scope.until_ms.unwrap_or(now_ms);
+    for (field, moment_ms) in [("scope.since_ms", scope.since_ms), ("scope.until_ms", until_ms)] {
+        if moment_ms > now_ms {
+            return Err(Reject::malformed(field, "is in the future"));
+        }
+    }
+    if until_ms < scope.since_ms {
+        return Err(Reject::malformed("scope.until_ms", "is before since_ms"));
+    }
+    let reversed = thefts(scope, until_ms, context)?;
+    let later = readjudication::later_than(&reversed, context.records);
+    check_size(later.len(), MAX_RECOMPUTED)?;
+    let id = UnwindId(hub.number.id(context.sequence));
+    Ok(Unwind {
+        id,
+        card: card.id,
+        person: person.id,
+        since_ms: scope.since_ms,
+        until_ms,
+        excluded: scope.excluded.clone(),
+        case_number: Box::default(),
+        second_approver: Box::default(),
+        reversals: reversals(hub, &reversed)?,
+        adjustments: readjudication::recompute(hub, person, &reversed, &later, SettlementId(id.0))?,
+        stamp_ms: now_ms,
+    })
+}
+
+/// What stands of the card's settlements in the period, without the holder's own.
+fn thefts(scope: &UnwindScope, until_ms: i64, context: &Context<'_>) -> Result<Vec<Standing>, Reject> {
+    let limit = MAX_REVERSED + scope.excluded.len() + 1;
+    let mut found = context.records.shown(scope.card, scope.since_ms, until_ms, limit);
+    for (i, excluded) in scope.excluded.iter().enumerate() {
+        let Some(place) = found.iter().position(|standing| standing.settlement.id == *excluded) else {
+            let field = format!("scope.excluded_settlement_ids[{i}]");
+            return Err(Reject::malformed(field, "is no standing settlement with this card in this period"));
+        };
+        found.remove(place);
+    }
+    if found.is_empty() {
+        return Err(Reject::NothingToUnwind);
+    }
+    check_size(found.len(), MAX_REVERSED)?;
+    Ok(found)
+}
+
+fn check_size(count: usize, limit: usize) -> Result<(), Reject> {
+    if count > limit { Err(Reject::UnwindTooLarge { limit, count }) } else { Ok(()) }
+}
+
+fn reversals(hub: &Hub, reversed: &[Standing]) -> Result<Vec<Reversal>, Reject> {
+    let mut balances = Balances { hub, changed: BTreeMap::new() };
+    let mut reversals = Vec::with_capacity(reversed.len());
+    for standing in reversed {
+        let settlement = &standing.settlement;
+        let split = &settlement.split;
+        let account = split.account - split.family;
+        let balance_after = balances.add(settlement.person, account)?;
+        let mut family = Vec::with_capacity(settlement.family.len());
+        for draw in &settlement.family {
+            family.push(FamilyDraw { balance_after: balances.add(draw.payer, draw.amount)?, ..*draw });
+        }
+        let legs = legs_of(standing);
+        if !is_balanced(&legs) {
+            return Err(Reject::Identity("M1: legs sum to zero"));
+        }
+        reversals.push(Reversal {
+            settlement: settlement.id,
+            institution: settlement.institution,
+            stay: settlement.stay(),
+            fund: split.fund_total(),
+            account,
+            balance_after,
+            family,
+            deltas: standing.deltas().to_vec(),
+            legs,
+        });
+    }
+    Ok(reversals)
+}
+
+/// Balances while money comes back to them.
+struct Balances<'a> {
+    hub: &'a Hub,
+    changed: BTreeMap<PersonId, Fen>,
+}
+
+impl Balances<'_> {
+    fn add(&mut self, person: PersonId, amount: Fen) -> Result<Fen, Reject> {
+        let before = self.changed.get(&person).copied().unwrap_or(self.hub.person(person)?.account.balance);
+        let too_large = || Reject::AmountTooLarge { field: "balance_restored_fen".into() };
+        let after = before.checked_add(amount).ok_or_else(too_large)?;
+        self.changed.insert(person, after);
+        Ok(after)
+    }
+}
+
+/// Funds and accounts get back what they paid, and the person what earlier recomputations took or gave; the institution owes the rest.
+/// Its bill, what it bears itself and the cash are as they were.
+fn legs_of(standing: &Standing) -> Vec<Leg> {
+    let settlement = &standing.settlement;
+    let adjusted = standing.adjustments.iter().flat_map(|adjustment| &adjustment.legs);
+    let moved = settlement.legs.iter().chain(adjusted).filter(|leg| match leg.account {
+        LedgerAccount::Institution(_) | LedgerAccount::Cash(_) | LedgerAccount::HospitalPart(_) => false,
+        _ => true,
+    });
+    let mut legs: Vec<Leg> = moved.map(|leg| Leg { amount: -leg.amount, ..*leg }).collect();
+    let claimed = legs.iter().fold(Fen::ZERO, |sum, leg| sum + leg.amount);
+    if claimed != Fen::ZERO {
+        legs.push(Leg { account: LedgerAccount::Claims(settlement.institution), amount: -claimed });
+    }
+    legs
+}
+
+type Years = Vec<(AccumulatorKey, Accumulators)>;
+
+/// Every year that is touched, as it is afterwards.
+fn years_after(hub: &Hub, unwind: &Unwind) -> Result<Years, Reject> {
+    let person = hub.person(unwind.person)?;
+    let too_large = || Reject::AmountTooLarge { field: "accumulators".into() };
+    let mut years: BTreeMap<AccumulatorKey, Accumulators> = BTreeMap::new();
+    for (key, delta) in unwind.reversals.iter().flat_map(|reversal| &reversal.deltas) {
+        let used = years.entry(*key).or_insert_with(|| person.used(*key));
+        *used = used.checked_sub(*delta).ok_or_else(too_large)?;
+    }
+    for (key, change) in unwind.adjustments.iter().flat_map(|adjustment| &adjustment.changes) {
+        let used = years.entry(*key).or_insert_with(|| person.used(*key));
+        *used = used.checked_add(*change).ok_or_else(too_large)?;
+    }
+    Ok(years.into_iter().collect())
+}
+
+/// Names an unwind by everything that it does.
+fn digest_of(unwind: &Unwind, years: &Years) -> Hash32 {
+    let mut hasher = blake3::Hasher::new();
+    let mut add = |number: i64| {
+        hasher.update(&number.to_le_bytes());
+    };
+    add(unwind.card.0.cast_signed());
+    for reversal in &unwind.reversals {
+        add(reversal.settlement.0.cast_signed());
+        add(reversal.fund.0);
+        add(reversal.balance_after.0);
+        reversal.family.iter().for_each(|draw| add(draw.balance_after.0));
+    }
+    for adjustment in &unwind.adjustments {
+        add(adjustment.settlement.0.cast_signed());
+        add(adjustment.fund_delta.0);
+    }
+    for (key, used) in years {
+        add(i64::from(key.year));
+        add(used.eligible.0);
+        add(used.deductible.0);
+        add(used.funds.total().0);
+    }
+    Hash32(*hasher.finalize().as_bytes())
+}
+
+#[cfg(test)]
+mod tests;
