@@ -583,14 +583,14 @@ class StatementEntry(_message.Message):
     patient_person_id: _builtins.int
     """Of FAMILY_PAYMENT and FAMILY_RETURN: whose bill it was."""
     reference: _builtins.str
-    """Of CREDIT the period, of PAY_OUT the claim number."""
+    """Of CREDIT the period, of PAY_OUT the claim number, of UNWIND the case number."""
     cancellation_id: _builtins.int
     """The negation itself."""
     visit_kind: _common_pb2.VisitKind.Kind.ValueType
     credential: _presentation_pb2.Credential.Kind.ValueType
     """What was shown."""
     unwind_id: _builtins.int
-    """Of UNWIND, and of an ADJUSTMENT that it made; 0 otherwise."""
+    """Of UNWIND; 0 otherwise."""
     def __init__(
         self,
         *,

@@ -61,7 +61,9 @@ pub fn unwind(unwind: &Unwind) -> Vec<String> {
     let Unwind { id, card, person, case_number, second_approver, .. } = unwind;
     let (since, until) = (moment(unwind.since_ms), moment(unwind.until_ms));
     let mut lines = vec![
-        format!("Unwind {id} of case {case_number}: card {card} of person {person}, used by another from {since} to {until}."),
+        format!(
+            "Unwind {id} of case {case_number}: card {card} of person {person}, used by another from {since} to {until}."
+        ),
         format!("Decided on {}, approved by the operator on record and by {second_approver}.", moment(unwind.stamp_ms)),
     ];
     for reversal in &unwind.reversals {
@@ -76,7 +78,10 @@ pub fn unwind(unwind: &Unwind) -> Vec<String> {
         ));
         for (key, delta) in &reversal.deltas {
             let (eligible, funds) = (yuan(delta.eligible), yuan(delta.funds.total()));
-            lines.push(format!("  Year {} ({}): {eligible} eligible and {funds} of the limit are free again.", key.year, key.counter));
+            lines.push(format!(
+                "  Year {} ({}): {eligible} eligible and {funds} of the limit are free again.",
+                key.year, key.counter
+            ));
         }
     }
     for excluded in &unwind.excluded {
@@ -154,7 +159,12 @@ fn describe_adjustment(adjustment: &Adjustment, lines: &mut Vec<String>) {
     } else {
         ("the insured place pays out to the person", adjustment.fund_delta)
     };
-    lines.push(format!("Settlement {} recomputed after {}: {who} {}.", adjustment.settlement, adjustment.because_of, yuan(amount)));
+    lines.push(format!(
+        "Settlement {} recomputed after {}: {who} {}.",
+        adjustment.settlement,
+        adjustment.because_of,
+        yuan(amount)
+    ));
     describe_split(&adjustment.split, lines);
 }
 

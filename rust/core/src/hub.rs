@@ -206,8 +206,8 @@ impl Hub {
         context: &Context<'_>,
     ) -> Result<(Vec<Fact>, Reply), Reject> {
         use decide::{
-            accounts, cards, charges, family, filings, fraud, packages, persons, requests, settlements, stays, suspensions,
-            visits, vouchers,
+            accounts, cards, charges, family, filings, fraud, packages, persons, requests, settlements, stays,
+            suspensions, visits, vouchers,
         };
         match command {
             Command::EnrollPerson { .. } | Command::UpdatePerson { .. } => persons::decide(self, command, context),

@@ -305,9 +305,8 @@ impl Records for MemoryRecords {
     }
 
     fn shown(&self, card: CardId, since_ms: i64, until_ms: i64, limit: usize) -> Vec<Standing> {
-        let made = |standing: &&Standing| {
-            standing.stands() && (since_ms..=until_ms).contains(&standing.settlement.stamp_ms)
-        };
+        let made =
+            |standing: &&Standing| standing.stands() && (since_ms..=until_ms).contains(&standing.settlement.stamp_ms);
         let ids = self.by_card.get(&card).into_iter().flatten();
         ids.map(|id| &self.settlements[id]).filter(made).take(limit).cloned().collect()
     }

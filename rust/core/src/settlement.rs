@@ -7,7 +7,9 @@ use std::sync::Arc;
 use crate::accumulator::{AccumulatorKey, Accumulators};
 use crate::benefit::Split;
 use crate::calendar::Date;
-use crate::ids::{CardId, CardSn, Hash32, InstitutionCode, PersonId, RegionCode, SettlementId, StayId, UnwindId, VoucherId};
+use crate::ids::{
+    CardId, CardSn, Hash32, InstitutionCode, PersonId, RegionCode, SettlementId, StayId, UnwindId, VoucherId,
+};
 use crate::ledger::Leg;
 use crate::money::Fen;
 use crate::policy::{Category, FilingKind, InsuranceType, Level, Scope, VisitKind};

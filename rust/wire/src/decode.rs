@@ -12,6 +12,7 @@
 mod accounts;
 mod batch;
 mod cards;
+mod fraud;
 mod inpatient;
 mod packages;
 mod persons;
@@ -24,7 +25,7 @@ pub use presentation::{CryptogramCheck, Proof};
 pub use token::TokenCheck;
 
 use medsettle_core::command::{Command, Page, Query, Request, RequestHeader};
-use medsettle_core::ids::{Hash32, PersonId};
+use medsettle_core::ids::{Hash32, InstitutionCode, PersonId};
 
 use crate::append::append;
 use crate::contract::Operation;
@@ -121,6 +122,9 @@ pub fn decode(operation: Operation, bytes: &[u8]) -> Result<Decoded, Refused> {
         Operation::VisitsCancel => command(operation, bytes, visits::cancel),
         Operation::MessagesGetOutcome => query(bytes, inpatient::get_outcome),
         Operation::MessagesReverse => command(operation, bytes, inpatient::reverse),
+        Operation::FraudPreviewUnwind => query(bytes, fraud::preview),
+        Operation::FraudUnwind => command(operation, bytes, fraud::unwind),
+        Operation::FraudListClaims => query(bytes, fraud::list_claims),
         Operation::OperationsTrialBalance => {
             query(bytes, |_: v1::OperationsTrialBalanceRequest| Ok(Query::TrialBalance))
         }
@@ -143,9 +147,6 @@ pub fn decode(operation: Operation, bytes: &[u8]) -> Result<Decoded, Refused> {
         | Operation::AccountsTopUp
         | Operation::AccountsPayOut
         | Operation::PackagesInstallAlertRules
-        | Operation::FraudPreviewUnwind
-        | Operation::FraudUnwind
-        | Operation::FraudListClaims
         | Operation::FraudListAlerts
         | Operation::FraudAcknowledgeAlert
         | Operation::OperationsSnapshot
@@ -181,6 +182,7 @@ mutating! {
     InpatientSettleRequest InpatientCancelSettlementRequest
     VisitsSettleRequest VisitsCancelRequest
     MessagesReverseRequest
+    FraudUnwindRequest
 }
 
 /// A command, with the proof of the credential that came with it.
@@ -262,6 +264,12 @@ fn page(message: Option<v1::Page>) -> Checked<Page> {
     let after = Some(&page_token).filter(|token| !token.is_empty());
     let after = after.map(|token| token.parse().map_err(|_| Fault::of("page.page_token", "is of no listing")));
     Ok(Page { size: size as usize, after: after.transpose()? })
+}
+
+/// None where it does not restrict.
+fn of_institution(text: &str) -> Checked<Option<InstitutionCode>> {
+    let code = Some(text).filter(|text| !text.is_empty());
+    at("institution_code", code.map(institution_code).transpose())
 }
 
 fn person(id: u64) -> Checked<PersonId> {

@@ -7,6 +7,7 @@ mod accounts;
 mod batch;
 mod cards;
 mod engine;
+mod fraud;
 mod inpatient;
 mod packages;
 mod persons;
@@ -80,6 +81,19 @@ pub fn encode_reply(operation: Operation, reply: &Reply, out: &mut Vec<u8>) {
         }
         Reply::Outcome { outcome, .. } => encode_outcome(outcome, &[], out),
         Reply::Reversed(effect) => append(&inpatient::reversed(effect), out),
+        Reply::UnwindPreviewed { unwind, years, digest } => {
+            let effect = Some(fraud::effect(unwind, years, false));
+            let preview_digest = digest.0.to_vec();
+            append(&v1::FraudPreviewUnwindResponse { header: None, effect, preview_digest }, out);
+        }
+        Reply::Unwound { unwind, years } => {
+            let effect = Some(fraud::effect(unwind, years, true));
+            append(&v1::FraudUnwindResponse { header: None, unwind_id: unwind.id.0, effect }, out);
+        }
+        Reply::Claims { claims, next } => {
+            let claims = claims.iter().map(fraud::claim).collect();
+            append(&v1::FraudListClaimsResponse { header: None, claims, next_page_token: token(*next) }, out);
+        }
         Reply::TrialBalance { balances, sum, personal } => {
             append(&engine::trial_balance(balances, *sum, *personal), out);
         }

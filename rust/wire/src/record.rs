@@ -6,6 +6,7 @@
 
 mod credential;
 mod facts;
+mod fraud;
 mod settlement;
 mod stay;
 mod suspension;

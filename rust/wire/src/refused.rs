@@ -162,6 +162,7 @@ fn card_of(request: &Request) -> Option<String> {
             VisitHolder::Certificate(_) => None,
         },
         Request::Query(Query::CheckEligibility { card, .. }) => card.map(|card_sn| card_sn.to_string()),
+        Request::Query(Query::PreviewUnwind(scope)) => Some(scope.card.to_string()),
         Request::Query(_) => None,
         Request::Command(_, command) => match &**command {
             Command::Admit { presentation, .. } | Command::SettleStay { presentation, .. } => shown(presentation),
@@ -173,6 +174,7 @@ fn card_of(request: &Request) -> Option<String> {
             | Command::EnableCard { card, .. }
             | Command::WithdrawLoss { card, .. }
             | Command::CancelCard { card, .. } => Some(card.to_string()),
+            Command::Unwind(asked) => Some(asked.scope.card.to_string()),
             Command::ReportLoss { subject: LossSubject::Card(key), .. } => Some(named(key)),
             _ => None,
         },
@@ -234,6 +236,8 @@ fn reason(reject: &Reject) -> Reason {
         Reject::ItemUnknown { .. } => Reason::ItemUnknown,
         Reject::LineTotalMismatch { .. } => Reason::LineTotalMismatch,
         Reject::SettlementUnknown(_) => Reason::SettlementUnknown,
+        Reject::NothingToUnwind => Reason::NothingToUnwind,
+        Reject::UnwindTooLarge { .. } => Reason::UnwindTooLarge,
         Reject::StayDatesWrong { .. } => Reason::StayDatesWrong,
         Reject::LineUnknown { .. } => Reason::LineUnknown,
         Reject::StayTooLong => Reason::StayHasTooManyLines,
@@ -352,6 +356,7 @@ fn metadata_of_stay(reject: &Reject, refused: Refused) -> Refused {
             refused.with("institution_total_fen", institution.0).with("hub_total_fen", hub.0)
         }
         Reject::AlreadySettled { stay, settlement } => refused.with("stay_id", stay).with("settlement_id", settlement),
+        Reject::UnwindTooLarge { limit, count } => refused.with("limit", limit).with("count", count),
         Reject::SettlementUnknown(settlement) => refused.with("settlement_id", settlement),
         Reject::StayTooLong => refused.with("limit", MAX_LINES_PER_STAY),
         Reject::LineDuplicate { lines }

@@ -67,6 +67,8 @@ fn rejects() -> Vec<Reject> {
         Reject::ItemUnknown { lines: lines.clone() },
         Reject::LineTotalMismatch { lines: lines.clone() },
         Reject::SettlementUnknown(settlement),
+        Reject::NothingToUnwind,
+        Reject::UnwindTooLarge { limit: 500, count: 501 },
         Reject::StayDatesWrong { field: "discharge_date".into(), problem: "is in the future" },
         Reject::LineUnknown { lines: lines.clone() },
         Reject::StayTooLong,
@@ -108,8 +110,7 @@ fn rejects() -> Vec<Reject> {
 }
 
 /// Reasons that the edge, the engine or `wire` itself gives, and those of methods that are not served yet.
-const NOT_OF_THE_RULES: [Reason; 8] = [
-    Reason::UnwindTooLarge,
+const NOT_OF_THE_RULES: [Reason; 7] = [
     Reason::CertificateNotAccepted,
     Reason::MethodNotAvailable,
     Reason::Overloaded,

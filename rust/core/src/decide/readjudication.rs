@@ -21,7 +21,8 @@ use crate::settlement::{Adjustment, Settlement, Standing};
 /// Standing settlements that were committed later than the first of those cancelled and count in one of the same years, in the order of
 /// admission, then of the journal. The cancelled ones are of one person.
 pub(crate) fn later_than(cancelled: &[Standing], records: &dyn Records) -> Vec<Standing> {
-    let Some(first) = cancelled.iter().map(|standing| &standing.settlement).min_by_key(|settlement| settlement.id) else {
+    let Some(first) = cancelled.iter().map(|standing| &standing.settlement).min_by_key(|settlement| settlement.id)
+    else {
         return Vec::new();
     };
     let mut keys: Vec<AccumulatorKey> = cancelled.iter().flat_map(Standing::deltas).map(|(key, _)| *key).collect();

@@ -6,7 +6,7 @@ use medsettle_core::money::{Fen, Quantity, UnitPrice};
 use medsettle_core::stay::ChargeLine;
 
 use super::presentation::{holder_check, presentation};
-use super::{Asked, page};
+use super::{Asked, of_institution, page};
 use crate::convert::{
     Checked, Coded, Fault, amount, at, coded, day, each, given_text, hash, id, id_if_given, institution_code,
     optional_day, request_id, text,
@@ -146,11 +146,6 @@ pub(super) fn get_settlement(message: v1::InpatientGetSettlementRequest) -> Chec
 
 pub(super) fn explain(message: v1::InpatientExplainRequest) -> Checked<Query> {
     settlement(message.settlement_id).map(Query::Explain)
-}
-
-fn of_institution(text: &str) -> Checked<Option<medsettle_core::ids::InstitutionCode>> {
-    let code = Some(text).filter(|text| !text.is_empty());
-    at("institution_code", code.map(institution_code).transpose())
 }
 
 pub(super) fn list_stays(message: v1::InpatientListStaysRequest) -> Checked<Query> {

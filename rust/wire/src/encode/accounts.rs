@@ -41,6 +41,17 @@ fn entry(entry: &Entry) -> v1::StatementEntry {
         Event::Adjusted { settlement, fund_delta } => {
             v1::StatementEntry { settlement_id: settlement.0, fund_total_fen: fund_delta.0, ..of(Kind::Adjustment) }
         }
+        Event::Unwound(claim) => {
+            let reversal = claim.reversal();
+            v1::StatementEntry {
+                settlement_id: reversal.settlement.0,
+                card_id: claim.unwind.card.0,
+                fund_total_fen: -reversal.fund.0,
+                reference: claim.unwind.case_number.to_string(),
+                unwind_id: claim.unwind.id.0,
+                ..of(Kind::Unwind)
+            }
+        }
         Event::FamilyPaid(settlement) => v1::StatementEntry {
             patient_person_id: settlement.person.0,
             ..settled(of(Kind::FamilyPayment), settlement, 1)

@@ -129,7 +129,7 @@ pub(super) fn cancelled(cancellation: &Cancellation, years: &Years) -> v1::Inpat
     }
 }
 
-fn adjustment(adjustment: &Adjustment) -> v1::SettlementAdjustment {
+pub(super) fn adjustment(adjustment: &Adjustment) -> v1::SettlementAdjustment {
     v1::SettlementAdjustment {
         settlement_id: adjustment.settlement.0,
         fund_delta_fen: adjustment.fund_delta.0,
@@ -147,7 +147,11 @@ pub(super) fn settlement(standing: &Standing) -> v1::Settlement {
         stay_id: settlement.stay().map_or(0, |stay| stay.0),
         person_id: settlement.person.0,
         institution_code: settlement.institution.as_str().to_owned(),
-        state: if standing.stands() { State::Standing } else { State::Cancelled } as i32,
+        state: match (standing.cancelled_by, standing.unwound_by) {
+            (None, None) => State::Standing,
+            (Some(_), _) => State::Cancelled,
+            (None, Some(_)) => State::Unwound,
+        } as i32,
         admission_date: case.admission.to_string(),
         discharge_date: case.discharge.to_string(),
         insurance_type: case.insurance_type.number(),
@@ -170,6 +174,7 @@ pub(super) fn settlement(standing: &Standing) -> v1::Settlement {
         lines: visit.into_iter().flat_map(|visit| &visit.lines).map(stay_line).collect(),
         credential: credential_kind(&settlement.presented.credential) as i32,
         voucher_id: voucher_id(&settlement.presented.credential),
+        unwind_id: standing.unwound_by.map_or(0, |unwind| unwind.0),
     }
 }
 

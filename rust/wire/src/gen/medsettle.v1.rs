@@ -1310,7 +1310,7 @@ pub struct StatementEntry {
     /// Of FAMILY_PAYMENT and FAMILY_RETURN: whose bill it was.
     #[prost(uint64, tag = "16")]
     pub patient_person_id: u64,
-    /// Of CREDIT the period, of PAY_OUT the claim number.
+    /// Of CREDIT the period, of PAY_OUT the claim number, of UNWIND the case number.
     #[prost(string, tag = "17")]
     pub reference: ::prost::alloc::string::String,
     /// The negation itself.
@@ -1321,7 +1321,7 @@ pub struct StatementEntry {
     /// What was shown.
     #[prost(enumeration = "credential::Kind", tag = "20")]
     pub credential: i32,
-    /// Of UNWIND, and of an ADJUSTMENT that it made; 0 otherwise.
+    /// Of UNWIND; 0 otherwise.
     #[prost(uint64, tag = "21")]
     pub unwind_id: u64,
 }

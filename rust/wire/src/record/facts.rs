@@ -12,7 +12,7 @@ use medsettle_core::policy::Problem;
 use medsettle_core::request::RequestKey;
 use medsettle_core::stay::Voucher;
 
-use super::{credential, settlement, stay, suspension};
+use super::{credential, fraud, settlement, stay, suspension};
 use crate::convert::{
     Checked, Coded, Fault, at, catalogue, certificates, coded, each, entitlements, filing, from_catalogue,
     from_certificates, from_entitlements, from_filing, from_institution, from_line_split, from_policy, from_regions,
@@ -101,6 +101,7 @@ pub(super) fn from_fact(fact: &Fact) -> v1::Fact {
         Fact::SettlementCancelled { cancellation, stay } => Message::SettlementCancelled(
             settlement::from_cancellation(cancellation, stay.as_deref().map(stay::from_stay)),
         ),
+        Fact::Unwound { unwind } => Message::Unwound(fraud::from_unwind(unwind)),
         Fact::RequestReversed { request } => {
             let (institution_code, request_id) = from_request(request);
             Message::RequestReversed(v1::RequestReversed { institution_code, request_id })
@@ -309,6 +310,7 @@ pub(super) fn fact(message: v1::Fact) -> Checked<Fact> {
             let (cancellation, stay) = at("settlement_cancelled", settlement::cancellation(m))?;
             Ok(Fact::SettlementCancelled { cancellation: Arc::new(cancellation), stay: stay.map(Arc::new) })
         }
+        Message::Unwound(m) => Ok(Fact::Unwound { unwind: Arc::new(at("unwound", fraud::unwind(m))?) }),
         Message::RequestReversed(m) => {
             Ok(Fact::RequestReversed { request: at("request_reversed", request(&m.institution_code, &m.request_id))? })
         }

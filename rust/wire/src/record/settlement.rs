@@ -68,7 +68,7 @@ pub(super) fn settlement(message: v1::StoredSettlement) -> Checked<Settlement> {
     })
 }
 
-fn from_draws(draws: &[FamilyDraw]) -> Vec<v1::FamilyDraw> {
+pub(super) fn from_draws(draws: &[FamilyDraw]) -> Vec<v1::FamilyDraw> {
     let draw = |draw: &FamilyDraw| v1::FamilyDraw {
         payer_person_id: draw.payer.0,
         amount_fen: draw.amount.0,
@@ -77,7 +77,7 @@ fn from_draws(draws: &[FamilyDraw]) -> Vec<v1::FamilyDraw> {
     draws.iter().map(draw).collect()
 }
 
-fn draws(messages: &[v1::FamilyDraw]) -> Vec<FamilyDraw> {
+pub(super) fn draws(messages: &[v1::FamilyDraw]) -> Vec<FamilyDraw> {
     let draw = |message: &v1::FamilyDraw| FamilyDraw {
         payer: PersonId(message.payer_person_id),
         amount: Fen(message.amount_fen),
@@ -143,7 +143,7 @@ fn case(message: v1::StoredCase) -> Checked<CaseFacts> {
 }
 
 /// The years of one person; they repeat whose they are.
-fn years(
+pub(super) fn years(
     field: &str,
     person: PersonId,
     messages: Vec<v1::YearAccumulators>,
@@ -195,7 +195,7 @@ pub(super) fn cancellation(message: v1::SettlementCancelled) -> Checked<(Cancell
 }
 
 /// A recomputation is of the same person as the cancellation that made it necessary.
-fn from_adjustment(person: PersonId, adjustment: &Adjustment) -> v1::StoredAdjustment {
+pub(super) fn from_adjustment(person: PersonId, adjustment: &Adjustment) -> v1::StoredAdjustment {
     v1::StoredAdjustment {
         settlement_id: adjustment.settlement.0,
         cancellation_id: adjustment.because_of.0,
@@ -207,7 +207,7 @@ fn from_adjustment(person: PersonId, adjustment: &Adjustment) -> v1::StoredAdjus
     }
 }
 
-fn adjustment(person: PersonId, message: v1::StoredAdjustment) -> Checked<Adjustment> {
+pub(super) fn adjustment(person: PersonId, message: v1::StoredAdjustment) -> Checked<Adjustment> {
     Ok(Adjustment {
         settlement: SettlementId(message.settlement_id),
         because_of: SettlementId(message.cancellation_id),
@@ -243,6 +243,7 @@ pub(crate) fn ledger_account(account: LedgerAccount) -> v1::Leg {
         LedgerAccount::HospitalPart(code) => {
             v1::Leg { institution_code: code.as_str().to_owned(), ..of(Account::HospitalPart) }
         }
+        LedgerAccount::Claims(code) => v1::Leg { institution_code: code.as_str().to_owned(), ..of(Account::Claims) },
     }
 }
 
@@ -266,5 +267,6 @@ fn account(message: &v1::Leg) -> Checked<LedgerAccount> {
         Account::Institution => institution().map(LedgerAccount::Institution),
         Account::Cash => institution().map(LedgerAccount::Cash),
         Account::HospitalPart => institution().map(LedgerAccount::HospitalPart),
+        Account::Claims => institution().map(LedgerAccount::Claims),
     }
 }

@@ -12,9 +12,10 @@ use medsettle_core::card::{CancelCause, Channel, Chip, FailureCause, LockCause, 
 use medsettle_core::catalogue::{Catalogue, CeilingOrder, Item, ItemClass};
 use medsettle_core::fact::{Fact, Record};
 use medsettle_core::filing::Filing;
+use medsettle_core::fraud::{Reversal, Unwind};
 use medsettle_core::ids::{
     CardId, CardSn, FilingId, Hash32, InstitutionCode, Pan, PersonId, RegionCode, RequestId, SettlementId, StayId,
-    VoucherId,
+    UnwindId, VoucherId,
 };
 use medsettle_core::institution::{Institution, InstitutionKind};
 use medsettle_core::ledger::{LedgerAccount, Leg};
@@ -35,7 +36,7 @@ use medsettle_core::token::TokenId;
 use medsettle_core::visit::Visit;
 
 /// How many kinds of facts there are.
-pub(crate) const FACTS: usize = 37;
+pub(crate) const FACTS: usize = 38;
 
 /// A source of values: splitmix64.
 pub(crate) struct Arbitrary(u64);
@@ -233,6 +234,7 @@ impl Arbitrary {
             23 => Fact::VoucherIssued { stay: StayId(self.bits()), voucher: self.voucher(), cause: self.text().into() },
             24 => Fact::FamilyLinked { person: PersonId(self.bits()), payer: PersonId(self.bits()) },
             25 => Fact::FamilyUnlinked { person: PersonId(self.bits()), payer: PersonId(self.bits()) },
+            26 => Fact::Unwound { unwind: Arc::new(self.unwind()) },
             _ => self.fact_of_stay(),
         }
     }
@@ -302,6 +304,48 @@ impl Arbitrary {
         }
     }
 
+    fn unwind(&mut self) -> Unwind {
+        Unwind {
+            id: UnwindId(self.id()),
+            card: CardId(self.bits()),
+            person: PersonId(self.bits()),
+            since_ms: self.signed(),
+            until_ms: self.signed(),
+            excluded: self.some(|a| SettlementId(a.id())),
+            case_number: self.text().into(),
+            second_approver: self.text().into(),
+            reversals: self.some(Self::reversal),
+            adjustments: self.some(Self::recomputed),
+            stamp_ms: self.signed(),
+        }
+    }
+
+    fn reversal(&mut self) -> Reversal {
+        Reversal {
+            settlement: SettlementId(self.id()),
+            institution: self.institution_code(),
+            stay: self.maybe(|a| StayId(a.id())),
+            fund: self.fen(),
+            account: self.fen(),
+            balance_after: self.fen(),
+            family: self.some(Self::family_draw),
+            deltas: self.years(),
+            legs: self.some(Self::leg),
+        }
+    }
+
+    fn recomputed(&mut self) -> Recomputed {
+        Recomputed {
+            settlement: SettlementId(self.bits()),
+            because_of: SettlementId(self.bits()),
+            fund_delta: self.fen(),
+            split: self.split(),
+            deltas: self.years(),
+            changes: self.years(),
+            legs: self.some(Self::leg),
+        }
+    }
+
     fn shown(&mut self) -> CredentialShown {
         let (card, card_sn) = (CardId(self.bits()), self.card_sn());
         match self.below(4) {
@@ -320,7 +364,7 @@ impl Arbitrary {
     }
 
     fn leg(&mut self) -> Leg {
-        let account = match self.below(7) {
+        let account = match self.below(8) {
             0 => LedgerAccount::Fund {
                 region: self.region(),
                 insurance_type: self.pick(InsuranceType::ALL),
@@ -331,6 +375,7 @@ impl Arbitrary {
             3 => LedgerAccount::Cash(self.institution_code()),
             4 => LedgerAccount::HospitalPart(self.institution_code()),
             5 => LedgerAccount::Contributions(self.region()),
+            6 => LedgerAccount::Claims(self.institution_code()),
             _ => LedgerAccount::PersonSettlement(self.region()),
         };
         Leg { account, amount: self.fen() }
@@ -545,15 +590,7 @@ impl Arbitrary {
             deltas: self.years(),
             balance_after: self.fen(),
             family: self.some(Self::family_draw),
-            adjustments: self.some(|a| Recomputed {
-                settlement: SettlementId(a.bits()),
-                because_of: SettlementId(a.bits()),
-                fund_delta: a.fen(),
-                split: a.split(),
-                deltas: a.years(),
-                changes: a.years(),
-                legs: a.some(Self::leg),
-            }),
+            adjustments: self.some(Self::recomputed),
             stamp_ms: self.signed(),
         }
     }
