@@ -8,7 +8,8 @@ use medsettle_core::calendar::Date;
 use medsettle_core::card::{Chip, Personalisation};
 use medsettle_core::catalogue::{Catalogue, CeilingOrder, Item, ItemClass};
 use medsettle_core::command::{
-    ChipPresentation, Command, Credential, HolderCheck, Presentation, Reply, Request, RequestHeader, Verdict,
+    CheckMethod, ChipPresentation, Command, Credential, HolderCheck, Presentation, Reply, Request, RequestHeader,
+    Verdict,
 };
 use medsettle_core::fact::Record;
 use medsettle_core::hub::{Actor, Context, Decision, Hub};
@@ -83,7 +84,7 @@ impl Ward {
             use_family: false,
             quote: None,
             presentation: chip,
-            holder_check: HolderCheck::None,
+            holder_check: HolderCheck::default(),
         })
     }
 
@@ -181,7 +182,7 @@ impl Ward {
         self.issue(id, card);
         let Reply::Admitted(admitted) = self.run(Command::Admit {
             presentation: chip(card, 1, Fen::ZERO, 0x31),
-            holder_check: HolderCheck::Face,
+            holder_check: HolderCheck::by(CheckMethod::Face),
             admission: day("2026-02-20"),
             kind: AdmissionKind::Planned,
             department: "01".into(),

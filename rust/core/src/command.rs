@@ -4,18 +4,19 @@
 
 mod presentation;
 
-pub use presentation::{ARC_APPROVED, ChipPresentation, Credential, HolderCheck, Presentation, Verdict};
+pub use presentation::{ARC_APPROVED, CheckMethod, ChipPresentation, Credential, HolderCheck, Presentation, Verdict};
 
 use std::sync::Arc;
 
 use crate::accumulator::{AccumulatorKey, Accumulators};
+use crate::alert::{AlertFilter, AlertRules, AlertView};
 use crate::benefit::{LineSplit, Split};
 use crate::calendar::Date;
 use crate::card::{CancelCause, Channel, FailureCause, Loss, Personalisation, ZoneKind};
 use crate::catalogue::Catalogue;
 use crate::filing::Filing;
 use crate::ids::{
-    CardId, CardSn, FilingId, Hash32, InstitutionCode, PersonId, RegionCode, RequestId, SettlementId, StayId,
+    AlertId, CardId, CardSn, FilingId, Hash32, InstitutionCode, PersonId, RegionCode, RequestId, SettlementId, StayId,
 };
 use crate::institution::Institution;
 use crate::ledger::LedgerAccount;
@@ -169,6 +170,10 @@ pub enum Command {
         hash: Hash32,
         regions: Vec<Region>,
     },
+    InstallAlertRules {
+        hash: Hash32,
+        rules: Arc<AlertRules>,
+    },
     RegisterInstitution {
         institution: Institution,
     },
@@ -235,6 +240,10 @@ pub enum Command {
     },
     SettleVisit(SettleVisit),
     CancelVisit(SettlementId),
+    AcknowledgeAlert {
+        alert: AlertId,
+        note: Box<str>,
+    },
     Reverse {
         request_id: RequestId,
     },
@@ -304,6 +313,11 @@ pub enum Query {
         page: Page,
     },
     Explain(SettlementId),
+    ListAlerts {
+        of: AlertFilter,
+        with_acknowledged: bool,
+        page: Page,
+    },
     GetOutcome {
         request_id: RequestId,
     },
@@ -329,6 +343,8 @@ pub struct Admitted {
     pub filing: Option<Filing>,
     /// For the chip.
     pub arpc: [u8; 8],
+    /// What soft rules saw.
+    pub alerts: Vec<AlertId>,
 }
 
 /// What a person may expect.
@@ -365,6 +381,8 @@ pub enum Package {
     Policy(Hash32, Arc<BenefitPolicy>),
     /// A catalogue.
     Catalogue(Hash32, Arc<Catalogue>),
+    /// Alert rules.
+    AlertRules(Hash32, Arc<AlertRules>),
 }
 
 /// What is answered.
@@ -433,6 +451,8 @@ pub enum Reply {
         settlement: Arc<Settlement>,
         years: Vec<(AccumulatorKey, Accumulators)>,
         arpc: [u8; 8],
+        /// What soft rules saw.
+        alerts: Vec<AlertId>,
     },
     Cancelled {
         cancellation: Arc<Cancellation>,
@@ -451,6 +471,10 @@ pub enum Reply {
     Explained {
         standing: Box<Standing>,
         text: Vec<String>,
+    },
+    Alerts {
+        alerts: Vec<AlertView>,
+        next: Option<u64>,
     },
     Outcome {
         request: RequestKey,

@@ -3,6 +3,7 @@
 //! Invariant: nothing here changes anything; order of the checks is the order of precedence of refusals.
 
 pub(crate) mod accounts;
+pub(crate) mod alerts;
 pub(crate) mod calculation;
 pub(crate) mod cards;
 pub(crate) mod charges;

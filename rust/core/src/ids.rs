@@ -59,6 +59,8 @@ given_ids! {
     StayId;
     /// A settlement or its exact negation.
     SettlementId;
+    /// An alert, counted by itself: one record may raise several.
+    AlertId;
 }
 
 /// Six-digit administrative division.

@@ -10,6 +10,7 @@ use crate::filing::Filing;
 use crate::ids::{CardId, PersonId, RegionCode, StayId};
 use crate::policy::{Category, InsuranceType};
 use crate::suspension::Suspension;
+use crate::trail::Trail;
 
 /// Sex as a document states it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -226,6 +227,8 @@ pub struct Person {
     pub open_stays: Vec<StayId>,
     /// Days on which networked settlement may not begin.
     pub suspension: Option<Suspension>,
+    /// Recent uses of the person's cards.
+    pub trail: Trail,
 }
 
 impl Person {

@@ -9,10 +9,11 @@ use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 
 use crate::accumulator::AccumulatorKey;
+use crate::alert::{Acknowledgement, AlertFilter, AlertView};
 use crate::calendar::Date;
 use crate::fact::{Fact, Record};
 use crate::hub::Hub;
-use crate::ids::{InstitutionCode, PersonId, SettlementId, StayId};
+use crate::ids::{AlertId, InstitutionCode, PersonId, SettlementId, StayId};
 use crate::money::Fen;
 use crate::request::{Bound, RequestKey};
 use crate::settlement::{Cancellation, Settlement, Standing};
@@ -77,6 +78,10 @@ pub trait Records {
     ) -> (Vec<DayRow>, DayTotals);
     /// A request id that left the window.
     fn request(&self, key: &RequestKey) -> Option<Bound>;
+    /// An alert that somebody looked at.
+    fn acknowledged_alert(&self, id: AlertId) -> Option<AlertView>;
+    /// Alerts that somebody looked at, after `after` in the order of ids.
+    fn acknowledged_alerts(&self, of: AlertFilter, after: Option<AlertId>, limit: usize) -> Vec<AlertView>;
 }
 
 /// Which stays a listing wants; `None` does not restrict.
@@ -108,6 +113,7 @@ pub struct MemoryRecords {
     stays_by_person: BTreeMap<PersonId, Vec<StayId>>,
     days: BTreeMap<(InstitutionCode, Date), (Vec<DayRow>, DayTotals)>,
     requests: Table<RequestKey, Bound>,
+    alerts: BTreeMap<AlertId, AlertView>,
 }
 
 impl MemoryRecords {
@@ -136,6 +142,12 @@ impl MemoryRecords {
                 }
                 Fact::SettlementCancelled { cancellation, .. } => self.cancel(cancellation, record),
                 Fact::AdmissionCancelled { stay } => self.keep_stay(before, *stay, StayState::Void, None),
+                Fact::AlertAcknowledged { alert, note } => {
+                    let alert = before.alerts.get(*alert).expect("what is acknowledged was open");
+                    let (by, stamp_ms, note) = (record.operator.clone(), record.stamp_ms, note.clone());
+                    let acknowledged = Some(Acknowledgement { by, stamp_ms, note });
+                    self.alerts.insert(alert.id, AlertView { alert: Arc::clone(alert), acknowledged });
+                }
                 Fact::RequestReversed { request } => {
                     if let Some(bound) = self.requests.get_mut(request) {
                         bound.reversed = true;
@@ -255,5 +267,14 @@ impl Records for MemoryRecords {
 
     fn request(&self, key: &RequestKey) -> Option<Bound> {
         self.requests.get(key).copied()
+    }
+
+    fn acknowledged_alert(&self, id: AlertId) -> Option<AlertView> {
+        self.alerts.get(&id).cloned()
+    }
+
+    fn acknowledged_alerts(&self, of: AlertFilter, after: Option<AlertId>, limit: usize) -> Vec<AlertView> {
+        let rest = self.alerts.range((after.map_or(Unbounded, Excluded), Unbounded));
+        rest.map(|(_, view)| view).filter(|view| of.wants(&view.alert)).take(limit).cloned().collect()
     }
 }

@@ -5,9 +5,10 @@
 
 use thiserror::Error;
 
+use crate::alert::AlertKind;
 use crate::calendar::Date;
 use crate::card::ZoneState;
-use crate::ids::{FilingId, Hash32, InstitutionCode, RegionCode, SettlementId, StayId};
+use crate::ids::{AlertId, FilingId, Hash32, InstitutionCode, RegionCode, SettlementId, StayId};
 use crate::institution::InstitutionKind;
 use crate::money::Fen;
 use crate::policy::VisitKind;
@@ -109,6 +110,12 @@ pub enum Reject {
     StayEmpty(StayId),
     #[error("line is taken back by another")]
     LineTakenBack { lines: Vec<u64> },
+    #[error("alert rule {kind:?} refuses")]
+    AlertRuleRefuses { kind: AlertKind },
+    #[error("no such alert")]
+    AlertUnknown(AlertId),
+    #[error("alert was acknowledged")]
+    AlertAcknowledged(AlertId),
 
     #[error("balance is insufficient")]
     BalanceInsufficient { requested: Fen, available: Fen },

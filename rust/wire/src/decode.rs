@@ -10,6 +10,7 @@
 )]
 
 mod accounts;
+mod alerts;
 mod batch;
 mod cards;
 mod inpatient;
@@ -89,6 +90,7 @@ pub fn decode(operation: Operation, bytes: &[u8]) -> Result<Decoded, Refused> {
         Operation::PackagesInstallPolicy => install(operation, bytes, packages::install_policy),
         Operation::PackagesInstallCatalogue => install(operation, bytes, packages::install_catalogue),
         Operation::PackagesInstallRegions => install(operation, bytes, packages::install_regions),
+        Operation::PackagesInstallAlertRules => install(operation, bytes, packages::install_alert_rules),
         Operation::PackagesGet => query(bytes, packages::get),
         Operation::PackagesList => query(bytes, packages::list),
         Operation::InstitutionsRegister => command(operation, bytes, packages::register_institution),
@@ -113,6 +115,8 @@ pub fn decode(operation: Operation, bytes: &[u8]) -> Result<Decoded, Refused> {
         Operation::VisitsQuote => query(bytes, visits::quote),
         Operation::VisitsSettle => command(operation, bytes, visits::settle),
         Operation::VisitsCancel => command(operation, bytes, visits::cancel),
+        Operation::FraudListAlerts => query(bytes, alerts::list),
+        Operation::FraudAcknowledgeAlert => command(operation, bytes, alerts::acknowledge),
         Operation::MessagesGetOutcome => query(bytes, inpatient::get_outcome),
         Operation::MessagesReverse => command(operation, bytes, inpatient::reverse),
         Operation::OperationsTrialBalance => {
@@ -139,12 +143,9 @@ pub fn decode(operation: Operation, bytes: &[u8]) -> Result<Decoded, Refused> {
         | Operation::AccountsPayOut
         | Operation::AccountsLinkFamily
         | Operation::AccountsUnlinkFamily
-        | Operation::PackagesInstallAlertRules
         | Operation::FraudPreviewUnwind
         | Operation::FraudUnwind
         | Operation::FraudListClaims
-        | Operation::FraudListAlerts
-        | Operation::FraudAcknowledgeAlert
         | Operation::OperationsSnapshot
         | Operation::OperationsDigest => Err(Refused::not_available(operation)),
     }
@@ -172,11 +173,13 @@ mutating! {
     AccountsCreditRequest AccountsOpenYearRequest
     FilingsFileRequest FilingsWithdrawRequest
     PackagesInstallPolicyRequest PackagesInstallCatalogueRequest PackagesInstallRegionsRequest
+    PackagesInstallAlertRulesRequest
     InstitutionsRegisterRequest InstitutionsSuspendRequest InstitutionsResumeRequest
     InpatientAdmitRequest InpatientUpdateStayRequest InpatientAddChargesRequest InpatientRevokeChargesRequest
     InpatientDischargeRequest InpatientCancelDischargeRequest InpatientCancelAdmissionRequest
     InpatientSettleRequest InpatientCancelSettlementRequest
     VisitsSettleRequest VisitsCancelRequest
+    FraudAcknowledgeAlertRequest
     MessagesReverseRequest
 }
 

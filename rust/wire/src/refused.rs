@@ -229,6 +229,9 @@ fn reason(reject: &Reject) -> Reason {
         Reject::StayTooLong => Reason::StayHasTooManyLines,
         Reject::StayEmpty(_) => Reason::StayEmpty,
         Reject::LineTakenBack { .. } => Reason::LineTakenBack,
+        Reject::AlertRuleRefuses { .. } => Reason::AlertRuleRefuses,
+        Reject::AlertUnknown(_) => Reason::AlertUnknown,
+        Reject::AlertAcknowledged(_) => Reason::AlertAcknowledged,
         Reject::BalanceInsufficient { .. } => Reason::BalanceInsufficient,
         Reject::PolicyNotInForce { .. } => Reason::PolicyNotInForce,
         Reject::CatalogueNotInForce { .. } => Reason::CatalogueNotInForce,
@@ -332,6 +335,8 @@ fn metadata_of_stay(reject: &Reject, refused: Refused) -> Refused {
         Reject::AlreadySettled { stay, settlement } => refused.with("stay_id", stay).with("settlement_id", settlement),
         Reject::SettlementUnknown(settlement) => refused.with("settlement_id", settlement),
         Reject::StayTooLong => refused.with("limit", MAX_LINES_PER_STAY),
+        Reject::AlertRuleRefuses { kind } => refused.with("rule", kind.contract_name()),
+        Reject::AlertUnknown(alert) | Reject::AlertAcknowledged(alert) => refused.with("alert_id", alert),
         Reject::LineDuplicate { lines }
         | Reject::RefundExceeds { lines }
         | Reject::ItemUnknown { lines }

@@ -3,7 +3,7 @@
 //! Invariant: the order is cryptogram, card, person, amounts, date, counter; a wrong cryptogram learns nothing about the card.
 
 use crate::card::Card;
-use crate::command::{ChipPresentation, Credential, HolderCheck, Presentation, Verdict};
+use crate::command::{CheckMethod, ChipPresentation, Credential, HolderCheck, Presentation, Verdict};
 use crate::hub::{Context, Hub};
 use crate::money::Fen;
 use crate::reject::Reject;
@@ -28,6 +28,8 @@ pub(crate) enum Expected {
 pub(crate) struct Accepted<'a> {
     /// The card.
     pub(crate) card: &'a Card,
+    /// Whom the institution saw.
+    pub(crate) holder: HolderCheck,
     /// It comes into use with this.
     pub(crate) first_use: bool,
     /// For the settlement's record.
@@ -59,11 +61,11 @@ pub(crate) fn card_of<'a>(
     if made.chip != chip.chip {
         return Err(Reject::SchemeNotAllowed);
     }
-    let verified = holder_check != HolderCheck::None || chip.cvr.is_some_and(pin_was_verified);
+    let verified = holder_check.method != CheckMethod::None || chip.cvr.is_some_and(pin_was_verified);
     let first_use = card.may_settle(context.stamp_ms, verified)?;
     let presented =
         Presented { card: card.id, card_sn: made.card_sn, terminal: presentation.terminal.clone(), atc: chip.atc };
-    Ok(Accepted { card, first_use, presented, arpc })
+    Ok(Accepted { card, holder: holder_check, first_use, presented, arpc })
 }
 
 /// Compare what the chip signed with what is asked; then its date and its counter.

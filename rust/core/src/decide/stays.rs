@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 
+use super::alerts::{self, Seen};
 use super::presentation::{self, Expected};
 use super::{cards, suspensions};
 use crate::benefit::LineSplit;
@@ -121,6 +122,15 @@ fn admit(
     };
     check_admission_day(&stay, context)?;
     check_overlap(hub, person, None, day, None, context)?;
+    let mut facts = Vec::with_capacity(2);
+    if accepted.first_use {
+        facts.push(cards::enabling(hub, accepted.card, true));
+    }
+    let shown = CardShown { card: accepted.card.id, atc: accepted.presented.atc };
+    let stay = Arc::new(stay);
+    facts.push(Fact::PatientAdmitted { stay: Arc::clone(&stay), shown });
+    let seen = Seen::admission(person, accepted.holder, &stay, Some(accepted.card.id), context);
+    let alerts = alerts::look(hub, &seen, context, &mut facts)?;
     let reply = Admitted {
         stay: stay.id,
         person: person.id,
@@ -130,13 +140,8 @@ fn admit(
         category: stay.category,
         filing: filing::applying(person, &hub.regions, stay.care_region, day).next().cloned(),
         arpc: accepted.arpc,
+        alerts,
     };
-    let mut facts = Vec::with_capacity(2);
-    if accepted.first_use {
-        facts.push(cards::enabling(hub, accepted.card, true));
-    }
-    let shown = CardShown { card: accepted.card.id, atc: accepted.presented.atc };
-    facts.push(Fact::PatientAdmitted { stay: Arc::new(stay), shown });
     Ok((facts, Reply::Admitted(reply)))
 }
 

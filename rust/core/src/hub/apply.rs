@@ -15,6 +15,7 @@ use crate::region::RegionTree;
 use crate::request::Bound;
 use crate::settlement::{Cancellation, Settlement};
 use crate::stay::{Stay, StayLine, StayState};
+use crate::trail::{Trail, Use};
 
 impl Hub {
     /// Fold a record into the state.
@@ -43,6 +44,7 @@ impl Hub {
                     cards: Vec::new(),
                     open_stays: Vec::new(),
                     suspension: None,
+                    trail: Trail::default(),
                 };
                 self.persons.insert(person.id, person);
             }
@@ -90,6 +92,13 @@ impl Hub {
             Fact::RegionsInstalled { regions, .. } => {
                 self.regions = RegionTree::build(regions).expect("a tree is checked before it becomes a fact");
             }
+            Fact::AlertRulesInstalled { hash, rules } => {
+                let packages = self.alert_rules.entry(rules.region).or_default();
+                let at = packages.partition_point(|(_, other)| other.effective_from <= rules.effective_from);
+                packages.insert(at, (*hash, Arc::clone(rules)));
+            }
+            Fact::AlertRaised { alert } => self.alerts.raise(Arc::clone(alert)),
+            Fact::AlertAcknowledged { alert, .. } => self.alerts.close(*alert),
             Fact::InstitutionRegistered { institution } => {
                 self.institutions.insert(institution.code, institution.clone());
             }
@@ -105,7 +114,7 @@ impl Hub {
             }
             Fact::RequestReversed { request } => self.requests.mark_reversed(request),
             Fact::ReversalRemembered { request } => self.requests.remember_unseen(request.clone(), record.stamp_ms),
-            _ => self.apply_stay(fact),
+            _ => self.apply_stay(fact, record),
         }
     }
 
@@ -148,11 +157,13 @@ impl Hub {
         }
     }
 
-    fn apply_stay(&mut self, fact: &Fact) {
+    fn apply_stay(&mut self, fact: &Fact, record: &Record) {
         match fact {
             Fact::PatientAdmitted { stay, shown } => {
                 self.note_shown(*shown);
                 self.open(Arc::clone(stay));
+                let used = Use::at_admission(stay, Some(shown.card), record.stamp_ms);
+                self.person_mut(stay.person).trail.note(used);
             }
             Fact::StayUpdated { stay, admission, kind, department, diagnosis } => {
                 let stay = self.stay_mut(*stay);
@@ -185,9 +196,7 @@ impl Hub {
                 stay.state = StayState::Open;
                 stay.discharge = None;
             }
-            Fact::AdmissionCancelled { stay } => {
-                self.close(*stay);
-            }
+            Fact::AdmissionCancelled { stay } => self.close(*stay).trail.forget_admission(*stay),
             Fact::Settled { settlement } => self.apply_settlement(settlement),
             Fact::SettlementCancelled { cancellation, stay } => {
                 self.apply_cancellation(cancellation);
@@ -206,6 +215,7 @@ impl Hub {
             Some(stay) => self.close(stay),
             None => self.person_mut(settlement.person),
         };
+        person.trail.note(Use::at_settlement(settlement));
         person.account.balance = settlement.balance_after;
         for (key, delta) in &settlement.deltas {
             let used = person.used_mut(*key);
@@ -216,6 +226,7 @@ impl Hub {
 
     fn apply_cancellation(&mut self, cancellation: &Cancellation) {
         let person = self.person_mut(cancellation.settlement.person);
+        person.trail.forget_settlement(cancellation.settlement.id);
         person.account.balance = cancellation.balance_after;
         for (key, delta) in &cancellation.deltas {
             let used = person.used_mut(*key);

@@ -11,7 +11,7 @@ use medsettle_core::person::Profile;
 use medsettle_core::policy::Problem;
 use medsettle_core::request::RequestKey;
 
-use super::{settlement, stay, suspension};
+use super::{alerts, settlement, stay, suspension};
 use crate::convert::{
     Checked, Coded, Fault, at, catalogue, certificates, coded, each, entitlements, filing, from_catalogue,
     from_certificates, from_entitlements, from_filing, from_institution, from_line_split, from_policy, from_regions,
@@ -76,6 +76,9 @@ pub(super) fn from_fact(fact: &Fact) -> v1::Fact {
             package_hash: hash.0.to_vec(),
             regions: from_regions(regions),
         }),
+        Fact::AlertRulesInstalled { .. } | Fact::AlertRaised { .. } | Fact::AlertAcknowledged { .. } => {
+            alerts::from_fact(fact)
+        }
         Fact::InstitutionRegistered { institution } => Message::InstitutionRegistered(from_institution(institution)),
         Fact::PersonSuspended { .. } | Fact::InstitutionSuspended { .. } | Fact::InstitutionResumed { .. } => {
             suspension::from_fact(fact)
@@ -242,6 +245,9 @@ pub(super) fn fact(message: v1::Fact) -> Checked<Fact> {
         Message::PolicyInstalled(m) => at("policy_installed", policy_installed(m)),
         Message::CatalogueInstalled(m) => at("catalogue_installed", catalogue_installed(m)),
         Message::RegionsInstalled(m) => at("regions_installed", regions_installed(&m)),
+        Message::AlertRulesInstalled(m) => at("alert_rules_installed", alerts::rules_installed(m)),
+        Message::AlertRaised(m) => at("alert_raised", alerts::raised(m)),
+        Message::AlertAcknowledged(m) => Ok(alerts::acknowledged(m)),
         Message::InstitutionRegistered(m) => {
             Ok(Fact::InstitutionRegistered { institution: at("institution_registered", institution(m))? })
         }
@@ -333,12 +339,12 @@ fn card_reported_lost(message: v1::CardReportedLost) -> Checked<Fact> {
 }
 
 /// The first problem of a package, which was without any when it was installed.
-fn unreadable(problems: Vec<Problem>) -> Fault {
+pub(super) fn unreadable(problems: Vec<Problem>) -> Fault {
     let first = problems.into_iter().next().unwrap_or_else(|| Problem { path: String::new(), message: String::new() });
     Fault::Malformed(DecodeError::at(first.path, first.message))
 }
 
-fn package_hash(bytes: &[u8]) -> Checked<Hash32> {
+pub(super) fn package_hash(bytes: &[u8]) -> Checked<Hash32> {
     at("package_hash", hash(bytes))
 }
 

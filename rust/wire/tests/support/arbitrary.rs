@@ -1,6 +1,7 @@
 //! Records with arbitrary facts, drawn from a seed.
 #![expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "any bits will do")]
 
+mod alerts;
 mod packages;
 
 use std::sync::Arc;
@@ -13,7 +14,8 @@ use medsettle_core::catalogue::{Catalogue, CeilingOrder, Item, ItemClass};
 use medsettle_core::fact::{CardShown, Fact, Record};
 use medsettle_core::filing::Filing;
 use medsettle_core::ids::{
-    CardId, CardSn, FilingId, Hash32, InstitutionCode, Pan, PersonId, RegionCode, RequestId, SettlementId, StayId,
+    AlertId, CardId, CardSn, FilingId, Hash32, InstitutionCode, Pan, PersonId, RegionCode, RequestId, SettlementId,
+    StayId,
 };
 use medsettle_core::institution::{Institution, InstitutionKind};
 use medsettle_core::ledger::{LedgerAccount, Leg};
@@ -31,7 +33,7 @@ use medsettle_core::suspension::{PlaceSuspension, Suspension};
 use medsettle_core::visit::Visit;
 
 /// How many kinds of facts there are.
-pub(crate) const FACTS: usize = 32;
+pub(crate) const FACTS: usize = 35;
 
 /// A source of values: splitmix64.
 pub(crate) struct Arbitrary(u64);
@@ -216,6 +218,9 @@ impl Arbitrary {
                 case_number: self.text().into(),
             },
             20 => Fact::InstitutionResumed { institution: self.institution_code(), department: self.text().into() },
+            21 => Fact::AlertRulesInstalled { hash: self.hash(), rules: Arc::new(self.alert_rules()) },
+            22 => Fact::AlertRaised { alert: Arc::new(self.alert()) },
+            23 => Fact::AlertAcknowledged { alert: AlertId(self.bits()), note: self.text().into() },
             _ => self.fact_of_stay(),
         }
     }
