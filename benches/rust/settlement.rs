@@ -1,10 +1,12 @@
 //! What one settlement costs the deciding thread: `decide` and `apply`, without bytes, cryptogram and journal.
 
 use std::hint::black_box;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use medsettle_benches::Ward;
+use medsettle_core::command::Request;
 
 fn settle(criterion: &mut Criterion) {
     // What is known of a thousand persons stays in the processor's cache; of ten thousand it does not.
@@ -48,5 +50,61 @@ fn settle(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, settle);
+/// Patients of a comparison: what is known of them stays in the processor's cache.
+const PATIENTS: u64 = 1_000;
+
+/// Settlements that are timed together, with and without rules in turn, so that whatever else runs hits both alike.
+const STRETCH: usize = 50;
+
+/// How often all of them are settled.
+const ROUNDS: usize = 60;
+
+/// What a full package of alert rules adds: the same settlements side by side, by a hub without rules and by one that looks with all
+/// of them.
+fn watch(_: &mut Criterion) {
+    for (visits, used) in [(0, "one use"), (31, "as many uses as a trail holds")] {
+        let mut plain = Ward::with_patients(PATIENTS);
+        plain.visit(visits);
+        let mut watched = plain.clone();
+        watched.watch();
+        let mut measured: Vec<(f64, f64)> = (0..ROUNDS).map(|_| round(plain.clone(), watched.clone())).collect();
+        measured.sort_by(|a, b| (a.1 / a.0).total_cmp(&(b.1 / b.0)));
+        let ratio = |place: usize| measured[place].1 / measured[place].0;
+        let (without, with) = measured[ROUNDS / 2];
+        println!(
+            "settlement/alert rules after {used}: {without:.2} us without, {with:.2} us with; ratio {:.3}, quartiles {:.3} and {:.3}",
+            ratio(ROUNDS / 2),
+            ratio(ROUNDS / 4),
+            ratio(ROUNDS * 3 / 4),
+        );
+    }
+}
+
+/// Microseconds of a settlement without and with rules.
+fn round(mut plain: Ward, mut watched: Ward) -> (f64, f64) {
+    let (mut without, mut with) = (Duration::ZERO, Duration::ZERO);
+    let count = plain.patients();
+    for start in (0..count).step_by(STRETCH) {
+        let patients = start..(start + STRETCH).min(count);
+        without += stretch(&mut plain, patients.clone());
+        with += stretch(&mut watched, patients);
+    }
+    let each = |spent: Duration| spent.as_secs_f64() * 1e6 / f64::from(u32::try_from(count).expect("few"));
+    (each(without), each(with))
+}
+
+/// Settle these patients; only `decide` and `apply` are on the clock.
+fn stretch(ward: &mut Ward, patients: Range<usize>) -> Duration {
+    let requests: Vec<Request> = patients.map(|patient| ward.settlement(patient)).collect();
+    let mut records = Vec::with_capacity(requests.len());
+    let start = Instant::now();
+    for request in &requests {
+        let record = ward.decide(black_box(request));
+        ward.apply(black_box(&record));
+        records.push(record);
+    }
+    start.elapsed()
+}
+
+criterion_group!(benches, settle, watch);
 criterion_main!(benches);

@@ -2,6 +2,8 @@
 //!
 //! Invariant: everything goes through `Hub::decide`; nothing is put into the state by hand.
 
+mod watch;
+
 use std::sync::Arc;
 
 use medsettle_core::calendar::Date;
@@ -34,6 +36,9 @@ const NOW_MS: i64 = 1_772_416_800_000;
 
 /// The bill of every stay: 25,000.00 of class A.
 const BILL: Fen = Fen(2_500_000);
+
+/// How the hospital checks a holder at settlement, and whom it sees: the person of the documents.
+const SEEN: HolderCheck = HolderCheck { method: CheckMethod::Face, sex: Some(Sex::Male), birth_year: Some(1970) };
 
 /// A person in a bed.
 #[derive(Clone, Copy)]
@@ -84,7 +89,7 @@ impl Ward {
             use_family: false,
             quote: None,
             presentation: chip,
-            holder_check: HolderCheck::default(),
+            holder_check: SEEN,
         })
     }
 

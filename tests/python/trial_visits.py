@@ -1,10 +1,28 @@
-"""Visits in the small insured world: a pharmacy, the packages of visits, and the requests of whoever settles them."""
+"""Visits in the small insured world: packages and a pharmacy, who settles visits with which requests, and a hub."""
 
 from datetime import date
+from pathlib import Path
 
+from medsettle import EngineSettings, Hub
+from medsettle.hub import Acting
 from medsettle.v1 import common_pb2, inpatient_pb2, institutions_pb2, packages_pb2, presentation_pb2, visits_pb2
 from medsettle.v1.facade import Services
-from trial_world import CHECKED_BY_PHOTO, LOCAL_HOSPITAL, OPERATOR, PHARMACY, Caller, Patient, days_ago, policy
+from trial_world import (
+    CHECKED_BY_PHOTO,
+    DESK,
+    ISSUER,
+    LOCAL_HOSPITAL,
+    OPERATOR,
+    PHARMACY,
+    ROLE_OF,
+    Agency,
+    Caller,
+    KeyRing,
+    Patient,
+    days_ago,
+    found_world,
+    policy,
+)
 
 OUTPATIENT, PURCHASE = common_pb2.VisitKind.OUTPATIENT, common_pb2.VisitKind.PHARMACY
 LIMIT_FEN = 550_000
@@ -68,3 +86,29 @@ class Counter(Caller):
 
     def cancellation(self, settlement_id: int) -> visits_pb2.VisitsCancelRequest:
         return visits_pb2.VisitsCancelRequest(header=self.header(), settlement_id=settlement_id)
+
+
+class Town:
+    """A founded world with a pharmacy, open in this process."""
+
+    def __init__(self, root: Path) -> None:
+        self.data, self.ring = root / "data", KeyRing.make(root)
+        self.hub = self.open()
+        found_world(self.acting(OPERATOR))
+        found_visits(self.acting(OPERATOR))
+        self.agency = Agency(self.acting(DESK), self.acting(ISSUER), self.acting(OPERATOR))
+
+    def open(self) -> Hub:
+        settings = EngineSettings(segment_bytes=1 << 20)
+        return Hub.open(self.data, keys=self.ring.path, kek=self.ring.kek, settings=settings)
+
+    def acting(self, institution: str) -> Acting:
+        return self.hub.acting([ROLE_OF.get(institution, "HOSPITAL")], institution)
+
+    def at(self, counter: Counter) -> Acting:
+        return self.acting(counter.institution)
+
+    def insured(self, balance_fen: int = 10_000) -> Patient:
+        patient = self.agency.insure()
+        self.agency.credit(patient, balance_fen)
+        return patient
