@@ -4,7 +4,9 @@
 
 mod presentation;
 
-pub use presentation::{ARC_APPROVED, CheckMethod, ChipPresentation, Credential, HolderCheck, Presentation, Verdict};
+pub use presentation::{
+    ARC_APPROVED, CheckMethod, ChipPresentation, Credential, HolderCheck, Presentation, Token, Verdict,
+};
 
 use std::sync::Arc;
 
@@ -17,6 +19,7 @@ use crate::catalogue::Catalogue;
 use crate::filing::Filing;
 use crate::ids::{
     AlertId, CardId, CardSn, FilingId, Hash32, InstitutionCode, PersonId, RegionCode, RequestId, SettlementId, StayId,
+    VoucherId,
 };
 use crate::institution::Institution;
 use crate::ledger::LedgerAccount;
@@ -136,6 +139,11 @@ pub enum Command {
     CancelCard {
         card: CardId,
         cause: CancelCause,
+    },
+    AuthorizeStay {
+        stay: StayId,
+        account_limit: Fen,
+        cause: Box<str>,
     },
     CreditAccount {
         person: PersonId,
@@ -341,8 +349,8 @@ pub struct Admitted {
     pub category: Category,
     /// What applies on the day; none matters only at settlement.
     pub filing: Option<Filing>,
-    /// For the chip.
-    pub arpc: [u8; 8],
+    /// For the chip, where one was shown.
+    pub arpc: Option<[u8; 8]>,
     /// What soft rules saw.
     pub alerts: Vec<AlertId>,
 }
@@ -397,6 +405,7 @@ pub enum Reply {
         cancelled: Option<CardId>,
     },
     LossReported(Vec<CardView>),
+    VoucherIssued(VoucherId),
     Card(Box<CardView>),
     Cards {
         cards: Vec<CardView>,
@@ -450,7 +459,7 @@ pub enum Reply {
     Settled {
         settlement: Arc<Settlement>,
         years: Vec<(AccumulatorKey, Accumulators)>,
-        arpc: [u8; 8],
+        arpc: Option<[u8; 8]>,
         /// What soft rules saw.
         alerts: Vec<AlertId>,
     },

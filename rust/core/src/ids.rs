@@ -61,6 +61,8 @@ given_ids! {
     SettlementId;
     /// An alert, counted by itself: one record may raise several.
     AlertId;
+    /// A desk's voucher for a stay.
+    VoucherId;
 }
 
 /// Six-digit administrative division.

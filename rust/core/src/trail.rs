@@ -84,7 +84,7 @@ impl Use {
         let day = case.admission;
         Self {
             at_ms: settlement.stamp_ms,
-            card: Some(settlement.presented.card),
+            card: settlement.presented.credential.card(),
             institution: settlement.institution,
             region: case.care_region,
             purpose: match case.visit_kind {

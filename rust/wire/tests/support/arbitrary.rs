@@ -9,13 +9,13 @@ use std::sync::Arc;
 use medsettle_core::accumulator::{AccumulatorKey, Accumulators};
 use medsettle_core::benefit::{Code, LineSplit, Split, Step};
 use medsettle_core::calendar::Date;
-use medsettle_core::card::{CancelCause, Channel, Chip, FailureCause, Loss, Personalisation, ZoneKind};
+use medsettle_core::card::{CancelCause, Channel, Chip, FailureCause, LockCause, Loss, Personalisation, ZoneKind};
 use medsettle_core::catalogue::{Catalogue, CeilingOrder, Item, ItemClass};
-use medsettle_core::fact::{CardShown, Fact, Record};
+use medsettle_core::fact::{Fact, Record};
 use medsettle_core::filing::Filing;
 use medsettle_core::ids::{
     AlertId, CardId, CardSn, FilingId, Hash32, InstitutionCode, Pan, PersonId, RegionCode, RequestId, SettlementId,
-    StayId,
+    StayId, VoucherId,
 };
 use medsettle_core::institution::{Institution, InstitutionKind};
 use medsettle_core::ledger::{LedgerAccount, Leg};
@@ -27,13 +27,16 @@ use medsettle_core::policy::{
     Mode, OnCancel, Scope, Unfiled, VisitKind,
 };
 use medsettle_core::region::Region;
-use medsettle_core::settlement::{Adjustment as Recomputed, Cancellation, CaseFacts, Occasion, Presented, Settlement};
-use medsettle_core::stay::{AdmissionKind, ChargeLine, Stay, StayLine, StayState};
+use medsettle_core::settlement::{
+    Adjustment as Recomputed, Cancellation, CaseFacts, CredentialShown, Occasion, Presented, Settlement,
+};
+use medsettle_core::stay::{AdmissionKind, ChargeLine, Stay, StayLine, StayState, Voucher};
 use medsettle_core::suspension::{PlaceSuspension, Suspension};
+use medsettle_core::token::TokenId;
 use medsettle_core::visit::Visit;
 
 /// How many kinds of facts there are.
-pub(crate) const FACTS: usize = 35;
+pub(crate) const FACTS: usize = 38;
 
 /// A source of values: splitmix64.
 pub(crate) struct Arbitrary(u64);
@@ -136,6 +139,7 @@ impl Arbitrary {
             created_ms: self.signed(),
             operator: self.text().into(),
             roles: self.number(),
+            refused: self.flag(),
             facts: self.some(Self::fact),
         }
     }
@@ -221,6 +225,16 @@ impl Arbitrary {
             21 => Fact::AlertRulesInstalled { hash: self.hash(), rules: Arc::new(self.alert_rules()) },
             22 => Fact::AlertRaised { alert: Arc::new(self.alert()) },
             23 => Fact::AlertAcknowledged { alert: AlertId(self.bits()), note: self.text().into() },
+            24 => Fact::CardLocked {
+                card: CardId(self.bits()),
+                cause: self.pick(&[LockCause::CounterJumped, LockCause::CounterExhausted]),
+            },
+            25 => Fact::CryptogramWrong {
+                card: CardId(self.bits()),
+                institution: self.institution_code(),
+                count: self.number(),
+            },
+            26 => Fact::VoucherIssued { stay: StayId(self.bits()), voucher: self.voucher(), cause: self.text().into() },
             _ => self.fact_of_stay(),
         }
     }
@@ -231,10 +245,7 @@ impl Arbitrary {
 
     fn fact_of_stay(&mut self) -> Fact {
         match self.below(11) {
-            0 => Fact::PatientAdmitted {
-                stay: Arc::new(self.stay()),
-                shown: CardShown { card: CardId(self.bits()), atc: self.bits() as u16 },
-            },
+            0 => Fact::PatientAdmitted { stay: Arc::new(self.stay()), shown: self.shown() },
             1 => Fact::StayUpdated {
                 stay: StayId(self.bits()),
                 admission: self.day(),
@@ -289,8 +300,25 @@ impl Arbitrary {
         Personalisation {
             pan: Pan::parse(&digits, self.below(100) as u32).unwrap(),
             card_sn: self.card_sn(),
-            chip: Chip { scheme: 1 + self.below(4) as u8, key_index: self.number() },
+            chip: self.maybe(|a| Chip { scheme: 1 + a.below(4) as u8, key_index: a.number() }),
         }
+    }
+
+    fn shown(&mut self) -> CredentialShown {
+        let (card, card_sn) = (CardId(self.bits()), self.card_sn());
+        match self.below(4) {
+            0 => CredentialShown::Chip { card, card_sn, atc: self.bits() as u16 },
+            1 => CredentialShown::Stripe { card, card_sn },
+            2 => {
+                let token = TokenId([self.bits() as u8; 16]);
+                CredentialShown::Electronic { card, card_sn, token, expires_ms: self.signed() }
+            }
+            _ => CredentialShown::Voucher(VoucherId(self.id())),
+        }
+    }
+
+    fn voucher(&mut self) -> Voucher {
+        Voucher { id: VoucherId(self.id()), account_limit: self.fen() }
     }
 
     fn leg(&mut self) -> Leg {
@@ -421,6 +449,7 @@ impl Arbitrary {
             sum: self.line_split(),
             next_ordinal: self.number(),
             settlement: self.maybe(|a| SettlementId(a.id())),
+            voucher: self.maybe(Self::voucher),
         }
     }
 
@@ -496,12 +525,7 @@ impl Arbitrary {
             deltas: self.years(),
             legs: self.some(Self::leg),
             balance_after: self.fen(),
-            presented: Presented {
-                card: CardId(self.bits()),
-                card_sn: self.card_sn(),
-                terminal: self.text().into(),
-                atc: self.bits() as u16,
-            },
+            presented: Presented { credential: self.shown(), terminal: self.text().into() },
             stamp_ms: self.signed(),
         }
     }
