@@ -284,6 +284,18 @@ pub(super) fn fact(message: v1::Fact) -> Checked<Fact> {
         Message::PersonSuspended(m) => at("person_suspended", suspension::person(m)),
         Message::InstitutionSuspended(m) => at("institution_suspended", suspension::institution(m)),
         Message::InstitutionResumed(m) => at("institution_resumed", suspension::resumed(m)),
+        Message::RequestReversed(m) => {
+            Ok(Fact::RequestReversed { request: at("request_reversed", request(&m.institution_code, &m.request_id))? })
+        }
+        Message::ReversalRemembered(m) => Ok(Fact::ReversalRemembered {
+            request: at("reversal_remembered", request(&m.institution_code, &m.request_id))?,
+        }),
+        other => stay_fact(other),
+    }
+}
+
+fn stay_fact(message: Message) -> Checked<Fact> {
+    match message {
         Message::PatientAdmitted(m) => at("patient_admitted", patient_admitted(m)),
         Message::StayUpdated(m) => at("stay_updated", stay_updated(m)),
         Message::ChargesAdded(m) => at("charges_added", charges_added(m)),
@@ -303,12 +315,7 @@ pub(super) fn fact(message: v1::Fact) -> Checked<Fact> {
             let (cancellation, stay) = at("settlement_cancelled", settlement::cancellation(m))?;
             Ok(Fact::SettlementCancelled { cancellation: Arc::new(cancellation), stay: stay.map(Arc::new) })
         }
-        Message::RequestReversed(m) => {
-            Ok(Fact::RequestReversed { request: at("request_reversed", request(&m.institution_code, &m.request_id))? })
-        }
-        Message::ReversalRemembered(m) => Ok(Fact::ReversalRemembered {
-            request: at("reversal_remembered", request(&m.institution_code, &m.request_id))?,
-        }),
+        _ => unreachable!("every other message was matched before"),
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod alerts;
 mod packages;
+mod persons;
 
 use std::sync::Arc;
 
@@ -20,7 +21,6 @@ use medsettle_core::ids::{
 use medsettle_core::institution::{Institution, InstitutionKind};
 use medsettle_core::ledger::{LedgerAccount, Leg};
 use medsettle_core::money::{Fen, MAX_AMOUNT, Quantity, UnitPrice};
-use medsettle_core::person::{Certificate, CertificateKind, Entitlement, Profile, Sex, Spell, SpellStatus};
 use medsettle_core::policy::{
     AccountUse, Adjustment, AdmissionRange, AnyOf, Band, BandBasis, BandMeasure, BenefitPolicy, CapMeasure, Category,
     Counter, CrossYear, DeductibleRow, FilingAdjustment, FilingKind, Fund, InsuranceType, Layer, LayerBase, Level,
@@ -270,28 +270,6 @@ impl Arbitrary {
             }
             9 => Fact::RequestReversed { request: (self.institution_code(), self.request_id()) },
             _ => Fact::ReversalRemembered { request: (self.institution_code(), self.request_id()) },
-        }
-    }
-
-    fn profile(&mut self) -> Profile {
-        Profile {
-            name: self.text().into(),
-            sex: self.pick(&[Sex::Male, Sex::Female]),
-            birth_date: self.day(),
-            certificates: self.some(|a| {
-                let kind =
-                    a.pick(&[CertificateKind::Passport, CertificateKind::ResidencePermit, CertificateKind::Military]);
-                Certificate::new(kind, &format!("E{}", a.bits())).unwrap()
-            }),
-            spells: self.some(|a| Spell {
-                insurance_type: a.pick(InsuranceType::ALL),
-                region: a.region(),
-                category: a.pick(Category::ALL),
-                status: a.pick(&[SpellStatus::Normal, SpellStatus::Suspended, SpellStatus::Ended]),
-                from: a.day(),
-                to: a.maybe(Self::day),
-            }),
-            entitlements: self.some(|a| Entitlement { name: a.word(), from: a.day(), to: a.maybe(Self::day) }),
         }
     }
 
