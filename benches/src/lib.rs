@@ -2,13 +2,16 @@
 //!
 //! Invariant: everything goes through `Hub::decide`; nothing is put into the state by hand.
 
+mod watch;
+
 use std::sync::Arc;
 
 use medsettle_core::calendar::Date;
 use medsettle_core::card::{Chip, Personalisation};
 use medsettle_core::catalogue::{Catalogue, CeilingOrder, Item, ItemClass};
 use medsettle_core::command::{
-    ChipPresentation, Command, Credential, HolderCheck, Presentation, Reply, Request, RequestHeader, Verdict,
+    CheckMethod, ChipPresentation, Command, Credential, HolderCheck, Presentation, Reply, Request, RequestHeader,
+    Verdict,
 };
 use medsettle_core::fact::Record;
 use medsettle_core::hub::{Actor, Context, Decision, Hub};
@@ -33,6 +36,9 @@ const NOW_MS: i64 = 1_772_416_800_000;
 
 /// The bill of every stay: 25,000.00 of class A.
 const BILL: Fen = Fen(2_500_000);
+
+/// How the hospital checks a holder at settlement, and whom it sees: the person of the documents.
+const SEEN: HolderCheck = HolderCheck { method: CheckMethod::Face, sex: Some(Sex::Male), birth_year: Some(1970) };
 
 /// A person in a bed.
 #[derive(Clone, Copy)]
@@ -83,7 +89,7 @@ impl Ward {
             use_family: false,
             quote: None,
             presentation: chip,
-            holder_check: HolderCheck::None,
+            holder_check: SEEN,
         })
     }
 
@@ -181,7 +187,7 @@ impl Ward {
         self.issue(id, card);
         let Reply::Admitted(admitted) = self.run(Command::Admit {
             presentation: chip(card, 1, Fen::ZERO, 0x31),
-            holder_check: HolderCheck::Face,
+            holder_check: HolderCheck::by(CheckMethod::Face),
             admission: day("2026-02-20"),
             kind: AdmissionKind::Planned,
             department: "01".into(),
@@ -196,7 +202,8 @@ impl Ward {
     }
 
     fn issue(&mut self, id: CardId, card: u64) {
-        let made = Personalisation { pan: pan(card), card_sn: card_sn(card), chip: Chip { scheme: 1, key_index: 1 } };
+        let made =
+            Personalisation { pan: pan(card), card_sn: card_sn(card), chip: Some(Chip { scheme: 1, key_index: 1 }) };
         self.run(Command::MarkCardMade { card: id, made });
         self.run(Command::HandOverCard { card: id, collected_by: "holder".into() });
     }

@@ -78,6 +78,9 @@ def policy_problems(policy: bytes) -> list[tuple[str, str]]:
 def catalogue_problems(catalogue: bytes) -> list[tuple[str, str]]:
     """Check an encoded Catalogue; each problem is (path, text)."""
 
+def alert_rules_problems(rules: bytes) -> list[tuple[str, str]]:
+    """Check encoded AlertRules; each problem is (path, text)."""
+
 def verify(data: str, progress: Callable[[int, int], None] | None) -> list[dict[str, object]]:
     """Walk a data directory; each finding has `path`, `offset` and `problem`. Progress gets (bytes done, bytes)."""
 

@@ -44,3 +44,11 @@ def catalogue_problems(data: object) -> list[Problem]:
         return problems
     catalogue = jsonform.parse(packages_pb2.Catalogue, data)
     return [Problem(*problem) for problem in _core.catalogue_problems(catalogue.SerializeToString())]
+
+
+def alert_rules_problems(data: object) -> list[Problem]:
+    """Check the JSON data of a package of alert rules as `policy_problems` checks a policy's."""
+    if problems := jsonform.problems(packages_pb2.AlertRules, data):
+        return problems
+    rules = jsonform.parse(packages_pb2.AlertRules, data)
+    return [Problem(*problem) for problem in _core.alert_rules_problems(rules.SerializeToString())]

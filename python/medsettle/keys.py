@@ -69,7 +69,7 @@ def entries(path: str | PathLike[str], kek: str) -> list[RingEntry]:
 
 
 def import_token_key(path: str | PathLike[str], kek: str, name: str, public_key: bytes) -> None:
-    """Add an issuer's public key, 32 bytes of Ed25519, for the tokens of electronic credentials that name it as `kid`."""
+    """Add an issuer's public key, 32 bytes of Ed25519, for tokens of electronic credentials that name it as `kid`."""
     _core.keyring_import_token_key(fspath(path), kek, name, public_key)
 
 

@@ -221,6 +221,29 @@ def test_catalogues_and_regions_are_told_by_their_fields(run: Run, tmp_path: Pat
     assert f"{regions}: regions[0].parent: must be a text, not the number 0" in outcome.out
 
 
+def test_alert_rules_are_known_by_their_rules_and_every_problem_is_a_line(run: Run, tmp_path: Path) -> None:
+    rules: dict[str, Any] = {
+        "region": "370100",
+        "effective_from": "2026-01-01",
+        "rules": [{"kind": "TWO_PLACES", "window_hours": 6, "apart": "CITY"}, {"kind": "NEAR_CAP", "ratio_bp": 9000}],
+    }
+    good = write(tmp_path / "good.json", rules)
+    rules["rules"] += [{"kind": "MANY_INSTITUTIONS", "count": 33, "apart": "CITY"}, {"kind": "COUNTER_JUMP"}]
+    bad = write(tmp_path / "bad.json", rules)
+    outcome = run("policy", "check", good, bad)
+    assert outcome.code == 1
+    assert outcome.out.splitlines() == [
+        f"{good}: no problem",
+        f"{bad}: rules[2].window_hours: must lie between 1 and 744",
+        f"{bad}: rules[2].count: must lie between 2 and 32",
+        f"{bad}: rules[2].apart: means nothing for a rule of this kind",
+        f"{bad}: rules[3].kind: is raised by the hub itself and is no rule",
+    ]
+    unreadable = write(tmp_path / "unreadable.json", {**rules, "rules": [{"kind": "DISTANCE", "hours": 6}]})
+    outcome = run("policy", "check", unreadable, "--kind", "alert-rules")
+    assert [text.split(": ")[1] for text in outcome.out.splitlines()] == ["rules[0].kind", "rules[0].hours"]
+
+
 def test_a_file_that_is_no_package_cannot_be_checked(run: Run, tmp_path: Path) -> None:
     outcome = run("policy", "check", write(tmp_path / "other.json", {"name": "other"}))
     assert outcome.code == 2

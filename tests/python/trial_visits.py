@@ -1,10 +1,19 @@
-"""Visits in the small insured world: a pharmacy, the packages of visits, and the requests of whoever settles them."""
+"""Visits in the small insured world: packages and a pharmacy, who settles visits with which requests, and a hub."""
 
 from datetime import date
 
 from medsettle.v1 import common_pb2, inpatient_pb2, institutions_pb2, packages_pb2, presentation_pb2, visits_pb2
 from medsettle.v1.facade import Services
-from trial_world import CHECKED_BY_PHOTO, LOCAL_HOSPITAL, OPERATOR, PHARMACY, Caller, Patient, days_ago, policy
+from trial_world import (
+    CHECKED_BY_PHOTO,
+    LOCAL_HOSPITAL,
+    OPERATOR,
+    PHARMACY,
+    Caller,
+    Patient,
+    days_ago,
+    policy,
+)
 
 OUTPATIENT, PURCHASE = common_pb2.VisitKind.OUTPATIENT, common_pb2.VisitKind.PHARMACY
 LIMIT_FEN = 550_000

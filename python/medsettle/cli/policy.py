@@ -29,9 +29,15 @@ class PackageKind(StrEnum):
     POLICY = "policy"
     CATALOGUE = "catalogue"
     REGIONS = "regions"
+    ALERT_RULES = "alert-rules"
 
 
-_TELLING_FIELD = {"layers": PackageKind.POLICY, "items": PackageKind.CATALOGUE, "regions": PackageKind.REGIONS}
+_TELLING_FIELD = {
+    "layers": PackageKind.POLICY,
+    "items": PackageKind.CATALOGUE,
+    "regions": PackageKind.REGIONS,
+    "rules": PackageKind.ALERT_RULES,
+}
 """The field by which a file without --kind is recognised."""
 
 _STEP_NAMES = {
@@ -68,7 +74,7 @@ def check(
         PackageKind | None, typer.Option(help="What the files are; told by their fields if not given.")
     ] = None,
 ) -> None:
-    """Check policies, catalogues and region trees; every problem is one line: FILE: path: what is wrong.
+    """Check policies, catalogues, alert rules and region trees; every problem is one line: FILE: path: what is wrong.
 
     Of regions, a list or an object with the field regions, the form is checked here; that they are a tree, the hub
     checks when they are installed.
@@ -103,6 +109,7 @@ def _problems(file: Path, kind: PackageKind | None) -> "list[Problem]":
         PackageKind.POLICY: benefit.policy_problems,
         PackageKind.CATALOGUE: benefit.catalogue_problems,
         PackageKind.REGIONS: regions_problems,
+        PackageKind.ALERT_RULES: benefit.alert_rules_problems,
     }
     return checks[kind or _told_by_fields(file, data)](data)
 

@@ -496,13 +496,13 @@ class Fraud:
     def list_alerts(
         self, request: fraud_pb2.FraudListAlertsRequest, *, timeout: float | None = None
     ) -> fraud_pb2.FraudListAlertsResponse:
-        """Fraud.ListAlerts."""
+        """Open alerts, oldest first; also those that were acknowledged, where asked for."""
         return self._call("Fraud.ListAlerts", request, fraud_pb2.FraudListAlertsResponse, timeout)
 
     def acknowledge_alert(
         self, request: fraud_pb2.FraudAcknowledgeAlertRequest, *, timeout: float | None = None
     ) -> fraud_pb2.FraudAcknowledgeAlertResponse:
-        """Fraud.AcknowledgeAlert."""
+        """Somebody looked at an alert: `header.operator` and a note say who, and what they found. Once."""
         return self._call("Fraud.AcknowledgeAlert", request, fraud_pb2.FraudAcknowledgeAlertResponse, timeout)
 
 
@@ -1073,13 +1073,13 @@ class AsyncFraud:
     async def list_alerts(
         self, request: fraud_pb2.FraudListAlertsRequest, *, timeout: float | None = None
     ) -> fraud_pb2.FraudListAlertsResponse:
-        """Fraud.ListAlerts."""
+        """Open alerts, oldest first; also those that were acknowledged, where asked for."""
         return await self._call("Fraud.ListAlerts", request, fraud_pb2.FraudListAlertsResponse, timeout)
 
     async def acknowledge_alert(
         self, request: fraud_pb2.FraudAcknowledgeAlertRequest, *, timeout: float | None = None
     ) -> fraud_pb2.FraudAcknowledgeAlertResponse:
-        """Fraud.AcknowledgeAlert."""
+        """Somebody looked at an alert: `header.operator` and a note say who, and what they found. Once."""
         return await self._call("Fraud.AcknowledgeAlert", request, fraud_pb2.FraudAcknowledgeAlertResponse, timeout)
 
 

@@ -321,6 +321,8 @@ Global___FraudListClaimsResponse: _TypeAlias = FraudListClaimsResponse  # noqa: 
 
 @_typing.final
 class Alert(_message.Message):
+    """What looked like fraud and waits for somebody to look at it, or was looked at."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ALERT_ID_FIELD_NUMBER: _builtins.int
@@ -332,15 +334,31 @@ class Alert(_message.Message):
     STAMP_MS_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     ACKNOWLEDGED_FIELD_NUMBER: _builtins.int
+    STAY_ID_FIELD_NUMBER: _builtins.int
+    PACKAGE_HASH_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGED_BY_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGED_MS_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
     alert_id: _builtins.int
     kind: _packages_pb2.AlertRule.Kind.ValueType
     person_id: _builtins.int
     card_id: _builtins.int
+    """0 where no card was shown."""
     settlement_id: _builtins.int
+    """0 where nothing was settled."""
     institution_code: _builtins.str
     stamp_ms: _builtins.int
     text: _builtins.str
+    """What was seen, in a sentence."""
     acknowledged: _builtins.bool
+    stay_id: _builtins.int
+    """The stay that began, 0 where none did."""
+    package_hash: _builtins.bytes
+    """The package with the rule; empty where the hub raised it by itself."""
+    acknowledged_by: _builtins.str
+    """Who acknowledged it, when, and what they found; empty while it is open."""
+    acknowledged_ms: _builtins.int
+    note: _builtins.str
     def __init__(
         self,
         *,
@@ -353,10 +371,15 @@ class Alert(_message.Message):
         stamp_ms: _builtins.int = ...,
         text: _builtins.str = ...,
         acknowledged: _builtins.bool = ...,
+        stay_id: _builtins.int = ...,
+        package_hash: _builtins.bytes = ...,
+        acknowledged_by: _builtins.str = ...,
+        acknowledged_ms: _builtins.int = ...,
+        note: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "alert_id", b"alert_id", "card_id", b"card_id", "institution_code", b"institution_code", "kind", b"kind", "person_id", b"person_id", "settlement_id", b"settlement_id", "stamp_ms", b"stamp_ms", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "acknowledged_by", b"acknowledged_by", "acknowledged_ms", b"acknowledged_ms", "alert_id", b"alert_id", "card_id", b"card_id", "institution_code", b"institution_code", "kind", b"kind", "note", b"note", "package_hash", b"package_hash", "person_id", b"person_id", "settlement_id", b"settlement_id", "stamp_ms", b"stamp_ms", "stay_id", b"stay_id", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -369,8 +392,15 @@ class FraudListAlertsRequest(_message.Message):
     PERSON_ID_FIELD_NUMBER: _builtins.int
     INCLUDE_ACKNOWLEDGED_FIELD_NUMBER: _builtins.int
     PAGE_FIELD_NUMBER: _builtins.int
+    INSTITUTION_CODE_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
     person_id: _builtins.int
+    """Only this person's, unless 0."""
     include_acknowledged: _builtins.bool
+    institution_code: _builtins.str
+    """Only of this institution, unless empty."""
+    kind: _packages_pb2.AlertRule.Kind.ValueType
+    """Only of this kind, unless UNSPECIFIED."""
     @_builtins.property
     def page(self) -> _common_pb2.Page: ...
     def __init__(
@@ -379,10 +409,12 @@ class FraudListAlertsRequest(_message.Message):
         person_id: _builtins.int = ...,
         include_acknowledged: _builtins.bool = ...,
         page: _common_pb2.Page | None = ...,
+        institution_code: _builtins.str = ...,
+        kind: _packages_pb2.AlertRule.Kind.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["include_acknowledged", b"include_acknowledged", "page", b"page", "person_id", b"person_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["include_acknowledged", b"include_acknowledged", "institution_code", b"institution_code", "kind", b"kind", "page", b"page", "person_id", b"person_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -424,6 +456,7 @@ class FraudAcknowledgeAlertRequest(_message.Message):
     NOTE_FIELD_NUMBER: _builtins.int
     alert_id: _builtins.int
     note: _builtins.str
+    """At most 500 characters."""
     @_builtins.property
     def header(self) -> _common_pb2.RequestHeader: ...
     def __init__(

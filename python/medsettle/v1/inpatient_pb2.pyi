@@ -308,6 +308,7 @@ class InpatientAdmitResponse(_message.Message):
     CATEGORY_FIELD_NUMBER: _builtins.int
     FILING_FIELD_NUMBER: _builtins.int
     CHIP_ANSWER_FIELD_NUMBER: _builtins.int
+    ALERT_IDS_FIELD_NUMBER: _builtins.int
     stay_id: _builtins.int
     person_id: _builtins.int
     masked_name: _builtins.str
@@ -322,6 +323,10 @@ class InpatientAdmitResponse(_message.Message):
 
     @_builtins.property
     def chip_answer(self) -> _presentation_pb2.ChipAnswer: ...
+    @_builtins.property
+    def alert_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Soft flags left by the alert rules."""
+
     def __init__(
         self,
         *,
@@ -334,10 +339,11 @@ class InpatientAdmitResponse(_message.Message):
         category: _common_pb2.Category.Kind.ValueType = ...,
         filing: _filings_pb2.Filing | None = ...,
         chip_answer: _presentation_pb2.ChipAnswer | None = ...,
+        alert_ids: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_filing", b"_filing", "chip_answer", b"chip_answer", "filing", b"filing", "header", b"header"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_filing", b"_filing", "category", b"category", "chip_answer", b"chip_answer", "filing", b"filing", "header", b"header", "insurance_type", b"insurance_type", "insured_region", b"insured_region", "masked_name", b"masked_name", "person_id", b"person_id", "stay_id", b"stay_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_filing", b"_filing", "alert_ids", b"alert_ids", "category", b"category", "chip_answer", b"chip_answer", "filing", b"filing", "header", b"header", "insurance_type", b"insurance_type", "insured_region", b"insured_region", "masked_name", b"masked_name", "person_id", b"person_id", "stay_id", b"stay_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__filing: _TypeAlias = _typing.Literal["filing"]  # noqa: Y015
     _WhichOneofArgType__filing: _TypeAlias = _typing.Literal["_filing", b"_filing"]  # noqa: Y015
@@ -791,6 +797,7 @@ class InpatientSettleResponse(_message.Message):
     ACCUMULATORS_FIELD_NUMBER: _builtins.int
     CHIP_ANSWER_FIELD_NUMBER: _builtins.int
     FILING_KIND_FIELD_NUMBER: _builtins.int
+    ALERT_IDS_FIELD_NUMBER: _builtins.int
     settlement_id: _builtins.int
     balance_after_fen: _builtins.int
     filing_kind: _filings_pb2.Filing.Kind.ValueType
@@ -804,6 +811,10 @@ class InpatientSettleResponse(_message.Message):
 
     @_builtins.property
     def chip_answer(self) -> _presentation_pb2.ChipAnswer: ...
+    @_builtins.property
+    def alert_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Soft flags left by the alert rules."""
+
     def __init__(
         self,
         *,
@@ -814,10 +825,11 @@ class InpatientSettleResponse(_message.Message):
         accumulators: _abc.Iterable[_common_pb2.YearAccumulators] | None = ...,
         chip_answer: _presentation_pb2.ChipAnswer | None = ...,
         filing_kind: _filings_pb2.Filing.Kind.ValueType = ...,
+        alert_ids: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["chip_answer", b"chip_answer", "header", b"header", "split", b"split"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accumulators", b"accumulators", "balance_after_fen", b"balance_after_fen", "chip_answer", b"chip_answer", "filing_kind", b"filing_kind", "header", b"header", "settlement_id", b"settlement_id", "split", b"split"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accumulators", b"accumulators", "alert_ids", b"alert_ids", "balance_after_fen", b"balance_after_fen", "chip_answer", b"chip_answer", "filing_kind", b"filing_kind", "header", b"header", "settlement_id", b"settlement_id", "split", b"split"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -154,6 +154,9 @@ class Fact(_message.Message):
     CARD_LOCKED_FIELD_NUMBER: _builtins.int
     CRYPTOGRAM_WRONG_FIELD_NUMBER: _builtins.int
     VOUCHER_ISSUED_FIELD_NUMBER: _builtins.int
+    ALERT_RULES_INSTALLED_FIELD_NUMBER: _builtins.int
+    ALERT_RAISED_FIELD_NUMBER: _builtins.int
+    ALERT_ACKNOWLEDGED_FIELD_NUMBER: _builtins.int
     UNWOUND_FIELD_NUMBER: _builtins.int
     PERSON_SUSPENDED_FIELD_NUMBER: _builtins.int
     INSTITUTION_SUSPENDED_FIELD_NUMBER: _builtins.int
@@ -231,6 +234,12 @@ class Fact(_message.Message):
     @_builtins.property
     def voucher_issued(self) -> Global___VoucherIssued: ...
     @_builtins.property
+    def alert_rules_installed(self) -> Global___AlertRulesInstalled: ...
+    @_builtins.property
+    def alert_raised(self) -> Global___AlertRaised: ...
+    @_builtins.property
+    def alert_acknowledged(self) -> Global___AlertAcknowledged: ...
+    @_builtins.property
     def unwound(self) -> Global___Unwound: ...
     @_builtins.property
     def person_suspended(self) -> Global___PersonSuspended: ...
@@ -277,6 +286,9 @@ class Fact(_message.Message):
         card_locked: Global___CardLocked | None = ...,
         cryptogram_wrong: Global___CryptogramWrong | None = ...,
         voucher_issued: Global___VoucherIssued | None = ...,
+        alert_rules_installed: Global___AlertRulesInstalled | None = ...,
+        alert_raised: Global___AlertRaised | None = ...,
+        alert_acknowledged: Global___AlertAcknowledged | None = ...,
         unwound: Global___Unwound | None = ...,
         person_suspended: Global___PersonSuspended | None = ...,
         institution_suspended: Global___InstitutionSuspended | None = ...,
@@ -284,11 +296,11 @@ class Fact(_message.Message):
         family_linked: Global___FamilyLinked | None = ...,
         family_unlinked: Global___FamilyUnlinked | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_locked", b"card_locked", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "cryptogram_wrong", b"cryptogram_wrong", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "family_linked", b"family_linked", "family_unlinked", b"family_unlinked", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "institution_registered", b"institution_registered", "institution_resumed", b"institution_resumed", "institution_suspended", b"institution_suspended", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "person_enrolled", b"person_enrolled", "person_suspended", b"person_suspended", "person_updated", b"person_updated", "policy_installed", b"policy_installed", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settled", b"settled", "settlement_cancelled", b"settlement_cancelled", "stay_updated", b"stay_updated", "unwound", b"unwound", "voucher_issued", b"voucher_issued", "year_opened", b"year_opened"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "alert_acknowledged", b"alert_acknowledged", "alert_raised", b"alert_raised", "alert_rules_installed", b"alert_rules_installed", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_locked", b"card_locked", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "cryptogram_wrong", b"cryptogram_wrong", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "family_linked", b"family_linked", "family_unlinked", b"family_unlinked", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "institution_registered", b"institution_registered", "institution_resumed", b"institution_resumed", "institution_suspended", b"institution_suspended", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "person_enrolled", b"person_enrolled", "person_suspended", b"person_suspended", "person_updated", b"person_updated", "policy_installed", b"policy_installed", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settled", b"settled", "settlement_cancelled", b"settlement_cancelled", "stay_updated", b"stay_updated", "unwound", b"unwound", "voucher_issued", b"voucher_issued", "year_opened", b"year_opened"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_locked", b"card_locked", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "cryptogram_wrong", b"cryptogram_wrong", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "family_linked", b"family_linked", "family_unlinked", b"family_unlinked", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "institution_registered", b"institution_registered", "institution_resumed", b"institution_resumed", "institution_suspended", b"institution_suspended", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "person_enrolled", b"person_enrolled", "person_suspended", b"person_suspended", "person_updated", b"person_updated", "policy_installed", b"policy_installed", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settled", b"settled", "settlement_cancelled", b"settlement_cancelled", "stay_updated", b"stay_updated", "unwound", b"unwound", "voucher_issued", b"voucher_issued", "year_opened", b"year_opened"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "alert_acknowledged", b"alert_acknowledged", "alert_raised", b"alert_raised", "alert_rules_installed", b"alert_rules_installed", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_locked", b"card_locked", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "cryptogram_wrong", b"cryptogram_wrong", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "family_linked", b"family_linked", "family_unlinked", b"family_unlinked", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "institution_registered", b"institution_registered", "institution_resumed", b"institution_resumed", "institution_suspended", b"institution_suspended", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "person_enrolled", b"person_enrolled", "person_suspended", b"person_suspended", "person_updated", b"person_updated", "policy_installed", b"policy_installed", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settled", b"settled", "settlement_cancelled", b"settlement_cancelled", "stay_updated", b"stay_updated", "unwound", b"unwound", "voucher_issued", b"voucher_issued", "year_opened", b"year_opened"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["person_enrolled", "person_updated", "card_applied", "card_application_failed", "card_made", "card_handed_over", "card_enabled", "card_reported_lost", "card_loss_withdrawn", "card_cancelled", "account_credited", "year_opened", "filing_filed", "filing_withdrawn", "policy_installed", "catalogue_installed", "regions_installed", "institution_registered", "patient_admitted", "stay_updated", "charges_added", "charges_revoked", "patient_discharged", "discharge_cancelled", "admission_cancelled", "settled", "settlement_cancelled", "request_reversed", "reversal_remembered", "card_locked", "cryptogram_wrong", "voucher_issued", "unwound", "person_suspended", "institution_suspended", "institution_resumed", "family_linked", "family_unlinked"]  # noqa: Y015
+    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["person_enrolled", "person_updated", "card_applied", "card_application_failed", "card_made", "card_handed_over", "card_enabled", "card_reported_lost", "card_loss_withdrawn", "card_cancelled", "account_credited", "year_opened", "filing_filed", "filing_withdrawn", "policy_installed", "catalogue_installed", "regions_installed", "institution_registered", "patient_admitted", "stay_updated", "charges_added", "charges_revoked", "patient_discharged", "discharge_cancelled", "admission_cancelled", "settled", "settlement_cancelled", "request_reversed", "reversal_remembered", "card_locked", "cryptogram_wrong", "voucher_issued", "alert_rules_installed", "alert_raised", "alert_acknowledged", "unwound", "person_suspended", "institution_suspended", "institution_resumed", "family_linked", "family_unlinked"]  # noqa: Y015
     _WhichOneofArgType_fact: _TypeAlias = _typing.Literal["fact", b"fact"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_fact) -> _WhichOneofReturnType_fact | None: ...
 
@@ -778,6 +790,105 @@ class RegionsInstalled(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RegionsInstalled: _TypeAlias = RegionsInstalled  # noqa: Y015
+
+@_typing.final
+class AlertRulesInstalled(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PACKAGE_HASH_FIELD_NUMBER: _builtins.int
+    RULES_FIELD_NUMBER: _builtins.int
+    package_hash: _builtins.bytes
+    @_builtins.property
+    def rules(self) -> _packages_pb2.AlertRules: ...
+    def __init__(
+        self,
+        *,
+        package_hash: _builtins.bytes = ...,
+        rules: _packages_pb2.AlertRules | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rules", b"rules"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["package_hash", b"package_hash", "rules", b"rules"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AlertRulesInstalled: _TypeAlias = AlertRulesInstalled  # noqa: Y015
+
+@_typing.final
+class AlertRaised(_message.Message):
+    """Something looked like fraud and was not refused."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALERT_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    PERSON_ID_FIELD_NUMBER: _builtins.int
+    CARD_ID_FIELD_NUMBER: _builtins.int
+    SETTLEMENT_ID_FIELD_NUMBER: _builtins.int
+    STAY_ID_FIELD_NUMBER: _builtins.int
+    INSTITUTION_CODE_FIELD_NUMBER: _builtins.int
+    PACKAGE_HASH_FIELD_NUMBER: _builtins.int
+    STAMP_MS_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    alert_id: _builtins.int
+    kind: _packages_pb2.AlertRule.Kind.ValueType
+    person_id: _builtins.int
+    card_id: _builtins.int
+    """0 where no card was shown."""
+    settlement_id: _builtins.int
+    """0 where nothing was settled."""
+    stay_id: _builtins.int
+    """0 where no stay began."""
+    institution_code: _builtins.str
+    package_hash: _builtins.bytes
+    """Empty where the hub raised it by itself."""
+    stamp_ms: _builtins.int
+    text: _builtins.str
+    def __init__(
+        self,
+        *,
+        alert_id: _builtins.int = ...,
+        kind: _packages_pb2.AlertRule.Kind.ValueType = ...,
+        person_id: _builtins.int = ...,
+        card_id: _builtins.int = ...,
+        settlement_id: _builtins.int = ...,
+        stay_id: _builtins.int = ...,
+        institution_code: _builtins.str = ...,
+        package_hash: _builtins.bytes = ...,
+        stamp_ms: _builtins.int = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_id", b"alert_id", "card_id", b"card_id", "institution_code", b"institution_code", "kind", b"kind", "package_hash", b"package_hash", "person_id", b"person_id", "settlement_id", b"settlement_id", "stamp_ms", b"stamp_ms", "stay_id", b"stay_id", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AlertRaised: _TypeAlias = AlertRaised  # noqa: Y015
+
+@_typing.final
+class AlertAcknowledged(_message.Message):
+    """The operator of the record looked at it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALERT_ID_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    alert_id: _builtins.int
+    note: _builtins.str
+    def __init__(
+        self,
+        *,
+        alert_id: _builtins.int = ...,
+        note: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_id", b"alert_id", "note", b"note"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AlertAcknowledged: _TypeAlias = AlertAcknowledged  # noqa: Y015
 
 @_typing.final
 class PersonSuspended(_message.Message):

@@ -970,6 +970,11 @@ Global___QuoteResult: _TypeAlias = QuoteResult  # noqa: Y015
 
 @_typing.final
 class AlertRule(_message.Message):
+    """A sign of fraud, looked for whenever a card is shown for an admission, a settlement of a stay or a visit.
+
+    A rule has exactly the fields that its kind has; the others are absent or 0.
+    """
+
     DESCRIPTOR: _descriptor.Descriptor
 
     class _Kind:
@@ -980,34 +985,68 @@ class AlertRule(_message.Message):
         DESCRIPTOR: _descriptor.EnumDescriptor
         UNSPECIFIED: AlertRule._Kind.ValueType  # 0
         TWO_PLACES: AlertRule._Kind.ValueType  # 1
+        """The same card at two places too far apart: `window_hours`, `apart`."""
         OVERLAP_WITH_STAY: AlertRule._Kind.ValueType  # 2
+        """A visit on a day between the first and the last of a stay."""
         MANY_INSTITUTIONS: AlertRule._Kind.ValueType  # 3
+        """So many institutions, this one among them: `window_hours`, `count`."""
         NEAR_CAP: AlertRule._Kind.ValueType  # 4
+        """What a fund paid in the year reaches so much of its limit: `ratio_bp`. Once for a year and a fund."""
         SEX_CONFLICT: AlertRule._Kind.ValueType  # 5
+        """The institution saw a person of the other sex."""
         AGE_CONFLICT: AlertRule._Kind.ValueType  # 6
+        """The institution saw a person younger or older by more than `tolerance_years`."""
         READMISSION: AlertRule._Kind.ValueType  # 7
+        """An admission so soon after the last discharge: `window_hours`, whole days. A transfer on the day of discharge is none."""
+        WRONG_CRYPTOGRAMS: AlertRule._Kind.ValueType  # 8
+        """Raised by the hub itself and never in a package: a card was blocked at an institution."""
+        COUNTER_JUMP: AlertRule._Kind.ValueType  # 9
+        """Raised by the hub itself and never in a package: the counter of a card left what was used far behind."""
+        MANY_PURCHASES: AlertRule._Kind.ValueType  # 10
+        """So many purchases at one pharmacy, this one among them: `window_hours`, `count`."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper): ...
     UNSPECIFIED: AlertRule.Kind.ValueType  # 0
     TWO_PLACES: AlertRule.Kind.ValueType  # 1
+    """The same card at two places too far apart: `window_hours`, `apart`."""
     OVERLAP_WITH_STAY: AlertRule.Kind.ValueType  # 2
+    """A visit on a day between the first and the last of a stay."""
     MANY_INSTITUTIONS: AlertRule.Kind.ValueType  # 3
+    """So many institutions, this one among them: `window_hours`, `count`."""
     NEAR_CAP: AlertRule.Kind.ValueType  # 4
+    """What a fund paid in the year reaches so much of its limit: `ratio_bp`. Once for a year and a fund."""
     SEX_CONFLICT: AlertRule.Kind.ValueType  # 5
+    """The institution saw a person of the other sex."""
     AGE_CONFLICT: AlertRule.Kind.ValueType  # 6
+    """The institution saw a person younger or older by more than `tolerance_years`."""
     READMISSION: AlertRule.Kind.ValueType  # 7
+    """An admission so soon after the last discharge: `window_hours`, whole days. A transfer on the day of discharge is none."""
+    WRONG_CRYPTOGRAMS: AlertRule.Kind.ValueType  # 8
+    """Raised by the hub itself and never in a package: a card was blocked at an institution."""
+    COUNTER_JUMP: AlertRule.Kind.ValueType  # 9
+    """Raised by the hub itself and never in a package: the counter of a card left what was used far behind."""
+    MANY_PURCHASES: AlertRule.Kind.ValueType  # 10
+    """So many purchases at one pharmacy, this one among them: `window_hours`, `count`."""
 
     KIND_FIELD_NUMBER: _builtins.int
     HARD_FIELD_NUMBER: _builtins.int
     WINDOW_HOURS_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
     RATIO_BP_FIELD_NUMBER: _builtins.int
+    APART_FIELD_NUMBER: _builtins.int
+    TOLERANCE_YEARS_FIELD_NUMBER: _builtins.int
     kind: Global___AlertRule.Kind.ValueType
     hard: _builtins.bool
     """A hard rule refuses; a soft one settles and leaves an alert."""
     window_hours: _builtins.int
+    """At most 744, which is 31 days."""
     count: _builtins.int
+    """2 to 32."""
     ratio_bp: _builtins.int
+    """1 to 10,000."""
+    apart: Global___Apart.Kind.ValueType
+    tolerance_years: _builtins.int
+    """At most 50; 0 conflicts at the first year of difference."""
     def __init__(
         self,
         *,
@@ -1016,17 +1055,61 @@ class AlertRule(_message.Message):
         window_hours: _builtins.int = ...,
         count: _builtins.int = ...,
         ratio_bp: _builtins.int = ...,
+        apart: Global___Apart.Kind.ValueType = ...,
+        tolerance_years: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_tolerance_years", b"_tolerance_years", "tolerance_years", b"tolerance_years"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "hard", b"hard", "kind", b"kind", "ratio_bp", b"ratio_bp", "window_hours", b"window_hours"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_tolerance_years", b"_tolerance_years", "apart", b"apart", "count", b"count", "hard", b"hard", "kind", b"kind", "ratio_bp", b"ratio_bp", "tolerance_years", b"tolerance_years", "window_hours", b"window_hours"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__tolerance_years: _TypeAlias = _typing.Literal["tolerance_years"]  # noqa: Y015
+    _WhichOneofArgType__tolerance_years: _TypeAlias = _typing.Literal["_tolerance_years", b"_tolerance_years"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__tolerance_years) -> _WhichOneofReturnType__tolerance_years | None: ...
 
 Global___AlertRule: _TypeAlias = AlertRule  # noqa: Y015
 
 @_typing.final
+class Apart(_message.Message):
+    """At which level of the region tree two places must differ to be far apart."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Kind:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Apart._Kind.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        UNSPECIFIED: Apart._Kind.ValueType  # 0
+        REGION: Apart._Kind.ValueType  # 1
+        """In two regions, such as districts of one city."""
+        CITY: Apart._Kind.ValueType  # 2
+        """In two cities: the level below the province."""
+        PROVINCE: Apart._Kind.ValueType  # 3
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper): ...
+    UNSPECIFIED: Apart.Kind.ValueType  # 0
+    REGION: Apart.Kind.ValueType  # 1
+    """In two regions, such as districts of one city."""
+    CITY: Apart.Kind.ValueType  # 2
+    """In two cities: the level below the province."""
+    PROVINCE: Apart.Kind.ValueType  # 3
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Apart: _TypeAlias = Apart  # noqa: Y015
+
+@_typing.final
 class AlertRules(_message.Message):
+    """The rules of an insured region, in force until a later package begins; without rules nothing is looked for."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     REGION_FIELD_NUMBER: _builtins.int
@@ -1035,7 +1118,9 @@ class AlertRules(_message.Message):
     region: _builtins.str
     effective_from: _builtins.str
     @_builtins.property
-    def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___AlertRule]: ...
+    def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___AlertRule]:
+        """At most 32."""
+
     def __init__(
         self,
         *,

@@ -279,7 +279,7 @@ class HolderCheck(_message.Message):
     method: Global___HolderCheck.Method.ValueType
     observed_sex: Global___Sex.Kind.ValueType
     observed_birth_year: _builtins.int
-    """0 when not observed."""
+    """1850 to 9999, or 0 when not observed."""
     def __init__(
         self,
         *,

@@ -145,6 +145,12 @@ class Reason(_message.Message):
         """The stay has no charges."""
         LINE_TAKEN_BACK: Reason._Code.ValueType  # 3020
         """A line that another line takes back cannot be revoked alone."""
+        ALERT_RULE_REFUSES: Reason._Code.ValueType  # 3022
+        """A hard alert rule of the insured region forbids it."""
+        ALERT_UNKNOWN: Reason._Code.ValueType  # 3023
+        """No such alert."""
+        ALERT_ACKNOWLEDGED: Reason._Code.ValueType  # 3024
+        """The alert was acknowledged before."""
         NOTHING_TO_UNWIND: Reason._Code.ValueType  # 3021
         """No settlement with this card stands in this period, or each is excluded."""
         BALANCE_INSUFFICIENT: Reason._Code.ValueType  # 4001
@@ -355,6 +361,12 @@ class Reason(_message.Message):
     """The stay has no charges."""
     LINE_TAKEN_BACK: Reason.Code.ValueType  # 3020
     """A line that another line takes back cannot be revoked alone."""
+    ALERT_RULE_REFUSES: Reason.Code.ValueType  # 3022
+    """A hard alert rule of the insured region forbids it."""
+    ALERT_UNKNOWN: Reason.Code.ValueType  # 3023
+    """No such alert."""
+    ALERT_ACKNOWLEDGED: Reason.Code.ValueType  # 3024
+    """The alert was acknowledged before."""
     NOTHING_TO_UNWIND: Reason.Code.ValueType  # 3021
     """No settlement with this card stands in this period, or each is excluded."""
     BALANCE_INSUFFICIENT: Reason.Code.ValueType  # 4001

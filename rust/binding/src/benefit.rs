@@ -28,6 +28,12 @@ pub(crate) fn catalogue_problems(py: Python<'_>, catalogue: &[u8]) -> PyResult<V
     told(py.detach(|| quote::catalogue_problems(catalogue)))
 }
 
+/// Check encoded `AlertRules`.
+#[pyfunction]
+pub(crate) fn alert_rules_problems(py: Python<'_>, rules: &[u8]) -> PyResult<Vec<(String, String)>> {
+    told(py.detach(|| quote::alert_rules_problems(rules)))
+}
+
 /// Path and text of every problem; bytes that are no package at all are refused instead.
 fn told(checked: Result<Vec<Problem>, Refused>) -> PyResult<Vec<(String, String)>> {
     let problems = checked.map_err(|refused| rejected(&refused))?;

@@ -24,7 +24,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[pyo3::pymodule]
 mod _core {
     #[pymodule_export]
-    use crate::benefit::{benefit_quote, catalogue_problems, policy_problems};
+    use crate::benefit::{alert_rules_problems, benefit_quote, catalogue_problems, policy_problems};
     #[pymodule_export]
     use crate::cryptogram::cryptogram_answer;
     #[pymodule_export]

@@ -4,11 +4,14 @@
 
 mod presentation;
 
-pub use presentation::{ARC_APPROVED, ChipPresentation, Credential, HolderCheck, Presentation, Token, Verdict};
+pub use presentation::{
+    ARC_APPROVED, CheckMethod, ChipPresentation, Credential, HolderCheck, Presentation, Token, Verdict,
+};
 
 use std::sync::Arc;
 
 use crate::accumulator::{AccumulatorKey, Accumulators};
+use crate::alert::{AlertFilter, AlertRules, AlertView};
 use crate::benefit::{LineSplit, Split};
 use crate::calendar::Date;
 use crate::card::{CancelCause, Channel, FailureCause, Loss, Personalisation, ZoneKind};
@@ -16,7 +19,8 @@ use crate::catalogue::Catalogue;
 use crate::filing::Filing;
 use crate::fraud::{Claim, ClaimFilter, Unwind, UnwindScope};
 use crate::ids::{
-    CardId, CardSn, FilingId, Hash32, InstitutionCode, PersonId, RegionCode, RequestId, SettlementId, StayId, VoucherId,
+    AlertId, CardId, CardSn, FilingId, Hash32, InstitutionCode, PersonId, RegionCode, RequestId, SettlementId, StayId,
+    VoucherId,
 };
 use crate::institution::Institution;
 use crate::ledger::LedgerAccount;
@@ -184,6 +188,10 @@ pub enum Command {
         hash: Hash32,
         regions: Vec<Region>,
     },
+    InstallAlertRules {
+        hash: Hash32,
+        rules: Arc<AlertRules>,
+    },
     RegisterInstitution {
         institution: Institution,
     },
@@ -250,6 +258,10 @@ pub enum Command {
     },
     SettleVisit(SettleVisit),
     CancelVisit(SettlementId),
+    AcknowledgeAlert {
+        alert: AlertId,
+        note: Box<str>,
+    },
     Reverse {
         request_id: RequestId,
     },
@@ -338,6 +350,11 @@ pub enum Query {
         page: Page,
     },
     Explain(SettlementId),
+    ListAlerts {
+        of: AlertFilter,
+        with_acknowledged: bool,
+        page: Page,
+    },
     GetOutcome {
         request_id: RequestId,
     },
@@ -368,6 +385,8 @@ pub struct Admitted {
     pub filing: Option<Filing>,
     /// For the chip, where one was shown.
     pub arpc: Option<[u8; 8]>,
+    /// What soft rules saw.
+    pub alerts: Vec<AlertId>,
 }
 
 /// What a person may expect.
@@ -404,6 +423,8 @@ pub enum Package {
     Policy(Hash32, Arc<BenefitPolicy>),
     /// A catalogue.
     Catalogue(Hash32, Arc<Catalogue>),
+    /// Alert rules.
+    AlertRules(Hash32, Arc<AlertRules>),
 }
 
 /// What is answered.
@@ -482,6 +503,8 @@ pub enum Reply {
         settlement: Arc<Settlement>,
         years: Vec<(AccumulatorKey, Accumulators)>,
         arpc: Option<[u8; 8]>,
+        /// What soft rules saw.
+        alerts: Vec<AlertId>,
     },
     Cancelled {
         cancellation: Arc<Cancellation>,
@@ -500,6 +523,10 @@ pub enum Reply {
     Explained {
         standing: Box<Standing>,
         text: Vec<String>,
+    },
+    Alerts {
+        alerts: Vec<AlertView>,
+        next: Option<u64>,
     },
     Outcome {
         request: RequestKey,

@@ -4,6 +4,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod aftermath;
+pub(crate) mod alerts;
 pub(crate) mod calculation;
 pub(crate) mod cards;
 pub(crate) mod charges;

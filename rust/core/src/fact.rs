@@ -7,13 +7,14 @@
 use std::sync::Arc;
 
 use crate::accumulator::{AccumulatorKey, Accumulators};
+use crate::alert::{Alert, AlertRules};
 use crate::benefit::LineSplit;
 use crate::calendar::Date;
 use crate::card::{CancelCause, Channel, FailureCause, LockCause, Loss, Personalisation, ZoneKind};
 use crate::catalogue::Catalogue;
 use crate::filing::Filing;
 use crate::fraud::Unwind;
-use crate::ids::{CardId, FilingId, Hash32, InstitutionCode, PersonId, RegionCode, RequestId, StayId};
+use crate::ids::{AlertId, CardId, FilingId, Hash32, InstitutionCode, PersonId, RegionCode, RequestId, StayId};
 use crate::institution::Institution;
 use crate::ledger::Leg;
 use crate::money::Fen;
@@ -240,6 +241,25 @@ pub enum Fact {
         hash: Hash32,
         /// The whole tree.
         regions: Vec<Region>,
+    },
+    /// Alert rules were installed.
+    AlertRulesInstalled {
+        /// Their hash.
+        hash: Hash32,
+        /// The package.
+        rules: Arc<AlertRules>,
+    },
+    /// Something looked like fraud and was not refused.
+    AlertRaised {
+        /// What, where and about whom.
+        alert: Arc<Alert>,
+    },
+    /// The operator of the record looked at an alert.
+    AlertAcknowledged {
+        /// Which.
+        alert: AlertId,
+        /// What they found.
+        note: Box<str>,
     },
     /// An institution was registered, or its registration replaced.
     InstitutionRegistered {

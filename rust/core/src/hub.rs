@@ -9,6 +9,7 @@ mod apply;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::alert::{AlertRules, Alerts};
 use crate::calendar::Date;
 use crate::card::Card;
 use crate::catalogue::Catalogue;
@@ -115,6 +116,8 @@ pub struct Hub {
     pub(crate) regions: RegionTree,
     pub(crate) policies: BTreeMap<(RegionCode, InsuranceType, VisitKind), Versions<BenefitPolicy>>,
     pub(crate) catalogues: BTreeMap<RegionCode, Versions<Catalogue>>,
+    pub(crate) alert_rules: BTreeMap<RegionCode, Versions<AlertRules>>,
+    pub(crate) alerts: Alerts,
     /// Stays that are open or discharged. Settled and void ones are records.
     pub(crate) stays: Table<StayId, Arc<Stay>>,
     pub(crate) requests: Requests,
@@ -140,6 +143,8 @@ impl Hub {
             regions: RegionTree::default(),
             policies: BTreeMap::new(),
             catalogues: BTreeMap::new(),
+            alert_rules: BTreeMap::new(),
+            alerts: Alerts::default(),
             stays: Table::seeded(seed),
             requests: Requests::new(seed),
             wrong_cryptograms: WrongCryptograms::default(),
@@ -206,7 +211,7 @@ impl Hub {
         context: &Context<'_>,
     ) -> Result<(Vec<Fact>, Reply), Reject> {
         use decide::{
-            accounts, cards, charges, family, filings, fraud, packages, persons, requests, settlements, stays,
+            accounts, alerts, cards, charges, family, filings, fraud, packages, persons, requests, settlements, stays,
             suspensions, visits, vouchers,
         };
         match command {
@@ -226,6 +231,7 @@ impl Hub {
             Command::InstallPolicy { .. }
             | Command::InstallCatalogue { .. }
             | Command::InstallRegions { .. }
+            | Command::InstallAlertRules { .. }
             | Command::RegisterInstitution { .. } => packages::decide(self, command, context),
             Command::SuspendPerson { .. } | Command::SuspendInstitution { .. } | Command::ResumeInstitution { .. } => {
                 suspensions::decide(self, command)
@@ -254,6 +260,7 @@ impl Hub {
                 let (fact, reply) = settlements::cancel(self, header.institution, *settlement, of_visit, context)?;
                 Ok((vec![fact], reply))
             }
+            Command::AcknowledgeAlert { alert, note } => alerts::acknowledge(self, header, *alert, note, context),
             Command::Reverse { request_id } => requests::reverse(self, header, request_id, context),
             Command::Unwind(asked) => fraud::unwind(self, header, asked, context),
         }
@@ -283,6 +290,18 @@ impl Hub {
             let packages = self.policies.get(&(region, insurance_type, kind))?;
             let package = packages.iter().rev().find(|(_, policy)| policy.in_force_on(day))?;
             Some((region, package))
+        })
+    }
+
+    /// The alert rules in force today, of the most specific region above the insured one that has any.
+    pub(crate) fn alert_rules(&self, insured: RegionCode, context: &Context<'_>) -> Option<&(Hash32, Arc<AlertRules>)> {
+        if self.alert_rules.is_empty() {
+            return None;
+        }
+        let today = context.today();
+        self.regions.upwards(insured).find_map(|region| {
+            let packages = self.alert_rules.get(&region)?;
+            packages.iter().rev().find(|(_, rules)| rules.effective_from <= today)
         })
     }
 

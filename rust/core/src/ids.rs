@@ -64,6 +64,8 @@ given_ids! {
     StayId;
     /// A settlement or its exact negation.
     SettlementId;
+    /// An alert, counted by itself: one record may raise several.
+    AlertId;
     /// A desk's voucher for a stay.
     VoucherId;
     /// What was taken back from a thief, as one decision.

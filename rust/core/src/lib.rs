@@ -11,6 +11,7 @@
 
 pub mod account;
 pub mod accumulator;
+pub mod alert;
 pub mod benefit;
 pub mod calendar;
 pub mod card;
@@ -39,6 +40,7 @@ pub mod stay;
 pub mod suspension;
 mod table;
 pub mod token;
+pub mod trail;
 pub mod visit;
 
 pub use decide::requests::reversible;

@@ -10,6 +10,7 @@ use crate::filing::Filing;
 use crate::ids::{CardId, PersonId, RegionCode, StayId};
 use crate::policy::{Category, InsuranceType};
 use crate::suspension::Suspension;
+use crate::trail::Trail;
 
 /// Sex as a document states it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -228,6 +229,8 @@ pub struct Person {
     pub suspension: Option<Suspension>,
     /// Whose accounts may pay for this person, in the order of linking, which is that of drawing.
     pub payers: Vec<PersonId>,
+    /// Recent uses of the person's cards.
+    pub trail: Trail,
 }
 
 impl Person {

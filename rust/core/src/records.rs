@@ -9,11 +9,12 @@ use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 
 use crate::accumulator::AccumulatorKey;
+use crate::alert::{Acknowledgement, AlertFilter, AlertView};
 use crate::calendar::Date;
 use crate::fact::{Fact, Record};
 use crate::fraud::{Claim, ClaimFilter, Unwind};
 use crate::hub::Hub;
-use crate::ids::{CardId, InstitutionCode, PersonId, SettlementId, StayId, UnwindId};
+use crate::ids::{AlertId, CardId, InstitutionCode, PersonId, SettlementId, StayId, UnwindId};
 use crate::money::Fen;
 use crate::request::{Bound, RequestKey};
 use crate::settlement::{Adjustment, Cancellation, Settlement, Standing};
@@ -87,6 +88,10 @@ pub trait Records {
     fn unwind(&self, id: UnwindId) -> Option<Arc<Unwind>>;
     /// A request id that left the window.
     fn request(&self, key: &RequestKey) -> Option<Bound>;
+    /// An alert that somebody looked at.
+    fn acknowledged_alert(&self, id: AlertId) -> Option<AlertView>;
+    /// Alerts that somebody looked at, after `after` in the order of ids.
+    fn acknowledged_alerts(&self, of: AlertFilter, after: Option<AlertId>, limit: usize) -> Vec<AlertView>;
 }
 
 /// Which stays a listing wants; `None` does not restrict.
@@ -122,6 +127,7 @@ pub struct MemoryRecords {
     days: BTreeMap<(InstitutionCode, Date), (Vec<DayRow>, DayTotals)>,
     statements: Table<PersonId, Vec<Entry>>,
     requests: Table<RequestKey, Bound>,
+    alerts: BTreeMap<AlertId, AlertView>,
 }
 
 impl MemoryRecords {
@@ -155,6 +161,12 @@ impl MemoryRecords {
                 Fact::SettlementCancelled { cancellation, .. } => self.cancel(cancellation, record),
                 Fact::Unwound { unwind } => self.unwind(unwind),
                 Fact::AdmissionCancelled { stay } => self.keep_stay(before, *stay, StayState::Void, None),
+                Fact::AlertAcknowledged { alert, note } => {
+                    let alert = before.alerts.get(*alert).expect("what is acknowledged was open");
+                    let (by, stamp_ms, note) = (record.operator.clone(), record.stamp_ms, note.clone());
+                    let acknowledged = Some(Acknowledgement { by, stamp_ms, note });
+                    self.alerts.insert(alert.id, AlertView { alert: Arc::clone(alert), acknowledged });
+                }
                 Fact::RequestReversed { request } => {
                     if let Some(bound) = self.requests.get_mut(request) {
                         bound.reversed = true;
@@ -322,5 +334,14 @@ impl Records for MemoryRecords {
 
     fn request(&self, key: &RequestKey) -> Option<Bound> {
         self.requests.get(key).copied()
+    }
+
+    fn acknowledged_alert(&self, id: AlertId) -> Option<AlertView> {
+        self.alerts.get(&id).cloned()
+    }
+
+    fn acknowledged_alerts(&self, of: AlertFilter, after: Option<AlertId>, limit: usize) -> Vec<AlertView> {
+        let rest = self.alerts.range((after.map_or(Unbounded, Excluded), Unbounded));
+        rest.map(|(_, view)| view).filter(|view| of.wants(&view.alert)).take(limit).cloned().collect()
     }
 }

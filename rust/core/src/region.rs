@@ -78,6 +78,12 @@ impl RegionTree {
         self.upwards(inner).any(|code| code == outer)
     }
 
+    /// The region above a code that is next to its province; a province itself where there is nothing between.
+    pub fn city(&self, code: RegionCode) -> Option<RegionCode> {
+        let below_province = |above: &RegionCode| self.nodes[above].parent.is_some();
+        self.upwards(code).take_while(below_province).last().or_else(|| self.province(code))
+    }
+
     /// The topmost region above a code.
     pub fn province(&self, code: RegionCode) -> Option<RegionCode> {
         self.upwards(code).last()

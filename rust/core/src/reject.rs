@@ -5,9 +5,10 @@
 
 use thiserror::Error;
 
+use crate::alert::AlertKind;
 use crate::calendar::Date;
 use crate::card::ZoneState;
-use crate::ids::{FilingId, Hash32, HubNumber, InstitutionCode, RegionCode, SettlementId, StayId, VoucherId};
+use crate::ids::{AlertId, FilingId, Hash32, HubNumber, InstitutionCode, RegionCode, SettlementId, StayId, VoucherId};
 use crate::institution::InstitutionKind;
 use crate::money::Fen;
 use crate::policy::VisitKind;
@@ -129,6 +130,12 @@ pub enum Reject {
     StayEmpty(StayId),
     #[error("line is taken back by another")]
     LineTakenBack { lines: Vec<u64> },
+    #[error("alert rule {kind:?} refuses")]
+    AlertRuleRefuses { kind: AlertKind },
+    #[error("no such alert")]
+    AlertUnknown(AlertId),
+    #[error("alert was acknowledged")]
+    AlertAcknowledged(AlertId),
 
     #[error("balance is insufficient")]
     BalanceInsufficient { requested: Fen, available: Fen },

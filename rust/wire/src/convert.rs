@@ -3,6 +3,7 @@
 //! Invariant: a conversion from the contract never panics, whatever the values; one into the contract never fails.
 //! Leaves out: what fields mean together, which the core decides.
 
+mod alert_rules;
 mod check;
 mod coded;
 mod common;
@@ -11,6 +12,7 @@ mod package;
 mod persons;
 mod trace;
 
+pub(crate) use alert_rules::{alert_rules, alert_rules_hash, from_alert_rules};
 pub(crate) use check::{Checked, Fault, at, each, within};
 pub(crate) use check::{
     amount, array, day, day_if_given, given_text, hash, id, id_if_given, institution_code, number, optional_day,

@@ -10,6 +10,7 @@
 )]
 
 mod accounts;
+mod alerts;
 mod batch;
 mod cards;
 mod fraud;
@@ -96,6 +97,7 @@ pub fn decode(operation: Operation, bytes: &[u8]) -> Result<Decoded, Refused> {
         Operation::PackagesInstallPolicy => install(operation, bytes, packages::install_policy),
         Operation::PackagesInstallCatalogue => install(operation, bytes, packages::install_catalogue),
         Operation::PackagesInstallRegions => install(operation, bytes, packages::install_regions),
+        Operation::PackagesInstallAlertRules => install(operation, bytes, packages::install_alert_rules),
         Operation::PackagesGet => query(bytes, packages::get),
         Operation::PackagesList => query(bytes, packages::list),
         Operation::InstitutionsRegister => command(operation, bytes, packages::register_institution),
@@ -120,6 +122,8 @@ pub fn decode(operation: Operation, bytes: &[u8]) -> Result<Decoded, Refused> {
         Operation::VisitsQuote => query(bytes, visits::quote),
         Operation::VisitsSettle => command(operation, bytes, visits::settle),
         Operation::VisitsCancel => command(operation, bytes, visits::cancel),
+        Operation::FraudListAlerts => query(bytes, alerts::list),
+        Operation::FraudAcknowledgeAlert => command(operation, bytes, alerts::acknowledge),
         Operation::MessagesGetOutcome => query(bytes, inpatient::get_outcome),
         Operation::MessagesReverse => command(operation, bytes, inpatient::reverse),
         Operation::FraudPreviewUnwind => query(bytes, fraud::preview),
@@ -146,9 +150,6 @@ pub fn decode(operation: Operation, bytes: &[u8]) -> Result<Decoded, Refused> {
         | Operation::CardsCountByState
         | Operation::AccountsTopUp
         | Operation::AccountsPayOut
-        | Operation::PackagesInstallAlertRules
-        | Operation::FraudListAlerts
-        | Operation::FraudAcknowledgeAlert
         | Operation::OperationsSnapshot
         | Operation::OperationsDigest => Err(Refused::not_available(operation)),
     }
@@ -176,11 +177,13 @@ mutating! {
     AccountsCreditRequest AccountsOpenYearRequest AccountsLinkFamilyRequest AccountsUnlinkFamilyRequest
     FilingsFileRequest FilingsWithdrawRequest
     PackagesInstallPolicyRequest PackagesInstallCatalogueRequest PackagesInstallRegionsRequest
+    PackagesInstallAlertRulesRequest
     InstitutionsRegisterRequest InstitutionsSuspendRequest InstitutionsResumeRequest
     InpatientAdmitRequest InpatientUpdateStayRequest InpatientAddChargesRequest InpatientRevokeChargesRequest
     InpatientDischargeRequest InpatientCancelDischargeRequest InpatientCancelAdmissionRequest
     InpatientSettleRequest InpatientCancelSettlementRequest
     VisitsSettleRequest VisitsCancelRequest
+    FraudAcknowledgeAlertRequest
     MessagesReverseRequest
     FraudUnwindRequest
 }

@@ -4,6 +4,7 @@
 //! given again under a new header.
 
 mod accounts;
+mod alerts;
 mod batch;
 mod cards;
 mod engine;
@@ -79,6 +80,7 @@ pub fn encode_reply(operation: Operation, reply: &Reply, out: &mut Vec<u8>) {
             let institution = Some(from_institution(institution));
             append(&v1::InstitutionsGetResponse { header: None, institution }, out);
         }
+        Reply::Alerts { alerts, next } => append(&self::alerts::list(alerts, token(*next)), out),
         Reply::Outcome { outcome, .. } => encode_outcome(outcome, &[], out),
         Reply::Reversed(effect) => append(&inpatient::reversed(effect), out),
         Reply::UnwindPreviewed { unwind, years, digest } => {
@@ -141,8 +143,8 @@ fn encode_inpatient(operation: Operation, reply: &Reply, out: &mut Vec<u8>) {
                 append(&quoted, out);
             }
         }
-        Reply::Settled { settlement, years, arpc } => {
-            let settled = inpatient::settled(settlement, years, *arpc);
+        Reply::Settled { settlement, years, arpc, alerts } => {
+            let settled = inpatient::settled(settlement, years, *arpc, alerts);
             match settlement.visit() {
                 None => append(&settled, out),
                 Some(visit) => append(&visits::settled(settled, visit), out),
@@ -225,6 +227,7 @@ mod tests {
         let installed = shape::<v1::PackagesInstallPolicyResponse>();
         assert_eq!(installed, shape::<v1::PackagesInstallCatalogueResponse>());
         assert_eq!(installed, shape::<v1::PackagesInstallRegionsResponse>());
+        assert_eq!(installed, shape::<v1::PackagesInstallAlertRulesResponse>());
     }
 
     #[test]
@@ -241,6 +244,7 @@ mod tests {
             shape::<v1::InstitutionsRegisterResponse>(),
             shape::<v1::InpatientCancelDischargeResponse>(),
             shape::<v1::InpatientCancelAdmissionResponse>(),
+            shape::<v1::FraudAcknowledgeAlertResponse>(),
             shape::<v1::OperationsConfirmClockResponse>(),
         ] {
             assert_eq!(other, header_alone);

@@ -25,6 +25,12 @@ pub const MAX_NAME: usize = 200;
 /// Characters of a department or an outside slip.
 pub const MAX_SHORT_TEXT: usize = 100;
 
+/// Characters of what somebody found who looked at an alert.
+pub const MAX_NOTE: usize = 500;
+
+/// The earliest year of birth that an institution may have seen: nobody alive is older.
+pub const FIRST_BIRTH_YEAR: i32 = 1_850;
+
 /// Characters of a diagnosis (`dise_name` lists).
 pub const MAX_DIAGNOSIS: usize = 500;
 

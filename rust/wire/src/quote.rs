@@ -1,4 +1,4 @@
-//! What policies and catalogues say, without a hub: the functions behind `medsettle policy check` and `medsettle.benefit.quote`.
+//! What packages say, without a hub: the functions behind `medsettle policy check` and `medsettle.benefit.quote`.
 //!
 //! Invariant: the calculation is the engine's own.
 
@@ -36,6 +36,11 @@ pub fn policy_problems(bytes: &[u8]) -> Result<Vec<Problem>, Refused> {
 pub fn catalogue_problems(bytes: &[u8]) -> Result<Vec<Problem>, Refused> {
     let catalogue = convert::catalogue(&strict::decode(bytes)?);
     Ok(catalogue.map_or_else(|unreadable| unreadable, |catalogue| catalogue.check()))
+}
+
+/// Every problem of encoded `AlertRules`, in the same way.
+pub fn alert_rules_problems(bytes: &[u8]) -> Result<Vec<Problem>, Refused> {
+    Ok(convert::alert_rules(&strict::decode(bytes)?).map_or_else(|unreadable| unreadable, |rules| rules.check()))
 }
 
 /// Hash of an encoded `BenefitPolicy`, as its installation will show it.

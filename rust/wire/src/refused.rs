@@ -243,6 +243,9 @@ fn reason(reject: &Reject) -> Reason {
         Reject::StayTooLong => Reason::StayHasTooManyLines,
         Reject::StayEmpty(_) => Reason::StayEmpty,
         Reject::LineTakenBack { .. } => Reason::LineTakenBack,
+        Reject::AlertRuleRefuses { .. } => Reason::AlertRuleRefuses,
+        Reject::AlertUnknown(_) => Reason::AlertUnknown,
+        Reject::AlertAcknowledged(_) => Reason::AlertAcknowledged,
         Reject::BalanceInsufficient { .. } => Reason::BalanceInsufficient,
         Reject::PolicyNotInForce { .. } => Reason::PolicyNotInForce,
         Reject::CatalogueNotInForce { .. } => Reason::CatalogueNotInForce,
@@ -359,6 +362,8 @@ fn metadata_of_stay(reject: &Reject, refused: Refused) -> Refused {
         Reject::UnwindTooLarge { limit, count } => refused.with("limit", limit).with("count", count),
         Reject::SettlementUnknown(settlement) => refused.with("settlement_id", settlement),
         Reject::StayTooLong => refused.with("limit", MAX_LINES_PER_STAY),
+        Reject::AlertRuleRefuses { kind } => refused.with("rule", kind.contract_name()),
+        Reject::AlertUnknown(alert) | Reject::AlertAcknowledged(alert) => refused.with("alert_id", alert),
         Reject::LineDuplicate { lines }
         | Reject::RefundExceeds { lines }
         | Reject::ItemUnknown { lines }

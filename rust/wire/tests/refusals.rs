@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use medsettle_core::alert::AlertKind;
 use medsettle_core::calendar::Date;
 use medsettle_core::card::{FailureCause, ZoneState};
-use medsettle_core::ids::{FilingId, Hash32, HubNumber, InstitutionCode, RegionCode, SettlementId, StayId, VoucherId};
+use medsettle_core::ids::{
+    AlertId, FilingId, Hash32, HubNumber, InstitutionCode, RegionCode, SettlementId, StayId, VoucherId,
+};
 use medsettle_core::institution::InstitutionKind;
 use medsettle_core::money::Fen;
 use medsettle_core::policy::VisitKind;
@@ -74,6 +77,9 @@ fn rejects() -> Vec<Reject> {
         Reject::StayTooLong,
         Reject::StayEmpty(stay),
         Reject::LineTakenBack { lines },
+        Reject::AlertRuleRefuses { kind: AlertKind::SexConflict },
+        Reject::AlertUnknown(AlertId(1)),
+        Reject::AlertAcknowledged(AlertId(1)),
         Reject::BalanceInsufficient { requested: Fen(2), available: Fen(1) },
         Reject::PolicyNotInForce { region, day },
         Reject::CatalogueNotInForce { region, day },

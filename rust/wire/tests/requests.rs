@@ -1,10 +1,11 @@
 //! Requests from outside: what is accepted, what is refused and with which path, what "the same request" means, who may ask.
 
 use medsettle_core::calendar::Date;
-use medsettle_core::command::{Command, Credential, Query, Request};
+use medsettle_core::command::{CheckMethod, Command, Credential, Query, Request};
 use medsettle_core::hub::Actor;
 use medsettle_core::ids::{Hash32, InstitutionCode, PersonId};
 use medsettle_core::money::Fen;
+use medsettle_core::person::Sex;
 use medsettle_core::reject::Reject;
 use medsettle_core::statement::Range;
 use medsettle_wire::decode::{Decoded, EngineRequest, Proof, decode, split_batch};
@@ -511,6 +512,27 @@ fn an_outcome_holds_the_original_response() {
     let read = v1::MessagesGetOutcomeResponse::decode(out.as_slice()).unwrap();
     assert_eq!((read.method.as_str(), read.original_sequence), ("Inpatient.Settle", 5));
     assert_eq!(read.original_response, b"original");
+}
+
+#[test]
+fn what_was_seen_of_a_holder_is_read_and_a_year_that_cannot_be_is_named() {
+    let seen = |observed_birth_year| v1::InpatientSettleRequest {
+        holder_check: Some(v1::HolderCheck { method: 4, observed_sex: 1, observed_birth_year }),
+        ..settle()
+    };
+    for (year, expected) in [(0, None), (1_850, Some(1_850)), (9_999, Some(9_999))] {
+        let Decoded::Core { request: Request::Command(_, command), .. } =
+            decode(Operation::InpatientSettle, &seen(year).encode_to_vec()).unwrap()
+        else {
+            panic!("a command")
+        };
+        let Command::SettleStay { holder_check, .. } = *command else { panic!("{command:?}") };
+        assert_eq!((holder_check.method, holder_check.sex), (CheckMethod::None, Some(Sex::Male)));
+        assert_eq!(holder_check.birth_year, expected);
+    }
+    for year in [-1, 70, 1_849, 10_000] {
+        expect(Operation::InpatientSettle, &seen(year), Reason::RequestMalformed, "holder_check.observed_birth_year");
+    }
 }
 
 #[test]

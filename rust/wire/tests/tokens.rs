@@ -50,7 +50,10 @@ fn a_token_is_read_with_what_its_issuer_signed() {
     let Credential::Electronic(token) = presentation.credential else { panic!("a token") };
     assert_eq!(token.id, TokenId(std::array::from_fn(|i| u8::try_from(i).unwrap())));
     assert_eq!((token.issued_ms, token.expires_ms), (1_760_000_000_000, 1_760_000_120_000));
-    assert_eq!((token.audience.as_str(), token.card_sn.to_string().as_str()), ("H11010500001", "00000000000000000000000000000ABC"));
+    assert_eq!(
+        (token.audience.as_str(), token.card_sn.to_string().as_str()),
+        ("H11010500001", "00000000000000000000000000000ABC")
+    );
     assert_eq!((&*check.key, check.signature), ("app-1", [7; 64]));
     assert_eq!(*check.signed, text[..text.rfind('.').unwrap()]);
 }

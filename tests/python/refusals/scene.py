@@ -11,14 +11,12 @@ from datetime import date
 from google.protobuf.message import Message
 
 from medsettle.client import Client
-from medsettle.v1 import (
-    cards_pb2,
-    inpatient_pb2,
-)
+from medsettle.v1 import cards_pb2, fraud_pb2, inpatient_pb2, packages_pb2
 from trial_site import Office
 from trial_world import (
     BEIJING_HOSPITAL,
     CLOSED_HOSPITAL,
+    JINAN,
     OTHER_HOSPITAL,
     PLANNED,
     Patient,
@@ -73,6 +71,7 @@ class Scene:
         self.child, *self.large_family = (self.agency.insure() for _ in range(9))
         for payer in self.large_family:
             self.agency.link_family(self.child, payer)
+        self.acknowledged_alert, self.open_alert = self._watched()
 
     def day(self) -> date:
         """Give a day within every stay."""
@@ -96,6 +95,22 @@ class Scene:
         settled = self.client.inpatient.settle(self.ward.settlement(treated.stay_id, card))
         treated.settlement_id = settled.settlement_id
         return treated
+
+    def _watched(self) -> list[int]:
+        """Refuse the other sex from now on; two men too old were seen, and somebody looked at the first alert."""
+        kinds, header = packages_pb2.AlertRule, self.agency.operator.header
+        rules = [kinds(kind=kinds.SEX_CONFLICT, hard=True), kinds(kind=kinds.AGE_CONFLICT, tolerance_years=10)]
+        package = packages_pb2.AlertRules(region=JINAN, effective_from="2015-01-01", rules=rules)
+        request = packages_pb2.PackagesInstallAlertRulesRequest(header=header(), rules=package)
+        self.office.operator.packages.install_alert_rules(request)
+        raised: list[int] = []
+        for patient in (self.agency.insure(), self.agency.insure()):
+            admission = self.admission(patient)
+            admission.holder_check.observed_birth_year = 1950
+            raised.extend(self.client.inpatient.admit(admission).alert_ids)
+        look = fraud_pb2.FraudAcknowledgeAlertRequest(header=header(), alert_id=raised[0], note="seen")
+        self.office.operator.fraud.acknowledge_alert(look)
+        return raised
 
     def admission(self, patient: Patient | None = None) -> inpatient_pb2.InpatientAdmitRequest:
         """Make an admission that would be accepted, were the patient's card in order."""

@@ -5,6 +5,7 @@
 use crate::calendar::Date;
 use crate::ids::{CardSn, InstitutionCode, Pan, VoucherId};
 use crate::money::Fen;
+use crate::person::Sex;
 use crate::token::TokenId;
 
 /// A card as the terminal read it.
@@ -71,9 +72,27 @@ pub struct ChipPresentation {
     pub cvr: Option<[u8; 4]>,
 }
 
+/// How the institution checked the holder, and whom it saw.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HolderCheck {
+    /// How.
+    pub method: CheckMethod,
+    /// Sex, where it was noted.
+    pub sex: Option<Sex>,
+    /// Year of birth as it was estimated or read, where it was noted.
+    pub birth_year: Option<i32>,
+}
+
+impl HolderCheck {
+    /// Checked like this; nothing was noted of whom was seen.
+    pub const fn by(method: CheckMethod) -> Self {
+        Self { method, sex: None, birth_year: None }
+    }
+}
+
 /// How the institution checked the holder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum HolderCheck {
+pub enum CheckMethod {
     /// Not at all.
     #[default]
     None,

@@ -5,16 +5,20 @@
 //!
 //! | refusal | of | leaves |
 //! | --- | --- | --- |
-//! | `CRYPTOGRAM_INVALID` | a known card, within the institution's day | one more wrong cryptogram there |
-//! | `COUNTER_JUMP` | a card in use | the card locked |
-//! | `CARD_LOCKED`, the counter ran out | a card in use | the card locked |
+//! | `CRYPTOGRAM_INVALID` | a known card, within the institution's day | one more wrong cryptogram there; an alert at the third |
+//! | `COUNTER_JUMP` | a card in use | the card locked, an alert |
+//! | `CARD_LOCKED`, the counter ran out | a card in use | the card locked, an alert |
 //!
 //! Invariant: what is left never moves money, a limit or another card.
 
+use super::alerts::{self, Sighting};
+use crate::alert::AlertKind;
 use crate::card::{Card, LockCause, Shown, ZoneState};
 use crate::command::{ChipPresentation, Command, Credential, RequestHeader};
 use crate::fact::Fact;
+use crate::guess::MAX_WRONG;
 use crate::hub::{Context, Hub};
+use crate::ids::InstitutionCode;
 use crate::reject::Reject;
 
 pub(crate) fn of(
@@ -24,28 +28,58 @@ pub(crate) fn of(
     reject: &Reject,
     context: &Context<'_>,
 ) -> Vec<Fact> {
-    let fact = match reject {
-        Reject::CryptogramInvalid => wrong_cryptogram(hub, header, command, context),
-        Reject::CounterJump { .. } => locked(hub, command, LockCause::CounterJumped, context),
-        Reject::CounterExhausted => locked(hub, command, LockCause::CounterExhausted, context),
-        _ => None,
+    let cause = match reject {
+        Reject::CryptogramInvalid => return wrong_cryptogram(hub, header, command, context).unwrap_or_default(),
+        Reject::CounterJump { .. } => LockCause::CounterJumped,
+        Reject::CounterExhausted => LockCause::CounterExhausted,
+        _ => return Vec::new(),
     };
-    fact.into_iter().collect()
+    locked(hub, header, command, cause, context).unwrap_or_default()
 }
 
-fn wrong_cryptogram(hub: &Hub, header: &RequestHeader, command: &Command, context: &Context<'_>) -> Option<Fact> {
-    let card = named(hub, chip(command)?)?.id;
+fn wrong_cryptogram(hub: &Hub, header: &RequestHeader, command: &Command, context: &Context<'_>) -> Option<Vec<Fact>> {
+    let card = named(hub, chip(command)?)?;
     let institution = header.institution;
     // Nobody is counted who never registered: each would be a new row.
     hub.institutions.get(&institution)?;
-    let count = hub.wrong_cryptograms.next(institution, card, context.stamp_ms)?;
-    Some(Fact::CryptogramWrong { card, institution, count })
+    let count = hub.wrong_cryptograms.next(institution, card.id, context.stamp_ms)?;
+    let mut facts = vec![Fact::CryptogramWrong { card: card.id, institution, count }];
+    if count == MAX_WRONG {
+        let text = format!("{count} wrong cryptograms within a day; the card is refused here for a day");
+        facts.extend(alert(hub, AlertKind::WrongCryptograms, card, institution, text, context));
+    }
+    Some(facts)
 }
 
-fn locked(hub: &Hub, command: &Command, cause: LockCause, context: &Context<'_>) -> Option<Fact> {
-    let card = named(hub, chip(command)?)?;
-    let in_use = card.insurance.shown(context.stamp_ms) == Shown::Plain(ZoneState::Enabled);
-    in_use.then_some(Fact::CardLocked { card: card.id, cause })
+fn locked(
+    hub: &Hub,
+    header: &RequestHeader,
+    command: &Command,
+    cause: LockCause,
+    context: &Context<'_>,
+) -> Option<Vec<Fact>> {
+    let chip = chip(command)?;
+    let card = named(hub, chip)?;
+    if card.insurance.shown(context.stamp_ms) != Shown::Plain(ZoneState::Enabled) {
+        return None;
+    }
+    let text = format!("counter {} after {}; the card is locked", chip.atc, card.counter.highest);
+    let mut facts = vec![Fact::CardLocked { card: card.id, cause }];
+    facts.extend(alert(hub, AlertKind::CounterJump, card, header.institution, text, context));
+    Some(facts)
+}
+
+fn alert(
+    hub: &Hub,
+    kind: AlertKind,
+    card: &Card,
+    institution: InstitutionCode,
+    text: String,
+    context: &Context<'_>,
+) -> Option<Fact> {
+    let (person, card) = (card.person, Some(card.id));
+    let sighting = Sighting { kind, person, card, settlement: None, stay: None, institution, package: None, text };
+    alerts::raise(hub, 0, sighting, context)
 }
 
 fn named<'a>(hub: &'a Hub, chip: &ChipPresentation) -> Option<&'a Card> {

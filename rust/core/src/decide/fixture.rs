@@ -2,6 +2,7 @@
 //!
 //! Regions: 110000 over 110100 (home, over 110101) and 110200; 310000 over 310100, which are another hub's.
 
+pub(crate) mod alerts;
 pub(crate) mod clinic;
 pub(crate) mod ward;
 

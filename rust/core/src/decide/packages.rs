@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::alert::AlertRules;
 use crate::catalogue::Catalogue;
 use crate::command::{Command, Reply};
 use crate::fact::Fact;
@@ -22,6 +23,7 @@ pub(crate) fn decide(hub: &Hub, command: &Command, _context: &Context<'_>) -> De
     match command {
         Command::InstallPolicy { hash, policy } => install_policy(hub, *hash, policy),
         Command::InstallCatalogue { hash, catalogue } => install_catalogue(hub, *hash, catalogue),
+        Command::InstallAlertRules { hash, rules } => install_alert_rules(hub, *hash, rules),
         Command::InstallRegions { hash, regions } => install_regions(hub, *hash, regions),
         Command::RegisterInstitution { institution } => register(hub, institution),
         _ => unreachable!("the hub sends packages and institutions only"),
@@ -58,6 +60,23 @@ fn install_catalogue(hub: &Hub, hash: Hash32, catalogue: &Arc<Catalogue>) -> Dec
     Ok((vec![Fact::CatalogueInstalled { hash, catalogue: Arc::clone(catalogue) }], Reply::PackageInstalled(hash)))
 }
 
+/// Whose fund may be robbed says what is looked for.
+fn install_alert_rules(hub: &Hub, hash: Hash32, rules: &Arc<AlertRules>) -> Decided {
+    refuse_faults(rules.check())?;
+    known(hub, rules.region)?;
+    if !hub.regions.is_home(rules.region) {
+        return Err(Reject::NotHomeOfRegion(rules.region));
+    }
+    let installed = hub.alert_rules.get(&rules.region);
+    let contradicts = |(other, package): &&(Hash32, Arc<AlertRules>)| {
+        *other == hash || package.effective_from == rules.effective_from
+    };
+    if let Some((with, _)) = installed.into_iter().flatten().find(contradicts) {
+        return Err(Reject::PackageConflicts { with: *with });
+    }
+    Ok((vec![Fact::AlertRulesInstalled { hash, rules: Arc::clone(rules) }], Reply::PackageInstalled(hash)))
+}
+
 fn refuse_faults(problems: Vec<Problem>) -> Result<(), Reject> {
     if problems.is_empty() {
         return Ok(());
@@ -89,7 +108,12 @@ fn in_use(hub: &Hub) -> BTreeSet<RegionCode> {
     });
     let of_stays = hub.stays.values().flat_map(|stay| [stay.insured_region, stay.care_region]);
     let of_institutions = hub.institutions.values().map(|institution| institution.region);
-    let of_packages = hub.policies.keys().map(|(region, ..)| *region).chain(hub.catalogues.keys().copied());
+    let of_packages = hub
+        .policies
+        .keys()
+        .map(|(region, ..)| *region)
+        .chain(hub.catalogues.keys().copied())
+        .chain(hub.alert_rules.keys().copied());
     of_persons.chain(of_stays).chain(of_institutions).chain(of_packages).collect()
 }
 

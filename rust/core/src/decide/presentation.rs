@@ -4,7 +4,7 @@
 //! Leaves out: what a refusal leaves behind (`aftermath`), and issuing vouchers (`vouchers`).
 
 use crate::card::{Card, Personalisation};
-use crate::command::{ChipPresentation, Credential, HolderCheck, Presentation, Token, Verdict};
+use crate::command::{CheckMethod, ChipPresentation, Credential, HolderCheck, Presentation, Token, Verdict};
 use crate::hub::{Context, Hub};
 use crate::ids::{CardSn, InstitutionCode};
 use crate::money::Fen;
@@ -32,6 +32,8 @@ pub(crate) enum Expected {
 pub(crate) struct Accepted<'a> {
     /// The card; a voucher stands in for one.
     pub(crate) card: Option<&'a Card>,
+    /// Whom the institution saw.
+    pub(crate) holder: HolderCheck,
     /// It comes into use with this.
     pub(crate) first_use: bool,
     /// For the settlement's record.
@@ -87,7 +89,7 @@ pub(crate) fn accept<'a>(
     holder_check: HolderCheck,
     context: &Context<'_>,
 ) -> Result<Accepted<'a>, Reject> {
-    let checked = holder_check != HolderCheck::None;
+    let checked = holder_check.method != CheckMethod::None;
     let (card, credential, verified, arpc) = match &presentation.credential {
         Credential::Chip(chip) => {
             let (card, card_sn, arpc) = card_of_chip(hub, institution, chip, context)?;
@@ -113,12 +115,12 @@ pub(crate) fn accept<'a>(
         Credential::Voucher(voucher) => {
             let credential = CredentialShown::Voucher(*voucher);
             let presented = Presented { credential, terminal: presentation.terminal.clone() };
-            return Ok(Accepted { card: None, first_use: false, presented, arpc: None });
+            return Ok(Accepted { card: None, holder: holder_check, first_use: false, presented, arpc: None });
         }
     };
     let first_use = card.may_settle(context.stamp_ms, verified)?;
     let presented = Presented { credential, terminal: presentation.terminal.clone() };
-    Ok(Accepted { card: Some(card), first_use, presented, arpc })
+    Ok(Accepted { card: Some(card), holder: holder_check, first_use, presented, arpc })
 }
 
 /// The card of a chip whose cryptogram is right.

@@ -7,7 +7,7 @@ mod eligibility;
 
 use std::sync::Arc;
 
-use super::{accounts, cards, fraud, requests, settlements, statements, stays, visits};
+use super::{accounts, alerts, cards, fraud, requests, settlements, statements, stays, visits};
 use crate::command::{CardView, Package, Page, PersonKey, Query, Reply};
 use crate::hub::{Context, Hub};
 use crate::ids::{Hash32, PersonId, RegionCode};
@@ -52,6 +52,9 @@ pub(crate) fn answer(hub: &Hub, query: &Query, context: &Context<'_>) -> Result<
         Query::QuoteVisit(asked) => visits::quote(hub, asked, context),
         Query::PreviewUnwind(scope) => fraud::preview(hub, scope, context),
         Query::ListClaims { filter, page } => Ok(fraud::claims(filter, *page, context)),
+        Query::ListAlerts { of, with_acknowledged, page } => {
+            Ok(alerts::list(hub, *of, *with_acknowledged, *page, context))
+        }
         Query::GetOutcome { request_id } => Ok(requests::outcome(hub, request_id, context)),
     }
 }
@@ -76,18 +79,21 @@ fn accumulators(person: &Person, year: Option<i32>) -> Reply {
     Reply::Accumulators { person: person.id, years: wanted.copied().collect() }
 }
 
-/// Every package in a fixed order: policies by region, insurance, visit kind and first day, then catalogues by region and first day.
+/// Every package in a fixed order: policies by region, insurance, visit kind and first day, then catalogues and alert rules by region
+/// and first day.
 fn packages(hub: &Hub) -> impl Iterator<Item = (RegionCode, Package)> {
     let policies = hub.policies.values().flatten();
     let catalogues = hub.catalogues.values().flatten();
+    let alert_rules = hub.alert_rules.values().flatten();
     policies
         .map(|(hash, policy)| (policy.region, Package::Policy(*hash, Arc::clone(policy))))
         .chain(catalogues.map(|(hash, catalogue)| (catalogue.region, Package::Catalogue(*hash, Arc::clone(catalogue)))))
+        .chain(alert_rules.map(|(hash, rules)| (rules.region, Package::AlertRules(*hash, Arc::clone(rules)))))
 }
 
 fn package(hub: &Hub, wanted: Hash32) -> Result<Reply, Reject> {
     let is_wanted = |package: &Package| match package {
-        Package::Policy(hash, _) | Package::Catalogue(hash, _) => *hash == wanted,
+        Package::Policy(hash, _) | Package::Catalogue(hash, _) | Package::AlertRules(hash, _) => *hash == wanted,
     };
     let found = packages(hub).map(|(_, package)| package).find(is_wanted);
     found.map(Reply::Package).ok_or_else(|| Reject::malformed("package_hash", "names no package that is installed"))

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use super::alerts::{self, Seen};
 use super::calculation::{Billed, Calculated, account_request, calculate, keyed, quote_digest};
 use super::presentation::{self, Accepted, Expected};
 use super::{cards, family, readjudication, stays};
@@ -78,7 +79,7 @@ pub(crate) fn commit(
     accepted: Accepted<'_>,
     context: &Context<'_>,
 ) -> Result<(Vec<Fact>, Reply), Reject> {
-    let Accepted { card, first_use, presented, arpc } = accepted;
+    let Accepted { card, holder, first_use, presented, arpc } = accepted;
     let Calculated { result, case, policies, catalogue } = calculated;
     let deltas = keyed(result.deltas, case.insurance_type);
     let years = after(person, &deltas)?;
@@ -106,7 +107,9 @@ pub(crate) fn commit(
     let mut facts = Vec::with_capacity(2);
     facts.extend(card.filter(|_| first_use).map(|card| cards::enabling(hub, card, true)));
     facts.push(Fact::Settled { settlement: Arc::clone(&settlement) });
-    Ok((facts, Reply::Settled { settlement, years, arpc }))
+    let seen = Seen::settlement(person, holder, &settlement, &years);
+    let alerts = alerts::look(hub, &seen, context, &mut facts)?;
+    Ok((facts, Reply::Settled { settlement, years, arpc, alerts }))
 }
 
 /// The years as they are once the deltas are added.

@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 
+use super::alerts::{self, Seen};
 use super::presentation::{self, Expected};
 use super::{cards, suspensions};
 use crate::benefit::LineSplit;
@@ -126,6 +127,14 @@ fn admit(
     };
     check_admission_day(&stay, context)?;
     check_overlap(hub, person, None, day, None, context)?;
+    let mut facts = Vec::with_capacity(2);
+    if accepted.first_use {
+        facts.push(cards::enabling(hub, card, true));
+    }
+    let stay = Arc::new(stay);
+    facts.push(Fact::PatientAdmitted { stay: Arc::clone(&stay), shown: accepted.presented.credential });
+    let seen = Seen::admission(person, accepted.holder, &stay, Some(card.id), context);
+    let alerts = alerts::look(hub, &seen, context, &mut facts)?;
     let reply = Admitted {
         stay: stay.id,
         person: person.id,
@@ -135,12 +144,8 @@ fn admit(
         category: stay.category,
         filing: filing::applying(person, &hub.regions, stay.care_region, day).next().cloned(),
         arpc: accepted.arpc,
+        alerts,
     };
-    let mut facts = Vec::with_capacity(2);
-    if accepted.first_use {
-        facts.push(cards::enabling(hub, card, true));
-    }
-    facts.push(Fact::PatientAdmitted { stay: Arc::new(stay), shown: accepted.presented.credential });
     Ok((facts, Reply::Admitted(reply)))
 }
 

@@ -16,6 +16,7 @@ use crate::region::RegionTree;
 use crate::request::Bound;
 use crate::settlement::{Adjustment, Cancellation, CredentialShown, FamilyDraw, Settlement};
 use crate::stay::{Stay, StayLine, StayState};
+use crate::trail::{Trail, Use};
 
 impl Hub {
     /// Fold a record into the state.
@@ -45,6 +46,7 @@ impl Hub {
                     open_stays: Vec::new(),
                     suspension: None,
                     payers: Vec::new(),
+                    trail: Trail::default(),
                 };
                 self.persons.insert(person.id, person);
             }
@@ -98,6 +100,13 @@ impl Hub {
             Fact::RegionsInstalled { regions, .. } => {
                 self.regions = RegionTree::build(regions).expect("a tree is checked before it becomes a fact");
             }
+            Fact::AlertRulesInstalled { hash, rules } => {
+                let packages = self.alert_rules.entry(rules.region).or_default();
+                let at = packages.partition_point(|(_, other)| other.effective_from <= rules.effective_from);
+                packages.insert(at, (*hash, Arc::clone(rules)));
+            }
+            Fact::AlertRaised { alert } => self.alerts.raise(Arc::clone(alert)),
+            Fact::AlertAcknowledged { alert, .. } => self.alerts.close(*alert),
             Fact::InstitutionRegistered { institution } => {
                 self.institutions.insert(institution.code, institution.clone());
             }
@@ -162,6 +171,8 @@ impl Hub {
             Fact::PatientAdmitted { stay, shown } => {
                 self.note_shown(shown, stay.institution, now_ms);
                 self.open(Arc::clone(stay));
+                let used = Use::at_admission(stay, shown.card(), now_ms);
+                self.person_mut(stay.person).trail.note(used);
             }
             Fact::VoucherIssued { stay, voucher, .. } => self.stay_mut(*stay).voucher = Some(*voucher),
             Fact::StayUpdated { stay, admission, kind, department, diagnosis } => {
@@ -195,9 +206,7 @@ impl Hub {
                 stay.state = StayState::Open;
                 stay.discharge = None;
             }
-            Fact::AdmissionCancelled { stay } => {
-                self.close(*stay);
-            }
+            Fact::AdmissionCancelled { stay } => self.close(*stay).trail.forget_admission(*stay),
             Fact::Settled { settlement } => self.apply_settlement(settlement),
             Fact::Unwound { unwind } => self.apply_unwind(unwind),
             Fact::SettlementCancelled { cancellation, stay } => {
@@ -216,6 +225,7 @@ impl Hub {
             Some(stay) => self.close(stay),
             None => self.person_mut(settlement.person),
         };
+        person.trail.note(Use::at_settlement(settlement));
         person.account.balance = settlement.balance_after;
         for (key, delta) in &settlement.deltas {
             let used = person.used_mut(*key);
@@ -233,6 +243,7 @@ impl Hub {
 
     fn apply_cancellation(&mut self, cancellation: &Cancellation) {
         let person = self.person_mut(cancellation.settlement.person);
+        person.trail.forget_settlement(cancellation.settlement.id);
         person.account.balance = cancellation.balance_after;
         for (key, delta) in &cancellation.deltas {
             let used = person.used_mut(*key);
@@ -247,6 +258,7 @@ impl Hub {
         for reversal in &unwind.reversals {
             let person = self.person_mut(unwind.person);
             person.account.balance = reversal.balance_after;
+            person.trail.forget_settlement(reversal.settlement);
             for (key, delta) in &reversal.deltas {
                 let used = person.used_mut(*key);
                 *used = used.checked_sub(*delta).expect("what is taken back was added before");

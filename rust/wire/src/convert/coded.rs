@@ -2,9 +2,10 @@
 //!
 //! Invariant: both directions are exhaustive, so a value that one side adds does not compile until the other knows it.
 
+use medsettle_core::alert::{AlertKind, Apart};
 use medsettle_core::card::{CancelCause, Channel, FailureCause, LockCause, Loss, ZoneKind};
 use medsettle_core::catalogue::{CeilingOrder, ItemClass};
-use medsettle_core::command::HolderCheck;
+use medsettle_core::command::CheckMethod;
 use medsettle_core::institution::InstitutionKind;
 use medsettle_core::person::{CertificateKind, Sex, SpellStatus};
 use medsettle_core::policy::{
@@ -56,6 +57,10 @@ macro_rules! coded {
 coded! {
     AccountUse => v1::account_use::Kind { Allowed Forbidden }
     AdmissionKind => v1::admission_kind::Kind { Planned Emergency Transfer }
+    AlertKind => v1::alert_rule::Kind {
+        TwoPlaces OverlapWithStay ManyInstitutions NearCap SexConflict AgeConflict Readmission WrongCryptograms CounterJump ManyPurchases
+    }
+    Apart => v1::apart::Kind { Region City Province }
     BandBasis => v1::band_basis::Kind { Stay Year }
     BandMeasure => v1::band_measure::Kind { Eligible AfterDeductible }
     CancelCause => v1::cards_cancel_request::Cause { Returned HolderDead IssuedInError RegionChanged }
@@ -64,6 +69,7 @@ coded! {
     CeilingOrder => v1::catalogue::SplitOrder { CeilingFirst FirstPayFirst }
     CertificateKind => v1::certificate::Kind { IdentityCard Passport ResidencePermit Military }
     Channel => v1::channel::Kind { Phone SelfService Desk Bank }
+    CheckMethod => v1::holder_check::Method { Photo Pin Face None }
     Counter => v1::counter::Kind { Inpatient Outpatient }
     CrossYear => v1::cross_year::Kind { Whole Split }
     FailureCause => v1::cards_fail_application_request::Cause {
@@ -71,7 +77,6 @@ coded! {
     }
     FilingKind => v1::filing::Kind { Local LongTerm LongTermAtHome Transfer Emergency OtherTemporary Unfiled }
     Fund => v1::fund::Kind { Pool LargeSum Catastrophic CivilServant Supplement MedicalAid Other }
-    HolderCheck => v1::holder_check::Method { Photo Pin Face None }
     InstitutionKind => v1::institution::Kind { Hospital Clinic Pharmacy }
     InsuranceType => v1::insurance_type::Kind { Employee Resident }
     ItemClass => v1::catalogue_item::Class { A B C }

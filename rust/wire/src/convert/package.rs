@@ -22,14 +22,14 @@ use crate::v1;
 
 /// Problems found so far, and where the reading is.
 #[derive(Default)]
-struct Found {
+pub(super) struct Found {
     place: String,
     problems: Vec<Problem>,
 }
 
 impl Found {
     /// The value, or a note of what is wrong with it.
-    fn take<T>(&mut self, field: &str, value: Checked<T>) -> Option<T> {
+    pub(super) fn take<T>(&mut self, field: &str, value: Checked<T>) -> Option<T> {
         let error = match value {
             Ok(value) => return Some(value),
             Err(fault) => fault.into_error(),
@@ -40,7 +40,7 @@ impl Found {
     }
 
     /// Every value of a repeated field; none where one of them has a problem.
-    fn each<M, T>(
+    pub(super) fn each<M, T>(
         &mut self,
         field: &str,
         values: &[M],
@@ -75,7 +75,7 @@ impl Found {
         self.take(field, fen.map(amount).transpose())
     }
 
-    fn finish<T>(self, value: Option<T>) -> Result<T, Vec<Problem>> {
+    pub(super) fn finish<T>(self, value: Option<T>) -> Result<T, Vec<Problem>> {
         value.filter(|_| self.problems.is_empty()).ok_or(self.problems)
     }
 }
@@ -389,6 +389,6 @@ pub(crate) fn regions_hash(regions: &[Region]) -> Hash32 {
     hash(&v1::PackagesInstallRegionsRequest { header: None, regions: from_regions(regions) }.encode_to_vec())
 }
 
-fn hash(bytes: &[u8]) -> Hash32 {
+pub(super) fn hash(bytes: &[u8]) -> Hash32 {
     Hash32(*blake3::hash(bytes).as_bytes())
 }

@@ -26,7 +26,7 @@ pub(super) fn admit(message: v1::InpatientAdmitRequest) -> Checked<Asked> {
     let (shown, proof) = presentation(message.presentation)?;
     let command = Command::Admit {
         presentation: shown,
-        holder_check: holder_check(message.holder_check),
+        holder_check: holder_check(message.holder_check)?,
         admission: at("admission_date", day(&message.admission_date))?,
         kind: at("kind", coded(message.kind))?,
         department: at("department", text(message.department, MAX_SHORT_TEXT))?,
@@ -127,7 +127,7 @@ pub(super) fn settle(message: v1::InpatientSettleRequest) -> Checked<Asked> {
         use_family: message.use_family,
         quote,
         presentation: shown,
-        holder_check: holder_check(message.holder_check),
+        holder_check: holder_check(message.holder_check)?,
     };
     Ok(Asked { command, proof })
 }

@@ -7,8 +7,8 @@ use medsettle_core::suspension::{PlaceSuspension, Suspension};
 
 use super::page;
 use crate::convert::{
-    Checked, Fault, at, catalogue, catalogue_hash, day, given_text, hash, institution, institution_code, optional_day,
-    policy, policy_hash, region, regions, regions_hash, text, within,
+    Checked, Fault, alert_rules, alert_rules_hash, at, catalogue, catalogue_hash, day, given_text, hash, institution,
+    institution_code, optional_day, policy, policy_hash, region, regions, regions_hash, text, within,
 };
 use crate::limits::{MAX_LABEL, MAX_SHORT_TEXT};
 use crate::refused::Refused;
@@ -22,6 +22,11 @@ pub(super) fn install_policy(message: v1::PackagesInstallPolicyRequest) -> Resul
 pub(super) fn install_catalogue(message: v1::PackagesInstallCatalogueRequest) -> Result<Command, Refused> {
     let catalogue = catalogue(&message.catalogue.ok_or_else(|| Fault::of("catalogue", "is missing"))?)?;
     Ok(Command::InstallCatalogue { hash: catalogue_hash(&catalogue), catalogue: Arc::new(catalogue) })
+}
+
+pub(super) fn install_alert_rules(message: v1::PackagesInstallAlertRulesRequest) -> Result<Command, Refused> {
+    let rules = alert_rules(&message.rules.ok_or_else(|| Fault::of("rules", "is missing"))?)?;
+    Ok(Command::InstallAlertRules { hash: alert_rules_hash(&rules), rules: Arc::new(rules) })
 }
 
 pub(super) fn install_regions(message: v1::PackagesInstallRegionsRequest) -> Result<Command, Refused> {

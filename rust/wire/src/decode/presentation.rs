@@ -9,7 +9,7 @@ use medsettle_cryptogram::{
 
 use super::token::{TokenCheck, token};
 use crate::convert::{Checked, Coded, Fault, amount, array, at, coded, day, id, number, text, within};
-use crate::limits::MAX_TERMINAL;
+use crate::limits::{FIRST_BIRTH_YEAR, MAX_TERMINAL};
 use crate::v1;
 
 /// What proves a credential, to be verified with an issuer's key before the decision.
@@ -150,7 +150,17 @@ fn numeric_code(code: u32) -> Checked<u16> {
     number(code).and_then(|code| if code <= 999 { Ok(code) } else { Err(Fault::here("has more than 3 digits")) })
 }
 
-/// How the holder was checked; saying nothing is not checking.
-pub(super) fn holder_check(message: Option<v1::HolderCheck>) -> HolderCheck {
-    message.and_then(|message| HolderCheck::from_number(message.method)).unwrap_or_default()
+/// How the holder was checked and who was seen; saying nothing is not checking.
+pub(super) fn holder_check(message: Option<v1::HolderCheck>) -> Checked<HolderCheck> {
+    let Some(message) = message else { return Ok(HolderCheck::default()) };
+    let birth_year = match message.observed_birth_year {
+        0 => None,
+        year if (FIRST_BIRTH_YEAR..=9_999).contains(&year) => Some(year),
+        _ => return Err(Fault::of("holder_check.observed_birth_year", "is no year in which anyone alive was born")),
+    };
+    Ok(HolderCheck {
+        method: Coded::from_number(message.method).unwrap_or_default(),
+        sex: Coded::from_number(message.observed_sex),
+        birth_year,
+    })
 }

@@ -44,7 +44,7 @@ pub(super) fn settle(message: v1::VisitsSettleRequest) -> Checked<Asked> {
         total: at("total_fen", amount(message.total_fen))?,
         quote,
         presentation: shown,
-        holder_check: holder_check(message.holder_check),
+        holder_check: holder_check(message.holder_check)?,
     });
     Ok(Asked { command, proof })
 }

@@ -3,7 +3,7 @@
 use medsettle_core::accumulator::{AccumulatorKey, Accumulators};
 use medsettle_core::benefit::Split;
 use medsettle_core::command::{ARC_APPROVED, Admitted, Outcome, ReversalEffect};
-use medsettle_core::ids::Hash32;
+use medsettle_core::ids::{AlertId, Hash32};
 use medsettle_core::policy::FilingKind;
 use medsettle_core::records::{DayRow, DayTotals};
 use medsettle_core::settlement::{Adjustment, Cancellation, Settlement, Standing};
@@ -11,7 +11,7 @@ use medsettle_core::stay::{Stay, StayLine};
 
 use prost::Message as _;
 
-use super::negated;
+use super::{alerts, negated};
 use crate::append::append;
 use crate::contract::Operation;
 use crate::convert::{Coded, credential_kind, from_filing, from_line_split, from_split, from_years, voucher_id};
@@ -35,6 +35,7 @@ pub(super) fn admitted(admitted: &Admitted) -> v1::InpatientAdmitResponse {
         category: admitted.category.number(),
         filing: admitted.filing.as_ref().map(|filing| from_filing(admitted.person, filing)),
         chip_answer: Some(chip_answer(admitted.arpc)),
+        alert_ids: alerts::ids(&admitted.alerts),
     }
 }
 
@@ -104,7 +105,12 @@ pub(super) fn quoted(
     }
 }
 
-pub(super) fn settled(settlement: &Settlement, years: &Years, arpc: Option<[u8; 8]>) -> v1::InpatientSettleResponse {
+pub(super) fn settled(
+    settlement: &Settlement,
+    years: &Years,
+    arpc: Option<[u8; 8]>,
+    alerts: &[AlertId],
+) -> v1::InpatientSettleResponse {
     v1::InpatientSettleResponse {
         header: None,
         settlement_id: settlement.id.0,
@@ -113,6 +119,7 @@ pub(super) fn settled(settlement: &Settlement, years: &Years, arpc: Option<[u8; 
         accumulators: from_years(settlement.person, years),
         chip_answer: Some(chip_answer(arpc)),
         filing_kind: settlement.case.filing.number(),
+        alert_ids: alerts::ids(alerts),
     }
 }
 

@@ -3,7 +3,7 @@
 use medsettle_core::command::Package;
 use medsettle_core::region::Region;
 
-use crate::convert::{Coded, from_catalogue, from_policy, from_regions};
+use crate::convert::{Coded, from_alert_rules, from_catalogue, from_policy, from_regions};
 use crate::v1;
 use crate::v1::package_summary::Kind;
 use crate::v1::packages_get_response as get;
@@ -12,6 +12,7 @@ pub(super) fn package(package: &Package) -> v1::PackagesGetResponse {
     let package = match package {
         Package::Policy(_, policy) => get::Package::Policy(from_policy(policy)),
         Package::Catalogue(_, catalogue) => get::Package::Catalogue(from_catalogue(catalogue)),
+        Package::AlertRules(_, rules) => get::Package::AlertRules(from_alert_rules(rules)),
     };
     v1::PackagesGetResponse { header: None, package: Some(package) }
 }
@@ -42,6 +43,13 @@ fn summary(package: &Package) -> v1::PackageSummary {
             region: catalogue.region.to_string(),
             effective_from: catalogue.effective_from.to_string(),
             effective_to: catalogue.effective_to.map(|day| day.to_string()),
+            ..Default::default()
+        },
+        Package::AlertRules(hash, rules) => v1::PackageSummary {
+            kind: Kind::AlertRules as i32,
+            package_hash: hash.0.to_vec(),
+            region: rules.region.to_string(),
+            effective_from: rules.effective_from.to_string(),
             ..Default::default()
         },
     }

@@ -21,6 +21,7 @@ pub(super) fn settled(settled: v1::InpatientSettleResponse, visit: &Visit) -> v1
         accumulators,
         chip_answer,
         filing_kind,
+        alert_ids,
     } = settled;
     v1::VisitsSettleResponse {
         header,
@@ -31,6 +32,6 @@ pub(super) fn settled(settled: v1::InpatientSettleResponse, visit: &Visit) -> v1
         accumulators,
         chip_answer,
         filing_kind,
-        alert_ids: Vec::new(),
+        alert_ids,
     }
 }

@@ -470,6 +470,9 @@ pub enum Reason {
     StayEmpty = 3019,
     LineTakenBack = 3020,
     NothingToUnwind = 3021,
+    AlertRuleRefuses = 3022,
+    AlertUnknown = 3023,
+    AlertAcknowledged = 3024,
     BalanceInsufficient = 4001,
     PolicyNotInForce = 4002,
     CatalogueNotInForce = 4003,
@@ -513,7 +516,7 @@ pub enum Reason {
 
 impl Reason {
     /// All, ascending by number.
-    pub const ALL: [Self; 93] = [
+    pub const ALL: [Self; 96] = [
         Self::RequestMalformed,
         Self::RequestIdReused,
         Self::RequestReversed,
@@ -568,6 +571,9 @@ impl Reason {
         Self::StayEmpty,
         Self::LineTakenBack,
         Self::NothingToUnwind,
+        Self::AlertRuleRefuses,
+        Self::AlertUnknown,
+        Self::AlertAcknowledged,
         Self::BalanceInsufficient,
         Self::PolicyNotInForce,
         Self::CatalogueNotInForce,
@@ -666,6 +672,9 @@ impl Reason {
             3019 => Self::StayEmpty,
             3020 => Self::LineTakenBack,
             3021 => Self::NothingToUnwind,
+            3022 => Self::AlertRuleRefuses,
+            3023 => Self::AlertUnknown,
+            3024 => Self::AlertAcknowledged,
             4001 => Self::BalanceInsufficient,
             4002 => Self::PolicyNotInForce,
             4003 => Self::CatalogueNotInForce,
@@ -766,6 +775,9 @@ impl Reason {
             Self::StayEmpty => &ReasonEntry { name: "STAY_EMPTY", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["stay_id"], advice: "Add the charges, or cancel the admission.", advice_zh: "请先上传费用，或撤销入院。" },
             Self::LineTakenBack => &ReasonEntry { name: "LINE_TAKEN_BACK", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["lines"], advice: "Revoke the refund together with its line.", advice_zh: "请连同退费明细一并撤销。" },
             Self::NothingToUnwind => &ReasonEntry { name: "NOTHING_TO_UNWIND", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &[], advice: "Check the card, the period and the exclusions; what was unwound before stays so.", advice_zh: "该时段内该卡无可追回的结算；请核对卡号、时段与排除项。" },
+            Self::AlertRuleRefuses => &ReasonEntry { name: "ALERT_RULE_REFUSES", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["rule"], advice: "Compare the patient with the card and the document; if they match, the patient pays in cash and the agency can tell why.", advice_zh: "请核对持卡人身份；核对无误的，请现金垫付并向参保地经办机构查询。" },
+            Self::AlertUnknown => &ReasonEntry { name: "ALERT_UNKNOWN", status: Status::NotFound, retry: Retry::Never, metadata: &["alert_id"], advice: "Check the alert's id.", advice_zh: "无此预警，请核对编号。" },
+            Self::AlertAcknowledged => &ReasonEntry { name: "ALERT_ACKNOWLEDGED", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["alert_id"], advice: "Read the alert to see who looked at it.", advice_zh: "该预警已被确认；可查询确认人。" },
             Self::BalanceInsufficient => &ReasonEntry { name: "BALANCE_INSUFFICIENT", status: Status::FailedPrecondition, retry: Retry::QuoteAgain, metadata: &["requested_fen", "available_fen"], advice: "Ask for a new quote and draw what it offers.", advice_zh: "个人账户余额不足；请重新预结算。" },
             Self::PolicyNotInForce => &ReasonEntry { name: "POLICY_NOT_IN_FORCE", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["region", "day"], advice: "The insured region must install its package.", advice_zh: "参保地待遇政策未生效。" },
             Self::CatalogueNotInForce => &ReasonEntry { name: "CATALOGUE_NOT_IN_FORCE", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["region", "day"], advice: "The care region must install its catalogue.", advice_zh: "就医地目录未生效。" },
@@ -816,7 +828,8 @@ static ACCOUNT_KIND: EnumSchema = EnumSchema { name: "Account.Kind", numbers: &[
 static ACCOUNT_USE_KIND: EnumSchema = EnumSchema { name: "AccountUse.Kind", numbers: &[0, 1, 2] };
 static ADJUSTMENT_MODE: EnumSchema = EnumSchema { name: "Adjustment.Mode", numbers: &[0, 1, 2] };
 static ADMISSION_KIND_KIND: EnumSchema = EnumSchema { name: "AdmissionKind.Kind", numbers: &[0, 1, 2, 3] };
-static ALERT_RULE_KIND: EnumSchema = EnumSchema { name: "AlertRule.Kind", numbers: &[0, 1, 2, 3, 4, 5, 6, 7] };
+static ALERT_RULE_KIND: EnumSchema = EnumSchema { name: "AlertRule.Kind", numbers: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10] };
+static APART_KIND: EnumSchema = EnumSchema { name: "Apart.Kind", numbers: &[0, 1, 2, 3] };
 static BAND_BASIS_KIND: EnumSchema = EnumSchema { name: "BandBasis.Kind", numbers: &[0, 1, 2] };
 static BAND_MEASURE_KIND: EnumSchema = EnumSchema { name: "BandMeasure.Kind", numbers: &[0, 1, 2] };
 static CAP_MEASURE_KIND: EnumSchema = EnumSchema { name: "CapMeasure.Kind", numbers: &[0, 1, 2] };
@@ -848,7 +861,7 @@ static MESSAGES_REVERSE_RESPONSE_EFFECT: EnumSchema = EnumSchema { name: "Messag
 static ON_CANCEL_KIND: EnumSchema = EnumSchema { name: "OnCancel.Kind", numbers: &[0, 1, 2, 3] };
 static OPERATIONS_STATUS_RESPONSE_STATE: EnumSchema = EnumSchema { name: "OperationsStatusResponse.State", numbers: &[0, 1, 2, 3, 4, 5] };
 static PACKAGE_SUMMARY_KIND: EnumSchema = EnumSchema { name: "PackageSummary.Kind", numbers: &[0, 1, 2, 3] };
-static REASON_CODE: EnumSchema = EnumSchema { name: "Reason.Code", numbers: &[0, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008, 2001, 2002, 2003, 2004, 2005, 2006, 2007, 2008, 2009, 2010, 2011, 2012, 2013, 2014, 2015, 2016, 2017, 2018, 2019, 2022, 2023, 2024, 2025, 2026, 2027, 3001, 3002, 3003, 3004, 3005, 3006, 3007, 3008, 3009, 3010, 3011, 3012, 3013, 3014, 3015, 3016, 3017, 3018, 3019, 3020, 3021, 4001, 4002, 4003, 4004, 4005, 4006, 4007, 4008, 4009, 4010, 5001, 5002, 5003, 5004, 5005, 5006, 5007, 5008, 5009, 5010, 5011, 5012, 5013, 5014, 5015, 5016, 5017, 5018, 5019, 7001, 7002, 7003, 7004, 9001, 9002, 9003, 9004, 9005, 9006] };
+static REASON_CODE: EnumSchema = EnumSchema { name: "Reason.Code", numbers: &[0, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008, 2001, 2002, 2003, 2004, 2005, 2006, 2007, 2008, 2009, 2010, 2011, 2012, 2013, 2014, 2015, 2016, 2017, 2018, 2019, 2022, 2023, 2024, 2025, 2026, 2027, 3001, 3002, 3003, 3004, 3005, 3006, 3007, 3008, 3009, 3010, 3011, 3012, 3013, 3014, 3015, 3016, 3017, 3018, 3019, 3020, 3021, 3022, 3023, 3024, 4001, 4002, 4003, 4004, 4005, 4006, 4007, 4008, 4009, 4010, 5001, 5002, 5003, 5004, 5005, 5006, 5007, 5008, 5009, 5010, 5011, 5012, 5013, 5014, 5015, 5016, 5017, 5018, 5019, 7001, 7002, 7003, 7004, 9001, 9002, 9003, 9004, 9005, 9006] };
 static SCOPE_KIND: EnumSchema = EnumSchema { name: "Scope.Kind", numbers: &[0, 1, 2] };
 static SETTLEMENT_STATE: EnumSchema = EnumSchema { name: "Settlement.State", numbers: &[0, 1, 2, 3] };
 static SEX_KIND: EnumSchema = EnumSchema { name: "Sex.Kind", numbers: &[0, 1, 2] };
@@ -1189,11 +1202,48 @@ static ALERT: MessageSchema = MessageSchema {
         Field { number: 7, name: "stamp_ms", kind: Kind::Int64, occurs: Occurs::Once(6) },
         Field { number: 8, name: "text", kind: Kind::String, occurs: Occurs::Once(7) },
         Field { number: 9, name: "acknowledged", kind: Kind::Bool, occurs: Occurs::Once(8) },
+        Field { number: 10, name: "stay_id", kind: Kind::Uint64, occurs: Occurs::Once(9) },
+        Field { number: 11, name: "package_hash", kind: Kind::Bytes, occurs: Occurs::Once(10) },
+        Field { number: 12, name: "acknowledged_by", kind: Kind::String, occurs: Occurs::Once(11) },
+        Field { number: 13, name: "acknowledged_ms", kind: Kind::Int64, occurs: Occurs::Once(12) },
+        Field { number: 14, name: "note", kind: Kind::String, occurs: Occurs::Once(13) },
     ],
 };
 
 impl Schema for v1::Alert {
     const SCHEMA: &'static MessageSchema = &ALERT;
+}
+
+static ALERT_ACKNOWLEDGED: MessageSchema = MessageSchema {
+    name: "AlertAcknowledged",
+    fields: &[
+        Field { number: 1, name: "alert_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "note", kind: Kind::String, occurs: Occurs::Once(1) },
+    ],
+};
+
+impl Schema for v1::AlertAcknowledged {
+    const SCHEMA: &'static MessageSchema = &ALERT_ACKNOWLEDGED;
+}
+
+static ALERT_RAISED: MessageSchema = MessageSchema {
+    name: "AlertRaised",
+    fields: &[
+        Field { number: 1, name: "alert_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "kind", kind: Kind::Enum(&ALERT_RULE_KIND), occurs: Occurs::Once(1) },
+        Field { number: 3, name: "person_id", kind: Kind::Uint64, occurs: Occurs::Once(2) },
+        Field { number: 4, name: "card_id", kind: Kind::Uint64, occurs: Occurs::Once(3) },
+        Field { number: 5, name: "settlement_id", kind: Kind::Uint64, occurs: Occurs::Once(4) },
+        Field { number: 6, name: "stay_id", kind: Kind::Uint64, occurs: Occurs::Once(5) },
+        Field { number: 7, name: "institution_code", kind: Kind::String, occurs: Occurs::Once(6) },
+        Field { number: 8, name: "package_hash", kind: Kind::Bytes, occurs: Occurs::Once(7) },
+        Field { number: 9, name: "stamp_ms", kind: Kind::Int64, occurs: Occurs::Once(8) },
+        Field { number: 10, name: "text", kind: Kind::String, occurs: Occurs::Once(9) },
+    ],
+};
+
+impl Schema for v1::AlertRaised {
+    const SCHEMA: &'static MessageSchema = &ALERT_RAISED;
 }
 
 static ALERT_RULE: MessageSchema = MessageSchema {
@@ -1204,6 +1254,8 @@ static ALERT_RULE: MessageSchema = MessageSchema {
         Field { number: 3, name: "window_hours", kind: Kind::Uint32, occurs: Occurs::Once(2) },
         Field { number: 4, name: "count", kind: Kind::Uint32, occurs: Occurs::Once(3) },
         Field { number: 5, name: "ratio_bp", kind: Kind::Uint32, occurs: Occurs::Once(4) },
+        Field { number: 6, name: "apart", kind: Kind::Enum(&APART_KIND), occurs: Occurs::Once(5) },
+        Field { number: 7, name: "tolerance_years", kind: Kind::Uint32, occurs: Occurs::Once(6) },
     ],
 };
 
@@ -1222,6 +1274,28 @@ static ALERT_RULES: MessageSchema = MessageSchema {
 
 impl Schema for v1::AlertRules {
     const SCHEMA: &'static MessageSchema = &ALERT_RULES;
+}
+
+static ALERT_RULES_INSTALLED: MessageSchema = MessageSchema {
+    name: "AlertRulesInstalled",
+    fields: &[
+        Field { number: 1, name: "package_hash", kind: Kind::Bytes, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "rules", kind: Kind::Message(&ALERT_RULES), occurs: Occurs::Once(1) },
+    ],
+};
+
+impl Schema for v1::AlertRulesInstalled {
+    const SCHEMA: &'static MessageSchema = &ALERT_RULES_INSTALLED;
+}
+
+static APART: MessageSchema = MessageSchema {
+    name: "Apart",
+    fields: &[
+    ],
+};
+
+impl Schema for v1::Apart {
+    const SCHEMA: &'static MessageSchema = &APART;
 }
 
 static BAND: MessageSchema = MessageSchema {
@@ -2429,6 +2503,9 @@ static FACT: MessageSchema = MessageSchema {
         Field { number: 38, name: "voucher_issued", kind: Kind::Message(&VOUCHER_ISSUED), occurs: Occurs::Once(0) },
         Field { number: 43, name: "family_linked", kind: Kind::Message(&FAMILY_LINKED), occurs: Occurs::Once(0) },
         Field { number: 44, name: "family_unlinked", kind: Kind::Message(&FAMILY_UNLINKED), occurs: Occurs::Once(0) },
+        Field { number: 45, name: "alert_rules_installed", kind: Kind::Message(&ALERT_RULES_INSTALLED), occurs: Occurs::Once(0) },
+        Field { number: 46, name: "alert_raised", kind: Kind::Message(&ALERT_RAISED), occurs: Occurs::Once(0) },
+        Field { number: 47, name: "alert_acknowledged", kind: Kind::Message(&ALERT_ACKNOWLEDGED), occurs: Occurs::Once(0) },
         Field { number: 48, name: "unwound", kind: Kind::Message(&UNWOUND), occurs: Occurs::Once(0) },
         Field { number: 55, name: "person_suspended", kind: Kind::Message(&PERSON_SUSPENDED), occurs: Occurs::Once(0) },
         Field { number: 56, name: "institution_suspended", kind: Kind::Message(&INSTITUTION_SUSPENDED), occurs: Occurs::Once(0) },
@@ -2649,6 +2726,8 @@ static FRAUD_LIST_ALERTS_REQUEST: MessageSchema = MessageSchema {
         Field { number: 1, name: "person_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
         Field { number: 2, name: "include_acknowledged", kind: Kind::Bool, occurs: Occurs::Once(1) },
         Field { number: 3, name: "page", kind: Kind::Message(&PAGE), occurs: Occurs::Once(2) },
+        Field { number: 4, name: "institution_code", kind: Kind::String, occurs: Occurs::Once(3) },
+        Field { number: 5, name: "kind", kind: Kind::Enum(&ALERT_RULE_KIND), occurs: Occurs::Once(4) },
     ],
 };
 
@@ -2825,6 +2904,7 @@ static INPATIENT_ADMIT_RESPONSE: MessageSchema = MessageSchema {
         Field { number: 7, name: "category", kind: Kind::Enum(&CATEGORY_KIND), occurs: Occurs::Once(6) },
         Field { number: 8, name: "filing", kind: Kind::Message(&FILING), occurs: Occurs::Once(7) },
         Field { number: 9, name: "chip_answer", kind: Kind::Message(&CHIP_ANSWER), occurs: Occurs::Once(8) },
+        Field { number: 10, name: "alert_ids", kind: Kind::Uint64, occurs: Occurs::Repeated },
     ],
 };
 
@@ -3142,6 +3222,7 @@ static INPATIENT_SETTLE_RESPONSE: MessageSchema = MessageSchema {
         Field { number: 5, name: "accumulators", kind: Kind::Message(&YEAR_ACCUMULATORS), occurs: Occurs::Repeated },
         Field { number: 6, name: "chip_answer", kind: Kind::Message(&CHIP_ANSWER), occurs: Occurs::Once(4) },
         Field { number: 7, name: "filing_kind", kind: Kind::Enum(&FILING_KIND), occurs: Occurs::Once(5) },
+        Field { number: 8, name: "alert_ids", kind: Kind::Uint64, occurs: Occurs::Repeated },
     ],
 };
 

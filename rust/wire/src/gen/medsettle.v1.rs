@@ -960,7 +960,7 @@ pub struct HolderCheck {
     pub method: i32,
     #[prost(enumeration = "sex::Kind", tag = "2")]
     pub observed_sex: i32,
-    /// 0 when not observed.
+    /// 1850 to 9999, or 0 when not observed.
     #[prost(int32, tag = "3")]
     pub observed_birth_year: i32,
 }
@@ -2998,6 +2998,9 @@ pub struct QuoteResult {
     #[prost(int64, tag = "4")]
     pub balance_after_fen: i64,
 }
+/// A sign of fraud, looked for whenever a card is shown for an admission, a settlement of a stay or a visit.
+///
+/// A rule has exactly the fields that its kind has; the others are absent or 0.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AlertRule {
     #[prost(enumeration = "alert_rule::Kind", tag = "1")]
@@ -3005,12 +3008,20 @@ pub struct AlertRule {
     /// A hard rule refuses; a soft one settles and leaves an alert.
     #[prost(bool, tag = "2")]
     pub hard: bool,
+    /// At most 744, which is 31 days.
     #[prost(uint32, tag = "3")]
     pub window_hours: u32,
+    /// 2 to 32.
     #[prost(uint32, tag = "4")]
     pub count: u32,
+    /// 1 to 10,000.
     #[prost(uint32, tag = "5")]
     pub ratio_bp: u32,
+    #[prost(enumeration = "apart::Kind", tag = "6")]
+    pub apart: i32,
+    /// At most 50; 0 conflicts at the first year of difference.
+    #[prost(uint32, optional, tag = "7")]
+    pub tolerance_years: ::core::option::Option<u32>,
 }
 /// Nested message and enum types in `AlertRule`.
 pub mod alert_rule {
@@ -3028,13 +3039,26 @@ pub mod alert_rule {
     #[repr(i32)]
     pub enum Kind {
         Unspecified = 0,
+        /// The same card at two places too far apart: `window_hours`, `apart`.
         TwoPlaces = 1,
+        /// A visit on a day between the first and the last of a stay.
         OverlapWithStay = 2,
+        /// So many institutions, this one among them: `window_hours`, `count`.
         ManyInstitutions = 3,
+        /// What a fund paid in the year reaches so much of its limit: `ratio_bp`. Once for a year and a fund.
         NearCap = 4,
+        /// The institution saw a person of the other sex.
         SexConflict = 5,
+        /// The institution saw a person younger or older by more than `tolerance_years`.
         AgeConflict = 6,
+        /// An admission so soon after the last discharge: `window_hours`, whole days. A transfer on the day of discharge is none.
         Readmission = 7,
+        /// Raised by the hub itself and never in a package: a card was blocked at an institution.
+        WrongCryptograms = 8,
+        /// Raised by the hub itself and never in a package: the counter of a card left what was used far behind.
+        CounterJump = 9,
+        /// So many purchases at one pharmacy, this one among them: `window_hours`, `count`.
+        ManyPurchases = 10,
     }
     impl Kind {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -3051,6 +3075,9 @@ pub mod alert_rule {
                 Self::SexConflict => "SEX_CONFLICT",
                 Self::AgeConflict => "AGE_CONFLICT",
                 Self::Readmission => "READMISSION",
+                Self::WrongCryptograms => "WRONG_CRYPTOGRAMS",
+                Self::CounterJump => "COUNTER_JUMP",
+                Self::ManyPurchases => "MANY_PURCHASES",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -3064,17 +3091,72 @@ pub mod alert_rule {
                 "SEX_CONFLICT" => Some(Self::SexConflict),
                 "AGE_CONFLICT" => Some(Self::AgeConflict),
                 "READMISSION" => Some(Self::Readmission),
+                "WRONG_CRYPTOGRAMS" => Some(Self::WrongCryptograms),
+                "COUNTER_JUMP" => Some(Self::CounterJump),
+                "MANY_PURCHASES" => Some(Self::ManyPurchases),
                 _ => None,
             }
         }
     }
 }
+/// At which level of the region tree two places must differ to be far apart.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Apart {}
+/// Nested message and enum types in `Apart`.
+pub mod apart {
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Kind {
+        Unspecified = 0,
+        /// In two regions, such as districts of one city.
+        Region = 1,
+        /// In two cities: the level below the province.
+        City = 2,
+        Province = 3,
+    }
+    impl Kind {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "UNSPECIFIED",
+                Self::Region => "REGION",
+                Self::City => "CITY",
+                Self::Province => "PROVINCE",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "UNSPECIFIED" => Some(Self::Unspecified),
+                "REGION" => Some(Self::Region),
+                "CITY" => Some(Self::City),
+                "PROVINCE" => Some(Self::Province),
+                _ => None,
+            }
+        }
+    }
+}
+/// The rules of an insured region, in force until a later package begins; without rules nothing is looked for.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AlertRules {
     #[prost(string, tag = "1")]
     pub region: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub effective_from: ::prost::alloc::string::String,
+    /// At most 32.
     #[prost(message, repeated, tag = "3")]
     pub rules: ::prost::alloc::vec::Vec<AlertRule>,
 }
@@ -3467,6 +3549,9 @@ pub struct InpatientAdmitResponse {
     pub filing: ::core::option::Option<Filing>,
     #[prost(message, optional, tag = "9")]
     pub chip_answer: ::core::option::Option<ChipAnswer>,
+    /// Soft flags left by the alert rules.
+    #[prost(uint64, repeated, tag = "10")]
+    pub alert_ids: ::prost::alloc::vec::Vec<u64>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct InpatientUpdateStayRequest {
@@ -3638,6 +3723,9 @@ pub struct InpatientSettleResponse {
     pub chip_answer: ::core::option::Option<ChipAnswer>,
     #[prost(enumeration = "filing::Kind", tag = "7")]
     pub filing_kind: i32,
+    /// Soft flags left by the alert rules.
+    #[prost(uint64, repeated, tag = "8")]
+    pub alert_ids: ::prost::alloc::vec::Vec<u64>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct InpatientCancelSettlementRequest {
@@ -4025,6 +4113,7 @@ pub struct FraudListClaimsResponse {
     #[prost(string, tag = "3")]
     pub next_page_token: ::prost::alloc::string::String,
 }
+/// What looked like fraud and waits for somebody to look at it, or was looked at.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Alert {
     #[prost(uint64, tag = "1")]
@@ -4033,27 +4122,50 @@ pub struct Alert {
     pub kind: i32,
     #[prost(uint64, tag = "3")]
     pub person_id: u64,
+    /// 0 where no card was shown.
     #[prost(uint64, tag = "4")]
     pub card_id: u64,
+    /// 0 where nothing was settled.
     #[prost(uint64, tag = "5")]
     pub settlement_id: u64,
     #[prost(string, tag = "6")]
     pub institution_code: ::prost::alloc::string::String,
     #[prost(int64, tag = "7")]
     pub stamp_ms: i64,
+    /// What was seen, in a sentence.
     #[prost(string, tag = "8")]
     pub text: ::prost::alloc::string::String,
     #[prost(bool, tag = "9")]
     pub acknowledged: bool,
+    /// The stay that began, 0 where none did.
+    #[prost(uint64, tag = "10")]
+    pub stay_id: u64,
+    /// The package with the rule; empty where the hub raised it by itself.
+    #[prost(bytes = "vec", tag = "11")]
+    pub package_hash: ::prost::alloc::vec::Vec<u8>,
+    /// Who acknowledged it, when, and what they found; empty while it is open.
+    #[prost(string, tag = "12")]
+    pub acknowledged_by: ::prost::alloc::string::String,
+    #[prost(int64, tag = "13")]
+    pub acknowledged_ms: i64,
+    #[prost(string, tag = "14")]
+    pub note: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct FraudListAlertsRequest {
+    /// Only this person's, unless 0.
     #[prost(uint64, tag = "1")]
     pub person_id: u64,
     #[prost(bool, tag = "2")]
     pub include_acknowledged: bool,
     #[prost(message, optional, tag = "3")]
     pub page: ::core::option::Option<Page>,
+    /// Only of this institution, unless empty.
+    #[prost(string, tag = "4")]
+    pub institution_code: ::prost::alloc::string::String,
+    /// Only of this kind, unless UNSPECIFIED.
+    #[prost(enumeration = "alert_rule::Kind", tag = "5")]
+    pub kind: i32,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FraudListAlertsResponse {
@@ -4070,6 +4182,7 @@ pub struct FraudAcknowledgeAlertRequest {
     pub header: ::core::option::Option<RequestHeader>,
     #[prost(uint64, tag = "2")]
     pub alert_id: u64,
+    /// At most 500 characters.
     #[prost(string, tag = "3")]
     pub note: ::prost::alloc::string::String,
 }
@@ -4327,6 +4440,12 @@ pub mod reason {
         StayEmpty = 3019,
         /// A line that another line takes back cannot be revoked alone.
         LineTakenBack = 3020,
+        /// A hard alert rule of the insured region forbids it.
+        AlertRuleRefuses = 3022,
+        /// No such alert.
+        AlertUnknown = 3023,
+        /// The alert was acknowledged before.
+        AlertAcknowledged = 3024,
         /// No settlement with this card stands in this period, or each is excluded.
         NothingToUnwind = 3021,
         /// The accounts do not hold what shall be drawn.
@@ -4469,6 +4588,9 @@ pub mod reason {
                 Self::StayHasTooManyLines => "STAY_HAS_TOO_MANY_LINES",
                 Self::StayEmpty => "STAY_EMPTY",
                 Self::LineTakenBack => "LINE_TAKEN_BACK",
+                Self::AlertRuleRefuses => "ALERT_RULE_REFUSES",
+                Self::AlertUnknown => "ALERT_UNKNOWN",
+                Self::AlertAcknowledged => "ALERT_ACKNOWLEDGED",
                 Self::NothingToUnwind => "NOTHING_TO_UNWIND",
                 Self::BalanceInsufficient => "BALANCE_INSUFFICIENT",
                 Self::PolicyNotInForce => "POLICY_NOT_IN_FORCE",
@@ -4568,6 +4690,9 @@ pub mod reason {
                 "STAY_HAS_TOO_MANY_LINES" => Some(Self::StayHasTooManyLines),
                 "STAY_EMPTY" => Some(Self::StayEmpty),
                 "LINE_TAKEN_BACK" => Some(Self::LineTakenBack),
+                "ALERT_RULE_REFUSES" => Some(Self::AlertRuleRefuses),
+                "ALERT_UNKNOWN" => Some(Self::AlertUnknown),
+                "ALERT_ACKNOWLEDGED" => Some(Self::AlertAcknowledged),
                 "NOTHING_TO_UNWIND" => Some(Self::NothingToUnwind),
                 "BALANCE_INSUFFICIENT" => Some(Self::BalanceInsufficient),
                 "POLICY_NOT_IN_FORCE" => Some(Self::PolicyNotInForce),
@@ -5771,7 +5896,7 @@ pub struct Record {
 pub struct Fact {
     #[prost(
         oneof = "fact::Fact",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 32, 37, 38, 48, 55, 56, 57, 43, 44"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 32, 37, 38, 45, 46, 47, 48, 55, 56, 57, 43, 44"
     )]
     pub fact: ::core::option::Option<fact::Fact>,
 }
@@ -5846,6 +5971,12 @@ pub mod fact {
         CryptogramWrong(super::CryptogramWrong),
         #[prost(message, tag = "38")]
         VoucherIssued(super::VoucherIssued),
+        #[prost(message, tag = "45")]
+        AlertRulesInstalled(super::AlertRulesInstalled),
+        #[prost(message, tag = "46")]
+        AlertRaised(super::AlertRaised),
+        #[prost(message, tag = "47")]
+        AlertAcknowledged(super::AlertAcknowledged),
         #[prost(message, tag = "48")]
         Unwound(super::Unwound),
         #[prost(message, tag = "55")]
@@ -6036,6 +6167,49 @@ pub struct RegionsInstalled {
     /// The whole tree.
     #[prost(message, repeated, tag = "2")]
     pub regions: ::prost::alloc::vec::Vec<Region>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AlertRulesInstalled {
+    #[prost(bytes = "vec", tag = "1")]
+    pub package_hash: ::prost::alloc::vec::Vec<u8>,
+    #[prost(message, optional, tag = "2")]
+    pub rules: ::core::option::Option<AlertRules>,
+}
+/// Something looked like fraud and was not refused.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AlertRaised {
+    #[prost(uint64, tag = "1")]
+    pub alert_id: u64,
+    #[prost(enumeration = "alert_rule::Kind", tag = "2")]
+    pub kind: i32,
+    #[prost(uint64, tag = "3")]
+    pub person_id: u64,
+    /// 0 where no card was shown.
+    #[prost(uint64, tag = "4")]
+    pub card_id: u64,
+    /// 0 where nothing was settled.
+    #[prost(uint64, tag = "5")]
+    pub settlement_id: u64,
+    /// 0 where no stay began.
+    #[prost(uint64, tag = "6")]
+    pub stay_id: u64,
+    #[prost(string, tag = "7")]
+    pub institution_code: ::prost::alloc::string::String,
+    /// Empty where the hub raised it by itself.
+    #[prost(bytes = "vec", tag = "8")]
+    pub package_hash: ::prost::alloc::vec::Vec<u8>,
+    #[prost(int64, tag = "9")]
+    pub stamp_ms: i64,
+    #[prost(string, tag = "10")]
+    pub text: ::prost::alloc::string::String,
+}
+/// The operator of the record looked at it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AlertAcknowledged {
+    #[prost(uint64, tag = "1")]
+    pub alert_id: u64,
+    #[prost(string, tag = "2")]
+    pub note: ::prost::alloc::string::String,
 }
 /// It takes the place of any suspension of the person before.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -12,7 +12,7 @@ use medsettle_core::policy::Problem;
 use medsettle_core::request::RequestKey;
 use medsettle_core::stay::Voucher;
 
-use super::{credential, fraud, settlement, stay, suspension};
+use super::{alerts, credential, fraud, settlement, stay, suspension};
 use crate::convert::{
     Checked, Coded, Fault, at, catalogue, certificates, coded, each, entitlements, filing, from_catalogue,
     from_certificates, from_entitlements, from_filing, from_institution, from_line_split, from_policy, from_regions,
@@ -85,6 +85,9 @@ pub(super) fn from_fact(fact: &Fact) -> v1::Fact {
             package_hash: hash.0.to_vec(),
             regions: from_regions(regions),
         }),
+        Fact::AlertRulesInstalled { .. } | Fact::AlertRaised { .. } | Fact::AlertAcknowledged { .. } => {
+            alerts::from_fact(fact)
+        }
         Fact::InstitutionRegistered { institution } => Message::InstitutionRegistered(from_institution(institution)),
         Fact::PersonSuspended { .. } | Fact::InstitutionSuspended { .. } | Fact::InstitutionResumed { .. } => {
             suspension::from_fact(fact)
@@ -285,12 +288,27 @@ pub(super) fn fact(message: v1::Fact) -> Checked<Fact> {
         Message::PolicyInstalled(m) => at("policy_installed", policy_installed(m)),
         Message::CatalogueInstalled(m) => at("catalogue_installed", catalogue_installed(m)),
         Message::RegionsInstalled(m) => at("regions_installed", regions_installed(&m)),
+        Message::AlertRulesInstalled(m) => at("alert_rules_installed", alerts::rules_installed(m)),
+        Message::AlertRaised(m) => at("alert_raised", alerts::raised(m)),
+        Message::AlertAcknowledged(m) => Ok(alerts::acknowledged(m)),
         Message::InstitutionRegistered(m) => {
             Ok(Fact::InstitutionRegistered { institution: at("institution_registered", institution(m))? })
         }
         Message::PersonSuspended(m) => at("person_suspended", suspension::person(m)),
         Message::InstitutionSuspended(m) => at("institution_suspended", suspension::institution(m)),
         Message::InstitutionResumed(m) => at("institution_resumed", suspension::resumed(m)),
+        Message::RequestReversed(m) => {
+            Ok(Fact::RequestReversed { request: at("request_reversed", request(&m.institution_code, &m.request_id))? })
+        }
+        Message::ReversalRemembered(m) => Ok(Fact::ReversalRemembered {
+            request: at("reversal_remembered", request(&m.institution_code, &m.request_id))?,
+        }),
+        other => stay_fact(other),
+    }
+}
+
+fn stay_fact(message: Message) -> Checked<Fact> {
+    match message {
         Message::PatientAdmitted(m) => at("patient_admitted", patient_admitted(m)),
         Message::StayUpdated(m) => at("stay_updated", stay_updated(m)),
         Message::ChargesAdded(m) => at("charges_added", charges_added(m)),
@@ -311,12 +329,7 @@ pub(super) fn fact(message: v1::Fact) -> Checked<Fact> {
             Ok(Fact::SettlementCancelled { cancellation: Arc::new(cancellation), stay: stay.map(Arc::new) })
         }
         Message::Unwound(m) => Ok(Fact::Unwound { unwind: Arc::new(at("unwound", fraud::unwind(m))?) }),
-        Message::RequestReversed(m) => {
-            Ok(Fact::RequestReversed { request: at("request_reversed", request(&m.institution_code, &m.request_id))? })
-        }
-        Message::ReversalRemembered(m) => Ok(Fact::ReversalRemembered {
-            request: at("reversal_remembered", request(&m.institution_code, &m.request_id))?,
-        }),
+        _ => unreachable!("every other message was matched before"),
     }
 }
 
@@ -377,12 +390,12 @@ fn card_reported_lost(message: v1::CardReportedLost) -> Checked<Fact> {
 }
 
 /// The first problem of a package, which was without any when it was installed.
-fn unreadable(problems: Vec<Problem>) -> Fault {
+pub(super) fn unreadable(problems: Vec<Problem>) -> Fault {
     let first = problems.into_iter().next().unwrap_or_else(|| Problem { path: String::new(), message: String::new() });
     Fault::Malformed(DecodeError::at(first.path, first.message))
 }
 
-fn package_hash(bytes: &[u8]) -> Checked<Hash32> {
+pub(super) fn package_hash(bytes: &[u8]) -> Checked<Hash32> {
     at("package_hash", hash(bytes))
 }
 

@@ -1,7 +1,9 @@
 //! Records with arbitrary facts, drawn from a seed.
 #![expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "any bits will do")]
 
+mod alerts;
 mod packages;
+mod persons;
 
 use std::sync::Arc;
 
@@ -14,13 +16,12 @@ use medsettle_core::fact::{Fact, Record};
 use medsettle_core::filing::Filing;
 use medsettle_core::fraud::{Reversal, Unwind};
 use medsettle_core::ids::{
-    CardId, CardSn, FilingId, Hash32, InstitutionCode, Pan, PersonId, RegionCode, RequestId, SettlementId, StayId,
-    UnwindId, VoucherId,
+    AlertId, CardId, CardSn, FilingId, Hash32, InstitutionCode, Pan, PersonId, RegionCode, RequestId, SettlementId,
+    StayId, UnwindId, VoucherId,
 };
 use medsettle_core::institution::{Institution, InstitutionKind};
 use medsettle_core::ledger::{LedgerAccount, Leg};
 use medsettle_core::money::{Fen, MAX_AMOUNT, Quantity, UnitPrice};
-use medsettle_core::person::{Certificate, CertificateKind, Entitlement, Profile, Sex, Spell, SpellStatus};
 use medsettle_core::policy::{
     AccountUse, Adjustment, AdmissionRange, AnyOf, Band, BandBasis, BandMeasure, BenefitPolicy, CapMeasure, Category,
     Counter, CrossYear, DeductibleRow, FilingAdjustment, FilingKind, Fund, InsuranceType, Layer, LayerBase, Level,
@@ -36,7 +37,7 @@ use medsettle_core::token::TokenId;
 use medsettle_core::visit::Visit;
 
 /// How many kinds of facts there are.
-pub(crate) const FACTS: usize = 38;
+pub(crate) const FACTS: usize = 41;
 
 /// A source of values: splitmix64.
 pub(crate) struct Arbitrary(u64);
@@ -222,19 +223,22 @@ impl Arbitrary {
                 case_number: self.text().into(),
             },
             20 => Fact::InstitutionResumed { institution: self.institution_code(), department: self.text().into() },
-            21 => Fact::CardLocked {
+            21 => Fact::AlertRulesInstalled { hash: self.hash(), rules: Arc::new(self.alert_rules()) },
+            22 => Fact::AlertRaised { alert: Arc::new(self.alert()) },
+            23 => Fact::AlertAcknowledged { alert: AlertId(self.bits()), note: self.text().into() },
+            24 => Fact::CardLocked {
                 card: CardId(self.bits()),
                 cause: self.pick(&[LockCause::CounterJumped, LockCause::CounterExhausted]),
             },
-            22 => Fact::CryptogramWrong {
+            25 => Fact::CryptogramWrong {
                 card: CardId(self.bits()),
                 institution: self.institution_code(),
                 count: self.number(),
             },
-            23 => Fact::VoucherIssued { stay: StayId(self.bits()), voucher: self.voucher(), cause: self.text().into() },
-            24 => Fact::FamilyLinked { person: PersonId(self.bits()), payer: PersonId(self.bits()) },
-            25 => Fact::FamilyUnlinked { person: PersonId(self.bits()), payer: PersonId(self.bits()) },
-            26 => Fact::Unwound { unwind: Arc::new(self.unwind()) },
+            26 => Fact::VoucherIssued { stay: StayId(self.bits()), voucher: self.voucher(), cause: self.text().into() },
+            27 => Fact::FamilyLinked { person: PersonId(self.bits()), payer: PersonId(self.bits()) },
+            28 => Fact::FamilyUnlinked { person: PersonId(self.bits()), payer: PersonId(self.bits()) },
+            29 => Fact::Unwound { unwind: Arc::new(self.unwind()) },
             _ => self.fact_of_stay(),
         }
     }
@@ -270,28 +274,6 @@ impl Arbitrary {
             }
             9 => Fact::RequestReversed { request: (self.institution_code(), self.request_id()) },
             _ => Fact::ReversalRemembered { request: (self.institution_code(), self.request_id()) },
-        }
-    }
-
-    fn profile(&mut self) -> Profile {
-        Profile {
-            name: self.text().into(),
-            sex: self.pick(&[Sex::Male, Sex::Female]),
-            birth_date: self.day(),
-            certificates: self.some(|a| {
-                let kind =
-                    a.pick(&[CertificateKind::Passport, CertificateKind::ResidencePermit, CertificateKind::Military]);
-                Certificate::new(kind, &format!("E{}", a.bits())).unwrap()
-            }),
-            spells: self.some(|a| Spell {
-                insurance_type: a.pick(InsuranceType::ALL),
-                region: a.region(),
-                category: a.pick(Category::ALL),
-                status: a.pick(&[SpellStatus::Normal, SpellStatus::Suspended, SpellStatus::Ended]),
-                from: a.day(),
-                to: a.maybe(Self::day),
-            }),
-            entitlements: self.some(|a| Entitlement { name: a.word(), from: a.day(), to: a.maybe(Self::day) }),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Wrong cryptograms are counted where they are shown, and a card whose counter is wrong is locked.
 
+use crate::alert::AlertKind;
 use crate::card::{Channel, LockCause, Loss, ZoneState};
 use crate::command::{CardKey, Command, Credential, LossSubject, Outcome, Query, Reply, ReversalEffect, Verdict};
 use crate::decide::fixture::ward::{LOCAL, NEIGHBOUR, ward_policy};
@@ -24,6 +25,15 @@ fn guess(desk: &mut Desk, card: CardId) -> Result<(), Reject> {
     guessed
 }
 
+/// Alerts that the last command raised.
+fn kinds(desk: &Desk) -> Vec<AlertKind> {
+    let alerts = desk.facts.iter().filter_map(|fact| match fact {
+        Fact::AlertRaised { alert } => Some(alert.kind),
+        _ => None,
+    });
+    alerts.collect()
+}
+
 fn with_counter(desk: &Desk, card: CardId, atc: u16) -> Command {
     let mut admission = desk.admission(card, "2026-02-20");
     let Command::Admit { presentation, .. } = &mut admission else { unreachable!("an admission") };
@@ -39,7 +49,8 @@ fn three_guesses_stop_the_card_where_they_were_made_for_a_day_and_nowhere_else()
     for count in 1..=3 {
         assert_eq!(guess(&mut desk, card), Err(Reject::CryptogramInvalid));
         let institution = desk.actor.institution;
-        assert_eq!(desk.facts, [Fact::CryptogramWrong { card, institution, count }]);
+        assert_eq!(desk.facts[0], Fact::CryptogramWrong { card, institution, count });
+        assert_eq!(kinds(&desk), if count == 3 { vec![AlertKind::WrongCryptograms] } else { Vec::new() });
     }
     let until_ms = desk.now_ms + COUNTS_MS;
     let before = desk.hub.clone();
@@ -117,7 +128,8 @@ fn a_counter_that_jumps_or_runs_out_locks_a_card_in_use() {
         let (mut desk, card) = ward();
         let admission = with_counter(&desk, card, atc);
         assert_eq!(desk.run(admission), Err(reject));
-        assert_eq!(desk.facts, [Fact::CardLocked { card, cause }]);
+        assert_eq!(desk.facts[0], Fact::CardLocked { card, cause });
+        assert_eq!(kinds(&desk), [AlertKind::CounterJump]);
         assert_eq!(desk.hub.cards[&card].insurance.state, ZoneState::Locked);
         assert_eq!(desk.hub.cards[&card].counter.highest, 0);
         assert_eq!(desk.admit(card, "2026-02-20"), Err(Reject::CardLocked));
@@ -131,7 +143,7 @@ fn a_card_that_is_not_in_use_is_not_locked_by_its_counter() {
     let new = desk.issue(person, Some(card));
     let jumped = with_counter(&desk, new, 1_001);
     let Command::Admit { presentation, admission, kind, department, diagnosis, .. } = jumped else { unreachable!() };
-    let holder_check = crate::command::HolderCheck::Photo;
+    let holder_check = crate::command::HolderCheck::by(crate::command::CheckMethod::Photo);
     let before = desk.hub.clone();
     let command = Command::Admit { presentation, holder_check, admission, kind, department, diagnosis };
     assert!(matches!(desk.run(command), Err(Reject::CounterJump { .. })));

@@ -44,11 +44,11 @@ fn chipless(made: Personalisation) -> Personalisation {
 fn a_card_without_a_chip_is_read_by_its_stripe_at_home_with_its_holder_checked() {
     let (mut desk, card) = patient(chipless);
     let stripe = Credential::Stripe(desk.hub.cards[&card].made.as_ref().unwrap().card_sn);
-    assert_eq!(admit(&mut desk, stripe.clone(), HolderCheck::None), Err(Reject::HolderNotVerified));
+    assert_eq!(admit(&mut desk, stripe.clone(), HolderCheck::default()), Err(Reject::HolderNotVerified));
     desk.act_as(DISTANT);
-    assert_eq!(admit(&mut desk, stripe.clone(), HolderCheck::Photo), Err(Reject::CardHomeRegionOnly));
+    assert_eq!(admit(&mut desk, stripe.clone(), HolderCheck::by(CheckMethod::Photo)), Err(Reject::CardHomeRegionOnly));
     desk.act_as(LOCAL);
-    admit(&mut desk, stripe, HolderCheck::Photo).unwrap();
+    admit(&mut desk, stripe, HolderCheck::by(CheckMethod::Photo)).unwrap();
     let [Fact::PatientAdmitted { shown, .. }] = &desk.facts[..] else { panic!("{:?}", desk.facts) };
     assert!(matches!(shown, CredentialShown::Stripe { card: used, .. } if *used == card));
 }
@@ -57,10 +57,10 @@ fn a_card_without_a_chip_is_read_by_its_stripe_at_home_with_its_holder_checked()
 fn a_card_with_a_chip_is_not_read_by_its_stripe_and_one_without_shows_no_cryptogram() {
     let (mut desk, card) = patient(|made| made);
     let stripe = Credential::Stripe(desk.hub.cards[&card].made.as_ref().unwrap().card_sn);
-    assert_eq!(admit(&mut desk, stripe, HolderCheck::Photo), Err(Reject::CredentialNotAccepted));
+    assert_eq!(admit(&mut desk, stripe, HolderCheck::by(CheckMethod::Photo)), Err(Reject::CredentialNotAccepted));
     let chip = Credential::Chip(desk.chip(card));
     let (mut desk, _) = patient(chipless);
-    assert_eq!(admit(&mut desk, chip, HolderCheck::Photo), Err(Reject::SchemeNotAllowed));
+    assert_eq!(admit(&mut desk, chip, HolderCheck::by(CheckMethod::Photo)), Err(Reject::SchemeNotAllowed));
 }
 
 /// A token for the card, valid for three minutes around the desk's present.
@@ -79,19 +79,19 @@ fn a_token_stands_for_its_card_once() {
     let (mut desk, card) = patient(|made| made);
     desk.verdict = Verdict::Signed;
     let shown = token(&desk, card, 1);
-    let stay = admit(&mut desk, Credential::Electronic(shown), HolderCheck::None).unwrap();
+    let stay = admit(&mut desk, Credential::Electronic(shown), HolderCheck::default()).unwrap();
     desk.run(Command::CancelAdmission { stay }).unwrap();
-    assert_eq!(admit(&mut desk, Credential::Electronic(shown), HolderCheck::None), Err(Reject::TokenUsed));
+    assert_eq!(admit(&mut desk, Credential::Electronic(shown), HolderCheck::default()), Err(Reject::TokenUsed));
     let another = token(&desk, card, 2);
-    let stay = admit(&mut desk, Credential::Electronic(another), HolderCheck::None).unwrap();
+    let stay = admit(&mut desk, Credential::Electronic(another), HolderCheck::default()).unwrap();
     // Once it is over it is refused for that, and no longer remembered.
     desk.now_ms = shown.expires_ms + 1;
     let later = token(&desk, card, 3);
     let over = Reject::TokenExpired { expires_ms: shown.expires_ms };
-    assert_eq!(admit(&mut desk, Credential::Electronic(shown), HolderCheck::None), Err(over));
+    assert_eq!(admit(&mut desk, Credential::Electronic(shown), HolderCheck::default()), Err(over));
     assert!(desk.hub.used_tokens.contains(shown.id, shown.expires_ms));
     desk.run(Command::CancelAdmission { stay }).unwrap();
-    admit(&mut desk, Credential::Electronic(later), HolderCheck::None).unwrap();
+    admit(&mut desk, Credential::Electronic(later), HolderCheck::default()).unwrap();
     assert!(!desk.hub.used_tokens.contains(shown.id, shown.expires_ms));
 }
 
@@ -108,13 +108,13 @@ fn a_token_is_for_one_institution_and_for_five_minutes_and_signed() {
         desk.verdict = Verdict::Signed;
         let mut bent = token(&desk, card, 1);
         bend(&mut bent);
-        assert_eq!(admit(&mut desk, Credential::Electronic(bent), HolderCheck::None), Err(reject));
+        assert_eq!(admit(&mut desk, Credential::Electronic(bent), HolderCheck::default()), Err(reject));
     }
     let (mut desk, card) = patient(|made| made);
     let shown = Credential::Electronic(token(&desk, card, 1));
     for verdict in [Verdict::Invalid, Verdict::NotPresented, Verdict::Valid { arpc: [1; 8] }] {
         desk.verdict = verdict;
-        assert_eq!(admit(&mut desk, shown.clone(), HolderCheck::None), Err(Reject::TokenInvalid));
+        assert_eq!(admit(&mut desk, shown.clone(), HolderCheck::default()), Err(Reject::TokenInvalid));
     }
 }
 
@@ -125,5 +125,5 @@ fn a_token_of_a_lost_card_is_refused_like_the_card() {
     let shown = token(&desk, card, 1);
     desk.hub.cards.get_mut(&card).unwrap().insurance.state = crate::card::ZoneState::FormalLost;
     let lost = Err(Reject::CardLost { until_ms: None });
-    assert_eq!(admit(&mut desk, Credential::Electronic(shown), HolderCheck::None), lost);
+    assert_eq!(admit(&mut desk, Credential::Electronic(shown), HolderCheck::default()), lost);
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::card::{CancelCause, Channel, Chip, Loss, TEMPORARY_LOSS_MS, ZoneKind, ZoneState};
-use crate::command::{CardKey, Command, LossSubject, Reply};
+use crate::command::{CardKey, CheckMethod, Command, LossSubject, Reply};
 use crate::decide::fixture::ward::ward_policy;
 use crate::decide::fixture::{Desk, card_sn, day};
 use crate::fact::Fact;
@@ -24,7 +24,7 @@ fn bent(mut command: Command, check: HolderCheck, bend: impl Fn(&mut ChipPresent
 }
 
 fn admit(desk: &mut Desk, card: CardId, bend: impl Fn(&mut ChipPresentation)) -> Result<Reply, Reject> {
-    let command = bent(desk.admission(card, "2026-02-01"), HolderCheck::None, bend);
+    let command = bent(desk.admission(card, "2026-02-01"), HolderCheck::default(), bend);
     desk.run(command)
 }
 
@@ -54,7 +54,7 @@ fn a_wrong_cryptogram_learns_nothing_of_the_card_or_the_stay() {
         desk.verdict = verdict;
         assert_eq!(desk.run(settlement.clone()), Err(reject.clone()));
         let before = desk.hub.clone();
-        assert_eq!(desk.run(bent(settlement.clone(), HolderCheck::None, nothing_is_right)), Err(reject.clone()));
+        assert_eq!(desk.run(bent(settlement.clone(), HolderCheck::default(), nothing_is_right)), Err(reject.clone()));
         assert_eq!(admit(&mut desk, card, nothing_is_right), Err(reject));
         assert_eq!(desk.hub, before);
     }
@@ -87,7 +87,8 @@ fn each_state_of_the_card_refuses_in_its_own_words_before_amounts_are_looked_at(
         (Command::CancelCard { card, cause: CancelCause::Returned }, Reject::CardCancelled),
     ] {
         let (mut desk, ..) = discharged();
-        let wrong_amount = bent(desk.settlement(stay, card, 0), HolderCheck::Pin, |chip| chip.amount = Fen(1));
+        let wrong_amount =
+            bent(desk.settlement(stay, card, 0), HolderCheck::by(CheckMethod::Pin), |chip| chip.amount = Fen(1));
         desk.run(event).unwrap();
         assert_eq!(desk.run(wrong_amount), Err(reject));
     }
@@ -127,14 +128,14 @@ fn what_the_chip_signed_is_what_is_asked() {
         ((|chip| chip.amount = Fen(499_999)) as Bend, mismatch("amount_fen", 499_999, 500_000)),
         (|chip| chip.other_amount = Fen(50_001), mismatch("other_amount_fen", 50_001, 50_000)),
     ] {
-        assert_eq!(desk.run(bent(settlement.clone(), HolderCheck::None, bend)), Err(reject));
+        assert_eq!(desk.run(bent(settlement.clone(), HolderCheck::default(), bend)), Err(reject));
     }
     for (bend, field) in [
         ((|chip| chip.currency = 840) as Bend, "presentation.chip.currency"),
         (|chip| chip.terminal_country = 840, "presentation.chip.currency"),
         (|chip| chip.transaction_type = 0x31, "presentation.chip.transaction_type"),
     ] {
-        let refused = desk.run(bent(settlement.clone(), HolderCheck::None, bend));
+        let refused = desk.run(bent(settlement.clone(), HolderCheck::default(), bend));
         assert!(matches!(&refused, Err(Reject::Malformed { field: at, .. }) if at == field), "{refused:?}");
     }
     desk.run(settlement).unwrap();
@@ -166,9 +167,9 @@ fn a_signed_date_is_within_a_day_of_the_business_day() {
 fn a_counter_value_is_used_once_and_may_not_jump_and_amounts_are_compared_first() {
     let (mut desk, card, stay) = discharged();
     let settlement = desk.settlement(stay, card, 0);
-    let with = |atc: u16| bent(settlement.clone(), HolderCheck::None, move |chip| chip.atc = atc);
+    let with = |atc: u16| bent(settlement.clone(), HolderCheck::default(), move |chip| chip.atc = atc);
     assert_eq!(desk.run(with(1)), Err(Reject::CryptogramReplayed { atc: 1 }), "used at the admission");
-    let both = bent(with(1), HolderCheck::None, |chip| chip.amount = Fen(1));
+    let both = bent(with(1), HolderCheck::default(), |chip| chip.amount = Fen(1));
     assert!(matches!(desk.run(both), Err(Reject::AmountMismatch { .. })));
     assert_eq!(desk.hub.cards[&card].counter.highest, 1, "what is refused moves no counter");
     desk.run(with(1_001)).unwrap();
@@ -186,9 +187,9 @@ fn a_first_use_needs_a_verified_holder_and_ends_the_card_before_in_the_same_fact
     let settlement = desk.settlement(stay, new, 0);
     assert_eq!(desk.run(settlement.clone()), Err(Reject::HolderNotVerified));
     // The card says that it checked a PIN, and that the check failed.
-    let failed = bent(settlement.clone(), HolderCheck::None, |chip| chip.cvr = Some([0, 0b110, 0, 0]));
+    let failed = bent(settlement.clone(), HolderCheck::default(), |chip| chip.cvr = Some([0, 0b110, 0, 0]));
     assert_eq!(desk.run(failed), Err(Reject::HolderNotVerified));
-    desk.run(bent(settlement, HolderCheck::Photo, |_| ())).unwrap();
+    desk.run(bent(settlement, HolderCheck::by(CheckMethod::Photo), |_| ())).unwrap();
     let [enabled, Fact::Settled { settlement }] = &desk.facts[..] else { panic!("{:?}", desk.facts) };
     let (zone, by_first_use) = (ZoneKind::Insurance, true);
     assert_eq!(*enabled, Fact::CardEnabled { card: new, zone, cancelled: Some(old), by_first_use });
@@ -216,7 +217,7 @@ fn a_first_use_that_is_refused_for_anything_else_enables_nothing() {
     let person = desk.holder(old);
     let new = desk.issue(person, Some(old));
     let before = desk.hub.clone();
-    let too_much = bent(desk.settlement(stay, new, 100_001), HolderCheck::Photo, |_| ());
+    let too_much = bent(desk.settlement(stay, new, 100_001), HolderCheck::by(CheckMethod::Photo), |_| ());
     assert!(matches!(desk.run(too_much), Err(Reject::BalanceInsufficient { .. })));
     assert_eq!(desk.hub, before);
 }

@@ -21,7 +21,7 @@ fn with_voucher(desk: &Desk, stay: StayId, card: CardId, voucher: VoucherId, acc
     let mut command = desk.settlement(stay, card, account);
     let Command::SettleStay { presentation, holder_check, .. } = &mut command else { unreachable!("a settlement") };
     *presentation = Presentation { credential: Credential::Voucher(voucher), terminal: "T1".into() };
-    *holder_check = HolderCheck::None;
+    *holder_check = HolderCheck::default();
     command
 }
 

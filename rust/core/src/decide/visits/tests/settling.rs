@@ -1,6 +1,6 @@
 //! Quote and settlement of a visit are one calculation; place, lines, totals and card must be right.
 
-use crate::command::{ChipPresentation, Command, Credential, HolderCheck, Query, Reply};
+use crate::command::{CheckMethod, ChipPresentation, Command, Credential, HolderCheck, Query, Reply};
 use crate::decide::fixture::clinic::{PHARMACY, bill, medicine, outpatient_year, visit_policy};
 use crate::decide::fixture::ward::{DISTANT, LOCAL, NEIGHBOUR, code, line, refund};
 use crate::decide::fixture::{Desk, certificate, day, region};
@@ -229,7 +229,7 @@ fn the_first_use_of_a_collected_card_at_a_verified_holder_enables_it_with_the_se
     let card = desk.issue(person, None);
     let mut asked = desk.visit_of(card, visit("200"), 20_000);
     assert_eq!(desk.settle_visit(asked.clone()), Err(Reject::HolderNotVerified));
-    asked.holder_check = HolderCheck::Photo;
+    asked.holder_check = HolderCheck::by(CheckMethod::Photo);
     let settlement = desk.settle_visit(asked.clone()).unwrap();
     let [Fact::CardEnabled { by_first_use: true, .. }, Fact::Settled { settlement: settled }] = &desk.facts[..] else {
         panic!("{:?}", desk.facts)

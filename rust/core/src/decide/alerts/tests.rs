@@ -1,0 +1,5 @@
+//! What rules see, what they leave, and who looks at it.
+
+mod keeping;
+mod seeing;
+mod undoing;
