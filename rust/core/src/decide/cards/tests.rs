@@ -1,5 +1,7 @@
 //! The rules between the cards of a person, as stories and as random histories.
 
+mod ending;
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
@@ -32,7 +34,7 @@ fn insurance(desk: &Desk, card: CardId) -> Shown {
 }
 
 #[test]
-fn the_old_card_works_until_the_new_one_is_enabled_and_ends_in_the_same_fact() {
+fn f2_the_old_card_works_until_the_new_one_is_enabled_and_ends_in_the_same_fact() {
     let mut desk = Desk::open();
     let person = desk.enrol("P1");
     let old = desk.issue(person, None);
@@ -133,7 +135,7 @@ fn a_formal_loss_needs_a_desk_or_a_bank() {
 }
 
 #[test]
-fn a_temporary_loss_ends_at_its_moment_or_when_it_is_withdrawn() {
+fn f4_a_temporary_loss_ends_at_its_moment_or_when_it_is_withdrawn() {
     let mut desk = Desk::open();
     let person = desk.enrol("P1");
     let card = desk.issue(person, None);
@@ -231,7 +233,7 @@ proptest! {
     /// F1: never two enabled cards in a zone. F2: what ends by enabling ends in that fact. Beside them: the dead stay dead, a temporary
     /// loss is never moved, and a reply shows each card as it then is.
     #[test]
-    fn in_any_history_one_card_per_person_and_zone_is_enabled_and_the_dead_stay_dead(steps in steps()) {
+    fn f1_in_any_history_one_card_per_person_and_zone_is_enabled_and_the_dead_stay_dead(steps in steps()) {
         let mut desk = Desk::open();
         desk.run(enrolment("P2")).unwrap();
         let person = desk.enrol("P1");
