@@ -162,9 +162,8 @@ def _channel(server: Server, tls: TlsFiles) -> grpc.aio.Channel:
 def print_rounds(rounds: Sequence[Round], callers: int) -> None:
     """Print every round and the median ratio."""
     print(f"{callers} callers settle, one desk reports and withdraws; latencies in ms")
-    print(
-        f"{'round':>5}  {'call':9}  {'calls':>7}  {'p50':>7}  {'p99':>7}  {'p99.9':>7}  {'settled/s':>9}  p99 to settle's"
-    )
+    columns = f"{'call':9}  {'calls':>7}  {'p50':>7}  {'p99':>7}  {'p99.9':>7}  {'settled/s':>9}"
+    print(f"round  {columns}  p99 to settle's")
     for number, measured in enumerate(rounds, 1):
         for kind in KINDS:
             count: int = measured.latencies[kind].get_total_count()
