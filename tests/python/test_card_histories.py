@@ -6,7 +6,7 @@ the ledger.
 """
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -56,16 +56,15 @@ class CardHistories(RuleBasedStateMachine):
         self.card_ids: list[int] = []
         self.chips: dict[int, SoftCard] = {}
 
-    def card(self, age: int, event: str = "") -> int:
+    def card(self, age: int, event: str = "", zones: Sequence[str] = ZONES) -> int:
         """Name a card by its age, 0 is the newest; of those with a zone that can take the event, if one is named."""
-        cards = range(len(self.card_ids))
-        ready = [number for number in cards if not event or self.can_take(number, event)]
-        numbers = ready or cards
-        return numbers[-1 - age % len(numbers)]
+        numbers = range(len(self.card_ids))
+        ready = [number for number in numbers if event and self.can_take(number, event, zones)]
+        return (ready or numbers)[-1 - age % len(ready or numbers)]
 
-    def can_take(self, number: int, event: str) -> bool:
-        zones = self.books.cards[number].zones.values()
-        return any(zone.shown(self.books.now_ms) in TABLE[event] for zone in zones)
+    def can_take(self, number: int, event: str, zones: Sequence[str]) -> bool:
+        card = self.books.cards[number]
+        return any(card.zones[zone].shown(self.books.now_ms) in TABLE[event] for zone in zones or ZONES)
 
     def agree(self, book: Callable[[], object], institution: str, method: str, request: Message) -> Message | None:
         """Let the books and the hub do the same; both accept, or both refuse for the same reason."""
@@ -106,7 +105,7 @@ class CardHistories(RuleBasedStateMachine):
             self.certificates.append(request.certificates[0])
             self.books.balances.append(0)
         for person in range(PERSONS):
-            self.go_on(person, 3 + person)
+            self.go_on(person, 3 + person, INSURANCE)
 
     @rule(person=persons, amount_fen=st.integers(1, 20_000))
     def credit(self, person: int, amount_fen: int) -> None:
@@ -149,28 +148,31 @@ class CardHistories(RuleBasedStateMachine):
         if isinstance(moved, cards_pb2.CardsMarkMadeResponse):
             self.chips[number] = chip
 
-    @rule(person=persons, steps=st.integers(1, 4))
-    def go_on(self, person: int, steps: int) -> None:
-        """Let happen what comes next for the newest card of a person, or apply for the first or the next one."""
+    @rule(person=persons, steps=st.integers(1, 5), zone=st.sampled_from(ZONES))
+    def go_on(self, person: int, steps: int, zone: str) -> None:
+        """Let happen what comes next for the newest card of a person, in this zone; at its end the next card."""
         for _ in range(steps):
             mine = [number for number, card in enumerate(self.books.cards) if card.person == person]
-            newest = self.books.cards[mine[-1]].insurance.state if mine else "NONE"
-            match newest:
+            if not mine or self.books.cards[mine[-1]].insurance.state == "FAILED":
+                self.apply_for(person, None)
+                continue
+            newest = self.books.cards[mine[-1]]
+            match newest.zones[zone].state:
                 case "APPLIED":
                     self.move_card(mine[-1], "MAKE")
                 case "MADE":
                     self.move_card(mine[-1], "HAND_OVER")
                 case "ISSUED":
+                    self.enable_zone(mine[-1], zone)
+                case _ if newest.insurance.state == "ISSUED":
                     self.enable_zone(mine[-1], INSURANCE)
-                case "NONE" | "FAILED":
-                    self.apply_for(person, None)
                 case _:
                     self.apply_for(person, mine[-1])
 
     @precondition(lambda self: self.card_ids)
     @rule(age=ages, zone=st.sampled_from(ZONES), aim=aims)
     def enable(self, age: int, zone: str, aim: bool) -> None:
-        self.enable_zone(self.card(age, "ENABLE" if aim else ""), zone)
+        self.enable_zone(self.card(age, "ENABLE" if aim else "", [zone]), zone)
 
     def enable_zone(self, number: int, zone: str) -> None:
         request = cards_pb2.CardsEnableRequest(
@@ -179,11 +181,13 @@ class CardHistories(RuleBasedStateMachine):
         self.card_event(lambda: self.books.enable(number, zone), DESK, "Cards.Enable", request)
 
     @precondition(lambda self: self.chips)
-    @rule(age=ages, drawn_fen=st.integers(0, MOST_DRAWN_FEN), pin=st.booleans(), looked=st.booleans(), aim=aims)
+    @rule(
+        age=ages, drawn_fen=st.integers(0, MOST_DRAWN_FEN), pin=st.booleans(), looked=st.booleans(), aim=st.booleans()
+    )
     def visit(self, age: int, drawn_fen: int, pin: bool, looked: bool, aim: bool) -> None:
         """Settle a visit, with or without a look at the holder or a PIN on the chip; it may be the card's first use."""
-        live = [number for number in self.chips if self.books.cards[number].insurance.state in IN_HAND]
-        made = live if aim and live else list(self.chips)
+        in_hand = {number for number in self.chips if self.books.cards[number].insurance.state in IN_HAND}
+        made = sorted(in_hand if aim else self.chips.keys() - in_hand) or sorted(self.chips)
         number = made[-1 - age % len(made)]
         drawn_fen = min(drawn_fen, self.books.balances[self.books.cards[number].person])
         request = self.town.visit(self.chips[number], TOTAL_FEN, drawn_fen, pin=pin, looked=looked)
@@ -201,7 +205,7 @@ class CardHistories(RuleBasedStateMachine):
     @precondition(lambda self: self.card_ids)
     @rule(age=ages, loss=losses, named=zones, aim=aims)
     def report_card(self, age: int, loss: str, named: list[str], aim: bool) -> None:
-        number = self.card(age, loss if aim else "")
+        number = self.card(age, loss if aim else "", named)
         card = self.books.cards[number]
         request = self.town.loss_report(loss, named)
         request.card_id = self.card_ids[number]
@@ -226,7 +230,7 @@ class CardHistories(RuleBasedStateMachine):
     @precondition(lambda self: self.card_ids)
     @rule(age=ages, named=zones, aim=aims)
     def withdraw_loss(self, age: int, named: list[str], aim: bool) -> None:
-        number = self.card(age, "WITHDRAW" if aim else "")
+        number = self.card(age, "WITHDRAW" if aim else "", named)
         card = self.books.cards[number]
         request = cards_pb2.CardsWithdrawLossRequest(
             header=self.town.header(DESK),
