@@ -2,6 +2,7 @@
 //!
 //! Invariant: nothing here looks inside; what a test knows, it knows from answers, from files and from a second opening.
 
+mod all_or_nothing;
 mod batches;
 mod bounds;
 mod caller;

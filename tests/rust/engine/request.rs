@@ -85,32 +85,34 @@ pub(crate) fn institution() -> v1::Institution {
 /// Enroll a person, give a card and pay a contribution of 5,000.00 into the account.
 pub(crate) fn enroll(office: &Caller<'_>, number: u64) -> Patient {
     let enrolled: v1::PersonsEnrollResponse = office.get(Operation::PersonsEnroll, &enrolment(number));
-    let person = enrolled.person_id;
+    let patient = Patient { number, person: enrolled.person_id };
+    issue(office, patient, 0);
+    office.get::<v1::AccountsCreditResponse>(Operation::AccountsCredit, &credit(patient.person, 500_000, "2026-02"));
+    patient
+}
+
+/// Apply for the card that bears the patient's number, which may follow another, make it and hand it over; gives its id.
+pub(crate) fn issue(office: &Caller<'_>, patient: Patient, predecessor_card_id: u64) -> u64 {
     let request = v1::CardsApplyRequest {
         header: Some(header(OFFICE)),
-        person_id: person,
-        predecessor_card_id: 0,
+        person_id: patient.person,
+        predecessor_card_id,
         generation: "3".into(),
     };
-    let applied: v1::CardsApplyResponse = office.get(Operation::CardsApply, &request);
+    let v1::CardsApplyResponse { card_id, .. } = office.get(Operation::CardsApply, &request);
     let request = v1::CardsMarkMadeRequest {
         header: Some(header(OFFICE)),
-        card_id: applied.card_id,
-        pan: pan(number),
+        card_id,
+        pan: pan(patient.number),
         sequence_number: 0,
-        card_sn: card_sn(number),
+        card_sn: card_sn(patient.number),
         scheme: v1::chip::Scheme::PbocSm4.into(),
         key_index: 1,
     };
     office.get::<v1::CardsMarkMadeResponse>(Operation::CardsMarkMade, &request);
-    let request = v1::CardsHandOverRequest {
-        header: Some(header(OFFICE)),
-        card_id: applied.card_id,
-        collected_by: "holder".into(),
-    };
+    let request = v1::CardsHandOverRequest { header: Some(header(OFFICE)), card_id, collected_by: "holder".into() };
     office.get::<v1::CardsHandOverResponse>(Operation::CardsHandOver, &request);
-    office.get::<v1::AccountsCreditResponse>(Operation::AccountsCredit, &credit(person, 500_000, "2026-02"));
-    Patient { number, person }
+    card_id
 }
 
 pub(crate) fn enrolment(number: u64) -> v1::PersonsEnrollRequest {
