@@ -8,12 +8,13 @@ use std::sync::Arc;
 use medsettle_core::accumulator::{AccumulatorKey, Accumulators};
 use medsettle_core::benefit::{Code, LineSplit, Split, Step};
 use medsettle_core::calendar::Date;
-use medsettle_core::card::{CancelCause, Channel, Chip, FailureCause, Loss, Personalisation, ZoneKind};
+use medsettle_core::card::{CancelCause, Channel, Chip, FailureCause, LockCause, Loss, Personalisation, ZoneKind};
 use medsettle_core::catalogue::{Catalogue, CeilingOrder, Item, ItemClass};
-use medsettle_core::fact::{CardShown, Fact, Record};
+use medsettle_core::fact::{Fact, Record};
 use medsettle_core::filing::Filing;
 use medsettle_core::ids::{
     CardId, CardSn, FilingId, Hash32, InstitutionCode, Pan, PersonId, RegionCode, RequestId, SettlementId, StayId,
+    VoucherId,
 };
 use medsettle_core::institution::{Institution, InstitutionKind};
 use medsettle_core::ledger::{LedgerAccount, Leg};
@@ -25,13 +26,16 @@ use medsettle_core::policy::{
     Mode, OnCancel, Scope, Unfiled, VisitKind,
 };
 use medsettle_core::region::Region;
-use medsettle_core::settlement::{Adjustment as Recomputed, Cancellation, CaseFacts, Occasion, Presented, Settlement};
-use medsettle_core::stay::{AdmissionKind, ChargeLine, Stay, StayLine, StayState};
+use medsettle_core::settlement::{
+    Adjustment as Recomputed, Cancellation, CaseFacts, CredentialShown, Occasion, Presented, Settlement,
+};
+use medsettle_core::stay::{AdmissionKind, ChargeLine, Stay, StayLine, StayState, Voucher};
 use medsettle_core::suspension::{PlaceSuspension, Suspension};
+use medsettle_core::token::TokenId;
 use medsettle_core::visit::Visit;
 
 /// How many kinds of facts there are.
-pub(crate) const FACTS: usize = 32;
+pub(crate) const FACTS: usize = 35;
 
 /// A source of values: splitmix64.
 pub(crate) struct Arbitrary(u64);
@@ -134,6 +138,7 @@ impl Arbitrary {
             created_ms: self.signed(),
             operator: self.text().into(),
             roles: self.number(),
+            refused: self.flag(),
             facts: self.some(Self::fact),
         }
     }
@@ -216,6 +221,16 @@ impl Arbitrary {
                 case_number: self.text().into(),
             },
             20 => Fact::InstitutionResumed { institution: self.institution_code(), department: self.text().into() },
+            21 => Fact::CardLocked {
+                card: CardId(self.bits()),
+                cause: self.pick(&[LockCause::CounterJumped, LockCause::CounterExhausted]),
+            },
+            22 => Fact::CryptogramWrong {
+                card: CardId(self.bits()),
+                institution: self.institution_code(),
+                count: self.number(),
+            },
+            23 => Fact::VoucherIssued { stay: StayId(self.bits()), voucher: self.voucher(), cause: self.text().into() },
             _ => self.fact_of_stay(),
         }
     }
@@ -226,10 +241,7 @@ impl Arbitrary {
 
     fn fact_of_stay(&mut self) -> Fact {
         match self.below(11) {
-            0 => Fact::PatientAdmitted {
-                stay: Arc::new(self.stay()),
-                shown: CardShown { card: CardId(self.bits()), atc: self.bits() as u16 },
-            },
+            0 => Fact::PatientAdmitted { stay: Arc::new(self.stay()), shown: self.shown() },
             1 => Fact::StayUpdated {
                 stay: StayId(self.bits()),
                 admission: self.day(),
@@ -284,8 +296,25 @@ impl Arbitrary {
         Personalisation {
             pan: Pan::parse(&digits, self.below(100) as u32).unwrap(),
             card_sn: self.card_sn(),
-            chip: Chip { scheme: 1 + self.below(4) as u8, key_index: self.number() },
+            chip: self.maybe(|a| Chip { scheme: 1 + a.below(4) as u8, key_index: a.number() }),
         }
+    }
+
+    fn shown(&mut self) -> CredentialShown {
+        let (card, card_sn) = (CardId(self.bits()), self.card_sn());
+        match self.below(4) {
+            0 => CredentialShown::Chip { card, card_sn, atc: self.bits() as u16 },
+            1 => CredentialShown::Stripe { card, card_sn },
+            2 => {
+                let token = TokenId([self.bits() as u8; 16]);
+                CredentialShown::Electronic { card, card_sn, token, expires_ms: self.signed() }
+            }
+            _ => CredentialShown::Voucher(VoucherId(self.id())),
+        }
+    }
+
+    fn voucher(&mut self) -> Voucher {
+        Voucher { id: VoucherId(self.id()), account_limit: self.fen() }
     }
 
     fn leg(&mut self) -> Leg {
@@ -416,6 +445,7 @@ impl Arbitrary {
             sum: self.line_split(),
             next_ordinal: self.number(),
             settlement: self.maybe(|a| SettlementId(a.id())),
+            voucher: self.maybe(Self::voucher),
         }
     }
 
@@ -491,12 +521,7 @@ impl Arbitrary {
             deltas: self.years(),
             legs: self.some(Self::leg),
             balance_after: self.fen(),
-            presented: Presented {
-                card: CardId(self.bits()),
-                card_sn: self.card_sn(),
-                terminal: self.text().into(),
-                atc: self.bits() as u16,
-            },
+            presented: Presented { credential: self.shown(), terminal: self.text().into() },
             stamp_ms: self.signed(),
         }
     }
