@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::card::{CancelCause, FailureCause, Shown};
 use crate::decide::fixture::{Desk, card_sn, certificate, enrolment, personalisation};
+use crate::money::Fen;
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -272,6 +273,21 @@ proptest! {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// F5: card events neither create nor destroy money, nor move any between accounts where no card bears a purse.
+    #[test]
+    fn f5_in_any_history_of_cards_the_books_stay_what_they_were(steps in steps()) {
+        let mut desk = Desk::open();
+        let person = desk.enrol("P1");
+        desk.run(Command::CreditAccount { person, amount: Fen(250_000), period_key: "2026-02".into() }).unwrap();
+        let (books, balance) = (desk.books(), desk.hub.persons[&person].account.balance);
+        assert!(!books.is_empty());
+        for step in steps {
+            let _accepted = take(&mut desk, person, step);
+            prop_assert_eq!(&desk.books(), &books);
+            prop_assert_eq!(desk.hub.persons[&person].account.balance, balance);
         }
     }
 }
