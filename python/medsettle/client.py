@@ -10,11 +10,11 @@ import asyncio
 import random
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 import grpc
 from google.protobuf.message import Message
@@ -138,6 +138,25 @@ class _Seen:
                 self.witness = Witness(header.sequence, header.chain_hash)
 
 
+class _Reading:
+    """How far a stream was read: a broken one goes on behind what was taken, so nothing comes twice."""
+
+    def __init__(self, request: Message) -> None:
+        self._request: Any = type(request)()
+        self._request.CopyFrom(request)
+        self.ended = False
+
+    def body(self) -> bytes:
+        encoded: bytes = self._request.SerializeToString()
+        return encoded
+
+    def note(self, response: Any) -> None:
+        if response.next_after_sequence:
+            self._request.after_sequence = response.next_after_sequence
+        else:
+            self.ended = True
+
+
 class Client(Services):
     """A hub over gRPC, for any number of threads: `client.inpatient.settle(request)` and so on for every service.
 
@@ -146,7 +165,7 @@ class Client(Services):
     """
 
     def __init__(self, channel: grpc.Channel, metadata: tuple[tuple[str, str], ...], retries: Retries) -> None:
-        super().__init__(self._call)
+        super().__init__(self._call, self._stream)
         self._channel = channel
         self._closed = False
         self._metadata = metadata
@@ -156,6 +175,9 @@ class Client(Services):
             name: channel.unary_unary(method.path)
             for name, method in METHODS.items()
             if not method.client_streaming and not method.server_streaming
+        }
+        self._streams: dict[str, grpc.UnaryStreamMultiCallable[bytes, bytes]] = {
+            name: channel.unary_stream(method.path) for name, method in METHODS.items() if method.page_operation
         }
 
     @property
@@ -190,6 +212,28 @@ class Client(Services):
             if self._closed:
                 raise failed
 
+    def _stream(self, name: str, request: Message, response_type: type[R], timeout: float | None = None) -> Iterator[R]:
+        method, reading = _stream_of(self._streams, name), _Reading(request)
+        attempts = _Attempts(self._retries, DEFAULT_TIMEOUT_S if timeout is None else timeout)
+        while True:
+            answers = method(reading.body(), timeout=attempts.next_timeout_s(), metadata=self._metadata)
+            try:
+                for answer in answers:
+                    response = response_type.FromString(answer)
+                    self._seen.note(response)
+                    reading.note(response)
+                    yield response
+            except grpc.RpcError as error:
+                failed = _error_of(error)
+            finally:
+                # Whoever stops reading leaves nothing behind at the hub.
+                answers.cancel()
+            if reading.ended:
+                return
+            time.sleep(attempts.pause_s_after(failed))
+            if self._closed:
+                raise failed
+
     def close(self) -> None:
         """Close the connection; calls under way fail with NoAnswer."""
         self._closed = True
@@ -208,7 +252,7 @@ class AsyncClient(AsyncServices):
     """A hub over gRPC, for one event loop: `await client.inpatient.settle(request)`; otherwise as `Client`."""
 
     def __init__(self, channel: grpc.aio.Channel, metadata: tuple[tuple[str, str], ...], retries: Retries) -> None:
-        super().__init__(self._call)
+        super().__init__(self._call, self._stream)
         self._channel = channel
         self._metadata = metadata
         self._retries = retries
@@ -217,6 +261,9 @@ class AsyncClient(AsyncServices):
             name: channel.unary_unary(method.path)
             for name, method in METHODS.items()
             if not method.client_streaming and not method.server_streaming
+        }
+        self._streams: dict[str, grpc.aio.UnaryStreamMultiCallable[bytes, bytes]] = {
+            name: channel.unary_stream(method.path) for name, method in METHODS.items() if method.page_operation
         }
 
     @property
@@ -248,6 +295,27 @@ class AsyncClient(AsyncServices):
                 return response
             await asyncio.sleep(attempts.pause_s_after(failed))
 
+    async def _stream(
+        self, name: str, request: Message, response_type: type[R], timeout: float | None = None
+    ) -> AsyncIterator[R]:
+        method, reading = _stream_of(self._streams, name), _Reading(request)
+        attempts = _Attempts(self._retries, DEFAULT_TIMEOUT_S if timeout is None else timeout)
+        while True:
+            answers = method(reading.body(), timeout=attempts.next_timeout_s(), metadata=self._metadata)
+            try:
+                async for answer in answers:
+                    response = response_type.FromString(answer)
+                    self._seen.note(response)
+                    reading.note(response)
+                    yield response
+            except grpc.aio.AioRpcError as error:
+                failed = _error_of(error)
+            finally:
+                answers.cancel()
+            if reading.ended:
+                return
+            await asyncio.sleep(attempts.pause_s_after(failed))
+
     async def close(self) -> None:
         """Close the connection; calls under way fail with NoAnswer."""
         await self._channel.close()
@@ -259,6 +327,15 @@ class AsyncClient(AsyncServices):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+S = TypeVar("S")
+
+
+def _stream_of(streams: Mapping[str, S], name: str) -> S:
+    if name not in streams:
+        raise Rejected("METHOD_NOT_AVAILABLE", {"method": name})
+    return streams[name]
 
 
 def connect(

@@ -11,10 +11,10 @@ import atexit
 import os
 import threading
 import weakref
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from os import PathLike, fspath
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from google.protobuf.message import Message
 
@@ -169,6 +169,17 @@ def _names(roles: Iterable[str]) -> frozenset[str]:
     return frozenset(roles)
 
 
+def next_page(method: Method, request: bytes, response: bytes) -> bytes:
+    """Give the request for the page of a stream that follows a response; empty after the last."""
+    shown: Any = method.response_type.FromString(response)
+    if not shown.next_after_sequence:
+        return b""
+    following: Any = method.request_type.FromString(request)
+    following.after_sequence = shown.next_after_sequence
+    encoded: bytes = following.SerializeToString()
+    return encoded
+
+
 class Acting(Services):
     """A hub as one institution sees it: `acting.inpatient.settle(request)` and so on for every service.
 
@@ -177,7 +188,7 @@ class Acting(Services):
     """
 
     def __init__(self, engine: _OpenEngine, actor: Actor) -> None:
-        super().__init__(self._call)
+        super().__init__(self._call, self._stream)
         self._engine = engine
         self._institution = actor.institution
         self._roles = role_bits(actor.roles)
@@ -191,14 +202,23 @@ class Acting(Services):
         return self._call(_SUBMIT, request, batch_pb2.BatchSubmitResponse)
 
     def _call(self, name: str, request: Message, response_type: type[R], timeout: float | None = None) -> R:
-        if timeout is not None:
-            raise ValueError("an embedded hub answers when the answer is durable; it takes no timeout")
+        _takes_no(timeout)
         native, body = self._engine.native, request.SerializeToString()
         if name == _SUBMIT:
             ok, answer = native.submit(self._roles, self._institution, body)
         else:
             ok, answer = native.call(_operation(METHODS[name]), self._roles, self._institution, body)
         return _decoded(response_type, ok, answer)
+
+    def _stream(self, name: str, request: Message, response_type: type[R], timeout: float | None = None) -> Iterator[R]:
+        _takes_no(timeout)
+        method, body = METHODS[name], request.SerializeToString()
+        operation, more = _page_operation(method), True
+        while more:
+            ok, answer = self._engine.native.call(operation, self._roles, self._institution, body)
+            yield _decoded(response_type, ok, answer)
+            body = next_page(method, body, answer)
+            more = bool(body)
 
 
 class AsyncHub(_Opened):
@@ -312,7 +332,7 @@ class AsyncActing(AsyncServices):
     """
 
     def __init__(self, hub: AsyncHub, actor: Actor) -> None:
-        super().__init__(self._call)
+        super().__init__(self._call, self._stream)
         self._hub = hub
         self._institution = actor.institution
         self._roles = role_bits(actor.roles)
@@ -339,6 +359,34 @@ class AsyncActing(AsyncServices):
         except TimeoutError:
             raise NoAnswer("DEADLINE_EXCEEDED", f"{name} took longer than {timeout} s") from None
         return _decoded(response_type, ok, answer)
+
+    async def _stream(
+        self, name: str, request: Message, response_type: type[R], timeout: float | None = None
+    ) -> AsyncIterator[R]:
+        method, body = METHODS[name], request.SerializeToString()
+        operation, more = _page_operation(method), True
+        ends = None if timeout is None else asyncio.get_running_loop().time() + timeout
+        while more:
+            future = self._hub.port().send(operation, self._roles, self._institution, body)
+            try:
+                async with asyncio.timeout_at(ends):
+                    ok, answer = await future
+            except TimeoutError:
+                raise NoAnswer("DEADLINE_EXCEEDED", f"{name} took longer than {timeout} s") from None
+            yield _decoded(response_type, ok, answer)
+            body = next_page(method, body, answer)
+            more = bool(body)
+
+
+def _takes_no(timeout: float | None) -> None:
+    if timeout is not None:
+        raise ValueError("an embedded hub answers when the answer is durable; it takes no timeout")
+
+
+def _page_operation(method: Method) -> int:
+    if not method.page_operation:
+        raise Rejected("METHOD_NOT_AVAILABLE", {"method": method.name})
+    return method.page_operation
 
 
 def _operation(method: Method) -> int:

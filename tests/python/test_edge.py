@@ -226,7 +226,7 @@ def test_a_request_over_the_limit_gets_a_reason_and_one_over_twice_the_limit_a_b
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("path", ["Accounts/Statement", "Operations/TakeJournal", "Batch/Stream"])
+@pytest.mark.parametrize("path", ["Operations/TakeJournal", "Batch/Stream"])
 def test_a_stream_that_is_not_there_yet_says_so(site: Site, path: str) -> None:
     error = one_call(site, echo, path=f"/medsettle.v1.{path}")
     assert error.code() is grpc.StatusCode.UNIMPLEMENTED

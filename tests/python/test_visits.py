@@ -5,39 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from medsettle import EngineSettings, Hub, Rejected
-from medsettle.hub import Acting
+from medsettle import Rejected
 from medsettle.v1 import accounts_pb2, inpatient_pb2, messages_pb2, operations_pb2
-from trial_visits import LIMIT_FEN, OUTPATIENT, PURCHASE, Counter, found_visits
-from trial_world import DESK, ISSUER, OPERATOR, PHARMACY, ROLE_OF, Agency, KeyRing, Patient, days_ago, found_world, line
+from trial_town import Town
+from trial_visits import LIMIT_FEN, OUTPATIENT, PURCHASE, Counter
+from trial_world import OPERATOR, PHARMACY, days_ago, line
 
 DRAWN_FEN = 3_000
-
-
-class Town:
-    """A founded world with a pharmacy, open in this process."""
-
-    def __init__(self, root: Path) -> None:
-        self.data, self.ring = root / "data", KeyRing.make(root)
-        self.hub = self.open()
-        found_world(self.acting(OPERATOR))
-        found_visits(self.acting(OPERATOR))
-        self.agency = Agency(self.acting(DESK), self.acting(ISSUER), self.acting(OPERATOR))
-
-    def open(self) -> Hub:
-        settings = EngineSettings(segment_bytes=1 << 20)
-        return Hub.open(self.data, keys=self.ring.path, kek=self.ring.kek, settings=settings)
-
-    def acting(self, institution: str) -> Acting:
-        return self.hub.acting([ROLE_OF.get(institution, "HOSPITAL")], institution)
-
-    def at(self, counter: Counter) -> Acting:
-        return self.acting(counter.institution)
-
-    def insured(self, balance_fen: int = 10_000) -> Patient:
-        patient = self.agency.insure()
-        self.agency.credit(patient, balance_fen)
-        return patient
 
 
 @pytest.fixture

@@ -298,6 +298,13 @@ class Agency:
             header=self.operator.header(), person_id=patient.person_id, amount_fen=amount_fen, period_key=period
         )
 
+    def link_family(self, person: Patient, payer: Patient) -> None:
+        """Let the payer's account pay for the person."""
+        request = accounts_pb2.AccountsLinkFamilyRequest(
+            header=self.desk.header(), person_id=person.person_id, payer_person_id=payer.person_id
+        )
+        self._desk_hub.accounts.link_family(request)
+
     def file_transfer(self, patient: Patient) -> None:
         """File treatment in Beijing."""
         self._desk_hub.filings.file(

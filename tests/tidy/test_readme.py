@@ -15,7 +15,8 @@ def _refused_as_not_available(hub: Hub) -> set[str]:
     refused = set()
     for name, method in METHODS.items():
         if method.client_streaming or method.server_streaming:
-            refused.add(name)
+            if not method.page_operation:
+                refused.add(name)
         elif method.operation:
             try:
                 everybody.call(name, method.request_type())

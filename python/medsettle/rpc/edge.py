@@ -172,6 +172,51 @@ def handler(method: str, send: Send, identify: Identify, counters: Counters) -> 
     return answer
 
 
+StreamHandler = Callable[[bytes, Context], Awaitable[None]]
+"""Answers one call with as many responses as it takes, or ends it with a refusal."""
+
+Next = Callable[[bytes, bytes], bytes]
+"""Gives the request for the page behind a request's response; empty after the last."""
+
+
+def stream_handler(method: str, send: Send, following: Next, identify: Identify, counters: Counters) -> StreamHandler:
+    """Make the handler of a method that answers with a stream, page by page.
+
+    Of a stream one page is in memory, and the next is asked for when the caller has taken it; so a slow caller holds up
+    nobody. Who calls is looked at for every page: a certificate may end or be revoked while its stream goes on.
+    """
+
+    async def answer(request: bytes, context: Context) -> None:
+        counters.in_flight += 1
+        outcome, more = "CANCELLED", True
+        try:
+            try:
+                while more:
+                    caller = identify(context)
+                    if len(request) > MESSAGE_BYTES:
+                        raise Rejected("REQUEST_TOO_LARGE", {"limit": str(MESSAGE_BYTES), "size": str(len(request))})
+                    # A caller's own deadline cancels this coroutine; ours ends a stream that nobody reads any more.
+                    async with asyncio.timeout(DEADLINE_S):
+                        ok, response = await send(caller.roles, caller.institution, request)
+                        if not ok:
+                            raise decoded_refusal(response)
+                        await context.write(response)
+                    request = following(request, response)
+                    more = bool(request)
+            except Exception as error:
+                outcome, refusal = _refusal_of(error, method)
+            else:
+                outcome = "OK"
+                return
+        finally:
+            counters.in_flight -= 1
+            counters.answered(method, outcome)
+        trailer = ((DETAILS_KEY, refusal.details),) if refusal.details else ()
+        await context.abort(refusal.code, refusal.text, trailer)
+
+    return answer
+
+
 def _refusal_of(error: Exception, method: str) -> tuple[str, WireRefusal]:
     """Map an error to the outcome that is counted and what goes out.
 

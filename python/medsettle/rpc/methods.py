@@ -11,7 +11,7 @@ from typing import Never, TypeAlias
 import grpc
 
 from medsettle.errors import Rejected
-from medsettle.hub import LoopPort
+from medsettle.hub import LoopPort, next_page
 from medsettle.ops.counters import Counters
 from medsettle.rpc import edge
 from medsettle.rpc.edge import Identify
@@ -33,8 +33,7 @@ def handlers(port: LoopPort, identify: Identify, counters: Counters) -> list[grp
     services: dict[str, dict[str, MethodHandler]] = defaultdict(dict)
     for method in METHODS.values():
         service, name = _path(method)
-        answer = edge.handler(method.name, _send(port, method), identify, counters)
-        services[service][name] = _method_handler(method, answer)
+        services[service][name] = _method_handler(port, method, identify, counters)
     return [grpc.method_handlers_generic_handler(service, methods) for service, methods in services.items()]
 
 
@@ -44,6 +43,8 @@ def _path(method: Method) -> tuple[str, str]:
 
 
 def _send(port: LoopPort, method: Method) -> edge.Send:
+    if method.page_operation:
+        return partial(port.send, method.page_operation)
     if method.server_streaming:
         return _not_available(method)
     if method.name == _SUBMIT:
@@ -61,7 +62,12 @@ def _not_available(method: Method) -> edge.Send:
     return send
 
 
-def _method_handler(method: Method, answer: edge.Handler) -> MethodHandler:
+def _method_handler(port: LoopPort, method: Method, identify: Identify, counters: Counters) -> MethodHandler:
+    send = _send(port, method)
+    if method.page_operation:
+        pages = edge.stream_handler(method.name, send, partial(next_page, method), identify, counters)
+        return grpc.unary_stream_rpc_method_handler(pages)
+    answer = edge.handler(method.name, send, identify, counters)
     if not method.server_streaming:
         return grpc.unary_unary_rpc_method_handler(answer)
 

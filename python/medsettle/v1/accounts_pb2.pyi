@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from medsettle.v1 import common_pb2 as _common_pb2
+from medsettle.v1 import presentation_pb2 as _presentation_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -289,7 +290,7 @@ class AccountsLinkFamilyRequest(_message.Message):
     person_id: _builtins.int
     """Whose bills may be paid."""
     payer_person_id: _builtins.int
-    """Whose account pays."""
+    """Whose account pays: of another person at the same hub; at most 8 for one person."""
     @_builtins.property
     def header(self) -> _common_pb2.RequestHeader: ...
     def __init__(
@@ -398,19 +399,25 @@ class AccountsGetResponse(_message.Message):
 
     HEADER_FIELD_NUMBER: _builtins.int
     ACCOUNTS_FIELD_NUMBER: _builtins.int
+    PAYER_PERSON_IDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def header(self) -> _common_pb2.ResponseHeader: ...
     @_builtins.property
     def accounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Account]: ...
+    @_builtins.property
+    def payer_person_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Persons whose accounts may pay for this one, in the order in which they are drawn."""
+
     def __init__(
         self,
         *,
         header: _common_pb2.ResponseHeader | None = ...,
         accounts: _abc.Iterable[Global___Account] | None = ...,
+        payer_person_ids: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["header", b"header"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "header", b"header"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "header", b"header", "payer_person_ids", b"payer_person_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -470,19 +477,24 @@ class AccountsStatementRequest(_message.Message):
     PERSON_ID_FIELD_NUMBER: _builtins.int
     FROM_DATE_FIELD_NUMBER: _builtins.int
     TO_DATE_FIELD_NUMBER: _builtins.int
+    AFTER_SEQUENCE_FIELD_NUMBER: _builtins.int
     person_id: _builtins.int
     from_date: _builtins.str
+    """First and last business day; empty has no bound."""
     to_date: _builtins.str
+    after_sequence: _builtins.int
+    """Only what was decided later than this sequence: of the last entry that is known, to go on from there."""
     def __init__(
         self,
         *,
         person_id: _builtins.int = ...,
         from_date: _builtins.str = ...,
         to_date: _builtins.str = ...,
+        after_sequence: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_date", b"from_date", "person_id", b"person_id", "to_date", b"to_date"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_sequence", b"after_sequence", "from_date", b"from_date", "person_id", b"person_id", "to_date", b"to_date"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -506,6 +518,10 @@ class StatementEntry(_message.Message):
         PAY_OUT: StatementEntry._Kind.ValueType  # 5
         UNWIND: StatementEntry._Kind.ValueType  # 6
         ADJUSTMENT: StatementEntry._Kind.ValueType  # 7
+        """A settlement was recomputed; the account stays as it was."""
+        FAMILY_PAYMENT: StatementEntry._Kind.ValueType  # 10
+        """The account paid for another person, or got back what it had paid."""
+        FAMILY_RETURN: StatementEntry._Kind.ValueType  # 11
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper): ...
     UNSPECIFIED: StatementEntry.Kind.ValueType  # 0
@@ -516,6 +532,10 @@ class StatementEntry(_message.Message):
     PAY_OUT: StatementEntry.Kind.ValueType  # 5
     UNWIND: StatementEntry.Kind.ValueType  # 6
     ADJUSTMENT: StatementEntry.Kind.ValueType  # 7
+    """A settlement was recomputed; the account stays as it was."""
+    FAMILY_PAYMENT: StatementEntry.Kind.ValueType  # 10
+    """The account paid for another person, or got back what it had paid."""
+    FAMILY_RETURN: StatementEntry.Kind.ValueType  # 11
 
     KIND_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
@@ -528,18 +548,44 @@ class StatementEntry(_message.Message):
     CARD_SN_FIELD_NUMBER: _builtins.int
     CRYPTOGRAM_VALID_FIELD_NUMBER: _builtins.int
     SETTLEMENT_ID_FIELD_NUMBER: _builtins.int
+    CARD_ID_FIELD_NUMBER: _builtins.int
+    TOTAL_FEN_FIELD_NUMBER: _builtins.int
+    FUND_TOTAL_FEN_FIELD_NUMBER: _builtins.int
+    PATIENT_PERSON_ID_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    CANCELLATION_ID_FIELD_NUMBER: _builtins.int
+    VISIT_KIND_FIELD_NUMBER: _builtins.int
+    CREDENTIAL_FIELD_NUMBER: _builtins.int
     kind: Global___StatementEntry.Kind.ValueType
     sequence: _builtins.int
     stamp_ms: _builtins.int
     account: Global___Account.Kind.ValueType
     amount_fen: _builtins.int
+    """What came in; negative went out; 0 where only limits were used."""
     balance_fen: _builtins.int
+    """What this account held afterwards."""
     institution_code: _builtins.str
+    """Who asked for it."""
     terminal_id: _builtins.str
+    """Of settlements and purchases, and of what negates them."""
     card_sn: _builtins.str
     cryptogram_valid: _builtins.bool
     """A cryptogram was presented and right."""
     settlement_id: _builtins.int
+    """The settlement that was made, negated or recomputed."""
+    card_id: _builtins.int
+    total_fen: _builtins.int
+    """The bill and what the funds pay of it; negative in a negation. Of an adjustment, by how much more the funds pay."""
+    fund_total_fen: _builtins.int
+    patient_person_id: _builtins.int
+    """Of FAMILY_PAYMENT and FAMILY_RETURN: whose bill it was."""
+    reference: _builtins.str
+    """Of CREDIT the period, of PAY_OUT the claim number."""
+    cancellation_id: _builtins.int
+    """The negation itself."""
+    visit_kind: _common_pb2.VisitKind.Kind.ValueType
+    credential: _presentation_pb2.Credential.Kind.ValueType
+    """What was shown."""
     def __init__(
         self,
         *,
@@ -554,10 +600,18 @@ class StatementEntry(_message.Message):
         card_sn: _builtins.str = ...,
         cryptogram_valid: _builtins.bool = ...,
         settlement_id: _builtins.int = ...,
+        card_id: _builtins.int = ...,
+        total_fen: _builtins.int = ...,
+        fund_total_fen: _builtins.int = ...,
+        patient_person_id: _builtins.int = ...,
+        reference: _builtins.str = ...,
+        cancellation_id: _builtins.int = ...,
+        visit_kind: _common_pb2.VisitKind.Kind.ValueType = ...,
+        credential: _presentation_pb2.Credential.Kind.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "amount_fen", b"amount_fen", "balance_fen", b"balance_fen", "card_sn", b"card_sn", "cryptogram_valid", b"cryptogram_valid", "institution_code", b"institution_code", "kind", b"kind", "sequence", b"sequence", "settlement_id", b"settlement_id", "stamp_ms", b"stamp_ms", "terminal_id", b"terminal_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "amount_fen", b"amount_fen", "balance_fen", b"balance_fen", "cancellation_id", b"cancellation_id", "card_id", b"card_id", "card_sn", b"card_sn", "credential", b"credential", "cryptogram_valid", b"cryptogram_valid", "fund_total_fen", b"fund_total_fen", "institution_code", b"institution_code", "kind", b"kind", "patient_person_id", b"patient_person_id", "reference", b"reference", "sequence", b"sequence", "settlement_id", b"settlement_id", "stamp_ms", b"stamp_ms", "terminal_id", b"terminal_id", "total_fen", b"total_fen", "visit_kind", b"visit_kind"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -565,23 +619,31 @@ Global___StatementEntry: _TypeAlias = StatementEntry  # noqa: Y015
 
 @_typing.final
 class AccountsStatementResponse(_message.Message):
+    """One message of the stream; an empty statement is one without entries."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
     ENTRIES_FIELD_NUMBER: _builtins.int
+    NEXT_AFTER_SEQUENCE_FIELD_NUMBER: _builtins.int
+    next_after_sequence: _builtins.int
+    """The sequence after which the next message begins; 0 in the last."""
     @_builtins.property
     def header(self) -> _common_pb2.ResponseHeader: ...
     @_builtins.property
-    def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___StatementEntry]: ...
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___StatementEntry]:
+        """Oldest first; entries of one decision are never divided."""
+
     def __init__(
         self,
         *,
         header: _common_pb2.ResponseHeader | None = ...,
         entries: _abc.Iterable[Global___StatementEntry] | None = ...,
+        next_after_sequence: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["header", b"header"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "header", b"header"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "header", b"header", "next_after_sequence", b"next_after_sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

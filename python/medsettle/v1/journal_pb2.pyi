@@ -157,6 +157,8 @@ class Fact(_message.Message):
     PERSON_SUSPENDED_FIELD_NUMBER: _builtins.int
     INSTITUTION_SUSPENDED_FIELD_NUMBER: _builtins.int
     INSTITUTION_RESUMED_FIELD_NUMBER: _builtins.int
+    FAMILY_LINKED_FIELD_NUMBER: _builtins.int
+    FAMILY_UNLINKED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def person_enrolled(self) -> Global___PersonEnrolled: ...
     @_builtins.property
@@ -233,6 +235,10 @@ class Fact(_message.Message):
     def institution_suspended(self) -> Global___InstitutionSuspended: ...
     @_builtins.property
     def institution_resumed(self) -> Global___InstitutionResumed: ...
+    @_builtins.property
+    def family_linked(self) -> Global___FamilyLinked: ...
+    @_builtins.property
+    def family_unlinked(self) -> Global___FamilyUnlinked: ...
     def __init__(
         self,
         *,
@@ -271,12 +277,14 @@ class Fact(_message.Message):
         person_suspended: Global___PersonSuspended | None = ...,
         institution_suspended: Global___InstitutionSuspended | None = ...,
         institution_resumed: Global___InstitutionResumed | None = ...,
+        family_linked: Global___FamilyLinked | None = ...,
+        family_unlinked: Global___FamilyUnlinked | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_locked", b"card_locked", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "cryptogram_wrong", b"cryptogram_wrong", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "institution_registered", b"institution_registered", "institution_resumed", b"institution_resumed", "institution_suspended", b"institution_suspended", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "person_enrolled", b"person_enrolled", "person_suspended", b"person_suspended", "person_updated", b"person_updated", "policy_installed", b"policy_installed", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settled", b"settled", "settlement_cancelled", b"settlement_cancelled", "stay_updated", b"stay_updated", "voucher_issued", b"voucher_issued", "year_opened", b"year_opened"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_locked", b"card_locked", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "cryptogram_wrong", b"cryptogram_wrong", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "family_linked", b"family_linked", "family_unlinked", b"family_unlinked", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "institution_registered", b"institution_registered", "institution_resumed", b"institution_resumed", "institution_suspended", b"institution_suspended", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "person_enrolled", b"person_enrolled", "person_suspended", b"person_suspended", "person_updated", b"person_updated", "policy_installed", b"policy_installed", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settled", b"settled", "settlement_cancelled", b"settlement_cancelled", "stay_updated", b"stay_updated", "voucher_issued", b"voucher_issued", "year_opened", b"year_opened"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_locked", b"card_locked", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "cryptogram_wrong", b"cryptogram_wrong", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "institution_registered", b"institution_registered", "institution_resumed", b"institution_resumed", "institution_suspended", b"institution_suspended", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "person_enrolled", b"person_enrolled", "person_suspended", b"person_suspended", "person_updated", b"person_updated", "policy_installed", b"policy_installed", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settled", b"settled", "settlement_cancelled", b"settlement_cancelled", "stay_updated", b"stay_updated", "voucher_issued", b"voucher_issued", "year_opened", b"year_opened"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_locked", b"card_locked", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "cryptogram_wrong", b"cryptogram_wrong", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "family_linked", b"family_linked", "family_unlinked", b"family_unlinked", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "institution_registered", b"institution_registered", "institution_resumed", b"institution_resumed", "institution_suspended", b"institution_suspended", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "person_enrolled", b"person_enrolled", "person_suspended", b"person_suspended", "person_updated", b"person_updated", "policy_installed", b"policy_installed", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settled", b"settled", "settlement_cancelled", b"settlement_cancelled", "stay_updated", b"stay_updated", "voucher_issued", b"voucher_issued", "year_opened", b"year_opened"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["person_enrolled", "person_updated", "card_applied", "card_application_failed", "card_made", "card_handed_over", "card_enabled", "card_reported_lost", "card_loss_withdrawn", "card_cancelled", "account_credited", "year_opened", "filing_filed", "filing_withdrawn", "policy_installed", "catalogue_installed", "regions_installed", "institution_registered", "patient_admitted", "stay_updated", "charges_added", "charges_revoked", "patient_discharged", "discharge_cancelled", "admission_cancelled", "settled", "settlement_cancelled", "request_reversed", "reversal_remembered", "card_locked", "cryptogram_wrong", "voucher_issued", "person_suspended", "institution_suspended", "institution_resumed"]  # noqa: Y015
+    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["person_enrolled", "person_updated", "card_applied", "card_application_failed", "card_made", "card_handed_over", "card_enabled", "card_reported_lost", "card_loss_withdrawn", "card_cancelled", "account_credited", "year_opened", "filing_filed", "filing_withdrawn", "policy_installed", "catalogue_installed", "regions_installed", "institution_registered", "patient_admitted", "stay_updated", "charges_added", "charges_revoked", "patient_discharged", "discharge_cancelled", "admission_cancelled", "settled", "settlement_cancelled", "request_reversed", "reversal_remembered", "card_locked", "cryptogram_wrong", "voucher_issued", "person_suspended", "institution_suspended", "institution_resumed", "family_linked", "family_unlinked"]  # noqa: Y015
     _WhichOneofArgType_fact: _TypeAlias = _typing.Literal["fact", b"fact"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_fact) -> _WhichOneofReturnType_fact | None: ...
 
@@ -627,6 +635,52 @@ class AccountCredited(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AccountCredited: _TypeAlias = AccountCredited  # noqa: Y015
+
+@_typing.final
+class FamilyLinked(_message.Message):
+    """The payer's account may pay for the person, after those linked before."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERSON_ID_FIELD_NUMBER: _builtins.int
+    PAYER_PERSON_ID_FIELD_NUMBER: _builtins.int
+    person_id: _builtins.int
+    payer_person_id: _builtins.int
+    def __init__(
+        self,
+        *,
+        person_id: _builtins.int = ...,
+        payer_person_id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["payer_person_id", b"payer_person_id", "person_id", b"person_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FamilyLinked: _TypeAlias = FamilyLinked  # noqa: Y015
+
+@_typing.final
+class FamilyUnlinked(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERSON_ID_FIELD_NUMBER: _builtins.int
+    PAYER_PERSON_ID_FIELD_NUMBER: _builtins.int
+    person_id: _builtins.int
+    payer_person_id: _builtins.int
+    def __init__(
+        self,
+        *,
+        person_id: _builtins.int = ...,
+        payer_person_id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["payer_person_id", b"payer_person_id", "person_id", b"person_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FamilyUnlinked: _TypeAlias = FamilyUnlinked  # noqa: Y015
 
 @_typing.final
 class FilingWithdrawn(_message.Message):
@@ -1147,6 +1201,7 @@ class SettlementCancelled(_message.Message):
     ADJUSTMENTS_FIELD_NUMBER: _builtins.int
     STAMP_MS_FIELD_NUMBER: _builtins.int
     STAY_FIELD_NUMBER: _builtins.int
+    FAMILY_FIELD_NUMBER: _builtins.int
     cancellation_id: _builtins.int
     balance_after_fen: _builtins.int
     stamp_ms: _builtins.int
@@ -1168,6 +1223,10 @@ class SettlementCancelled(_message.Message):
     def stay(self) -> Global___StoredStay:
         """The stay as it was before it was settled; it waits to be settled again. Absent where a visit was settled."""
 
+    @_builtins.property
+    def family(self) -> _containers.RepeatedCompositeFieldContainer[Global___FamilyDraw]:
+        """What each payer of the family gets back."""
+
     def __init__(
         self,
         *,
@@ -1179,10 +1238,11 @@ class SettlementCancelled(_message.Message):
         adjustments: _abc.Iterable[Global___StoredAdjustment] | None = ...,
         stamp_ms: _builtins.int = ...,
         stay: Global___StoredStay | None = ...,
+        family: _abc.Iterable[Global___FamilyDraw] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["settlement", b"settlement", "stay", b"stay"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustments", b"adjustments", "balance_after_fen", b"balance_after_fen", "cancellation_id", b"cancellation_id", "deltas", b"deltas", "legs", b"legs", "settlement", b"settlement", "stamp_ms", b"stamp_ms", "stay", b"stay"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustments", b"adjustments", "balance_after_fen", b"balance_after_fen", "cancellation_id", b"cancellation_id", "deltas", b"deltas", "family", b"family", "legs", b"legs", "settlement", b"settlement", "stamp_ms", b"stamp_ms", "stay", b"stay"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1454,6 +1514,7 @@ class StoredSettlement(_message.Message):
     CREDENTIAL_FIELD_NUMBER: _builtins.int
     TERMINAL_ID_FIELD_NUMBER: _builtins.int
     STAMP_MS_FIELD_NUMBER: _builtins.int
+    FAMILY_FIELD_NUMBER: _builtins.int
     settlement_id: _builtins.int
     stay_id: _builtins.int
     person_id: _builtins.int
@@ -1484,6 +1545,10 @@ class StoredSettlement(_message.Message):
     def legs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Leg]: ...
     @_builtins.property
     def credential(self) -> Global___StoredCredential: ...
+    @_builtins.property
+    def family(self) -> _containers.RepeatedCompositeFieldContainer[Global___FamilyDraw]:
+        """What each payer of the family paid, in the order of drawing."""
+
     def __init__(
         self,
         *,
@@ -1502,16 +1567,44 @@ class StoredSettlement(_message.Message):
         credential: Global___StoredCredential | None = ...,
         terminal_id: _builtins.str = ...,
         stamp_ms: _builtins.int = ...,
+        family: _abc.Iterable[Global___FamilyDraw] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["case", b"case", "credential", b"credential", "occasion", b"occasion", "split", b"split", "stay_id", b"stay_id", "visit", b"visit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance_after_fen", b"balance_after_fen", "case", b"case", "catalogue_hash", b"catalogue_hash", "credential", b"credential", "deltas", b"deltas", "institution_code", b"institution_code", "legs", b"legs", "occasion", b"occasion", "person_id", b"person_id", "policies", b"policies", "settlement_id", b"settlement_id", "split", b"split", "stamp_ms", b"stamp_ms", "stay_id", b"stay_id", "terminal_id", b"terminal_id", "visit", b"visit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance_after_fen", b"balance_after_fen", "case", b"case", "catalogue_hash", b"catalogue_hash", "credential", b"credential", "deltas", b"deltas", "family", b"family", "institution_code", b"institution_code", "legs", b"legs", "occasion", b"occasion", "person_id", b"person_id", "policies", b"policies", "settlement_id", b"settlement_id", "split", b"split", "stamp_ms", b"stamp_ms", "stay_id", b"stay_id", "terminal_id", b"terminal_id", "visit", b"visit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_occasion: _TypeAlias = _typing.Literal["stay_id", "visit"]  # noqa: Y015
     _WhichOneofArgType_occasion: _TypeAlias = _typing.Literal["occasion", b"occasion"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_occasion) -> _WhichOneofReturnType_occasion | None: ...
 
 Global___StoredSettlement: _TypeAlias = StoredSettlement  # noqa: Y015
+
+@_typing.final
+class FamilyDraw(_message.Message):
+    """What one account of the family paid, or got back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAYER_PERSON_ID_FIELD_NUMBER: _builtins.int
+    AMOUNT_FEN_FIELD_NUMBER: _builtins.int
+    BALANCE_AFTER_FEN_FIELD_NUMBER: _builtins.int
+    payer_person_id: _builtins.int
+    amount_fen: _builtins.int
+    balance_after_fen: _builtins.int
+    def __init__(
+        self,
+        *,
+        payer_person_id: _builtins.int = ...,
+        amount_fen: _builtins.int = ...,
+        balance_after_fen: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_fen", b"amount_fen", "balance_after_fen", b"balance_after_fen", "payer_person_id", b"payer_person_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FamilyDraw: _TypeAlias = FamilyDraw  # noqa: Y015
 
 @_typing.final
 class StoredVisit(_message.Message):

@@ -201,6 +201,14 @@ class Reason(_message.Message):
         """Nothing is suspended that could be resumed."""
         VISIT_NOT_OFFERED: Reason._Code.ValueType  # 5015
         """An institution of this kind does not give this kind of care."""
+        PERSON_OF_OTHER_HUB: Reason._Code.ValueType  # 5016
+        """The person's account is kept by another hub."""
+        FAMILY_LINK_EXISTS: Reason._Code.ValueType  # 5017
+        """The account may pay for this person already."""
+        FAMILY_LINK_UNKNOWN: Reason._Code.ValueType  # 5018
+        """The account does not pay for this person."""
+        FAMILY_LINKS_FULL: Reason._Code.ValueType  # 5019
+        """As many accounts may pay for this person as may at most."""
         ROLE_FORBIDDEN: Reason._Code.ValueType  # 7001
         """7xxx: access.
 
@@ -401,6 +409,14 @@ class Reason(_message.Message):
     """Nothing is suspended that could be resumed."""
     VISIT_NOT_OFFERED: Reason.Code.ValueType  # 5015
     """An institution of this kind does not give this kind of care."""
+    PERSON_OF_OTHER_HUB: Reason.Code.ValueType  # 5016
+    """The person's account is kept by another hub."""
+    FAMILY_LINK_EXISTS: Reason.Code.ValueType  # 5017
+    """The account may pay for this person already."""
+    FAMILY_LINK_UNKNOWN: Reason.Code.ValueType  # 5018
+    """The account does not pay for this person."""
+    FAMILY_LINKS_FULL: Reason.Code.ValueType  # 5019
+    """As many accounts may pay for this person as may at most."""
     ROLE_FORBIDDEN: Reason.Code.ValueType  # 7001
     """7xxx: access.
 

@@ -7,6 +7,10 @@ use crate::money::Fen;
 /// Longest period key.
 pub const MAX_PERIOD_KEY: usize = 32;
 
+/// Accounts that may pay for one person: parents, children and spouse of a large family; more is no family, and each
+/// is looked at in every settlement that asks for it.
+pub const MAX_PAYERS: usize = 8;
+
 /// A personal account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Account {

@@ -27,6 +27,7 @@ use crate::region::Region;
 use crate::request::RequestKey;
 pub use crate::request::{Outcome, ReversalEffect};
 use crate::settlement::{Cancellation, Settlement, Standing};
+use crate::statement::{Entry, Range};
 use crate::stay::{AdmissionKind, ChargeLine, Stay, StayLine, StayState};
 use crate::suspension::{PlaceSuspension, Suspension};
 use crate::visit::{QuoteVisit, SettleVisit};
@@ -150,6 +151,14 @@ pub enum Command {
         person: PersonId,
         key: AccumulatorKey,
         accumulators: Accumulators,
+    },
+    LinkFamily {
+        person: PersonId,
+        payer: PersonId,
+    },
+    UnlinkFamily {
+        person: PersonId,
+        payer: PersonId,
     },
     File {
         person: PersonId,
@@ -277,6 +286,11 @@ pub enum Query {
         person: PersonId,
         year: Option<i32>,
     },
+    /// One page of a statement.
+    Statement {
+        person: PersonId,
+        range: Range,
+    },
     ListFilings {
         person: PersonId,
         page: Page,
@@ -391,9 +405,18 @@ pub enum Reply {
         next: Option<u64>,
     },
     Balance(Fen),
+    Accounts {
+        insurance: Fen,
+        payers: Vec<PersonId>,
+    },
     Accumulators {
         person: PersonId,
         years: Vec<(AccumulatorKey, Accumulators)>,
+    },
+    Statement {
+        entries: Vec<Entry>,
+        /// The sequence after which the next page begins.
+        next: Option<u64>,
     },
     FilingFiled(FilingId),
     Filings {

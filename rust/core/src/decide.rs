@@ -7,6 +7,7 @@ pub(crate) mod aftermath;
 pub(crate) mod calculation;
 pub(crate) mod cards;
 pub(crate) mod charges;
+pub(crate) mod family;
 pub(crate) mod filings;
 #[cfg(test)]
 mod fixture;
@@ -19,6 +20,7 @@ pub(crate) mod queries;
 pub(crate) mod readjudication;
 pub(crate) mod requests;
 pub(crate) mod settlements;
+pub(crate) mod statements;
 pub(crate) mod stays;
 pub(crate) mod suspensions;
 pub(crate) mod visits;

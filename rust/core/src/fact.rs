@@ -182,6 +182,20 @@ pub enum Fact {
         /// In the books.
         legs: Vec<Leg>,
     },
+    /// An account may pay for another person.
+    FamilyLinked {
+        /// Whose bills.
+        person: PersonId,
+        /// Whose account.
+        payer: PersonId,
+    },
+    /// An account pays no later bills of another person.
+    FamilyUnlinked {
+        /// Whose bills.
+        person: PersonId,
+        /// Whose account.
+        payer: PersonId,
+    },
     /// A running year was imported.
     YearOpened {
         /// Whose.

@@ -206,8 +206,8 @@ impl Hub {
         context: &Context<'_>,
     ) -> Result<(Vec<Fact>, Reply), Reject> {
         use decide::{
-            accounts, cards, charges, filings, packages, persons, requests, settlements, stays, suspensions, visits,
-            vouchers,
+            accounts, cards, charges, family, filings, packages, persons, requests, settlements, stays, suspensions,
+            visits, vouchers,
         };
         match command {
             Command::EnrollPerson { .. } | Command::UpdatePerson { .. } => persons::decide(self, command, context),
@@ -220,6 +220,8 @@ impl Hub {
             | Command::WithdrawLoss { .. }
             | Command::CancelCard { .. } => cards::decide(self, command, context),
             Command::CreditAccount { .. } | Command::OpenYear { .. } => accounts::decide(self, command, context),
+            Command::LinkFamily { person, payer } => family::link(self, *person, *payer),
+            Command::UnlinkFamily { person, payer } => family::unlink(self, *person, *payer),
             Command::File { .. } | Command::WithdrawFiling { .. } => filings::decide(self, command, context),
             Command::InstallPolicy { .. }
             | Command::InstallCatalogue { .. }

@@ -28,6 +28,11 @@ impl HubNumber {
         self.0
     }
 
+    /// The hub that gave an id; none gives the small numbers below the first hub's.
+    pub fn of_id(id: u64) -> Option<Self> {
+        u32::try_from(id / IDS_PER_HUB).ok().and_then(Self::new)
+    }
+
     /// The id of what the record with this sequence creates.
     pub const fn id(self, sequence: u64) -> u64 {
         self.0 as u64 * IDS_PER_HUB + sequence

@@ -33,6 +33,7 @@ pub mod region;
 pub mod reject;
 pub mod request;
 pub mod settlement;
+pub mod statement;
 pub mod stay;
 pub mod suspension;
 mod table;

@@ -226,6 +226,8 @@ pub struct Person {
     pub open_stays: Vec<StayId>,
     /// Days on which networked settlement may not begin.
     pub suspension: Option<Suspension>,
+    /// Whose accounts may pay for this person, in the order of linking, which is that of drawing.
+    pub payers: Vec<PersonId>,
 }
 
 impl Person {

@@ -16,6 +16,7 @@ use crate::ids::{InstitutionCode, PersonId, SettlementId, StayId};
 use crate::money::Fen;
 use crate::request::{Bound, RequestKey};
 use crate::settlement::{Cancellation, Settlement, Standing};
+use crate::statement::{self, Entry, Range};
 use crate::stay::{Stay, StayState};
 use crate::table::Table;
 
@@ -75,6 +76,8 @@ pub trait Records {
         after: Option<SettlementId>,
         limit: usize,
     ) -> (Vec<DayRow>, DayTotals);
+    /// A page of what moved the person's money or used the person's limits, oldest first, and whether more follows.
+    fn statement(&self, person: PersonId, range: Range) -> (Vec<Entry>, bool);
     /// A request id that left the window.
     fn request(&self, key: &RequestKey) -> Option<Bound>;
 }
@@ -107,13 +110,14 @@ pub struct MemoryRecords {
     stays: BTreeMap<StayId, Arc<Stay>>,
     stays_by_person: BTreeMap<PersonId, Vec<StayId>>,
     days: BTreeMap<(InstitutionCode, Date), (Vec<DayRow>, DayTotals)>,
+    statements: Table<PersonId, Vec<Entry>>,
     requests: Table<RequestKey, Bound>,
 }
 
 impl MemoryRecords {
     /// Without history. The seed keeps callers from choosing request ids that collide.
     pub fn seeded(seed: u64) -> Self {
-        Self { requests: Table::seeded(seed), ..Self::default() }
+        Self { requests: Table::seeded(seed), statements: Table::seeded(seed), ..Self::default() }
     }
 
     /// Take note of a record, with the hub as it is before the record is applied.
@@ -144,6 +148,10 @@ impl MemoryRecords {
                 _ => {}
             }
         }
+        statement::entries_of(record, before, |person, entry| match self.statements.get_mut(&person) {
+            Some(entries) => entries.push(entry),
+            None => self.statements.insert(person, vec![entry]),
+        });
         self.requests.insert(record.request_key(), Bound::by(record));
     }
 
@@ -251,6 +259,12 @@ impl Records for MemoryRecords {
         let Some((rows, totals)) = self.days.get(&(institution, day)) else { return Default::default() };
         let rest = rows.iter().filter(|row| after.is_none_or(|after| row.id > after));
         (rest.take(limit).cloned().collect(), *totals)
+    }
+
+    fn statement(&self, person: PersonId, range: Range) -> (Vec<Entry>, bool) {
+        let entries = self.statements.get(&person).map_or(&[][..], Vec::as_slice);
+        let (page, more) = range.page(entries);
+        (page.to_vec(), more)
     }
 
     fn request(&self, key: &RequestKey) -> Option<Bound> {

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::calendar::Date;
 use crate::card::ZoneState;
-use crate::ids::{FilingId, Hash32, InstitutionCode, RegionCode, SettlementId, StayId, VoucherId};
+use crate::ids::{FilingId, Hash32, HubNumber, InstitutionCode, RegionCode, SettlementId, StayId, VoucherId};
 use crate::institution::InstitutionKind;
 use crate::money::Fen;
 use crate::policy::VisitKind;
@@ -177,6 +177,14 @@ pub enum Reject {
     VisitNotOffered { institution: InstitutionKind, visit: VisitKind },
     #[error("region is in use")]
     RegionInUse(RegionCode),
+    #[error("person is of another hub")]
+    PersonOfOtherHub { hub: HubNumber },
+    #[error("family link exists")]
+    FamilyLinkExists,
+    #[error("no such family link")]
+    FamilyLinkUnknown,
+    #[error("too many family links")]
+    FamilyLinksFull,
 
     #[error("role does not allow the method")]
     RoleForbidden,

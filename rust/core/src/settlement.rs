@@ -138,10 +138,23 @@ pub struct Settlement {
     pub legs: Vec<Leg>,
     /// Balance of the own account afterwards.
     pub balance_after: Fen,
+    /// What each payer of the family paid, in the order of drawing.
+    pub family: Vec<FamilyDraw>,
     /// How the card was shown.
     pub presented: Presented,
     /// Hub's time.
     pub stamp_ms: i64,
+}
+
+/// What one account of the family paid, or got back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FamilyDraw {
+    /// Whose account.
+    pub payer: PersonId,
+    /// How much, always positive.
+    pub amount: Fen,
+    /// What the account holds afterwards.
+    pub balance_after: Fen,
 }
 
 /// What a recomputation changed.
@@ -176,6 +189,8 @@ pub struct Cancellation {
     pub deltas: Vec<(AccumulatorKey, Accumulators)>,
     /// Balance of the own account afterwards.
     pub balance_after: Fen,
+    /// What each payer of the family gets back, whether the link still stands or not.
+    pub family: Vec<FamilyDraw>,
     /// Later settlements that were recomputed.
     pub adjustments: Vec<Adjustment>,
     /// Hub's time.

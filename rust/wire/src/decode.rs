@@ -84,7 +84,10 @@ pub fn decode(operation: Operation, bytes: &[u8]) -> Result<Decoded, Refused> {
         Operation::CardsList => query(bytes, cards::list),
         Operation::AccountsCredit => command(operation, bytes, accounts::credit),
         Operation::AccountsOpenYear => command(operation, bytes, accounts::open_year),
+        Operation::AccountsLinkFamily => command(operation, bytes, accounts::link_family),
+        Operation::AccountsUnlinkFamily => command(operation, bytes, accounts::unlink_family),
         Operation::AccountsGet => query(bytes, accounts::get),
+        Operation::AccountsStatement => query(bytes, accounts::statement),
         Operation::AccountsGetAccumulators => query(bytes, accounts::get_accumulators),
         Operation::FilingsFile => command(operation, bytes, persons::file),
         Operation::FilingsWithdraw => command(operation, bytes, persons::withdraw_filing),
@@ -139,8 +142,6 @@ pub fn decode(operation: Operation, bytes: &[u8]) -> Result<Decoded, Refused> {
         | Operation::CardsCountByState
         | Operation::AccountsTopUp
         | Operation::AccountsPayOut
-        | Operation::AccountsLinkFamily
-        | Operation::AccountsUnlinkFamily
         | Operation::PackagesInstallAlertRules
         | Operation::FraudPreviewUnwind
         | Operation::FraudUnwind
@@ -171,7 +172,7 @@ mutating! {
     PersonsEnrollRequest PersonsUpdateRequest PersonsSuspendNetworkRequest
     CardsApplyRequest CardsFailApplicationRequest CardsMarkMadeRequest CardsHandOverRequest CardsEnableRequest
     CardsReportLossRequest CardsWithdrawLossRequest CardsCancelRequest CardsAuthorizeStayRequest
-    AccountsCreditRequest AccountsOpenYearRequest
+    AccountsCreditRequest AccountsOpenYearRequest AccountsLinkFamilyRequest AccountsUnlinkFamilyRequest
     FilingsFileRequest FilingsWithdrawRequest
     PackagesInstallPolicyRequest PackagesInstallCatalogueRequest PackagesInstallRegionsRequest
     InstitutionsRegisterRequest InstitutionsSuspendRequest InstitutionsResumeRequest

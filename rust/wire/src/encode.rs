@@ -3,6 +3,7 @@
 //! Invariant: a response is encoded without its header, which is field 1 and is put in front when the reply leaves; so a stored response is
 //! given again under a new header.
 
+mod accounts;
 mod batch;
 mod cards;
 mod engine;
@@ -57,11 +58,9 @@ pub fn encode_reply(operation: Operation, reply: &Reply, out: &mut Vec<u8>) {
             let cards = views.iter().map(cards::card).collect();
             append(&v1::CardsListResponse { header: None, cards, next_page_token: token(*next) }, out);
         }
-        Reply::Balance(balance) if operation == Operation::AccountsGet => {
-            let account = v1::Account { kind: v1::account::Kind::Insurance as i32, balance_fen: balance.0 };
-            append(&v1::AccountsGetResponse { header: None, accounts: vec![account] }, out);
-        }
+        Reply::Accounts { insurance, payers } => append(&accounts::get(*insurance, payers), out),
         Reply::Balance(balance) => append(&v1::AccountsCreditResponse { header: None, balance_fen: balance.0 }, out),
+        Reply::Statement { entries, next } => append(&accounts::statement(entries, *next), out),
         Reply::Accumulators { person, years } => {
             append(&v1::AccountsGetAccumulatorsResponse { header: None, years: from_years(*person, years) }, out);
         }
@@ -222,6 +221,8 @@ mod tests {
             shape::<v1::CardsFailApplicationResponse>(),
             shape::<v1::CardsMarkMadeResponse>(),
             shape::<v1::CardsHandOverResponse>(),
+            shape::<v1::AccountsLinkFamilyResponse>(),
+            shape::<v1::AccountsUnlinkFamilyResponse>(),
             shape::<v1::FilingsWithdrawResponse>(),
             shape::<v1::InstitutionsRegisterResponse>(),
             shape::<v1::InpatientCancelDischargeResponse>(),

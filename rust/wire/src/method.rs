@@ -48,7 +48,7 @@ pub struct Method {
     pub name: &'static str,
     /// The path of its gRPC call: `/medsettle.v1.Inpatient/Settle`.
     pub path: &'static str,
-    /// Its number as a command; none where it cannot be one.
+    /// Its number, as a command or for a page of its stream; none where the engine does not answer it by itself.
     pub operation: Option<Operation>,
     /// Who may call it.
     pub roles: RoleSet,
@@ -122,8 +122,9 @@ mod tests {
     fn what_cannot_be_a_command_is_still_a_method_with_roles() {
         let others: Vec<_> = METHODS.iter().filter(|method| method.operation.is_none()).collect();
         let names: Vec<_> = others.iter().map(|method| method.name).collect();
-        assert_eq!(names, ["Accounts.Statement", "Batch.Stream", "Batch.Submit", "Operations.TakeJournal"]);
+        assert_eq!(names, ["Batch.Stream", "Batch.Submit", "Operations.TakeJournal"]);
         assert!(others.iter().all(|method| method.roles != RoleSet::EMPTY));
+        assert!(Operation::AccountsStatement.method().streaming && Operation::AccountsStatement.is_read());
         assert!(Operation::InpatientQuote.is_read() && !Operation::InpatientSettle.is_read());
     }
 }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use medsettle_core::account::MAX_PAYERS;
 use medsettle_core::card::ZoneState;
 use medsettle_core::command::{CardKey, Command, Credential, LossSubject, Presentation, Query, Request};
 use medsettle_core::ids::Hash32;
@@ -263,6 +264,10 @@ fn reason(reject: &Reject) -> Reason {
         Reject::FilingConflicts { .. } => Reason::FilingConflicts,
         Reject::RegionInUse(_) => Reason::RegionInUse,
         Reject::VisitNotOffered { .. } => Reason::VisitNotOffered,
+        Reject::PersonOfOtherHub { .. } => Reason::PersonOfOtherHub,
+        Reject::FamilyLinkExists => Reason::FamilyLinkExists,
+        Reject::FamilyLinkUnknown => Reason::FamilyLinkUnknown,
+        Reject::FamilyLinksFull => Reason::FamilyLinksFull,
         Reject::RoleForbidden => Reason::RoleForbidden,
         Reject::NotYourInstitution(_) => Reason::NotYourInstitution,
         Reject::Identity(_) => Reason::Internal,
@@ -323,6 +328,8 @@ fn metadata(reject: &Reject, refused: Refused) -> Refused {
         Reject::VisitNotOffered { institution, visit } => {
             refused.with("institution_kind", institution.contract_name()).with("visit_kind", visit.contract_name())
         }
+        Reject::PersonOfOtherHub { hub } => refused.with("hub_number", hub.get()),
+        Reject::FamilyLinksFull => refused.with("limit", MAX_PAYERS),
         Reject::FilingUnknown(filing) | Reject::FilingConflicts { with: filing } => refused.with("filing_id", filing),
         _ => metadata_of_stay(reject, refused),
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use medsettle_core::calendar::Date;
 use medsettle_core::card::{FailureCause, ZoneState};
-use medsettle_core::ids::{FilingId, Hash32, InstitutionCode, RegionCode, SettlementId, StayId, VoucherId};
+use medsettle_core::ids::{FilingId, Hash32, HubNumber, InstitutionCode, RegionCode, SettlementId, StayId, VoucherId};
 use medsettle_core::institution::InstitutionKind;
 use medsettle_core::money::Fen;
 use medsettle_core::policy::VisitKind;
@@ -97,6 +97,10 @@ fn rejects() -> Vec<Reject> {
         Reject::FilingConflicts { with: FilingId(1) },
         Reject::VisitNotOffered { institution: InstitutionKind::Pharmacy, visit: VisitKind::Outpatient },
         Reject::RegionInUse(region),
+        Reject::PersonOfOtherHub { hub: HubNumber::new(12).unwrap() },
+        Reject::FamilyLinkExists,
+        Reject::FamilyLinkUnknown,
+        Reject::FamilyLinksFull,
         Reject::RoleForbidden,
         Reject::NotYourInstitution(institution),
         Reject::Identity("I1"),

@@ -70,6 +70,9 @@ class Scene:
         self.cancelled = self._settled()
         self.client.inpatient.cancel_settlement(self.ward.cancellation(self.cancelled.settlement_id))
         self.elsewhere = self._treated(ward=self.other, client=other)
+        self.child, *self.large_family = (self.agency.insure() for _ in range(9))
+        for payer in self.large_family:
+            self.agency.link_family(self.child, payer)
 
     def day(self) -> date:
         """Give a day within every stay."""

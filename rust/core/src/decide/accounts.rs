@@ -10,6 +10,7 @@ use crate::hub::{Context, Hub};
 use crate::ids::PersonId;
 use crate::ledger::{LedgerAccount, Leg};
 use crate::money::{Fen, MAX_AMOUNT};
+use crate::person::Person;
 use crate::reject::Reject;
 
 pub(crate) fn decide(hub: &Hub, command: &Command, _context: &Context<'_>) -> Result<(Vec<Fact>, Reply), Reject> {
@@ -18,6 +19,11 @@ pub(crate) fn decide(hub: &Hub, command: &Command, _context: &Context<'_>) -> Re
         Command::OpenYear { person, key, accumulators } => open_year(hub, *person, *key, *accumulators),
         _ => unreachable!("the hub sends commands about accounts only"),
     }
+}
+
+/// What a person holds, and whose accounts may pay beside it.
+pub(crate) fn of_person(person: &Person) -> Reply {
+    Reply::Accounts { insurance: person.account.balance, payers: person.payers.clone() }
 }
 
 fn credit(hub: &Hub, person: PersonId, amount: Fen, period_key: &str) -> Result<(Vec<Fact>, Reply), Reject> {

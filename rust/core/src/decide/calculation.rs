@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use crate::accumulator::{AccumulatorKey, Accumulators};
 use crate::benefit::{AccountRequest, AccumulatorDelta, Adjudication, BenefitError, Case, Draw, LineSplit, adjudicate};
 use crate::calendar::Date;
+use crate::decide::family;
 use crate::filing::Filing;
 use crate::hub::{Context, Hub};
 use crate::ids::{Hash32, RegionCode, StayId};
@@ -78,8 +79,15 @@ pub(crate) struct Calculated {
 }
 
 /// What shall be drawn, beside what there is.
-pub(crate) fn account_request(person: &Person, draw: Draw, requested: Fen, use_family: bool) -> AccountRequest {
-    AccountRequest { draw, requested, use_family, own_balance: person.account.balance, family_balance: Fen::ZERO }
+pub(crate) fn account_request(
+    hub: &Hub,
+    person: &Person,
+    draw: Draw,
+    requested: Fen,
+    use_family: bool,
+) -> AccountRequest {
+    let family_balance = if use_family { family::balance(hub, person) } else { Fen::ZERO };
+    AccountRequest { draw, requested, use_family, own_balance: person.account.balance, family_balance }
 }
 
 pub(crate) fn calculate(

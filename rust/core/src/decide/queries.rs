@@ -7,7 +7,7 @@ mod eligibility;
 
 use std::sync::Arc;
 
-use super::{cards, requests, settlements, stays, visits};
+use super::{accounts, cards, requests, settlements, statements, stays, visits};
 use crate::command::{CardView, Package, Page, PersonKey, Query, Reply};
 use crate::hub::{Context, Hub};
 use crate::ids::{Hash32, PersonId, RegionCode};
@@ -34,7 +34,8 @@ pub(crate) fn answer(hub: &Hub, query: &Query, context: &Context<'_>) -> Result<
             let (cards, next) = page_of(of_person, |card| card.id.0, *page);
             Ok(Reply::Cards { cards: cards.into_iter().map(view).collect(), next })
         }
-        Query::GetAccount { person } => Ok(Reply::Balance(hub.person(*person)?.account.balance)),
+        Query::GetAccount { person } => Ok(accounts::of_person(hub.person(*person)?)),
+        Query::Statement { person, range } => statements::page(hub, *person, *range, context),
         Query::GetAccumulators { person, year } => Ok(accumulators(hub.person(*person)?, *year)),
         Query::ListFilings { person, page } => {
             let (filings, next) = page_of(hub.person(*person)?.filings.iter(), |filing| filing.id.0, *page);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::calculation::{Billed, Calculated, account_request, calculate, keyed, quote_digest};
 use super::presentation::{self, Accepted, Expected};
-use super::{cards, readjudication, stays};
+use super::{cards, family, readjudication, stays};
 use crate::accumulator::{AccumulatorKey, Accumulators};
 use crate::benefit::{Draw, Split};
 use crate::command::{Command, Query, Reply, RequestHeader};
@@ -22,7 +22,7 @@ use crate::person::Person;
 use crate::policy::{Fund, OnCancel, VisitKind};
 use crate::records::DayTotals;
 use crate::reject::Reject;
-use crate::settlement::{Cancellation, CaseFacts, Occasion, Settlement, Standing};
+use crate::settlement::{Cancellation, CaseFacts, FamilyDraw, Occasion, Settlement, Standing};
 use crate::stay::{Stay, StayLine, StayState};
 
 /// Settles what the chip signed, or refuses.
@@ -57,7 +57,7 @@ pub(crate) fn settle(
         )
     })?;
     let person = hub.person(stay.person)?;
-    let draw = account_request(person, Draw::Settle, *requested, *use_family);
+    let draw = account_request(hub, person, Draw::Settle, *requested, *use_family);
     let discharge = stay.discharge.ok_or_else(|| Reject::StayNotDischarged(stay.id))?;
     let calculated = calculate(hub, person, Billed::of_stay(stay, discharge)?, &draw, context)?;
     if quote.is_some_and(|quote| quote != quote_digest(quote_of(stay.id), &calculated)) {
@@ -82,7 +82,8 @@ pub(crate) fn commit(
     let Calculated { result, case, policies, catalogue } = calculated;
     let deltas = keyed(result.deltas, case.insurance_type);
     let years = after(person, &deltas)?;
-    let legs = legs_of(&result.split, person.home, institution, &case);
+    let family = family::draws(hub, person, result.split.family);
+    let legs = legs_of(hub, &result.split, &family, person.home, institution, &case);
     if !is_balanced(&legs) {
         return Err(Reject::Identity("M1: legs sum to zero"));
     }
@@ -98,6 +99,7 @@ pub(crate) fn commit(
         deltas,
         legs,
         balance_after: result.balance_after,
+        family,
         presented,
         stamp_ms: context.stamp_ms,
     });
@@ -120,8 +122,15 @@ fn after(person: &Person, deltas: &Years) -> Result<Years, Reject> {
 }
 
 /// Who gave and who got: the institution earns the bill, paid by funds, accounts, cash and what it bears itself.
-fn legs_of(split: &Split, home: RegionCode, institution: InstitutionCode, case: &CaseFacts) -> Vec<Leg> {
-    let mut legs = Vec::with_capacity(6);
+fn legs_of(
+    hub: &Hub,
+    split: &Split,
+    family: &[FamilyDraw],
+    home: RegionCode,
+    institution: InstitutionCode,
+    case: &CaseFacts,
+) -> Vec<Leg> {
+    let mut legs = Vec::with_capacity(6 + family.len());
     let mut leg = |account, amount: Fen| {
         if amount != Fen::ZERO {
             legs.push(Leg { account, amount });
@@ -133,7 +142,10 @@ fn legs_of(split: &Split, home: RegionCode, institution: InstitutionCode, case: 
         leg(LedgerAccount::Fund { region, insurance_type, fund: *fund }, -split.funds[*fund]);
     }
     leg(LedgerAccount::HospitalPart(institution), -split.hospital_part);
-    leg(LedgerAccount::PersonalAccounts(home), -split.account);
+    leg(LedgerAccount::PersonalAccounts(home), split.family - split.account);
+    for draw in family {
+        leg(LedgerAccount::PersonalAccounts(hub.persons[&draw.payer].home), -draw.amount);
+    }
     leg(LedgerAccount::Cash(institution), -split.cash);
     legs
 }
@@ -171,7 +183,7 @@ fn quote(hub: &Hub, id: StayId, requested: Fen, use_family: bool, context: &Cont
         None => stays::open(hub, institution, id, context)?,
     };
     let person = hub.person(stay.person)?;
-    let draw = account_request(person, Draw::Quote, requested, use_family);
+    let draw = account_request(hub, person, Draw::Quote, requested, use_family);
     // An open stay is quoted as if the patient left today.
     let discharge = stay.discharge.unwrap_or_else(|| context.today());
     let calculated = calculate(hub, person, Billed::of_stay(stay, discharge)?, &draw, context)?;
@@ -219,6 +231,7 @@ pub(crate) fn cancel(
         settlement: Arc::clone(settlement),
         legs: negated_legs(&standing),
         balance_after: person.account.balance + drawn,
+        family: family::returns(hub, settlement),
         adjustments,
         deltas,
         stamp_ms: context.stamp_ms,

@@ -13,7 +13,7 @@ use crate::money::Quantity;
 use crate::person::Person;
 use crate::region::RegionTree;
 use crate::request::Bound;
-use crate::settlement::{Cancellation, CredentialShown, Settlement};
+use crate::settlement::{Cancellation, CredentialShown, FamilyDraw, Settlement};
 use crate::stay::{Stay, StayLine, StayState};
 
 impl Hub {
@@ -43,6 +43,7 @@ impl Hub {
                     cards: Vec::new(),
                     open_stays: Vec::new(),
                     suspension: None,
+                    payers: Vec::new(),
                 };
                 self.persons.insert(person.id, person);
             }
@@ -75,6 +76,8 @@ impl Hub {
                 account.note_credited(period_key);
                 self.ledger.post(legs);
             }
+            Fact::FamilyLinked { person, payer } => self.person_mut(*person).payers.push(*payer),
+            Fact::FamilyUnlinked { person, payer } => self.person_mut(*person).payers.retain(|other| other != payer),
             Fact::YearOpened { person, key, accumulators } => {
                 *self.person_mut(*person).used_mut(*key) = *accumulators;
             }
@@ -216,7 +219,14 @@ impl Hub {
             let used = person.used_mut(*key);
             *used = used.checked_add(*delta).expect("decided within bounds");
         }
+        self.set_family(&settlement.family);
         self.ledger.post(&settlement.legs);
+    }
+
+    fn set_family(&mut self, draws: &[FamilyDraw]) {
+        for draw in draws {
+            self.person_mut(draw.payer).account.balance = draw.balance_after;
+        }
     }
 
     fn apply_cancellation(&mut self, cancellation: &Cancellation) {
@@ -226,6 +236,7 @@ impl Hub {
             let used = person.used_mut(*key);
             *used = used.checked_sub(*delta).expect("what is taken back was added before");
         }
+        self.set_family(&cancellation.family);
         self.ledger.post(&cancellation.legs);
         for adjustment in &cancellation.adjustments {
             let person = self.person_mut(cancellation.settlement.person);

@@ -3,9 +3,11 @@
 use medsettle_core::account::MAX_PERIOD_KEY;
 use medsettle_core::accumulator::AccumulatorKey;
 use medsettle_core::command::{Command, Query};
+use medsettle_core::ids::PersonId;
+use medsettle_core::statement::Range;
 
 use super::person;
-use crate::convert::{Checked, amount, at, coded, given_accumulators, given_text, within};
+use crate::convert::{Checked, amount, at, coded, day_if_given, given_accumulators, given_text, within};
 use crate::v1;
 
 pub(super) fn credit(message: v1::AccountsCreditRequest) -> Checked<Command> {
@@ -24,6 +26,27 @@ pub(super) fn open_year(message: v1::AccountsOpenYearRequest) -> Checked<Command
     };
     let accumulators = within("accumulators", message.accumulators, |sums| given_accumulators(&sums))?;
     Ok(Command::OpenYear { person: person(message.person_id)?, key, accumulators })
+}
+
+pub(super) fn link_family(message: v1::AccountsLinkFamilyRequest) -> Checked<Command> {
+    Ok(Command::LinkFamily { person: person(message.person_id)?, payer: payer(message.payer_person_id)? })
+}
+
+pub(super) fn unlink_family(message: v1::AccountsUnlinkFamilyRequest) -> Checked<Command> {
+    Ok(Command::UnlinkFamily { person: person(message.person_id)?, payer: payer(message.payer_person_id)? })
+}
+
+fn payer(id: u64) -> Checked<PersonId> {
+    at("payer_person_id", crate::convert::id(id)).map(PersonId)
+}
+
+pub(super) fn statement(message: v1::AccountsStatementRequest) -> Checked<Query> {
+    let range = Range {
+        after: message.after_sequence,
+        from: at("from_date", day_if_given(&message.from_date))?,
+        to: at("to_date", day_if_given(&message.to_date))?,
+    };
+    Ok(Query::Statement { person: person(message.person_id)?, range })
 }
 
 pub(super) fn get(message: v1::AccountsGetRequest) -> Checked<Query> {

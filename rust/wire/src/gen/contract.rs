@@ -5,7 +5,7 @@ use crate::reason::{ReasonEntry, Retry, Status};
 use crate::schema::{EnumSchema, Field, Kind, MessageSchema, Occurs, Schema};
 use crate::v1;
 
-/// Every method of the contract: commands by their number, then the methods that cannot be commands.
+/// Every method of the contract: those that the engine answers by their number, then the rest.
 pub static METHODS: [Method; 78] = [
     Method { service: "Persons", method: "Enroll", name: "Persons.Enroll", path: "/medsettle.v1.Persons/Enroll", operation: Some(Operation::PersonsEnroll), roles: RoleSet::of(&[Role::Desk, Role::Operator]), read: false, streaming: false },
     Method { service: "Persons", method: "Update", name: "Persons.Update", path: "/medsettle.v1.Persons/Update", operation: Some(Operation::PersonsUpdate), roles: RoleSet::of(&[Role::Desk, Role::Operator]), read: false, streaming: false },
@@ -38,6 +38,7 @@ pub static METHODS: [Method; 78] = [
     Method { service: "Accounts", method: "UnlinkFamily", name: "Accounts.UnlinkFamily", path: "/medsettle.v1.Accounts/UnlinkFamily", operation: Some(Operation::AccountsUnlinkFamily), roles: RoleSet::of(&[Role::Desk]), read: false, streaming: false },
     Method { service: "Accounts", method: "Get", name: "Accounts.Get", path: "/medsettle.v1.Accounts/Get", operation: Some(Operation::AccountsGet), roles: RoleSet::of(&[Role::Desk, Role::Operator, Role::Auditor]), read: true, streaming: false },
     Method { service: "Accounts", method: "GetAccumulators", name: "Accounts.GetAccumulators", path: "/medsettle.v1.Accounts/GetAccumulators", operation: Some(Operation::AccountsGetAccumulators), roles: RoleSet::of(&[Role::Desk, Role::Operator, Role::Auditor]), read: true, streaming: false },
+    Method { service: "Accounts", method: "Statement", name: "Accounts.Statement", path: "/medsettle.v1.Accounts/Statement", operation: Some(Operation::AccountsStatement), roles: RoleSet::of(&[Role::Desk, Role::Operator, Role::Auditor]), read: true, streaming: true },
     Method { service: "Filings", method: "File", name: "Filings.File", path: "/medsettle.v1.Filings/File", operation: Some(Operation::FilingsFile), roles: RoleSet::of(&[Role::Desk, Role::Operator]), read: false, streaming: false },
     Method { service: "Filings", method: "Withdraw", name: "Filings.Withdraw", path: "/medsettle.v1.Filings/Withdraw", operation: Some(Operation::FilingsWithdraw), roles: RoleSet::of(&[Role::Desk, Role::Operator]), read: false, streaming: false },
     Method { service: "Filings", method: "List", name: "Filings.List", path: "/medsettle.v1.Filings/List", operation: Some(Operation::FilingsList), roles: RoleSet::of(&[Role::Desk, Role::Operator, Role::Auditor]), read: true, streaming: false },
@@ -81,13 +82,12 @@ pub static METHODS: [Method; 78] = [
     Method { service: "Operations", method: "TrialBalance", name: "Operations.TrialBalance", path: "/medsettle.v1.Operations/TrialBalance", operation: Some(Operation::OperationsTrialBalance), roles: RoleSet::of(&[Role::Operator, Role::Auditor]), read: true, streaming: false },
     Method { service: "Operations", method: "Digest", name: "Operations.Digest", path: "/medsettle.v1.Operations/Digest", operation: Some(Operation::OperationsDigest), roles: RoleSet::of(&[Role::Operator, Role::Auditor]), read: true, streaming: false },
     Method { service: "Operations", method: "ConfirmClock", name: "Operations.ConfirmClock", path: "/medsettle.v1.Operations/ConfirmClock", operation: Some(Operation::OperationsConfirmClock), roles: RoleSet::of(&[Role::Operator]), read: false, streaming: false },
-    Method { service: "Accounts", method: "Statement", name: "Accounts.Statement", path: "/medsettle.v1.Accounts/Statement", operation: None, roles: RoleSet::of(&[Role::Desk, Role::Operator, Role::Auditor]), read: true, streaming: true },
     Method { service: "Batch", method: "Stream", name: "Batch.Stream", path: "/medsettle.v1.Batch/Stream", operation: None, roles: RoleSet::of(&[Role::Hospital, Role::Pharmacy, Role::Desk, Role::Issuer, Role::Operator, Role::Auditor, Role::Hub]), read: false, streaming: true },
     Method { service: "Batch", method: "Submit", name: "Batch.Submit", path: "/medsettle.v1.Batch/Submit", operation: None, roles: RoleSet::of(&[Role::Hospital, Role::Pharmacy, Role::Desk, Role::Issuer, Role::Operator, Role::Auditor, Role::Hub]), read: false, streaming: false },
     Method { service: "Operations", method: "TakeJournal", name: "Operations.TakeJournal", path: "/medsettle.v1.Operations/TakeJournal", operation: None, roles: RoleSet::of(&[Role::Operator]), read: true, streaming: true },
 ];
 
-/// What can be asked for as a command; the numbers are the field numbers of `Command`.
+/// What the engine can be asked for: commands by their field numbers in `Command`, streams by their `page_operation`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u32)]
 pub enum Operation {
@@ -122,6 +122,7 @@ pub enum Operation {
     AccountsUnlinkFamily = 306,
     AccountsGet = 307,
     AccountsGetAccumulators = 308,
+    AccountsStatement = 309,
     FilingsFile = 401,
     FilingsWithdraw = 402,
     FilingsList = 403,
@@ -169,7 +170,7 @@ pub enum Operation {
 
 impl Operation {
     /// All, ascending by number.
-    pub const ALL: [Self; 74] = [
+    pub const ALL: [Self; 75] = [
         Self::PersonsEnroll,
         Self::PersonsUpdate,
         Self::PersonsTransferRegion,
@@ -201,6 +202,7 @@ impl Operation {
         Self::AccountsUnlinkFamily,
         Self::AccountsGet,
         Self::AccountsGetAccumulators,
+        Self::AccountsStatement,
         Self::FilingsFile,
         Self::FilingsWithdraw,
         Self::FilingsList,
@@ -280,6 +282,7 @@ impl Operation {
             306 => Self::AccountsUnlinkFamily,
             307 => Self::AccountsGet,
             308 => Self::AccountsGetAccumulators,
+            309 => Self::AccountsStatement,
             401 => Self::FilingsFile,
             402 => Self::FilingsWithdraw,
             403 => Self::FilingsList,
@@ -361,49 +364,50 @@ impl Operation {
             Self::AccountsUnlinkFamily => &METHODS[28],
             Self::AccountsGet => &METHODS[29],
             Self::AccountsGetAccumulators => &METHODS[30],
-            Self::FilingsFile => &METHODS[31],
-            Self::FilingsWithdraw => &METHODS[32],
-            Self::FilingsList => &METHODS[33],
-            Self::PackagesInstallPolicy => &METHODS[34],
-            Self::PackagesInstallCatalogue => &METHODS[35],
-            Self::PackagesInstallRegions => &METHODS[36],
-            Self::PackagesInstallAlertRules => &METHODS[37],
-            Self::PackagesGet => &METHODS[38],
-            Self::PackagesList => &METHODS[39],
-            Self::InstitutionsRegister => &METHODS[40],
-            Self::InstitutionsSuspend => &METHODS[41],
-            Self::InstitutionsResume => &METHODS[42],
-            Self::InstitutionsGet => &METHODS[43],
-            Self::InpatientAdmit => &METHODS[44],
-            Self::InpatientUpdateStay => &METHODS[45],
-            Self::InpatientAddCharges => &METHODS[46],
-            Self::InpatientRevokeCharges => &METHODS[47],
-            Self::InpatientDischarge => &METHODS[48],
-            Self::InpatientCancelDischarge => &METHODS[49],
-            Self::InpatientCancelAdmission => &METHODS[50],
-            Self::InpatientQuote => &METHODS[51],
-            Self::InpatientSettle => &METHODS[52],
-            Self::InpatientCancelSettlement => &METHODS[53],
-            Self::InpatientGetStay => &METHODS[54],
-            Self::InpatientGetSettlement => &METHODS[55],
-            Self::InpatientListStays => &METHODS[56],
-            Self::InpatientListSettlements => &METHODS[57],
-            Self::InpatientExplain => &METHODS[58],
-            Self::VisitsQuote => &METHODS[59],
-            Self::VisitsSettle => &METHODS[60],
-            Self::VisitsCancel => &METHODS[61],
-            Self::MessagesGetOutcome => &METHODS[62],
-            Self::MessagesReverse => &METHODS[63],
-            Self::FraudPreviewUnwind => &METHODS[64],
-            Self::FraudUnwind => &METHODS[65],
-            Self::FraudListClaims => &METHODS[66],
-            Self::FraudListAlerts => &METHODS[67],
-            Self::FraudAcknowledgeAlert => &METHODS[68],
-            Self::OperationsStatus => &METHODS[69],
-            Self::OperationsSnapshot => &METHODS[70],
-            Self::OperationsTrialBalance => &METHODS[71],
-            Self::OperationsDigest => &METHODS[72],
-            Self::OperationsConfirmClock => &METHODS[73],
+            Self::AccountsStatement => &METHODS[31],
+            Self::FilingsFile => &METHODS[32],
+            Self::FilingsWithdraw => &METHODS[33],
+            Self::FilingsList => &METHODS[34],
+            Self::PackagesInstallPolicy => &METHODS[35],
+            Self::PackagesInstallCatalogue => &METHODS[36],
+            Self::PackagesInstallRegions => &METHODS[37],
+            Self::PackagesInstallAlertRules => &METHODS[38],
+            Self::PackagesGet => &METHODS[39],
+            Self::PackagesList => &METHODS[40],
+            Self::InstitutionsRegister => &METHODS[41],
+            Self::InstitutionsSuspend => &METHODS[42],
+            Self::InstitutionsResume => &METHODS[43],
+            Self::InstitutionsGet => &METHODS[44],
+            Self::InpatientAdmit => &METHODS[45],
+            Self::InpatientUpdateStay => &METHODS[46],
+            Self::InpatientAddCharges => &METHODS[47],
+            Self::InpatientRevokeCharges => &METHODS[48],
+            Self::InpatientDischarge => &METHODS[49],
+            Self::InpatientCancelDischarge => &METHODS[50],
+            Self::InpatientCancelAdmission => &METHODS[51],
+            Self::InpatientQuote => &METHODS[52],
+            Self::InpatientSettle => &METHODS[53],
+            Self::InpatientCancelSettlement => &METHODS[54],
+            Self::InpatientGetStay => &METHODS[55],
+            Self::InpatientGetSettlement => &METHODS[56],
+            Self::InpatientListStays => &METHODS[57],
+            Self::InpatientListSettlements => &METHODS[58],
+            Self::InpatientExplain => &METHODS[59],
+            Self::VisitsQuote => &METHODS[60],
+            Self::VisitsSettle => &METHODS[61],
+            Self::VisitsCancel => &METHODS[62],
+            Self::MessagesGetOutcome => &METHODS[63],
+            Self::MessagesReverse => &METHODS[64],
+            Self::FraudPreviewUnwind => &METHODS[65],
+            Self::FraudUnwind => &METHODS[66],
+            Self::FraudListClaims => &METHODS[67],
+            Self::FraudListAlerts => &METHODS[68],
+            Self::FraudAcknowledgeAlert => &METHODS[69],
+            Self::OperationsStatus => &METHODS[70],
+            Self::OperationsSnapshot => &METHODS[71],
+            Self::OperationsTrialBalance => &METHODS[72],
+            Self::OperationsDigest => &METHODS[73],
+            Self::OperationsConfirmClock => &METHODS[74],
         }
     }
 }
@@ -490,6 +494,10 @@ pub enum Reason {
     RegionInUse = 5013,
     NotSuspended = 5014,
     VisitNotOffered = 5015,
+    PersonOfOtherHub = 5016,
+    FamilyLinkExists = 5017,
+    FamilyLinkUnknown = 5018,
+    FamilyLinksFull = 5019,
     RoleForbidden = 7001,
     NotYourInstitution = 7002,
     CertificateNotAccepted = 7003,
@@ -504,7 +512,7 @@ pub enum Reason {
 
 impl Reason {
     /// All, ascending by number.
-    pub const ALL: [Self; 88] = [
+    pub const ALL: [Self; 92] = [
         Self::RequestMalformed,
         Self::RequestIdReused,
         Self::RequestReversed,
@@ -583,6 +591,10 @@ impl Reason {
         Self::RegionInUse,
         Self::NotSuspended,
         Self::VisitNotOffered,
+        Self::PersonOfOtherHub,
+        Self::FamilyLinkExists,
+        Self::FamilyLinkUnknown,
+        Self::FamilyLinksFull,
         Self::RoleForbidden,
         Self::NotYourInstitution,
         Self::CertificateNotAccepted,
@@ -676,6 +688,10 @@ impl Reason {
             5013 => Self::RegionInUse,
             5014 => Self::NotSuspended,
             5015 => Self::VisitNotOffered,
+            5016 => Self::PersonOfOtherHub,
+            5017 => Self::FamilyLinkExists,
+            5018 => Self::FamilyLinkUnknown,
+            5019 => Self::FamilyLinksFull,
             7001 => Self::RoleForbidden,
             7002 => Self::NotYourInstitution,
             7003 => Self::CertificateNotAccepted,
@@ -771,6 +787,10 @@ impl Reason {
             Self::RegionInUse => &ReasonEntry { name: "REGION_IN_USE", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["region"], advice: "Keep the region in the tree.", advice_zh: "该区划正在使用，不能删除。" },
             Self::NotSuspended => &ReasonEntry { name: "NOT_SUSPENDED", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &[], advice: "Check the institution and the department.", advice_zh: "该机构或科室未被暂停；请核对。" },
             Self::VisitNotOffered => &ReasonEntry { name: "VISIT_NOT_OFFERED", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["institution_kind", "visit_kind"], advice: "Hospitals and clinics settle outpatient visits, pharmacies settle pharmacy visits; correct the kind of the visit.", advice_zh: "医院、诊所只能办理门诊结算，药店只能办理购药结算；请更正就诊类别。" },
+            Self::PersonOfOtherHub => &ReasonEntry { name: "PERSON_OF_OTHER_HUB", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["hub_number"], advice: "Accounts pay for members of the family at the same hub only.", advice_zh: "该人员账户由其他平台管理；家庭共济仅限同一平台内办理。" },
+            Self::FamilyLinkExists => &ReasonEntry { name: "FAMILY_LINK_EXISTS", status: Status::AlreadyExists, retry: Retry::Never, metadata: &[], advice: "Nothing is left to do.", advice_zh: "该家庭共济关系已存在，无需重复办理。" },
+            Self::FamilyLinkUnknown => &ReasonEntry { name: "FAMILY_LINK_UNKNOWN", status: Status::NotFound, retry: Retry::Never, metadata: &[], advice: "Look up whose accounts may pay for the person.", advice_zh: "无此家庭共济关系；请核对。" },
+            Self::FamilyLinksFull => &ReasonEntry { name: "FAMILY_LINKS_FULL", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["limit"], advice: "Unlink another member of the family first.", advice_zh: "家庭共济人数已达上限；请先解除其他成员。" },
             Self::RoleForbidden => &ReasonEntry { name: "ROLE_FORBIDDEN", status: Status::PermissionDenied, retry: Retry::Never, metadata: &["method"], advice: "Ask the operator for a certificate with the role.", advice_zh: "无此权限；请联系运营方。" },
             Self::NotYourInstitution => &ReasonEntry { name: "NOT_YOUR_INSTITUTION", status: Status::PermissionDenied, retry: Retry::Never, metadata: &["institution_code"], advice: "An institution acts only for itself.", advice_zh: "机构只能办理本机构业务。" },
             Self::CertificateNotAccepted => &ReasonEntry { name: "CERTIFICATE_NOT_ACCEPTED", status: Status::Unauthenticated, retry: Retry::Never, metadata: &["problem"], advice: "Ask the operator for a valid certificate.", advice_zh: "证书无效；请联系运营方。" },
@@ -824,11 +844,11 @@ static MESSAGES_REVERSE_RESPONSE_EFFECT: EnumSchema = EnumSchema { name: "Messag
 static ON_CANCEL_KIND: EnumSchema = EnumSchema { name: "OnCancel.Kind", numbers: &[0, 1, 2, 3] };
 static OPERATIONS_STATUS_RESPONSE_STATE: EnumSchema = EnumSchema { name: "OperationsStatusResponse.State", numbers: &[0, 1, 2, 3, 4, 5] };
 static PACKAGE_SUMMARY_KIND: EnumSchema = EnumSchema { name: "PackageSummary.Kind", numbers: &[0, 1, 2, 3] };
-static REASON_CODE: EnumSchema = EnumSchema { name: "Reason.Code", numbers: &[0, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008, 2001, 2002, 2003, 2004, 2005, 2006, 2007, 2008, 2009, 2010, 2011, 2012, 2013, 2014, 2015, 2016, 2017, 2018, 2019, 2022, 2023, 2024, 2025, 2026, 2027, 3001, 3002, 3003, 3004, 3005, 3006, 3007, 3008, 3009, 3010, 3011, 3012, 3013, 3014, 3015, 3016, 3017, 3018, 3019, 3020, 4001, 4002, 4003, 4004, 4005, 4006, 4007, 4008, 4009, 4010, 5001, 5002, 5003, 5004, 5005, 5006, 5007, 5008, 5009, 5010, 5011, 5012, 5013, 5014, 5015, 7001, 7002, 7003, 7004, 9001, 9002, 9003, 9004, 9005, 9006] };
+static REASON_CODE: EnumSchema = EnumSchema { name: "Reason.Code", numbers: &[0, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008, 2001, 2002, 2003, 2004, 2005, 2006, 2007, 2008, 2009, 2010, 2011, 2012, 2013, 2014, 2015, 2016, 2017, 2018, 2019, 2022, 2023, 2024, 2025, 2026, 2027, 3001, 3002, 3003, 3004, 3005, 3006, 3007, 3008, 3009, 3010, 3011, 3012, 3013, 3014, 3015, 3016, 3017, 3018, 3019, 3020, 4001, 4002, 4003, 4004, 4005, 4006, 4007, 4008, 4009, 4010, 5001, 5002, 5003, 5004, 5005, 5006, 5007, 5008, 5009, 5010, 5011, 5012, 5013, 5014, 5015, 5016, 5017, 5018, 5019, 7001, 7002, 7003, 7004, 9001, 9002, 9003, 9004, 9005, 9006] };
 static SCOPE_KIND: EnumSchema = EnumSchema { name: "Scope.Kind", numbers: &[0, 1, 2] };
 static SETTLEMENT_STATE: EnumSchema = EnumSchema { name: "Settlement.State", numbers: &[0, 1, 2] };
 static SEX_KIND: EnumSchema = EnumSchema { name: "Sex.Kind", numbers: &[0, 1, 2] };
-static STATEMENT_ENTRY_KIND: EnumSchema = EnumSchema { name: "StatementEntry.Kind", numbers: &[0, 1, 2, 3, 4, 5, 6, 7] };
+static STATEMENT_ENTRY_KIND: EnumSchema = EnumSchema { name: "StatementEntry.Kind", numbers: &[0, 1, 2, 3, 4, 5, 6, 7, 10, 11] };
 static STAY_STATE: EnumSchema = EnumSchema { name: "Stay.State", numbers: &[0, 1, 2, 3, 4] };
 static UNFILED_KIND: EnumSchema = EnumSchema { name: "Unfiled.Kind", numbers: &[0, 1, 2] };
 static VISIT_KIND_KIND: EnumSchema = EnumSchema { name: "VisitKind.Kind", numbers: &[0, 1, 2, 3] };
@@ -936,6 +956,7 @@ static ACCOUNTS_GET_RESPONSE: MessageSchema = MessageSchema {
     fields: &[
         Field { number: 1, name: "header", kind: Kind::Message(&RESPONSE_HEADER), occurs: Occurs::Once(0) },
         Field { number: 2, name: "accounts", kind: Kind::Message(&ACCOUNT), occurs: Occurs::Repeated },
+        Field { number: 3, name: "payer_person_ids", kind: Kind::Uint64, occurs: Occurs::Repeated },
     ],
 };
 
@@ -1026,6 +1047,7 @@ static ACCOUNTS_STATEMENT_REQUEST: MessageSchema = MessageSchema {
         Field { number: 1, name: "person_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
         Field { number: 2, name: "from_date", kind: Kind::String, occurs: Occurs::Once(1) },
         Field { number: 3, name: "to_date", kind: Kind::String, occurs: Occurs::Once(2) },
+        Field { number: 4, name: "after_sequence", kind: Kind::Uint64, occurs: Occurs::Once(3) },
     ],
 };
 
@@ -1038,6 +1060,7 @@ static ACCOUNTS_STATEMENT_RESPONSE: MessageSchema = MessageSchema {
     fields: &[
         Field { number: 1, name: "header", kind: Kind::Message(&RESPONSE_HEADER), occurs: Occurs::Once(0) },
         Field { number: 2, name: "entries", kind: Kind::Message(&STATEMENT_ENTRY), occurs: Occurs::Repeated },
+        Field { number: 3, name: "next_after_sequence", kind: Kind::Uint64, occurs: Occurs::Once(1) },
     ],
 };
 
@@ -2399,6 +2422,8 @@ static FACT: MessageSchema = MessageSchema {
         Field { number: 32, name: "card_locked", kind: Kind::Message(&CARD_LOCKED), occurs: Occurs::Once(0) },
         Field { number: 37, name: "cryptogram_wrong", kind: Kind::Message(&CRYPTOGRAM_WRONG), occurs: Occurs::Once(0) },
         Field { number: 38, name: "voucher_issued", kind: Kind::Message(&VOUCHER_ISSUED), occurs: Occurs::Once(0) },
+        Field { number: 43, name: "family_linked", kind: Kind::Message(&FAMILY_LINKED), occurs: Occurs::Once(0) },
+        Field { number: 44, name: "family_unlinked", kind: Kind::Message(&FAMILY_UNLINKED), occurs: Occurs::Once(0) },
         Field { number: 55, name: "person_suspended", kind: Kind::Message(&PERSON_SUSPENDED), occurs: Occurs::Once(0) },
         Field { number: 56, name: "institution_suspended", kind: Kind::Message(&INSTITUTION_SUSPENDED), occurs: Occurs::Once(0) },
         Field { number: 57, name: "institution_resumed", kind: Kind::Message(&INSTITUTION_RESUMED), occurs: Occurs::Once(0) },
@@ -2407,6 +2432,43 @@ static FACT: MessageSchema = MessageSchema {
 
 impl Schema for v1::Fact {
     const SCHEMA: &'static MessageSchema = &FACT;
+}
+
+static FAMILY_DRAW: MessageSchema = MessageSchema {
+    name: "FamilyDraw",
+    fields: &[
+        Field { number: 1, name: "payer_person_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "amount_fen", kind: Kind::Int64, occurs: Occurs::Once(1) },
+        Field { number: 3, name: "balance_after_fen", kind: Kind::Int64, occurs: Occurs::Once(2) },
+    ],
+};
+
+impl Schema for v1::FamilyDraw {
+    const SCHEMA: &'static MessageSchema = &FAMILY_DRAW;
+}
+
+static FAMILY_LINKED: MessageSchema = MessageSchema {
+    name: "FamilyLinked",
+    fields: &[
+        Field { number: 1, name: "person_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "payer_person_id", kind: Kind::Uint64, occurs: Occurs::Once(1) },
+    ],
+};
+
+impl Schema for v1::FamilyLinked {
+    const SCHEMA: &'static MessageSchema = &FAMILY_LINKED;
+}
+
+static FAMILY_UNLINKED: MessageSchema = MessageSchema {
+    name: "FamilyUnlinked",
+    fields: &[
+        Field { number: 1, name: "person_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "payer_person_id", kind: Kind::Uint64, occurs: Occurs::Once(1) },
+    ],
+};
+
+impl Schema for v1::FamilyUnlinked {
+    const SCHEMA: &'static MessageSchema = &FAMILY_UNLINKED;
 }
 
 static FILING: MessageSchema = MessageSchema {
@@ -4345,6 +4407,7 @@ static SETTLEMENT_CANCELLED: MessageSchema = MessageSchema {
         Field { number: 6, name: "adjustments", kind: Kind::Message(&STORED_ADJUSTMENT), occurs: Occurs::Repeated },
         Field { number: 7, name: "stamp_ms", kind: Kind::Int64, occurs: Occurs::Once(3) },
         Field { number: 8, name: "stay", kind: Kind::Message(&STORED_STAY), occurs: Occurs::Once(4) },
+        Field { number: 20, name: "family", kind: Kind::Message(&FAMILY_DRAW), occurs: Occurs::Repeated },
     ],
 };
 
@@ -4426,6 +4489,14 @@ static STATEMENT_ENTRY: MessageSchema = MessageSchema {
         Field { number: 9, name: "card_sn", kind: Kind::String, occurs: Occurs::Once(8) },
         Field { number: 10, name: "cryptogram_valid", kind: Kind::Bool, occurs: Occurs::Once(9) },
         Field { number: 11, name: "settlement_id", kind: Kind::Uint64, occurs: Occurs::Once(10) },
+        Field { number: 12, name: "card_id", kind: Kind::Uint64, occurs: Occurs::Once(11) },
+        Field { number: 14, name: "total_fen", kind: Kind::Int64, occurs: Occurs::Once(12) },
+        Field { number: 15, name: "fund_total_fen", kind: Kind::Int64, occurs: Occurs::Once(13) },
+        Field { number: 16, name: "patient_person_id", kind: Kind::Uint64, occurs: Occurs::Once(14) },
+        Field { number: 17, name: "reference", kind: Kind::String, occurs: Occurs::Once(15) },
+        Field { number: 18, name: "cancellation_id", kind: Kind::Uint64, occurs: Occurs::Once(16) },
+        Field { number: 19, name: "visit_kind", kind: Kind::Enum(&VISIT_KIND_KIND), occurs: Occurs::Once(17) },
+        Field { number: 20, name: "credential", kind: Kind::Enum(&CREDENTIAL_KIND), occurs: Occurs::Once(18) },
     ],
 };
 
@@ -4597,6 +4668,7 @@ static STORED_SETTLEMENT: MessageSchema = MessageSchema {
         Field { number: 13, name: "terminal_id", kind: Kind::String, occurs: Occurs::Once(9) },
         Field { number: 15, name: "stamp_ms", kind: Kind::Int64, occurs: Occurs::Once(10) },
         Field { number: 17, name: "visit", kind: Kind::Message(&STORED_VISIT), occurs: Occurs::Once(1) },
+        Field { number: 30, name: "family", kind: Kind::Message(&FAMILY_DRAW), occurs: Occurs::Repeated },
     ],
 };
 

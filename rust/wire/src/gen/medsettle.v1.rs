@@ -758,293 +758,6 @@ pub mod status {
         }
     }
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Account {
-    #[prost(enumeration = "account::Kind", tag = "1")]
-    pub kind: i32,
-    #[prost(int64, tag = "2")]
-    pub balance_fen: i64,
-}
-/// Nested message and enum types in `Account`.
-pub mod account {
-    #[derive(
-        Clone,
-        Copy,
-        Debug,
-        PartialEq,
-        Eq,
-        Hash,
-        PartialOrd,
-        Ord,
-        ::prost::Enumeration
-    )]
-    #[repr(i32)]
-    pub enum Kind {
-        Unspecified = 0,
-        /// The person's own medical money.
-        Insurance = 1,
-        /// Password protected; stops with the loss report.
-        Online = 2,
-        /// Lives in the chip; no password, cannot be reported lost.
-        Offline = 3,
-    }
-    impl Kind {
-        /// String value of the enum field names used in the ProtoBuf definition.
-        ///
-        /// The values are not transformed in any way and thus are considered stable
-        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
-        pub fn as_str_name(&self) -> &'static str {
-            match self {
-                Self::Unspecified => "UNSPECIFIED",
-                Self::Insurance => "INSURANCE",
-                Self::Online => "ONLINE",
-                Self::Offline => "OFFLINE",
-            }
-        }
-        /// Creates an enum from field names used in the ProtoBuf definition.
-        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
-            match value {
-                "UNSPECIFIED" => Some(Self::Unspecified),
-                "INSURANCE" => Some(Self::Insurance),
-                "ONLINE" => Some(Self::Online),
-                "OFFLINE" => Some(Self::Offline),
-                _ => None,
-            }
-        }
-    }
-}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct AccountsCreditRequest {
-    #[prost(message, optional, tag = "1")]
-    pub header: ::core::option::Option<RequestHeader>,
-    #[prost(uint64, tag = "2")]
-    pub person_id: u64,
-    #[prost(int64, tag = "3")]
-    pub amount_fen: i64,
-    /// Names what is credited, such as "2026-03"; a second credit of the same person and key is refused. At most 32 characters.
-    #[prost(string, tag = "4")]
-    pub period_key: ::prost::alloc::string::String,
-}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct AccountsCreditResponse {
-    #[prost(message, optional, tag = "1")]
-    pub header: ::core::option::Option<ResponseHeader>,
-    #[prost(int64, tag = "2")]
-    pub balance_fen: i64,
-}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct AccountsTopUpRequest {
-    #[prost(message, optional, tag = "1")]
-    pub header: ::core::option::Option<RequestHeader>,
-    #[prost(uint64, tag = "2")]
-    pub card_id: u64,
-    #[prost(enumeration = "account::Kind", tag = "3")]
-    pub account: i32,
-    #[prost(int64, tag = "4")]
-    pub amount_fen: i64,
-}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct AccountsTopUpResponse {
-    #[prost(message, optional, tag = "1")]
-    pub header: ::core::option::Option<ResponseHeader>,
-    #[prost(int64, tag = "2")]
-    pub balance_fen: i64,
-}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct AccountsPayOutRequest {
-    #[prost(message, optional, tag = "1")]
-    pub header: ::core::option::Option<RequestHeader>,
-    #[prost(uint64, tag = "2")]
-    pub person_id: u64,
-    #[prost(int64, tag = "3")]
-    pub amount_fen: i64,
-    #[prost(string, tag = "4")]
-    pub claim_number: ::prost::alloc::string::String,
-}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct AccountsPayOutResponse {
-    #[prost(message, optional, tag = "1")]
-    pub header: ::core::option::Option<ResponseHeader>,
-    /// The bank zone is not active yet; the money waits for it.
-    #[prost(bool, tag = "2")]
-    pub waiting: bool,
-}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct AccountsOpenYearRequest {
-    #[prost(message, optional, tag = "1")]
-    pub header: ::core::option::Option<RequestHeader>,
-    #[prost(uint64, tag = "2")]
-    pub person_id: u64,
-    #[prost(enumeration = "insurance_type::Kind", tag = "3")]
-    pub insurance_type: i32,
-    #[prost(int32, tag = "4")]
-    pub benefit_year: i32,
-    #[prost(enumeration = "counter::Kind", tag = "5")]
-    pub counter: i32,
-    #[prost(message, optional, tag = "6")]
-    pub accumulators: ::core::option::Option<Accumulators>,
-}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct AccountsOpenYearResponse {
-    #[prost(message, optional, tag = "1")]
-    pub header: ::core::option::Option<ResponseHeader>,
-}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct AccountsLinkFamilyRequest {
-    #[prost(message, optional, tag = "1")]
-    pub header: ::core::option::Option<RequestHeader>,
-    /// Whose bills may be paid.
-    #[prost(uint64, tag = "2")]
-    pub person_id: u64,
-    /// Whose account pays.
-    #[prost(uint64, tag = "3")]
-    pub payer_person_id: u64,
-}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct AccountsLinkFamilyResponse {
-    #[prost(message, optional, tag = "1")]
-    pub header: ::core::option::Option<ResponseHeader>,
-}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct AccountsUnlinkFamilyRequest {
-    #[prost(message, optional, tag = "1")]
-    pub header: ::core::option::Option<RequestHeader>,
-    #[prost(uint64, tag = "2")]
-    pub person_id: u64,
-    #[prost(uint64, tag = "3")]
-    pub payer_person_id: u64,
-}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct AccountsUnlinkFamilyResponse {
-    #[prost(message, optional, tag = "1")]
-    pub header: ::core::option::Option<ResponseHeader>,
-}
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct AccountsGetRequest {
-    #[prost(uint64, tag = "1")]
-    pub person_id: u64,
-}
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct AccountsGetResponse {
-    #[prost(message, optional, tag = "1")]
-    pub header: ::core::option::Option<ResponseHeader>,
-    #[prost(message, repeated, tag = "2")]
-    pub accounts: ::prost::alloc::vec::Vec<Account>,
-}
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct AccountsGetAccumulatorsRequest {
-    #[prost(uint64, tag = "1")]
-    pub person_id: u64,
-    /// 0 means every year.
-    #[prost(int32, tag = "2")]
-    pub benefit_year: i32,
-}
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct AccountsGetAccumulatorsResponse {
-    #[prost(message, optional, tag = "1")]
-    pub header: ::core::option::Option<ResponseHeader>,
-    #[prost(message, repeated, tag = "2")]
-    pub years: ::prost::alloc::vec::Vec<YearAccumulators>,
-}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct AccountsStatementRequest {
-    #[prost(uint64, tag = "1")]
-    pub person_id: u64,
-    #[prost(string, tag = "2")]
-    pub from_date: ::prost::alloc::string::String,
-    #[prost(string, tag = "3")]
-    pub to_date: ::prost::alloc::string::String,
-}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct StatementEntry {
-    #[prost(enumeration = "statement_entry::Kind", tag = "1")]
-    pub kind: i32,
-    #[prost(uint64, tag = "2")]
-    pub sequence: u64,
-    #[prost(int64, tag = "3")]
-    pub stamp_ms: i64,
-    #[prost(enumeration = "account::Kind", tag = "4")]
-    pub account: i32,
-    #[prost(int64, tag = "5")]
-    pub amount_fen: i64,
-    #[prost(int64, tag = "6")]
-    pub balance_fen: i64,
-    #[prost(string, tag = "7")]
-    pub institution_code: ::prost::alloc::string::String,
-    #[prost(string, tag = "8")]
-    pub terminal_id: ::prost::alloc::string::String,
-    #[prost(string, tag = "9")]
-    pub card_sn: ::prost::alloc::string::String,
-    /// A cryptogram was presented and right.
-    #[prost(bool, tag = "10")]
-    pub cryptogram_valid: bool,
-    #[prost(uint64, tag = "11")]
-    pub settlement_id: u64,
-}
-/// Nested message and enum types in `StatementEntry`.
-pub mod statement_entry {
-    #[derive(
-        Clone,
-        Copy,
-        Debug,
-        PartialEq,
-        Eq,
-        Hash,
-        PartialOrd,
-        Ord,
-        ::prost::Enumeration
-    )]
-    #[repr(i32)]
-    pub enum Kind {
-        Unspecified = 0,
-        Credit = 1,
-        Settlement = 2,
-        Cancellation = 3,
-        TopUp = 4,
-        PayOut = 5,
-        Unwind = 6,
-        Adjustment = 7,
-    }
-    impl Kind {
-        /// String value of the enum field names used in the ProtoBuf definition.
-        ///
-        /// The values are not transformed in any way and thus are considered stable
-        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
-        pub fn as_str_name(&self) -> &'static str {
-            match self {
-                Self::Unspecified => "UNSPECIFIED",
-                Self::Credit => "CREDIT",
-                Self::Settlement => "SETTLEMENT",
-                Self::Cancellation => "CANCELLATION",
-                Self::TopUp => "TOP_UP",
-                Self::PayOut => "PAY_OUT",
-                Self::Unwind => "UNWIND",
-                Self::Adjustment => "ADJUSTMENT",
-            }
-        }
-        /// Creates an enum from field names used in the ProtoBuf definition.
-        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
-            match value {
-                "UNSPECIFIED" => Some(Self::Unspecified),
-                "CREDIT" => Some(Self::Credit),
-                "SETTLEMENT" => Some(Self::Settlement),
-                "CANCELLATION" => Some(Self::Cancellation),
-                "TOP_UP" => Some(Self::TopUp),
-                "PAY_OUT" => Some(Self::PayOut),
-                "UNWIND" => Some(Self::Unwind),
-                "ADJUSTMENT" => Some(Self::Adjustment),
-                _ => None,
-            }
-        }
-    }
-}
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct AccountsStatementResponse {
-    #[prost(message, optional, tag = "1")]
-    pub header: ::core::option::Option<ResponseHeader>,
-    #[prost(message, repeated, tag = "2")]
-    pub entries: ::prost::alloc::vec::Vec<StatementEntry>,
-}
 /// A credential as the terminal read it. Admission and settlement need one; queries need none.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Presentation {
@@ -1352,6 +1065,339 @@ pub struct ChipAnswer {
     /// Response cryptogram, 8 bytes; empty when the presentation was not a chip.
     #[prost(bytes = "vec", tag = "2")]
     pub arpc: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Account {
+    #[prost(enumeration = "account::Kind", tag = "1")]
+    pub kind: i32,
+    #[prost(int64, tag = "2")]
+    pub balance_fen: i64,
+}
+/// Nested message and enum types in `Account`.
+pub mod account {
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Kind {
+        Unspecified = 0,
+        /// The person's own medical money.
+        Insurance = 1,
+        /// Password protected; stops with the loss report.
+        Online = 2,
+        /// Lives in the chip; no password, cannot be reported lost.
+        Offline = 3,
+    }
+    impl Kind {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "UNSPECIFIED",
+                Self::Insurance => "INSURANCE",
+                Self::Online => "ONLINE",
+                Self::Offline => "OFFLINE",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "UNSPECIFIED" => Some(Self::Unspecified),
+                "INSURANCE" => Some(Self::Insurance),
+                "ONLINE" => Some(Self::Online),
+                "OFFLINE" => Some(Self::Offline),
+                _ => None,
+            }
+        }
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AccountsCreditRequest {
+    #[prost(message, optional, tag = "1")]
+    pub header: ::core::option::Option<RequestHeader>,
+    #[prost(uint64, tag = "2")]
+    pub person_id: u64,
+    #[prost(int64, tag = "3")]
+    pub amount_fen: i64,
+    /// Names what is credited, such as "2026-03"; a second credit of the same person and key is refused. At most 32 characters.
+    #[prost(string, tag = "4")]
+    pub period_key: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AccountsCreditResponse {
+    #[prost(message, optional, tag = "1")]
+    pub header: ::core::option::Option<ResponseHeader>,
+    #[prost(int64, tag = "2")]
+    pub balance_fen: i64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AccountsTopUpRequest {
+    #[prost(message, optional, tag = "1")]
+    pub header: ::core::option::Option<RequestHeader>,
+    #[prost(uint64, tag = "2")]
+    pub card_id: u64,
+    #[prost(enumeration = "account::Kind", tag = "3")]
+    pub account: i32,
+    #[prost(int64, tag = "4")]
+    pub amount_fen: i64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AccountsTopUpResponse {
+    #[prost(message, optional, tag = "1")]
+    pub header: ::core::option::Option<ResponseHeader>,
+    #[prost(int64, tag = "2")]
+    pub balance_fen: i64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AccountsPayOutRequest {
+    #[prost(message, optional, tag = "1")]
+    pub header: ::core::option::Option<RequestHeader>,
+    #[prost(uint64, tag = "2")]
+    pub person_id: u64,
+    #[prost(int64, tag = "3")]
+    pub amount_fen: i64,
+    #[prost(string, tag = "4")]
+    pub claim_number: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AccountsPayOutResponse {
+    #[prost(message, optional, tag = "1")]
+    pub header: ::core::option::Option<ResponseHeader>,
+    /// The bank zone is not active yet; the money waits for it.
+    #[prost(bool, tag = "2")]
+    pub waiting: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AccountsOpenYearRequest {
+    #[prost(message, optional, tag = "1")]
+    pub header: ::core::option::Option<RequestHeader>,
+    #[prost(uint64, tag = "2")]
+    pub person_id: u64,
+    #[prost(enumeration = "insurance_type::Kind", tag = "3")]
+    pub insurance_type: i32,
+    #[prost(int32, tag = "4")]
+    pub benefit_year: i32,
+    #[prost(enumeration = "counter::Kind", tag = "5")]
+    pub counter: i32,
+    #[prost(message, optional, tag = "6")]
+    pub accumulators: ::core::option::Option<Accumulators>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AccountsOpenYearResponse {
+    #[prost(message, optional, tag = "1")]
+    pub header: ::core::option::Option<ResponseHeader>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AccountsLinkFamilyRequest {
+    #[prost(message, optional, tag = "1")]
+    pub header: ::core::option::Option<RequestHeader>,
+    /// Whose bills may be paid.
+    #[prost(uint64, tag = "2")]
+    pub person_id: u64,
+    /// Whose account pays: of another person at the same hub; at most 8 for one person.
+    #[prost(uint64, tag = "3")]
+    pub payer_person_id: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AccountsLinkFamilyResponse {
+    #[prost(message, optional, tag = "1")]
+    pub header: ::core::option::Option<ResponseHeader>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AccountsUnlinkFamilyRequest {
+    #[prost(message, optional, tag = "1")]
+    pub header: ::core::option::Option<RequestHeader>,
+    #[prost(uint64, tag = "2")]
+    pub person_id: u64,
+    #[prost(uint64, tag = "3")]
+    pub payer_person_id: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AccountsUnlinkFamilyResponse {
+    #[prost(message, optional, tag = "1")]
+    pub header: ::core::option::Option<ResponseHeader>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AccountsGetRequest {
+    #[prost(uint64, tag = "1")]
+    pub person_id: u64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AccountsGetResponse {
+    #[prost(message, optional, tag = "1")]
+    pub header: ::core::option::Option<ResponseHeader>,
+    #[prost(message, repeated, tag = "2")]
+    pub accounts: ::prost::alloc::vec::Vec<Account>,
+    /// Persons whose accounts may pay for this one, in the order in which they are drawn.
+    #[prost(uint64, repeated, tag = "3")]
+    pub payer_person_ids: ::prost::alloc::vec::Vec<u64>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AccountsGetAccumulatorsRequest {
+    #[prost(uint64, tag = "1")]
+    pub person_id: u64,
+    /// 0 means every year.
+    #[prost(int32, tag = "2")]
+    pub benefit_year: i32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AccountsGetAccumulatorsResponse {
+    #[prost(message, optional, tag = "1")]
+    pub header: ::core::option::Option<ResponseHeader>,
+    #[prost(message, repeated, tag = "2")]
+    pub years: ::prost::alloc::vec::Vec<YearAccumulators>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AccountsStatementRequest {
+    #[prost(uint64, tag = "1")]
+    pub person_id: u64,
+    /// First and last business day; empty has no bound.
+    #[prost(string, tag = "2")]
+    pub from_date: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub to_date: ::prost::alloc::string::String,
+    /// Only what was decided later than this sequence: of the last entry that is known, to go on from there.
+    #[prost(uint64, tag = "4")]
+    pub after_sequence: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StatementEntry {
+    #[prost(enumeration = "statement_entry::Kind", tag = "1")]
+    pub kind: i32,
+    #[prost(uint64, tag = "2")]
+    pub sequence: u64,
+    #[prost(int64, tag = "3")]
+    pub stamp_ms: i64,
+    #[prost(enumeration = "account::Kind", tag = "4")]
+    pub account: i32,
+    /// What came in; negative went out; 0 where only limits were used.
+    #[prost(int64, tag = "5")]
+    pub amount_fen: i64,
+    /// What this account held afterwards.
+    #[prost(int64, tag = "6")]
+    pub balance_fen: i64,
+    /// Who asked for it.
+    #[prost(string, tag = "7")]
+    pub institution_code: ::prost::alloc::string::String,
+    /// Of settlements and purchases, and of what negates them.
+    #[prost(string, tag = "8")]
+    pub terminal_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "9")]
+    pub card_sn: ::prost::alloc::string::String,
+    /// A cryptogram was presented and right.
+    #[prost(bool, tag = "10")]
+    pub cryptogram_valid: bool,
+    /// The settlement that was made, negated or recomputed.
+    #[prost(uint64, tag = "11")]
+    pub settlement_id: u64,
+    #[prost(uint64, tag = "12")]
+    pub card_id: u64,
+    /// The bill and what the funds pay of it; negative in a negation. Of an adjustment, by how much more the funds pay.
+    #[prost(int64, tag = "14")]
+    pub total_fen: i64,
+    #[prost(int64, tag = "15")]
+    pub fund_total_fen: i64,
+    /// Of FAMILY_PAYMENT and FAMILY_RETURN: whose bill it was.
+    #[prost(uint64, tag = "16")]
+    pub patient_person_id: u64,
+    /// Of CREDIT the period, of PAY_OUT the claim number.
+    #[prost(string, tag = "17")]
+    pub reference: ::prost::alloc::string::String,
+    /// The negation itself.
+    #[prost(uint64, tag = "18")]
+    pub cancellation_id: u64,
+    #[prost(enumeration = "visit_kind::Kind", tag = "19")]
+    pub visit_kind: i32,
+    /// What was shown.
+    #[prost(enumeration = "credential::Kind", tag = "20")]
+    pub credential: i32,
+}
+/// Nested message and enum types in `StatementEntry`.
+pub mod statement_entry {
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Kind {
+        Unspecified = 0,
+        Credit = 1,
+        Settlement = 2,
+        Cancellation = 3,
+        TopUp = 4,
+        PayOut = 5,
+        Unwind = 6,
+        /// A settlement was recomputed; the account stays as it was.
+        Adjustment = 7,
+        /// The account paid for another person, or got back what it had paid.
+        FamilyPayment = 10,
+        FamilyReturn = 11,
+    }
+    impl Kind {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "UNSPECIFIED",
+                Self::Credit => "CREDIT",
+                Self::Settlement => "SETTLEMENT",
+                Self::Cancellation => "CANCELLATION",
+                Self::TopUp => "TOP_UP",
+                Self::PayOut => "PAY_OUT",
+                Self::Unwind => "UNWIND",
+                Self::Adjustment => "ADJUSTMENT",
+                Self::FamilyPayment => "FAMILY_PAYMENT",
+                Self::FamilyReturn => "FAMILY_RETURN",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "UNSPECIFIED" => Some(Self::Unspecified),
+                "CREDIT" => Some(Self::Credit),
+                "SETTLEMENT" => Some(Self::Settlement),
+                "CANCELLATION" => Some(Self::Cancellation),
+                "TOP_UP" => Some(Self::TopUp),
+                "PAY_OUT" => Some(Self::PayOut),
+                "UNWIND" => Some(Self::Unwind),
+                "ADJUSTMENT" => Some(Self::Adjustment),
+                "FAMILY_PAYMENT" => Some(Self::FamilyPayment),
+                "FAMILY_RETURN" => Some(Self::FamilyReturn),
+                _ => None,
+            }
+        }
+    }
+}
+/// One message of the stream; an empty statement is one without entries.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AccountsStatementResponse {
+    #[prost(message, optional, tag = "1")]
+    pub header: ::core::option::Option<ResponseHeader>,
+    /// Oldest first; entries of one decision are never divided.
+    #[prost(message, repeated, tag = "2")]
+    pub entries: ::prost::alloc::vec::Vec<StatementEntry>,
+    /// The sequence after which the next message begins; 0 in the last.
+    #[prost(uint64, tag = "3")]
+    pub next_after_sequence: u64,
 }
 /// The two zones of a card live apart.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -4294,6 +4340,14 @@ pub mod reason {
         NotSuspended = 5014,
         /// An institution of this kind does not give this kind of care.
         VisitNotOffered = 5015,
+        /// The person's account is kept by another hub.
+        PersonOfOtherHub = 5016,
+        /// The account may pay for this person already.
+        FamilyLinkExists = 5017,
+        /// The account does not pay for this person.
+        FamilyLinkUnknown = 5018,
+        /// As many accounts may pay for this person as may at most.
+        FamilyLinksFull = 5019,
         /// The caller's roles do not allow this method.
         RoleForbidden = 7001,
         /// The request names another institution than the caller's.
@@ -4401,6 +4455,10 @@ pub mod reason {
                 Self::RegionInUse => "REGION_IN_USE",
                 Self::NotSuspended => "NOT_SUSPENDED",
                 Self::VisitNotOffered => "VISIT_NOT_OFFERED",
+                Self::PersonOfOtherHub => "PERSON_OF_OTHER_HUB",
+                Self::FamilyLinkExists => "FAMILY_LINK_EXISTS",
+                Self::FamilyLinkUnknown => "FAMILY_LINK_UNKNOWN",
+                Self::FamilyLinksFull => "FAMILY_LINKS_FULL",
                 Self::RoleForbidden => "ROLE_FORBIDDEN",
                 Self::NotYourInstitution => "NOT_YOUR_INSTITUTION",
                 Self::CertificateNotAccepted => "CERTIFICATE_NOT_ACCEPTED",
@@ -4495,6 +4553,10 @@ pub mod reason {
                 "REGION_IN_USE" => Some(Self::RegionInUse),
                 "NOT_SUSPENDED" => Some(Self::NotSuspended),
                 "VISIT_NOT_OFFERED" => Some(Self::VisitNotOffered),
+                "PERSON_OF_OTHER_HUB" => Some(Self::PersonOfOtherHub),
+                "FAMILY_LINK_EXISTS" => Some(Self::FamilyLinkExists),
+                "FAMILY_LINK_UNKNOWN" => Some(Self::FamilyLinkUnknown),
+                "FAMILY_LINKS_FULL" => Some(Self::FamilyLinksFull),
                 "ROLE_FORBIDDEN" => Some(Self::RoleForbidden),
                 "NOT_YOUR_INSTITUTION" => Some(Self::NotYourInstitution),
                 "CERTIFICATE_NOT_ACCEPTED" => Some(Self::CertificateNotAccepted),
@@ -5664,7 +5726,7 @@ pub struct Record {
 pub struct Fact {
     #[prost(
         oneof = "fact::Fact",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 32, 37, 38, 55, 56, 57"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 32, 37, 38, 55, 56, 57, 43, 44"
     )]
     pub fact: ::core::option::Option<fact::Fact>,
 }
@@ -5745,6 +5807,10 @@ pub mod fact {
         InstitutionSuspended(super::InstitutionSuspended),
         #[prost(message, tag = "57")]
         InstitutionResumed(super::InstitutionResumed),
+        #[prost(message, tag = "43")]
+        FamilyLinked(super::FamilyLinked),
+        #[prost(message, tag = "44")]
+        FamilyUnlinked(super::FamilyUnlinked),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -5879,6 +5945,21 @@ pub struct AccountCredited {
     pub period_key: ::prost::alloc::string::String,
     #[prost(message, repeated, tag = "4")]
     pub legs: ::prost::alloc::vec::Vec<Leg>,
+}
+/// The payer's account may pay for the person, after those linked before.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FamilyLinked {
+    #[prost(uint64, tag = "1")]
+    pub person_id: u64,
+    #[prost(uint64, tag = "2")]
+    pub payer_person_id: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FamilyUnlinked {
+    #[prost(uint64, tag = "1")]
+    pub person_id: u64,
+    #[prost(uint64, tag = "2")]
+    pub payer_person_id: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct FilingWithdrawn {
@@ -6122,6 +6203,9 @@ pub struct SettlementCancelled {
     /// The stay as it was before it was settled; it waits to be settled again. Absent where a visit was settled.
     #[prost(message, optional, tag = "8")]
     pub stay: ::core::option::Option<StoredStay>,
+    /// What each payer of the family gets back.
+    #[prost(message, repeated, tag = "20")]
+    pub family: ::prost::alloc::vec::Vec<FamilyDraw>,
 }
 /// A request was undone by a reversal.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -6280,6 +6364,9 @@ pub struct StoredSettlement {
     pub terminal_id: ::prost::alloc::string::String,
     #[prost(int64, tag = "15")]
     pub stamp_ms: i64,
+    /// What each payer of the family paid, in the order of drawing.
+    #[prost(message, repeated, tag = "30")]
+    pub family: ::prost::alloc::vec::Vec<FamilyDraw>,
     /// What was settled.
     #[prost(oneof = "stored_settlement::Occasion", tags = "2, 17")]
     pub occasion: ::core::option::Option<stored_settlement::Occasion>,
@@ -6294,6 +6381,16 @@ pub mod stored_settlement {
         #[prost(message, tag = "17")]
         Visit(super::StoredVisit),
     }
+}
+/// What one account of the family paid, or got back.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FamilyDraw {
+    #[prost(uint64, tag = "1")]
+    pub payer_person_id: u64,
+    #[prost(int64, tag = "2")]
+    pub amount_fen: i64,
+    #[prost(int64, tag = "3")]
+    pub balance_after_fen: i64,
 }
 /// A visit to an outpatient department or a pharmacy; its kind and day stand in the case.
 #[derive(Clone, PartialEq, ::prost::Message)]

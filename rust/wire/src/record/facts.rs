@@ -59,6 +59,12 @@ pub(super) fn from_fact(fact: &Fact) -> v1::Fact {
             period_key: period_key.to_string(),
             legs: settlement::from_legs(legs),
         }),
+        Fact::FamilyLinked { person, payer } => {
+            Message::FamilyLinked(v1::FamilyLinked { person_id: person.0, payer_person_id: payer.0 })
+        }
+        Fact::FamilyUnlinked { person, payer } => {
+            Message::FamilyUnlinked(v1::FamilyUnlinked { person_id: person.0, payer_person_id: payer.0 })
+        }
         Fact::YearOpened { person, key, accumulators } => {
             let mut years = from_years(*person, &[(*key, *accumulators)]);
             Message::YearOpened(years.remove(0))
@@ -258,6 +264,12 @@ pub(super) fn fact(message: v1::Fact) -> Checked<Fact> {
             period_key: m.period_key.into(),
             legs: at("account_credited", settlement::legs(m.legs))?,
         }),
+        Message::FamilyLinked(m) => {
+            Ok(Fact::FamilyLinked { person: PersonId(m.person_id), payer: PersonId(m.payer_person_id) })
+        }
+        Message::FamilyUnlinked(m) => {
+            Ok(Fact::FamilyUnlinked { person: PersonId(m.person_id), payer: PersonId(m.payer_person_id) })
+        }
         Message::YearOpened(m) => {
             let person = PersonId(m.person_id);
             let (key, accumulators) = at("year_opened", year_accumulators(m))?;

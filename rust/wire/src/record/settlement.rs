@@ -6,7 +6,7 @@ use medsettle_core::accumulator::{AccumulatorKey, Accumulators};
 use medsettle_core::ids::{PersonId, SettlementId, StayId};
 use medsettle_core::ledger::{LedgerAccount, Leg};
 use medsettle_core::money::Fen;
-use medsettle_core::settlement::{Adjustment, Cancellation, CaseFacts, Occasion, Presented, Settlement};
+use medsettle_core::settlement::{Adjustment, Cancellation, CaseFacts, FamilyDraw, Occasion, Presented, Settlement};
 use medsettle_core::stay::Stay;
 use medsettle_core::visit::Visit;
 
@@ -40,6 +40,7 @@ pub(super) fn from_settlement(settlement: &Settlement) -> v1::StoredSettlement {
         credential: Some(credential::from_shown(&settlement.presented.credential)),
         terminal_id: settlement.presented.terminal.to_string(),
         stamp_ms: settlement.stamp_ms,
+        family: from_draws(&settlement.family),
     }
 }
 
@@ -58,12 +59,31 @@ pub(super) fn settlement(message: v1::StoredSettlement) -> Checked<Settlement> {
         deltas: years("deltas", person, message.deltas)?,
         legs: legs(message.legs)?,
         balance_after: Fen(message.balance_after_fen),
+        family: draws(&message.family),
         presented: Presented {
             credential: within("credential", message.credential, credential::shown)?,
             terminal: message.terminal_id.into(),
         },
         stamp_ms: message.stamp_ms,
     })
+}
+
+fn from_draws(draws: &[FamilyDraw]) -> Vec<v1::FamilyDraw> {
+    let draw = |draw: &FamilyDraw| v1::FamilyDraw {
+        payer_person_id: draw.payer.0,
+        amount_fen: draw.amount.0,
+        balance_after_fen: draw.balance_after.0,
+    };
+    draws.iter().map(draw).collect()
+}
+
+fn draws(messages: &[v1::FamilyDraw]) -> Vec<FamilyDraw> {
+    let draw = |message: &v1::FamilyDraw| FamilyDraw {
+        payer: PersonId(message.payer_person_id),
+        amount: Fen(message.amount_fen),
+        balance_after: Fen(message.balance_after_fen),
+    };
+    messages.iter().map(draw).collect()
 }
 
 fn from_occasion(occasion: &Occasion) -> v1::stored_settlement::Occasion {
@@ -148,6 +168,7 @@ pub(super) fn from_cancellation(cancellation: &Cancellation, stay: Option<v1::St
         adjustments: cancellation.adjustments.iter().map(|adjustment| from_adjustment(person, adjustment)).collect(),
         stamp_ms: cancellation.stamp_ms,
         stay,
+        family: from_draws(&cancellation.family),
     }
 }
 
@@ -160,6 +181,7 @@ pub(super) fn cancellation(message: v1::SettlementCancelled) -> Checked<(Cancell
         legs: legs(message.legs)?,
         deltas: years("deltas", person, message.deltas)?,
         balance_after: Fen(message.balance_after_fen),
+        family: draws(&message.family),
         adjustments: each("adjustments", message.adjustments, |message| adjustment(person, message))?,
         stamp_ms: message.stamp_ms,
     };

@@ -27,7 +27,7 @@ use medsettle_core::policy::{
 };
 use medsettle_core::region::Region;
 use medsettle_core::settlement::{
-    Adjustment as Recomputed, Cancellation, CaseFacts, CredentialShown, Occasion, Presented, Settlement,
+    Adjustment as Recomputed, Cancellation, CaseFacts, CredentialShown, FamilyDraw, Occasion, Presented, Settlement,
 };
 use medsettle_core::stay::{AdmissionKind, ChargeLine, Stay, StayLine, StayState, Voucher};
 use medsettle_core::suspension::{PlaceSuspension, Suspension};
@@ -35,7 +35,7 @@ use medsettle_core::token::TokenId;
 use medsettle_core::visit::Visit;
 
 /// How many kinds of facts there are.
-pub(crate) const FACTS: usize = 35;
+pub(crate) const FACTS: usize = 37;
 
 /// A source of values: splitmix64.
 pub(crate) struct Arbitrary(u64);
@@ -231,6 +231,8 @@ impl Arbitrary {
                 count: self.number(),
             },
             23 => Fact::VoucherIssued { stay: StayId(self.bits()), voucher: self.voucher(), cause: self.text().into() },
+            24 => Fact::FamilyLinked { person: PersonId(self.bits()), payer: PersonId(self.bits()) },
+            25 => Fact::FamilyUnlinked { person: PersonId(self.bits()), payer: PersonId(self.bits()) },
             _ => self.fact_of_stay(),
         }
     }
@@ -521,9 +523,14 @@ impl Arbitrary {
             deltas: self.years(),
             legs: self.some(Self::leg),
             balance_after: self.fen(),
+            family: self.some(Self::family_draw),
             presented: Presented { credential: self.shown(), terminal: self.text().into() },
             stamp_ms: self.signed(),
         }
+    }
+
+    fn family_draw(&mut self) -> FamilyDraw {
+        FamilyDraw { payer: PersonId(self.bits()), amount: self.fen(), balance_after: self.fen() }
     }
 
     fn card_sn(&mut self) -> CardSn {
@@ -537,6 +544,7 @@ impl Arbitrary {
             legs: self.some(Self::leg),
             deltas: self.years(),
             balance_after: self.fen(),
+            family: self.some(Self::family_draw),
             adjustments: self.some(|a| Recomputed {
                 settlement: SettlementId(a.bits()),
                 because_of: SettlementId(a.bits()),

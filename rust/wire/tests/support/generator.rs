@@ -72,19 +72,18 @@ fn methods(pool: &DescriptorPool, text: &mut String) -> Result<(), Error> {
         if field.as_ref().is_some_and(|field| field.name() != expected) {
             return Err(format!("the command of {} is not named {expected}", method.full_name()).into());
         }
-        rows.push((field.map(|field| field.number()), method));
+        let page = extension(pool, &method.options(), "page_operation")?;
+        let page = page.as_ref().and_then(Value::as_u32).filter(|_| method.is_server_streaming());
+        rows.push((field.map(|field| field.number()).or(page), method));
     }
     if let Some(orphan) = by_request.keys().next() {
         return Err(format!("no method takes the command {orphan}").into());
     }
-    // Commands by their number, then what cannot be a command by its name.
+    // What the engine answers by its number, then the rest by its name.
     rows.sort_by_key(|(number, method)| (number.unwrap_or(u32::MAX), method.full_name().to_owned()));
 
     let mut operations = Vec::new();
-    writeln!(
-        text,
-        "/// Every method of the contract: commands by their number, then the methods that cannot be commands."
-    )?;
+    writeln!(text, "/// Every method of the contract: those that the engine answers by their number, then the rest.")?;
     writeln!(text, "pub static METHODS: [Method; {}] = [", rows.len())?;
     for (number, method) in &rows {
         let (service, name) = (method.parent_service().name().to_owned(), method.name());
@@ -102,7 +101,10 @@ fn methods(pool: &DescriptorPool, text: &mut String) -> Result<(), Error> {
     }
     writeln!(text, "];\n")?;
 
-    writeln!(text, "/// What can be asked for as a command; the numbers are the field numbers of `Command`.")?;
+    writeln!(
+        text,
+        "/// What the engine can be asked for: commands by their field numbers in `Command`, streams by their `page_operation`."
+    )?;
     numbered_enum(text, "Operation", &operations)?;
     writeln!(
         text,

@@ -1,0 +1,135 @@
+//! What moved a person's money or used a person's limits, as the holder reads it.
+//!
+//! Invariant: entries come from facts alone, in the order of the journal; nothing is looked up in today's rules.
+//! Invariant: the entries of one account add up to what it holds, and each says what the account held after it.
+//! Invariant: a page holds whole decisions, so that it can be followed from the sequence of its last one.
+//! Leaves out: keeping the entries (`records`), and who may read them (the contract's roles).
+
+use std::sync::Arc;
+
+use crate::calendar::Date;
+use crate::fact::{Fact, Record};
+use crate::hub::Hub;
+use crate::ids::{InstitutionCode, PersonId, SettlementId};
+use crate::money::Fen;
+use crate::settlement::{Cancellation, FamilyDraw, Settlement};
+
+/// Entries at which a page ends with the decision that reached it: a message of about 50 KB, and far less work than a settlement's sync.
+pub const PAGE_ENTRIES: usize = 256;
+
+/// One of the accounts in which the hub keeps a person's money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PersonalAccount {
+    /// The person's own medical money.
+    Insurance,
+}
+
+/// One row of a statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The record.
+    pub sequence: u64,
+    /// Hub's time.
+    pub stamp_ms: i64,
+    /// Who asked for it.
+    pub institution: InstitutionCode,
+    /// The account that it is about.
+    pub account: PersonalAccount,
+    /// What came in; negative went out; zero where only limits were used.
+    pub amount: Fen,
+    /// What the account held afterwards.
+    pub balance: Fen,
+    /// What happened.
+    pub event: Event,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A contribution for a period.
+    Credited {
+        /// Which.
+        period_key: Box<str>,
+    },
+    /// A stay or a visit of the person was settled.
+    Settled(Arc<Settlement>),
+    /// A settlement of the person was negated.
+    Cancelled(Arc<Cancellation>),
+    /// A settlement of the person was recomputed.
+    Adjusted {
+        /// Which.
+        settlement: SettlementId,
+        /// By how much more the funds pay; negative is owed by the person.
+        fund_delta: Fen,
+    },
+    /// The account paid for another person.
+    FamilyPaid(Arc<Settlement>),
+    /// What the account had paid for another person came back.
+    FamilyReturned(Arc<Cancellation>),
+}
+
+/// Which entries are wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Range {
+    /// Only of later records.
+    pub after: u64,
+    /// From this business day on.
+    pub from: Option<Date>,
+    /// Up to this business day.
+    pub to: Option<Date>,
+}
+
+impl Range {
+    /// The wanted ones of a person's entries, and whether more follow: at most [`PAGE_ENTRIES`] and the rest of the decision that reached them.
+    pub fn page(self, entries: &[Entry]) -> (&[Entry], bool) {
+        let is_before = |entry: &Entry| {
+            entry.sequence <= self.after || self.from.is_some_and(|from| Date::business_day(entry.stamp_ms) < from)
+        };
+        let rest = &entries[entries.partition_point(is_before)..];
+        let wanted = |entry: &Entry| self.to.is_none_or(|to| Date::business_day(entry.stamp_ms) <= to);
+        let rest = &rest[..rest.partition_point(wanted)];
+        let Some(last) = rest.get(PAGE_ENTRIES - 1) else { return (rest, false) };
+        let end = rest.partition_point(|entry| entry.sequence <= last.sequence);
+        (&rest[..end], end < rest.len())
+    }
+}
+
+/// Gives the entries of a record, whose they are, with the hub as it is before the record is applied.
+pub(crate) fn entries_of(record: &Record, before: &Hub, mut give: impl FnMut(PersonId, Entry)) {
+    for fact in &record.facts {
+        let mut entry = |person: PersonId, amount: Fen, balance: Fen, event: Event| {
+            let Record { sequence, stamp_ms, institution, .. } = *record;
+            let account = PersonalAccount::Insurance;
+            give(person, Entry { sequence, stamp_ms, institution, account, amount, balance, event });
+        };
+        match fact {
+            Fact::AccountCredited { person, amount, period_key, .. } => {
+                let balance = before.persons[person].account.balance + *amount;
+                entry(*person, *amount, balance, Event::Credited { period_key: period_key.clone() });
+            }
+            Fact::Settled { settlement } => {
+                let own = settlement.split.family - settlement.split.account;
+                entry(settlement.person, own, settlement.balance_after, Event::Settled(Arc::clone(settlement)));
+                for FamilyDraw { payer, amount, balance_after } in &settlement.family {
+                    entry(*payer, -*amount, *balance_after, Event::FamilyPaid(Arc::clone(settlement)));
+                }
+            }
+            Fact::SettlementCancelled { cancellation, .. } => cancelled(cancellation, entry),
+            _ => {}
+        }
+    }
+}
+
+fn cancelled(cancellation: &Arc<Cancellation>, mut entry: impl FnMut(PersonId, Fen, Fen, Event)) {
+    let settlement = &cancellation.settlement;
+    let (person, balance) = (settlement.person, cancellation.balance_after);
+    let own = settlement.split.account - settlement.split.family;
+    entry(person, own, balance, Event::Cancelled(Arc::clone(cancellation)));
+    for FamilyDraw { payer, amount, balance_after } in &cancellation.family {
+        entry(*payer, *amount, *balance_after, Event::FamilyReturned(Arc::clone(cancellation)));
+    }
+    for adjustment in &cancellation.adjustments {
+        let event = Event::Adjusted { settlement: adjustment.settlement, fund_delta: adjustment.fund_delta };
+        entry(person, Fen::ZERO, balance, event);
+    }
+}
