@@ -3,6 +3,7 @@
 #   make demo      set up and show what the hub does       make lint     formatters, linters, types, drift
 #   make test      set up and run all tests                make protos   generate what comes from protos/
 #   make kills     SIGKILL under load, KILLS=100 times
+#   make race      RACE=100000 settlements over gRPC against one loss report
 #   make develop   install editable, for work on Python    make bench    print all benchmarks
 
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -21,7 +22,7 @@ SOURCES := pyproject.toml Cargo.toml Cargo.lock \
 	$(shell find python -type f \( -name '*.py' -o -name '*.pyi' -o -name '*.json' \) -not -path '*/.*')
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test kills lint venv develop protos bench clean
+.PHONY: demo test kills race lint venv develop protos bench clean
 
 demo: $(VENV)/installed
 	$(BIN)/medsettle demo
@@ -35,6 +36,12 @@ KILLS ?= 100
 
 kills: venv
 	MEDSETTLE_KILLS=$(KILLS) $(BIN)/pytest tests/e2e/test_kill.py --numprocesses=0
+
+# How many settlements race one loss report.
+RACE ?= 100000
+
+race: venv
+	MEDSETTLE_RACE=$(RACE) $(BIN)/pytest tests/e2e/test_race.py --numprocesses=0
 
 lint: venv
 	cargo fmt --check
@@ -60,6 +67,7 @@ bench: venv
 	$(BIN)/python benches/python/criterion_report.py
 	$(BIN)/pytest benches --numprocesses=0 --override-ini=pythonpath=benches/python
 	$(BIN)/python benches/python/grpc_unary.py
+	$(BIN)/python benches/python/loss_report.py
 
 clean:
 	rm -rf .venv target dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

@@ -14,6 +14,9 @@ from pathlib import Path
 from machine import machine_line, scratch_directory
 
 FLOORS = {
+    "card events/loss report": "card events/settlement",
+    "card events/withdrawal": "card events/settlement",
+    "card events/enabling a successor": "card events/settlement",
     "journal/commit/400": "journal/bare write and fdatasync/400",
     "journal/commit/16384": "journal/bare write and fdatasync/16384",
     "journal/commit/65536": "journal/bare write and fdatasync/65536",

@@ -42,11 +42,20 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
+class Bystander:
+    """Somebody with a card who is in no bed."""
+
+    certificate: common_pb2.Certificate
+    card_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ward:
-    """Discharged patients of one hospital: their ids, and a signed settlement of each that was not sent yet."""
+    """Discharged patients of one hospital: their ids, a signed settlement of each that was not sent yet; and others."""
 
     persons: list[int]
     settlements: list[inpatient_pb2.InpatientSettleRequest]
+    bystanders: list[Bystander]
 
 
 def header(institution: str, name: str) -> common_pb2.RequestHeader:
@@ -59,12 +68,12 @@ def header(institution: str, name: str) -> common_pb2.RequestHeader:
     )
 
 
-def furnish(root: Path, patients: int) -> tuple[Scratch, Ward]:
+def furnish(root: Path, patients: int, bystanders: int = 0) -> tuple[Scratch, Ward]:
     """Fill a data directory with a ward and leave the directory closed."""
 
     async def furnished() -> Ward:
         async with await AsyncHub.open(scratch.data, keys=scratch.key_ring, kek=scratch.kek) as hub:
-            return await _Furnishing(scratch, hub).ward(patients)
+            return await _Furnishing(scratch, hub).ward(patients, bystanders)
 
     scratch = Scratch(root)
     return scratch, asyncio.run(furnished())
@@ -79,9 +88,10 @@ class _Furnishing:
         self._hospital = hub.acting(("HOSPITAL",), HOSPITAL.code)
         self._numbers = itertools.count(1)
 
-    async def ward(self, patients: int) -> Ward:
+    async def ward(self, patients: int, bystanders: int) -> Ward:
         await self._install()
-        insured = await self._insure(patients)
+        everybody = await self._insure(patients + bystanders)
+        insured, others = everybody[:patients], everybody[patients:]
         stays = await self._discharged_stays(insured)
         settlements = [
             inpatient_pb2.InpatientSettleRequest(
@@ -93,7 +103,8 @@ class _Furnishing:
             )
             for patient, stay in zip(insured, stays, strict=True)
         ]
-        return Ward([patient.person_id for patient in insured], settlements)
+        at_home = [Bystander(_certificate(other.resident), other.card_id) for other in others]
+        return Ward([patient.person_id for patient in insured], settlements, at_home)
 
     async def _install(self) -> None:
         packages, institutions = self._agency.packages, self._agency.institutions
@@ -209,8 +220,6 @@ class _Furnishing:
         return stays
 
     def _enrolment(self, resident: world.Resident) -> persons_pb2.PersonsEnrollRequest:
-        # There are more people than the demo's identity numbers for one birthday.
-        certificate = common_pb2.Certificate(kind=common_pb2.Certificate.PASSPORT, number=f"E{resident.serial:09d}")
         province = resident.province
         spell = persons_pb2.InsuranceSpell(
             insurance_type=common_pb2.InsuranceType.Kind.Value(province.insurance),
@@ -224,7 +233,7 @@ class _Furnishing:
             name=resident.name,
             sex=presentation_pb2.Sex.Kind.Value(resident.sex),
             birth_date=resident.birth_date.isoformat(),
-            certificates=[certificate],
+            certificates=[_certificate(resident)],
             spells=[spell],
         )
 
@@ -245,6 +254,11 @@ class _Furnishing:
 
     def _from_hospital(self) -> common_pb2.RequestHeader:
         return header(HOSPITAL.code, f"{next(self._numbers):08d}")
+
+
+def _certificate(resident: world.Resident) -> common_pb2.Certificate:
+    # There are more people than the demo's identity numbers for one birthday.
+    return common_pb2.Certificate(kind=common_pb2.Certificate.PASSPORT, number=f"E{resident.serial:09d}")
 
 
 async def _all(calls: Iterator[Awaitable[T]]) -> list[T]:

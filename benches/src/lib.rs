@@ -2,6 +2,7 @@
 //!
 //! Invariant: everything goes through `Hub::decide`; nothing is put into the state by hand.
 
+mod card_events;
 mod watch;
 
 use std::sync::Arc;
@@ -15,7 +16,9 @@ use medsettle_core::command::{
 };
 use medsettle_core::fact::Record;
 use medsettle_core::hub::{Actor, Context, Decision, Hub};
-use medsettle_core::ids::{CardId, CardSn, Hash32, HubNumber, InstitutionCode, Pan, RegionCode, RequestId, StayId};
+use medsettle_core::ids::{
+    CardId, CardSn, Hash32, HubNumber, InstitutionCode, Pan, PersonId, RegionCode, RequestId, StayId,
+};
 use medsettle_core::institution::{Institution, InstitutionKind};
 use medsettle_core::money::{Fen, Quantity, UnitPrice};
 use medsettle_core::person::{Certificate, CertificateKind, Sex, Spell, SpellStatus};
@@ -44,6 +47,8 @@ const SEEN: HolderCheck = HolderCheck { method: CheckMethod::Face, sex: Some(Sex
 #[derive(Clone, Copy)]
 pub struct Patient {
     card: u64,
+    id: CardId,
+    person: PersonId,
     stay: StayId,
     atc: u16,
 }
@@ -79,7 +84,7 @@ impl Ward {
 
     /// The next settlement of a patient: the request and the digest that names it.
     pub fn settlement(&mut self, patient: usize) -> Request {
-        let Patient { card, stay, atc } = self.patients[patient];
+        let Patient { card, stay, atc, .. } = self.patients[patient];
         self.patients[patient].atc += 1;
         let chip = chip(card, atc, BILL, 0x00);
         self.request(Command::SettleStay {
@@ -93,10 +98,10 @@ impl Ward {
         })
     }
 
-    /// Decide a settlement, which is accepted.
+    /// Decide a request, which is accepted.
     pub fn decide(&self, request: &Request) -> Box<Record> {
         let Decision::Commit(record, _) = self.hub.decide(request, &self.context()) else {
-            panic!("the settlement is accepted")
+            panic!("the request is accepted")
         };
         record
     }
@@ -139,7 +144,8 @@ impl Ward {
         Request::Command(header, Box::new(command))
     }
 
-    fn carry_out(&mut self, request: &Request) -> Reply {
+    /// Decide and apply a command, which is accepted.
+    pub fn carry_out(&mut self, request: &Request) -> Reply {
         let Decision::Commit(record, reply) = self.hub.decide(request, &self.context()) else {
             panic!("the command is accepted")
         };
@@ -198,7 +204,7 @@ impl Ward {
         let lines = vec![(line(), None)];
         self.run(Command::AddCharges { stay: admitted.stay, lines });
         self.run(Command::Discharge { stay: admitted.stay, discharge: day("2026-02-28") });
-        self.patients.push(Patient { card, stay: admitted.stay, atc: 2 });
+        self.patients.push(Patient { card, id, person, stay: admitted.stay, atc: 2 });
     }
 
     fn issue(&mut self, id: CardId, card: u64) {

@@ -4,12 +4,24 @@ from collections.abc import Callable, Sequence
 from typing import final
 
 @final
+class ManualClock:
+    """A clock that stands until it is told that time passes; for tests, simulations and rehearsals."""
+
+    def __init__(self, now_ms: int) -> None: ...
+    @property
+    def now_ms(self) -> int:
+        """Milliseconds since 1970 UTC."""
+
+    def advance(self, ms: int) -> None:
+        """Let time pass; raises ValueError for time that goes back."""
+
 class Engine:
     @staticmethod
-    def open(data: str, *, keys: str | None, kek: str | None, config: str) -> Engine:
+    def open(data: str, *, keys: str | None, kek: str | None, config: str, clock: ManualClock | None = None) -> Engine:
         """Open or create the data directory and start the engine's threads.
 
-        `kek` is "file:PATH", "env:NAME" or "passphrase:TEXT"; `config` is the JSON of config.EngineSettings.
+        `kek` is "file:PATH", "env:NAME" or "passphrase:TEXT"; `config` is the JSON of config.EngineSettings. Without a
+        clock it reads the machine's.
         Raises DirectoryLocked, CorruptJournal, KeyRingError or ValueError.
         """
 

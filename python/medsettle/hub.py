@@ -90,13 +90,14 @@ def _open(
     kek: str | None,
     settings: EngineSettings | None,
     hub_number: int | None,
+    clock: _core.ManualClock | None,
 ) -> _OpenEngine:
     if settings is None:
         settings = EngineSettings(hub_number=1 if hub_number is None else hub_number)
     elif hub_number is not None:
         raise ValueError("give hub_number or settings, which contain it")
     native = _core.Engine.open(
-        fspath(data), keys=None if keys is None else fspath(keys), kek=kek, config=settings.to_json()
+        fspath(data), keys=None if keys is None else fspath(keys), kek=kek, config=settings.to_json(), clock=clock
     )
     return _OpenEngine(native)
 
@@ -134,13 +135,15 @@ class Hub(_Opened):
         kek: str | None = None,
         hub_number: int | None = None,
         settings: EngineSettings | None = None,
+        clock: _core.ManualClock | None = None,
     ) -> Self:
         """Open or create a data directory and recover it.
 
         `keys` is the key ring file and `kek` its key-encryption key: "file:PATH", "env:NAME" or "passphrase:TEXT".
+        `clock` is a `medsettle._core.ManualClock` where days shall pass faster than on the machine's.
         Raises DirectoryLocked, CorruptJournal, KeyRingError, or ValueError for settings that cannot be.
         """
-        return cls(_open(data, keys, kek, settings, hub_number))
+        return cls(_open(data, keys, kek, settings, hub_number, clock))
 
     def acting(self, roles: Iterable[str], institution: str) -> "Acting":
         """View the hub as one institution in its roles; raises ValueError for an unknown role or a malformed code."""
@@ -235,9 +238,10 @@ class AsyncHub(_Opened):
         kek: str | None = None,
         hub_number: int | None = None,
         settings: EngineSettings | None = None,
+        clock: _core.ManualClock | None = None,
     ) -> Self:
         """Open or create a data directory as `Hub.open` does, without holding up the event loop."""
-        return cls(await asyncio.to_thread(_open, data, keys, kek, settings, hub_number))
+        return cls(await asyncio.to_thread(_open, data, keys, kek, settings, hub_number, clock))
 
     def acting(self, roles: Iterable[str], institution: str) -> "AsyncActing":
         """View the hub as one institution in its roles; raises ValueError for an unknown role or a malformed code."""

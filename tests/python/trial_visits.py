@@ -47,8 +47,8 @@ def found_visits(hub: Services) -> None:
 class Counter(Caller):
     """The requests of an outpatient department or a pharmacy."""
 
-    def __init__(self, kind: common_pb2.VisitKind.Kind.ValueType) -> None:
-        super().__init__(PHARMACY if kind == PURCHASE else LOCAL_HOSPITAL, "counter-")
+    def __init__(self, kind: common_pb2.VisitKind.Kind.ValueType, prefix: str = "counter-") -> None:
+        super().__init__(PHARMACY if kind == PURCHASE else LOCAL_HOSPITAL, prefix)
         self.kind = kind
 
     def quote(

@@ -317,9 +317,9 @@ class Agency:
             )
         )
 
-    def report_loss(self, patient: Patient, loss: cards_pb2.Loss.Kind.ValueType) -> None:
+    def report_loss(self, patient: Patient, loss: cards_pb2.Loss.Kind.ValueType) -> cards_pb2.CardsReportLossResponse:
         """Report the loss of every card of the person."""
-        self._desk_hub.cards.report_loss(
+        return self._desk_hub.cards.report_loss(
             cards_pb2.CardsReportLossRequest(
                 header=self.desk.header(),
                 certificate=patient.certificate,

@@ -10,11 +10,13 @@ use std::path::PathBuf;
 use std::process;
 use std::sync::Arc;
 
+use medsettle_engine::clock::{SystemTimeSource, TimeSource};
 use medsettle_engine::{Answer, BATCH, Config, Job};
 use pyo3::prelude::*;
 use pyo3::types::{IntoPyDict, PyBytes, PyDict};
 use rustix::io::Errno;
 
+use crate::clock::ManualClock;
 use crate::errors::{HubUnusable, open_error, os_error, value_error};
 use crate::keys::named_kek;
 use crate::mailbox::Mailbox;
@@ -57,8 +59,15 @@ type Encoded<'py> = (bool, Bound<'py, PyBytes>);
 impl Engine {
     /// Open or create the data directory and start the engine's threads.
     #[staticmethod]
-    #[pyo3(signature = (data, *, keys, kek, config))]
-    fn open(py: Python<'_>, data: PathBuf, keys: Option<PathBuf>, kek: Option<&str>, config: &str) -> PyResult<Self> {
+    #[pyo3(signature = (data, *, keys, kek, config, clock=None))]
+    fn open(
+        py: Python<'_>,
+        data: PathBuf,
+        keys: Option<PathBuf>,
+        kek: Option<&str>,
+        config: &str,
+        clock: Option<&Bound<'_, ManualClock>>,
+    ) -> PyResult<Self> {
         let keys = match (keys, kek) {
             (None, None) => None,
             (Some(path), Some(kek)) => Some((path, named_kek(kek)?)),
@@ -66,7 +75,10 @@ impl Engine {
             (None, Some(_)) => return Err(value_error("a key-encryption key without a key ring: give keys as well")),
         };
         let config = Config::from_json(data, keys, config).map_err(value_error)?;
-        let engine = py.detach(|| medsettle_engine::Engine::open(config)).map_err(|error| open_error(&error))?;
+        let time =
+            clock.map_or_else(|| Box::new(SystemTimeSource) as Box<dyn TimeSource>, |clock| clock.get().source());
+        let engine =
+            py.detach(|| medsettle_engine::Engine::open_by(config, time)).map_err(|error| open_error(&error))?;
         Ok(Self(Arc::new(Owned { engine: Arc::new(engine), pid: process::id() })))
     }
 

@@ -9,6 +9,7 @@
 #![expect(clippy::needless_pass_by_value, reason = "arguments come from Python as values")]
 
 mod benefit;
+mod clock;
 mod cryptogram;
 mod engine;
 mod errors;
@@ -25,6 +26,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 mod _core {
     #[pymodule_export]
     use crate::benefit::{alert_rules_problems, benefit_quote, catalogue_problems, policy_problems};
+    #[pymodule_export]
+    use crate::clock::ManualClock;
     #[pymodule_export]
     use crate::cryptogram::cryptogram_answer;
     #[pymodule_export]

@@ -297,7 +297,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_temporary_loss_ends_by_itself_at_its_very_moment() {
+    fn f4_a_temporary_loss_ends_by_itself_at_its_very_moment() {
         let zone = Zone { state: ZoneState::Issued, lost_until_ms: Some(1_000) };
         assert_eq!(zone.shown(999), Shown::TempLost(1_000));
         assert_eq!(zone.shown(1_000), Shown::Plain(ZoneState::Issued));

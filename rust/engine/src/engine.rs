@@ -149,9 +149,14 @@ impl fmt::Debug for Engine {
 impl Engine {
     /// Open or create a data directory, recover it, and start.
     pub fn open(config: Config) -> Result<Self, OpenError> {
+        Self::open_by(config, Box::new(SystemTimeSource))
+    }
+
+    /// The same by a clock of the caller's choice.
+    pub fn open_by(config: Config, time: Box<dyn TimeSource>) -> Result<Self, OpenError> {
         let storage = DataDirectory::create(&config.data)
             .map_err(|cause| OpenError::Directory { path: config.data.clone(), cause })?;
-        Self::open_on(Arc::new(storage), config, Box::new(SystemTimeSource))
+        Self::open_on(Arc::new(storage), config, time)
     }
 
     /// The same on a storage and clock of the caller's choice.

@@ -3,6 +3,7 @@
 //! Invariant: nothing here looks inside; what a test knows, it knows from answers, from files and from a second opening.
 
 mod alerts;
+mod all_or_nothing;
 mod batches;
 mod bounds;
 mod caller;
@@ -10,8 +11,10 @@ mod clock;
 mod crash;
 mod disk_full;
 mod durable;
+mod losses;
 mod poison;
 mod process;
+mod race;
 mod request;
 mod stay;
 mod support;

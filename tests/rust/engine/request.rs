@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use medsettle_core::calendar::Date;
 use medsettle_cryptogram::{Derivation, Pan, Request, Scheme, SequenceNumber, SignedFields, TransactionDate, sign};
 use medsettle_wire::v1::{self, presentation::Credential};
 use medsettle_wire::{Operation, Reason};
@@ -34,7 +35,12 @@ pub(crate) fn named_header(institution: &str, request_id: &str) -> v1::RequestHe
 }
 
 pub(crate) fn date() -> String {
-    "2026-03-02".into()
+    date_at(NOW_MS)
+}
+
+/// The business day of a moment.
+pub(crate) fn date_at(now_ms: i64) -> String {
+    Date::business_day(now_ms).to_string()
 }
 
 /// A person with a card, by number.
@@ -79,32 +85,34 @@ pub(crate) fn institution() -> v1::Institution {
 /// Enroll a person, give a card and pay a contribution of 5,000.00 into the account.
 pub(crate) fn enroll(office: &Caller<'_>, number: u64) -> Patient {
     let enrolled: v1::PersonsEnrollResponse = office.get(Operation::PersonsEnroll, &enrolment(number));
-    let person = enrolled.person_id;
+    let patient = Patient { number, person: enrolled.person_id };
+    issue(office, patient, 0);
+    office.get::<v1::AccountsCreditResponse>(Operation::AccountsCredit, &credit(patient.person, 500_000, "2026-02"));
+    patient
+}
+
+/// Apply for the card that bears the patient's number, which may follow another, make it and hand it over; gives its id.
+pub(crate) fn issue(office: &Caller<'_>, patient: Patient, predecessor_card_id: u64) -> u64 {
     let request = v1::CardsApplyRequest {
         header: Some(header(OFFICE)),
-        person_id: person,
-        predecessor_card_id: 0,
+        person_id: patient.person,
+        predecessor_card_id,
         generation: "3".into(),
     };
-    let applied: v1::CardsApplyResponse = office.get(Operation::CardsApply, &request);
+    let v1::CardsApplyResponse { card_id, .. } = office.get(Operation::CardsApply, &request);
     let request = v1::CardsMarkMadeRequest {
         header: Some(header(OFFICE)),
-        card_id: applied.card_id,
-        pan: pan(number),
+        card_id,
+        pan: pan(patient.number),
         sequence_number: 0,
-        card_sn: card_sn(number),
+        card_sn: card_sn(patient.number),
         scheme: v1::chip::Scheme::PbocSm4.into(),
         key_index: 1,
     };
     office.get::<v1::CardsMarkMadeResponse>(Operation::CardsMarkMade, &request);
-    let request = v1::CardsHandOverRequest {
-        header: Some(header(OFFICE)),
-        card_id: applied.card_id,
-        collected_by: "holder".into(),
-    };
+    let request = v1::CardsHandOverRequest { header: Some(header(OFFICE)), card_id, collected_by: "holder".into() };
     office.get::<v1::CardsHandOverResponse>(Operation::CardsHandOver, &request);
-    office.get::<v1::AccountsCreditResponse>(Operation::AccountsCredit, &credit(person, 500_000, "2026-02"));
-    Patient { number, person }
+    card_id
 }
 
 pub(crate) fn enrolment(number: u64) -> v1::PersonsEnrollRequest {
@@ -214,6 +222,19 @@ pub(crate) fn status(caller: &Caller<'_>) -> Result<v1::OperationsStatusResponse
     caller.ask(Operation::OperationsStatus, &v1::OperationsStatusRequest {})
 }
 
+/// A report of every card of a person, by certificate, at a desk; a formal loss never ends.
+pub(crate) fn report_loss(patient: Patient, loss: v1::loss::Kind) -> v1::CardsReportLossRequest {
+    let certificate = enrolment(patient.number).certificates.remove(0);
+    v1::CardsReportLossRequest {
+        header: Some(header(OFFICE)),
+        subject: Some(v1::cards_report_loss_request::Subject::Certificate(certificate)),
+        loss: loss.into(),
+        channel: v1::channel::Kind::Desk.into(),
+        verified_by: "clerk 7".into(),
+        ..v1::CardsReportLossRequest::default()
+    }
+}
+
 /// The books, which must be even.
 pub(crate) fn trial_balance(office: &Caller<'_>) -> v1::OperationsTrialBalanceResponse {
     let books: v1::OperationsTrialBalanceResponse =
@@ -222,8 +243,25 @@ pub(crate) fn trial_balance(office: &Caller<'_>) -> v1::OperationsTrialBalanceRe
     books
 }
 
-/// The chip of a patient signs.
+/// The chip of a patient signs today.
 pub(crate) fn shown(patient: Patient, atc: u32, amount_fen: i64, other_amount_fen: i64, kind: u8) -> v1::Presentation {
+    shown_on(NOW_MS, patient, atc, amount_fen, other_amount_fen, kind)
+}
+
+/// The chip of a patient signs at a moment.
+pub(crate) fn shown_on(
+    now_ms: i64,
+    patient: Patient,
+    atc: u32,
+    amount_fen: i64,
+    other_amount_fen: i64,
+    kind: u8,
+) -> v1::Presentation {
+    let today = date_at(now_ms);
+    let number = |digits: &str| digits.parse::<u16>().expect("digits");
+    let (year, month, day) = (number(&today[..4]), number(&today[5..7]), number(&today[8..]));
+    let two_digits = |number: u16| u8::try_from(number).expect("two digits");
+    let signed_on = TransactionDate::new(year, two_digits(month), two_digits(day)).expect("a date");
     let (unpredictable_number, cvr) = ([1, 2, 3, 4], [3, 0, 0, 0]);
     let signed = SignedFields {
         amount_fen: amount_fen.unsigned_abs(),
@@ -231,7 +269,7 @@ pub(crate) fn shown(patient: Patient, atc: u32, amount_fen: i64, other_amount_fe
         terminal_country: 156,
         tvr: [0; 5],
         currency: 156,
-        transaction_date: TransactionDate::new(2026, 3, 2).expect("a date"),
+        transaction_date: signed_on,
         transaction_type: kind,
         unpredictable_number,
         aip: [0x7C, 0],
@@ -261,7 +299,7 @@ pub(crate) fn shown(patient: Patient, atc: u32, amount_fen: i64, other_amount_fe
         terminal_country: 156,
         tvr: signed.tvr.to_vec(),
         currency: 156,
-        transaction_date: date(),
+        transaction_date: today,
         transaction_type: kind.into(),
         unpredictable_number: unpredictable_number.to_vec(),
         aip: signed.aip.to_vec(),

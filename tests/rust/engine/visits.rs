@@ -1,22 +1,25 @@
 //! Claims that come at once: the limit of a year holds, whichever of them is first.
 
+use std::sync::Barrier;
+use std::thread;
+
 use medsettle_engine::storage::simulated::SimulatedDisk;
 use medsettle_wire::{Operation, Role, v1};
 use prost::Message;
 
-use crate::caller::{Caller, Sent};
+use crate::caller::{Caller, Sent, header};
 use crate::request::{self, Patient};
 use crate::support::{HOSPITAL, OFFICE, hospital, office, open_on};
 
 const PHARMACY: &str = "P37010500001";
 const LIMIT_FEN: i64 = 550_000;
 const USED_FEN: i64 = 545_000;
-const CLAIM_FEN: i64 = 20_000;
+pub(crate) const CLAIM_FEN: i64 = 20_000;
 const PATIENTS: u64 = 100;
 const ROUNDS: u32 = 100;
 
 /// Install what visits need: 55 % of everything eligible up to the limit, in both kinds of place.
-fn furnish(office: &Caller<'_>) {
+pub(crate) fn furnish(office: &Caller<'_>) {
     request::furnish(office);
     for kind in [v1::visit_kind::Kind::Outpatient, v1::visit_kind::Kind::Pharmacy] {
         let layer = v1::Layer {
@@ -60,7 +63,7 @@ fn nearly_exhausted(office: &Caller<'_>, number: u64) -> Patient {
 }
 
 /// One of two simultaneous claims: a visit at the hospital, or a purchase at the pharmacy.
-fn claim(patient: Patient, atc: u32, at_pharmacy: bool) -> v1::VisitsSettleRequest {
+pub(crate) fn claim(patient: Patient, atc: u32, at_pharmacy: bool) -> v1::VisitsSettleRequest {
     let kind = if at_pharmacy { v1::visit_kind::Kind::Pharmacy } else { v1::visit_kind::Kind::Outpatient };
     let line = v1::ChargeLine {
         line_id: "1".into(),
@@ -104,33 +107,49 @@ fn f6_two_claims_at_once_are_paid_50_00_together_in_10_000_repetitions_in_random
     let books = request::trial_balance(&office);
     let (mut seed, mut hospital_first) = (20_260_302, 0_u32);
     for round in 0..ROUNDS {
-        // Which of a patient's two presentations was signed first is as random as which arrives first.
-        let mut claims: Vec<(usize, u32, bool)> = (0..patients.len())
-            .flat_map(|who| [(who, 2 * round + 1, who % 2 == 0), (who, 2 * round + 2, who % 2 == 1)])
-            .collect();
-        shuffle(&mut claims, &mut seed);
-        let sent: Vec<(usize, bool, Sent)> = claims
-            .iter()
-            .map(|(who, atc, at_pharmacy)| {
+        // Two threads send at once, each one claim of every patient. Which claim, which presentation was signed first, and in
+        // which order a thread sends are as random as which thread is faster.
+        let mut sides = [Vec::new(), Vec::new()];
+        for who in 0..patients.len() {
+            let mut claims = [(who, 2 * round + 1, who % 2 == 0), (who, 2 * round + 2, who % 2 == 1)];
+            shuffle(&mut claims, &mut seed);
+            sides.iter_mut().zip(claims).for_each(|(side, claim)| side.push(claim));
+        }
+        for side in &mut sides {
+            shuffle(side, &mut seed);
+        }
+        let start = Barrier::new(sides.len());
+        let send = |side: &[(usize, u32, bool)]| -> Vec<(usize, bool, Sent)> {
+            start.wait();
+            let send = |(who, atc, at_pharmacy): &(usize, u32, bool)| {
                 let request = claim(patients[*who], *atc, *at_pharmacy).encode_to_vec();
                 let caller = if *at_pharmacy { &pharmacy } else { &hospital };
                 (*who, *at_pharmacy, caller.send(Operation::VisitsSettle.number(), request))
-            })
-            .collect();
+            };
+            side.iter().map(send).collect()
+        };
+        let mut sent = thread::scope(|scope| {
+            let sending = sides.each_ref().map(|side| scope.spawn(|| send(side)));
+            sending.into_iter().flat_map(|side| side.join().expect("a side that ends")).collect::<Vec<_>>()
+        });
+        sent.sort_by_key(|(_, _, sent)| header(&sent.answer()).sequence);
         let mut paid = vec![Vec::new(); patients.len()];
         let mut cancellations = Vec::with_capacity(sent.len());
         for (who, at_pharmacy, sent) in sent {
             let settled: v1::VisitsSettleResponse = sent.read().expect("settled");
             paid[who].push(settled.split.expect("a split").fund_total_fen);
-            hospital_first += u32::from(!at_pharmacy && paid[who].len() == 1 && paid[who][0] > 0);
+            hospital_first += u32::from(!at_pharmacy && paid[who].len() == 1);
             let (caller, institution) = if at_pharmacy { (&pharmacy, PHARMACY) } else { (&hospital, HOSPITAL) };
             let header = Some(request::header(institution));
             let cancel = v1::VisitsCancelRequest { header, settlement_id: settled.settlement_id };
             cancellations.push(caller.send(Operation::VisitsCancel.number(), cancel.encode_to_vec()));
         }
-        for paid in &mut paid {
-            paid.sort_unstable();
-            assert_eq!(*paid, [0, LIMIT_FEN - USED_FEN], "round {round}");
+        for paid in &paid {
+            assert_eq!(
+                *paid,
+                [LIMIT_FEN - USED_FEN, 0],
+                "round {round}: who stands first in the journal gets the rest"
+            );
         }
         for cancelled in cancellations {
             cancelled.read::<v1::VisitsCancelResponse>().expect("cancelled");

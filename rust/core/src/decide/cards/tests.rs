@@ -1,5 +1,7 @@
 //! The rules between the cards of a person, as stories and as random histories.
 
+mod ending;
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
@@ -7,6 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::card::{CancelCause, FailureCause, Shown};
 use crate::decide::fixture::{Desk, card_sn, certificate, enrolment, personalisation};
+use crate::money::Fen;
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -32,7 +35,7 @@ fn insurance(desk: &Desk, card: CardId) -> Shown {
 }
 
 #[test]
-fn the_old_card_works_until_the_new_one_is_enabled_and_ends_in_the_same_fact() {
+fn f2_the_old_card_works_until_the_new_one_is_enabled_and_ends_in_the_same_fact() {
     let mut desk = Desk::open();
     let person = desk.enrol("P1");
     let old = desk.issue(person, None);
@@ -133,7 +136,7 @@ fn a_formal_loss_needs_a_desk_or_a_bank() {
 }
 
 #[test]
-fn a_temporary_loss_ends_at_its_moment_or_when_it_is_withdrawn() {
+fn f4_a_temporary_loss_ends_at_its_moment_or_when_it_is_withdrawn() {
     let mut desk = Desk::open();
     let person = desk.enrol("P1");
     let card = desk.issue(person, None);
@@ -231,7 +234,7 @@ proptest! {
     /// F1: never two enabled cards in a zone. F2: what ends by enabling ends in that fact. Beside them: the dead stay dead, a temporary
     /// loss is never moved, and a reply shows each card as it then is.
     #[test]
-    fn in_any_history_one_card_per_person_and_zone_is_enabled_and_the_dead_stay_dead(steps in steps()) {
+    fn f1_in_any_history_one_card_per_person_and_zone_is_enabled_and_the_dead_stay_dead(steps in steps()) {
         let mut desk = Desk::open();
         desk.run(enrolment("P2")).unwrap();
         let person = desk.enrol("P1");
@@ -270,6 +273,21 @@ proptest! {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// F5: card events neither create nor destroy money, nor move any between accounts where no card bears a purse.
+    #[test]
+    fn f5_in_any_history_of_cards_the_books_stay_what_they_were(steps in steps()) {
+        let mut desk = Desk::open();
+        let person = desk.enrol("P1");
+        desk.run(Command::CreditAccount { person, amount: Fen(250_000), period_key: "2026-02".into() }).unwrap();
+        let (books, balance) = (desk.books(), desk.hub.persons[&person].account.balance);
+        assert!(!books.is_empty());
+        for step in steps {
+            let _accepted = take(&mut desk, person, step);
+            prop_assert_eq!(&desk.books(), &books);
+            prop_assert_eq!(desk.hub.persons[&person].account.balance, balance);
         }
     }
 }
