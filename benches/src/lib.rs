@@ -8,7 +8,8 @@ use medsettle_core::calendar::Date;
 use medsettle_core::card::{Chip, Personalisation};
 use medsettle_core::catalogue::{Catalogue, CeilingOrder, Item, ItemClass};
 use medsettle_core::command::{
-    ChipPresentation, Command, Credential, HolderCheck, Presentation, Reply, Request, RequestHeader, Verdict,
+    ChipPresentation, Command, Credential, HolderCheck, PinVerdict, Presentation, Reply, Request, RequestHeader,
+    Verdict,
 };
 use medsettle_core::fact::Record;
 use medsettle_core::hub::{Actor, Context, Decision, Hub};
@@ -118,6 +119,7 @@ impl Ward {
             operation: 1,
             digest: Hash32::default(),
             verdict: Verdict::Valid { arpc: [0; 8] },
+            pin: PinVerdict::NotCompared,
             records: &self.records,
         }
     }

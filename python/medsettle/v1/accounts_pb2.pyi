@@ -37,6 +37,8 @@ class Account(_message.Message):
         """Password protected; stops with the loss report."""
         OFFLINE: Account._Kind.ValueType  # 3
         """Lives in the chip; no password, cannot be reported lost."""
+        PURSE: Account._Kind.ValueType  # 4
+        """Kept by the hub under a card without a chip; it goes to the person's account when the successor is enabled."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper): ...
     UNSPECIFIED: Account.Kind.ValueType  # 0
@@ -46,20 +48,26 @@ class Account(_message.Message):
     """Password protected; stops with the loss report."""
     OFFLINE: Account.Kind.ValueType  # 3
     """Lives in the chip; no password, cannot be reported lost."""
+    PURSE: Account.Kind.ValueType  # 4
+    """Kept by the hub under a card without a chip; it goes to the person's account when the successor is enabled."""
 
     KIND_FIELD_NUMBER: _builtins.int
     BALANCE_FEN_FIELD_NUMBER: _builtins.int
+    CARD_ID_FIELD_NUMBER: _builtins.int
     kind: Global___Account.Kind.ValueType
     balance_fen: _builtins.int
+    card_id: _builtins.int
+    """Of OFFLINE and PURSE: the card."""
     def __init__(
         self,
         *,
         kind: Global___Account.Kind.ValueType = ...,
         balance_fen: _builtins.int = ...,
+        card_id: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance_fen", b"balance_fen", "kind", b"kind"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance_fen", b"balance_fen", "card_id", b"card_id", "kind", b"kind"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -169,6 +177,67 @@ class AccountsTopUpResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AccountsTopUpResponse: _TypeAlias = AccountsTopUpResponse  # noqa: Y015
+
+@_typing.final
+class AccountsPurchaseRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEADER_FIELD_NUMBER: _builtins.int
+    CARD_SN_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    AMOUNT_FEN_FIELD_NUMBER: _builtins.int
+    TERMINAL_ID_FIELD_NUMBER: _builtins.int
+    PIN_FIELD_NUMBER: _builtins.int
+    card_sn: _builtins.str
+    """Recognition code of the card."""
+    account: Global___Account.Kind.ValueType
+    """ONLINE or OFFLINE."""
+    amount_fen: _builtins.int
+    terminal_id: _builtins.str
+    pin: _builtins.str
+    """Six digits, of ONLINE; empty otherwise."""
+    @_builtins.property
+    def header(self) -> _common_pb2.RequestHeader: ...
+    def __init__(
+        self,
+        *,
+        header: _common_pb2.RequestHeader | None = ...,
+        card_sn: _builtins.str = ...,
+        account: Global___Account.Kind.ValueType = ...,
+        amount_fen: _builtins.int = ...,
+        terminal_id: _builtins.str = ...,
+        pin: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["header", b"header"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "amount_fen", b"amount_fen", "card_sn", b"card_sn", "header", b"header", "pin", b"pin", "terminal_id", b"terminal_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AccountsPurchaseRequest: _TypeAlias = AccountsPurchaseRequest  # noqa: Y015
+
+@_typing.final
+class AccountsPurchaseResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEADER_FIELD_NUMBER: _builtins.int
+    BALANCE_FEN_FIELD_NUMBER: _builtins.int
+    balance_fen: _builtins.int
+    @_builtins.property
+    def header(self) -> _common_pb2.ResponseHeader: ...
+    def __init__(
+        self,
+        *,
+        header: _common_pb2.ResponseHeader | None = ...,
+        balance_fen: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["header", b"header"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance_fen", b"balance_fen", "header", b"header"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AccountsPurchaseResponse: _TypeAlias = AccountsPurchaseResponse  # noqa: Y015
 
 @_typing.final
 class AccountsPayOutRequest(_message.Message):
@@ -518,6 +587,9 @@ class StatementEntry(_message.Message):
         UNWIND: StatementEntry._Kind.ValueType  # 6
         ADJUSTMENT: StatementEntry._Kind.ValueType  # 7
         """A settlement was recomputed; the account stays as it was."""
+        PURCHASE: StatementEntry._Kind.ValueType  # 8
+        PURSE_MOVED: StatementEntry._Kind.ValueType  # 9
+        """Money went with the holder to a new card, or from an old card to the person's account."""
         FAMILY_PAYMENT: StatementEntry._Kind.ValueType  # 10
         """The account paid for another person, or got back what it had paid."""
         FAMILY_RETURN: StatementEntry._Kind.ValueType  # 11
@@ -532,6 +604,9 @@ class StatementEntry(_message.Message):
     UNWIND: StatementEntry.Kind.ValueType  # 6
     ADJUSTMENT: StatementEntry.Kind.ValueType  # 7
     """A settlement was recomputed; the account stays as it was."""
+    PURCHASE: StatementEntry.Kind.ValueType  # 8
+    PURSE_MOVED: StatementEntry.Kind.ValueType  # 9
+    """Money went with the holder to a new card, or from an old card to the person's account."""
     FAMILY_PAYMENT: StatementEntry.Kind.ValueType  # 10
     """The account paid for another person, or got back what it had paid."""
     FAMILY_RETURN: StatementEntry.Kind.ValueType  # 11

@@ -144,8 +144,16 @@ class Accounts:
     def top_up(
         self, request: accounts_pb2.AccountsTopUpRequest, *, timeout: float | None = None
     ) -> accounts_pb2.AccountsTopUpResponse:
-        """Accounts.TopUp."""
+        """Puts the holder's own money on the online account, or on the offline purse in the card's chip."""
         return self._call("Accounts.TopUp", request, accounts_pb2.AccountsTopUpResponse, timeout)
+
+    def purchase(
+        self, request: accounts_pb2.AccountsPurchaseRequest, *, timeout: float | None = None
+    ) -> accounts_pb2.AccountsPurchaseResponse:
+        """Pays an institution from the online account, with the card's PIN; or reports what a terminal took from the
+        purse in a card's chip.
+        """
+        return self._call("Accounts.Purchase", request, accounts_pb2.AccountsPurchaseResponse, timeout)
 
     def pay_out(
         self, request: accounts_pb2.AccountsPayOutRequest, *, timeout: float | None = None
@@ -701,8 +709,16 @@ class AsyncAccounts:
     async def top_up(
         self, request: accounts_pb2.AccountsTopUpRequest, *, timeout: float | None = None
     ) -> accounts_pb2.AccountsTopUpResponse:
-        """Accounts.TopUp."""
+        """Puts the holder's own money on the online account, or on the offline purse in the card's chip."""
         return await self._call("Accounts.TopUp", request, accounts_pb2.AccountsTopUpResponse, timeout)
+
+    async def purchase(
+        self, request: accounts_pb2.AccountsPurchaseRequest, *, timeout: float | None = None
+    ) -> accounts_pb2.AccountsPurchaseResponse:
+        """Pays an institution from the online account, with the card's PIN; or reports what a terminal took from the
+        purse in a card's chip.
+        """
+        return await self._call("Accounts.Purchase", request, accounts_pb2.AccountsPurchaseResponse, timeout)
 
     async def pay_out(
         self, request: accounts_pb2.AccountsPayOutRequest, *, timeout: float | None = None

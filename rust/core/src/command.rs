@@ -4,10 +4,11 @@
 
 mod presentation;
 
-pub use presentation::{ARC_APPROVED, ChipPresentation, Credential, HolderCheck, Presentation, Verdict};
+pub use presentation::{ARC_APPROVED, ChipPresentation, Credential, HolderCheck, PinVerdict, Presentation, Verdict};
 
 use std::sync::Arc;
 
+use crate::account::AccountKind;
 use crate::accumulator::{AccumulatorKey, Accumulators};
 use crate::benefit::{LineSplit, Split};
 use crate::calendar::Date;
@@ -112,6 +113,7 @@ pub enum Command {
     MarkCardMade {
         card: CardId,
         made: Personalisation,
+        purse: Fen,
     },
     HandOverCard {
         card: CardId,
@@ -146,6 +148,17 @@ pub enum Command {
         person: PersonId,
         key: AccumulatorKey,
         accumulators: Accumulators,
+    },
+    TopUp {
+        card: CardId,
+        account: AccountKind,
+        amount: Fen,
+    },
+    Purchase {
+        card: CardSn,
+        account: AccountKind,
+        amount: Fen,
+        terminal: Box<str>,
     },
     LinkFamily {
         person: PersonId,
@@ -400,7 +413,8 @@ pub enum Reply {
     },
     Balance(Fen),
     Accounts {
-        insurance: Fen,
+        /// Purses with their cards.
+        accounts: Vec<(AccountKind, Option<CardId>, Fen)>,
         payers: Vec<PersonId>,
     },
     Accumulators {

@@ -15,6 +15,7 @@ mod histories;
 pub(crate) mod packages;
 pub(crate) mod persons;
 pub(crate) mod presentation;
+pub(crate) mod purses;
 pub(crate) mod queries;
 pub(crate) mod readjudication;
 pub(crate) mod requests;

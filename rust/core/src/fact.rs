@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use crate::account::{AccountKind, PurseMove};
 use crate::accumulator::{AccumulatorKey, Accumulators};
 use crate::benefit::LineSplit;
 use crate::calendar::Date;
@@ -112,6 +113,10 @@ pub enum Fact {
         card: CardId,
         /// What is on it.
         made: Personalisation,
+        /// What the purse under it begins with.
+        purse: Fen,
+        /// In the books.
+        legs: Vec<Leg>,
     },
     /// A card was collected.
     CardHandedOver {
@@ -120,7 +125,7 @@ pub enum Fact {
         /// Who took it.
         collected_by: Box<str>,
     },
-    /// A zone came into use; for the insurance zone the predecessor ends in the same fact.
+    /// A zone came into use; for the insurance zone the predecessor ends and its money moves in the same fact.
     CardEnabled {
         /// The card.
         card: CardId,
@@ -130,6 +135,10 @@ pub enum Fact {
         cancelled: Option<CardId>,
         /// By first use at an institution.
         by_first_use: bool,
+        /// What older cards held.
+        moves: Vec<PurseMove>,
+        /// In the books.
+        legs: Vec<Leg>,
     },
     /// Zones were reported lost.
     CardReportedLost {
@@ -170,6 +179,38 @@ pub enum Fact {
         amount: Fen,
         /// For which period.
         period_key: Box<str>,
+        /// In the books.
+        legs: Vec<Leg>,
+    },
+    /// A holder paid in.
+    ToppedUp {
+        /// Whose.
+        person: PersonId,
+        /// With which card.
+        card: CardId,
+        /// `Online` or `Offline`.
+        account: AccountKind,
+        /// How much.
+        amount: Fen,
+        /// What the account holds afterwards.
+        balance_after: Fen,
+        /// In the books.
+        legs: Vec<Leg>,
+    },
+    /// An institution was paid from an account other than the insurance account.
+    Purchased {
+        /// Whose.
+        person: PersonId,
+        /// With which card.
+        card: CardId,
+        /// `Online` or `Offline`.
+        account: AccountKind,
+        /// How much.
+        amount: Fen,
+        /// What the account holds afterwards.
+        balance_after: Fen,
+        /// The terminal.
+        terminal: Box<str>,
         /// In the books.
         legs: Vec<Leg>,
     },

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::calendar::Date;
 use crate::card::Card;
 use crate::catalogue::Catalogue;
-use crate::command::{Command, Reply, Request, RequestHeader, Verdict};
+use crate::command::{Command, PinVerdict, Reply, Request, RequestHeader, Verdict};
 use crate::decide;
 use crate::fact::{Fact, Record};
 use crate::ids::{CardId, CardSn, Hash32, HubNumber, InstitutionCode, Pan, PersonId, RegionCode, StayId};
@@ -69,6 +69,8 @@ pub struct Context<'a> {
     pub digest: Hash32,
     /// Verdict on the cryptogram.
     pub verdict: Verdict,
+    /// Verdict on the PIN.
+    pub pin: PinVerdict,
     /// The past.
     pub records: &'a dyn Records,
 }
@@ -191,8 +193,8 @@ impl Hub {
         context: &Context<'_>,
     ) -> Result<(Vec<Fact>, Reply), Reject> {
         use decide::{
-            accounts, cards, charges, family, filings, packages, persons, requests, settlements, stays, suspensions,
-            visits,
+            accounts, cards, charges, family, filings, packages, persons, purses, requests, settlements, stays,
+            suspensions, visits,
         };
         match command {
             Command::EnrollPerson { .. } | Command::UpdatePerson { .. } => persons::decide(self, command, context),
@@ -205,6 +207,8 @@ impl Hub {
             | Command::WithdrawLoss { .. }
             | Command::CancelCard { .. } => cards::decide(self, command, context),
             Command::CreditAccount { .. } | Command::OpenYear { .. } => accounts::decide(self, command, context),
+            Command::TopUp { card, account, amount } => purses::top_up(self, *card, *account, *amount, context),
+            Command::Purchase { .. } => purses::purchase(self, header.institution, command, context),
             Command::LinkFamily { person, payer } => family::link(self, *person, *payer),
             Command::UnlinkFamily { person, payer } => family::unlink(self, *person, *payer),
             Command::File { .. } | Command::WithdrawFiling { .. } => filings::decide(self, command, context),

@@ -33,6 +33,14 @@ pub enum LedgerAccount {
     Contributions(RegionCode),
     /// What a recomputation made persons of a region owe (negative) or receive.
     PersonSettlement(RegionCode),
+    /// All online accounts of a region together.
+    OnlineAccounts(RegionCode),
+    /// All purses kept under chipless cards of a region together.
+    CardPurses(RegionCode),
+    /// All purses in chips of a region's cards together.
+    OfflinePurses(RegionCode),
+    /// Where the money comes from that holders pay in at desks of a region.
+    TopUps(RegionCode),
 }
 
 /// One movement on one account.

@@ -8,6 +8,7 @@ use crate::accumulator::{AccumulatorKey, Accumulators};
 use crate::calendar::Date;
 use crate::filing::Filing;
 use crate::ids::{CardId, PersonId, RegionCode, StayId};
+use crate::money::Fen;
 use crate::policy::{Category, InsuranceType};
 use crate::suspension::Suspension;
 
@@ -216,6 +217,8 @@ pub struct Person {
     pub home: RegionCode,
     /// The person's own medical money.
     pub account: Account,
+    /// What the online account holds.
+    pub online: Fen,
     /// Sorted by key.
     pub years: Vec<(AccumulatorKey, Accumulators)>,
     /// In the order of filing.

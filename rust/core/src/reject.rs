@@ -5,6 +5,7 @@
 
 use thiserror::Error;
 
+use crate::account::AccountKind;
 use crate::calendar::Date;
 use crate::card::ZoneState;
 use crate::ids::{FilingId, Hash32, HubNumber, InstitutionCode, RegionCode, SettlementId, StayId};
@@ -130,6 +131,9 @@ pub enum Reject {
     AmountTooLarge { field: String },
     #[error("account use is forbidden")]
     AccountUseForbidden,
+
+    #[error("account is not offered")]
+    AccountNotOffered(AccountKind),
 
     #[error("no such person")]
     PersonUnknown,

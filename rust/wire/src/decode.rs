@@ -81,6 +81,8 @@ pub fn decode(operation: Operation, bytes: &[u8]) -> Result<Decoded, Refused> {
         Operation::CardsList => query(bytes, cards::list),
         Operation::AccountsCredit => command(operation, bytes, accounts::credit),
         Operation::AccountsOpenYear => command(operation, bytes, accounts::open_year),
+        Operation::AccountsTopUp => command(operation, bytes, accounts::top_up),
+        Operation::AccountsPurchase => purchase(operation, bytes),
         Operation::AccountsLinkFamily => command(operation, bytes, accounts::link_family),
         Operation::AccountsUnlinkFamily => command(operation, bytes, accounts::unlink_family),
         Operation::AccountsGet => query(bytes, accounts::get),
@@ -138,7 +140,6 @@ pub fn decode(operation: Operation, bytes: &[u8]) -> Result<Decoded, Refused> {
         | Operation::CardsVerifyPin
         | Operation::CardsAuthorizeStay
         | Operation::CardsCountByState
-        | Operation::AccountsTopUp
         | Operation::AccountsPayOut
         | Operation::PackagesInstallAlertRules
         | Operation::FraudPreviewUnwind
@@ -170,7 +171,7 @@ mutating! {
     PersonsEnrollRequest PersonsUpdateRequest PersonsSuspendNetworkRequest
     CardsApplyRequest CardsFailApplicationRequest CardsMarkMadeRequest CardsHandOverRequest CardsEnableRequest
     CardsReportLossRequest CardsWithdrawLossRequest CardsCancelRequest
-    AccountsCreditRequest AccountsOpenYearRequest AccountsLinkFamilyRequest AccountsUnlinkFamilyRequest
+    AccountsCreditRequest AccountsTopUpRequest AccountsPurchaseRequest AccountsOpenYearRequest AccountsLinkFamilyRequest AccountsUnlinkFamilyRequest
     FilingsFileRequest FilingsWithdrawRequest
     PackagesInstallPolicyRequest PackagesInstallCatalogueRequest PackagesInstallRegionsRequest
     InstitutionsRegisterRequest InstitutionsSuspendRequest InstitutionsResumeRequest
@@ -207,11 +208,26 @@ fn install<M: Mutating, A: Into<Asked>>(
     bytes: &[u8],
     convert: impl FnOnce(M) -> Result<A, Refused>,
 ) -> Result<Decoded, Refused> {
-    let mut message: M = strict::decode(bytes)?;
+    asked(operation, strict::decode(bytes)?, bytes.len(), convert)
+}
+
+/// The PIN is taken out before anything is made of the request, so that not even its digest knows it.
+fn purchase(operation: Operation, bytes: &[u8]) -> Result<Decoded, Refused> {
+    let mut message: v1::AccountsPurchaseRequest = strict::decode(bytes)?;
+    accounts::check_pin(message.account, &std::mem::take(&mut message.pin))?;
+    asked(operation, message, bytes.len(), |message| Ok(accounts::purchase(message)?))
+}
+
+fn asked<M: Mutating, A: Into<Asked>>(
+    operation: Operation,
+    mut message: M,
+    length: usize,
+    convert: impl FnOnce(M) -> Result<A, Refused>,
+) -> Result<Decoded, Refused> {
     let header = message.header_mut().as_mut().ok_or_else(no_header)?;
     let operator = std::mem::take(&mut header.operator);
     let created_ms = std::mem::take(&mut header.created_ms);
-    let digest = digest(operation, &message, bytes.len());
+    let digest = digest(operation, &message, length);
     let header = message.header_mut().take().ok_or_else(no_header)?;
     let header = at("header", self::header(v1::RequestHeader { operator, created_ms, ..header }))?;
     let Asked { command, presentation } = convert(message)?.into();

@@ -170,7 +170,9 @@ fn card_of(request: &Request) -> Option<String> {
             | Command::HandOverCard { card, .. }
             | Command::EnableCard { card, .. }
             | Command::WithdrawLoss { card, .. }
+            | Command::TopUp { card, .. }
             | Command::CancelCard { card, .. } => Some(card.to_string()),
+            Command::Purchase { card, .. } => Some(card.to_string()),
             Command::ReportLoss { subject: LossSubject::Card(key), .. } => Some(named(key)),
             _ => None,
         },
@@ -240,6 +242,7 @@ fn reason(reject: &Reject) -> Reason {
         Reject::YearOpened { .. } => Reason::YearOpened,
         Reject::AmountTooLarge { .. } => Reason::AmountTooLarge,
         Reject::AccountUseForbidden => Reason::AccountUseForbidden,
+        Reject::AccountNotOffered(_) => Reason::AccountNotOffered,
         Reject::PersonUnknown => Reason::PersonUnknown,
         Reject::FilingMissing => Reason::FilingMissing,
         Reject::InstitutionNotNetworked => Reason::InstitutionNotNetworked,
@@ -313,6 +316,7 @@ fn metadata(reject: &Reject, refused: Refused) -> Refused {
         Reject::VisitNotOffered { institution, visit } => {
             refused.with("institution_kind", institution.contract_name()).with("visit_kind", visit.contract_name())
         }
+        Reject::AccountNotOffered(account) => refused.with("account", account.contract_name()),
         Reject::PersonOfOtherHub { hub } => refused.with("hub_number", hub.get()),
         Reject::FamilyLinksFull => refused.with("limit", MAX_PAYERS),
         Reject::FilingUnknown(filing) | Reject::FilingConflicts { with: filing } => refused.with("filing_id", filing),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use medsettle_core::account::AccountKind;
 use medsettle_core::calendar::Date;
 use medsettle_core::card::{FailureCause, ZoneState};
 use medsettle_core::ids::{FilingId, Hash32, HubNumber, InstitutionCode, RegionCode, SettlementId, StayId};
@@ -89,6 +90,7 @@ fn rejects() -> Vec<Reject> {
         Reject::FilingConflicts { with: FilingId(1) },
         Reject::VisitNotOffered { institution: InstitutionKind::Pharmacy, visit: VisitKind::Outpatient },
         Reject::RegionInUse(region),
+        Reject::AccountNotOffered(AccountKind::Purse),
         Reject::PersonOfOtherHub { hub: HubNumber::new(12).unwrap() },
         Reject::FamilyLinkExists,
         Reject::FamilyLinkUnknown,

@@ -2,10 +2,12 @@
 //!
 //! Invariant: the order is cryptogram, card, person, amounts, date, counter; a wrong cryptogram learns nothing about the card.
 
+use super::purses;
 use crate::card::Card;
 use crate::command::{ChipPresentation, Credential, HolderCheck, Presentation, Verdict};
 use crate::hub::{Context, Hub};
 use crate::money::Fen;
+use crate::person::Person;
 use crate::reject::Reject;
 use crate::settlement::Presented;
 
@@ -34,6 +36,14 @@ pub(crate) struct Accepted<'a> {
     pub(crate) presented: Presented,
     /// For the chip.
     pub(crate) arpc: [u8; 8],
+}
+
+impl Accepted<'_> {
+    /// What the holder's own account holds once the card is in use: a first use brings along what older cards hold.
+    pub(crate) fn own_balance(&self, hub: &Hub, person: &Person) -> Fen {
+        let balance = person.account.balance;
+        if self.first_use { balance + purses::incoming(hub, self.card) } else { balance }
+    }
 }
 
 /// Find the card of a presentation whose cryptogram is right, and see whether it may settle now.

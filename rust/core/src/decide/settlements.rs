@@ -49,7 +49,8 @@ pub(crate) fn settle(
     let expected = Expected::Settlement { total: *total, account: *requested };
     presentation::check_signed(accepted.card, presentation, expected, context)?;
     let person = hub.person(stay.person)?;
-    let draw = account_request(hub, person, Draw::Settle, *requested, *use_family);
+    let own_balance = accepted.own_balance(hub, person);
+    let draw = account_request(hub, person, own_balance, Draw::Settle, *requested, *use_family);
     let discharge = stay.discharge.ok_or_else(|| Reject::StayNotDischarged(stay.id))?;
     let calculated = calculate(hub, person, Billed::of_stay(stay, discharge)?, &draw, context)?;
     if quote.is_some_and(|quote| quote != quote_digest(quote_of(stay.id), &calculated)) {
@@ -97,7 +98,7 @@ pub(crate) fn commit(
     });
     let mut facts = Vec::with_capacity(2);
     if first_use {
-        facts.push(cards::enabling(hub, card, true));
+        facts.push(cards::enabling(hub, card, true, context));
     }
     facts.push(Fact::Settled { settlement: Arc::clone(&settlement) });
     Ok((facts, Reply::Settled { settlement, years, arpc }))
@@ -177,7 +178,7 @@ fn quote(hub: &Hub, id: StayId, requested: Fen, use_family: bool, context: &Cont
         None => stays::open(hub, institution, id, context)?,
     };
     let person = hub.person(stay.person)?;
-    let draw = account_request(hub, person, Draw::Quote, requested, use_family);
+    let draw = account_request(hub, person, person.account.balance, Draw::Quote, requested, use_family);
     // An open stay is quoted as if the patient left today.
     let discharge = stay.discharge.unwrap_or_else(|| context.today());
     let calculated = calculate(hub, person, Billed::of_stay(stay, discharge)?, &draw, context)?;

@@ -133,7 +133,7 @@ fn admit(
     };
     let mut facts = Vec::with_capacity(2);
     if accepted.first_use {
-        facts.push(cards::enabling(hub, accepted.card, true));
+        facts.push(cards::enabling(hub, accepted.card, true, context));
     }
     let shown = CardShown { card: accepted.card.id, atc: accepted.presented.atc };
     facts.push(Fact::PatientAdmitted { stay: Arc::new(stay), shown });

@@ -48,7 +48,8 @@ pub(crate) fn settle(
     }
     let expected = Expected::Settlement { total: asked.total, account: bill.account_request };
     presentation::check_signed(accepted.card, &asked.presentation, expected, context)?;
-    let draw = account_request(hub, person, Draw::Settle, bill.account_request, bill.use_family);
+    let own_balance = accepted.own_balance(hub, person);
+    let draw = account_request(hub, person, own_balance, Draw::Settle, bill.account_request, bill.use_family);
     let calculated = calculate(hub, person, care, &draw, context)?;
     if asked.quote.is_some_and(|quote| quote != quote_digest(quote_of(person, bill, &lines), &calculated)) {
         return Err(Reject::QuoteStale);
@@ -67,7 +68,7 @@ pub(crate) fn quote(hub: &Hub, asked: &QuoteVisit, context: &Context<'_>) -> Res
         VisitHolder::Certificate(certificate) => queries::person_of(hub, certificate)?,
     };
     let (care, lines) = billed(hub, place, person, bill, context)?;
-    let draw = account_request(hub, person, Draw::Quote, bill.account_request, bill.use_family);
+    let draw = account_request(hub, person, person.account.balance, Draw::Quote, bill.account_request, bill.use_family);
     let calculated = calculate(hub, person, care, &draw, context)?;
     let of = quote_of(person, bill, &lines);
     Ok(settlements::quoted(of, lines, bill.account_request, calculated))

@@ -2,6 +2,7 @@
 //!
 //! Invariant: both directions are exhaustive, so a value that one side adds does not compile until the other knows it.
 
+use medsettle_core::account::AccountKind;
 use medsettle_core::card::{CancelCause, Channel, FailureCause, Loss, ZoneKind};
 use medsettle_core::catalogue::{CeilingOrder, ItemClass};
 use medsettle_core::command::HolderCheck;
@@ -54,6 +55,7 @@ macro_rules! coded {
 }
 
 coded! {
+    AccountKind => v1::account::Kind { Insurance Online Offline Purse }
     AccountUse => v1::account_use::Kind { Allowed Forbidden }
     AdmissionKind => v1::admission_kind::Kind { Planned Emergency Transfer }
     BandBasis => v1::band_basis::Kind { Stay Year }

@@ -6,7 +6,7 @@ use medsettle_core::ids::CardId;
 
 use super::presentation::{card_sn, chip_keys, pan};
 use super::{actor, page, person};
-use crate::convert::{Checked, Fault, at, certificate, coded, each, given_text, id, id_if_given};
+use crate::convert::{Checked, Fault, amount, at, certificate, coded, each, given_text, id, id_if_given};
 use crate::limits::MAX_LABEL;
 use crate::v1;
 
@@ -32,7 +32,8 @@ pub(super) fn mark_made(message: v1::CardsMarkMadeRequest) -> Checked<Command> {
         card_sn: at("card_sn", card_sn(&message.card_sn))?,
         chip: chip_keys(message.scheme, message.key_index)?,
     };
-    Ok(Command::MarkCardMade { card: card(message.card_id)?, made })
+    let purse = at("purse_fen", amount(message.purse_fen))?;
+    Ok(Command::MarkCardMade { card: card(message.card_id)?, made, purse })
 }
 
 pub(super) fn hand_over(message: v1::CardsHandOverRequest) -> Checked<Command> {

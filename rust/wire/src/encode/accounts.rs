@@ -1,18 +1,23 @@
 //! Accounts and their statements as responses show them.
 
-use medsettle_core::ids::PersonId;
+use medsettle_core::account::AccountKind;
+use medsettle_core::ids::{CardId, PersonId};
 use medsettle_core::money::Fen;
 use medsettle_core::settlement::Settlement;
-use medsettle_core::statement::{Entry, Event, PersonalAccount};
+use medsettle_core::statement::{Entry, Event};
 
 use crate::convert::Coded;
 use crate::v1;
 use crate::v1::statement_entry::Kind;
 
-pub(super) fn get(insurance: Fen, payers: &[PersonId]) -> v1::AccountsGetResponse {
-    let account = v1::Account { kind: v1::account::Kind::Insurance as i32, balance_fen: insurance.0 };
+pub(super) fn get(accounts: &[(AccountKind, Option<CardId>, Fen)], payers: &[PersonId]) -> v1::AccountsGetResponse {
+    let account = |(kind, card, balance): &(AccountKind, Option<CardId>, Fen)| v1::Account {
+        kind: kind.number(),
+        balance_fen: balance.0,
+        card_id: card.map_or(0, |card| card.0),
+    };
     let payer_person_ids = payers.iter().map(|payer| payer.0).collect();
-    v1::AccountsGetResponse { header: None, accounts: vec![account], payer_person_ids }
+    v1::AccountsGetResponse { header: None, accounts: accounts.iter().map(account).collect(), payer_person_ids }
 }
 
 pub(super) fn statement(entries: &[Entry], next: Option<u64>) -> v1::AccountsStatementResponse {
@@ -24,7 +29,7 @@ fn entry(entry: &Entry) -> v1::StatementEntry {
     let row = v1::StatementEntry {
         sequence: entry.sequence,
         stamp_ms: entry.stamp_ms,
-        account: account_kind(entry.account) as i32,
+        account: entry.account.number(),
         amount_fen: entry.amount.0,
         balance_fen: entry.balance.0,
         institution_code: entry.institution.as_str().to_owned(),
@@ -40,6 +45,19 @@ fn entry(entry: &Entry) -> v1::StatementEntry {
         },
         Event::Adjusted { settlement, fund_delta } => {
             v1::StatementEntry { settlement_id: settlement.0, fund_total_fen: fund_delta.0, ..of(Kind::Adjustment) }
+        }
+        Event::ToppedUp { card } => v1::StatementEntry { card_id: card.0, ..of(Kind::TopUp) },
+        Event::Purchased { card, card_sn, terminal } => v1::StatementEntry {
+            card_id: card.0,
+            card_sn: card_sn.to_string(),
+            terminal_id: terminal.to_string(),
+            ..of(Kind::Purchase)
+        },
+        Event::PurseOpened { card } => v1::StatementEntry { card_id: card.0, ..of(Kind::Credit) },
+        Event::PurseMoved { from, to } => {
+            // What went shows the card that it left, what came the card that brought it.
+            let card = if entry.amount < Fen::ZERO { from } else { to };
+            v1::StatementEntry { card_id: card.0, ..of(Kind::PurseMoved) }
         }
         Event::FamilyPaid(settlement) => v1::StatementEntry {
             patient_person_id: settlement.person.0,
@@ -67,11 +85,5 @@ fn settled(row: v1::StatementEntry, settlement: &Settlement, sign: i64) -> v1::S
         fund_total_fen: sign * settlement.split.fund_total().0,
         visit_kind: settlement.case.visit_kind.number(),
         ..row
-    }
-}
-
-fn account_kind(account: PersonalAccount) -> v1::account::Kind {
-    match account {
-        PersonalAccount::Insurance => v1::account::Kind::Insurance,
     }
 }

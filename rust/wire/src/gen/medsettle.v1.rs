@@ -764,6 +764,9 @@ pub struct Account {
     pub kind: i32,
     #[prost(int64, tag = "2")]
     pub balance_fen: i64,
+    /// Of OFFLINE and PURSE: the card.
+    #[prost(uint64, tag = "3")]
+    pub card_id: u64,
 }
 /// Nested message and enum types in `Account`.
 pub mod account {
@@ -787,6 +790,8 @@ pub mod account {
         Online = 2,
         /// Lives in the chip; no password, cannot be reported lost.
         Offline = 3,
+        /// Kept by the hub under a card without a chip; it goes to the person's account when the successor is enabled.
+        Purse = 4,
     }
     impl Kind {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -799,6 +804,7 @@ pub mod account {
                 Self::Insurance => "INSURANCE",
                 Self::Online => "ONLINE",
                 Self::Offline => "OFFLINE",
+                Self::Purse => "PURSE",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -808,6 +814,7 @@ pub mod account {
                 "INSURANCE" => Some(Self::Insurance),
                 "ONLINE" => Some(Self::Online),
                 "OFFLINE" => Some(Self::Offline),
+                "PURSE" => Some(Self::Purse),
                 _ => None,
             }
         }
@@ -845,6 +852,31 @@ pub struct AccountsTopUpRequest {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AccountsTopUpResponse {
+    #[prost(message, optional, tag = "1")]
+    pub header: ::core::option::Option<ResponseHeader>,
+    #[prost(int64, tag = "2")]
+    pub balance_fen: i64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AccountsPurchaseRequest {
+    #[prost(message, optional, tag = "1")]
+    pub header: ::core::option::Option<RequestHeader>,
+    /// Recognition code of the card.
+    #[prost(string, tag = "2")]
+    pub card_sn: ::prost::alloc::string::String,
+    /// ONLINE or OFFLINE.
+    #[prost(enumeration = "account::Kind", tag = "3")]
+    pub account: i32,
+    #[prost(int64, tag = "4")]
+    pub amount_fen: i64,
+    #[prost(string, tag = "5")]
+    pub terminal_id: ::prost::alloc::string::String,
+    /// Six digits, of ONLINE; empty otherwise.
+    #[prost(string, tag = "6")]
+    pub pin: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AccountsPurchaseResponse {
     #[prost(message, optional, tag = "1")]
     pub header: ::core::option::Option<ResponseHeader>,
     #[prost(int64, tag = "2")]
@@ -1035,6 +1067,9 @@ pub mod statement_entry {
         Unwind = 6,
         /// A settlement was recomputed; the account stays as it was.
         Adjustment = 7,
+        Purchase = 8,
+        /// Money went with the holder to a new card, or from an old card to the person's account.
+        PurseMoved = 9,
         /// The account paid for another person, or got back what it had paid.
         FamilyPayment = 10,
         FamilyReturn = 11,
@@ -1054,6 +1089,8 @@ pub mod statement_entry {
                 Self::PayOut => "PAY_OUT",
                 Self::Unwind => "UNWIND",
                 Self::Adjustment => "ADJUSTMENT",
+                Self::Purchase => "PURCHASE",
+                Self::PurseMoved => "PURSE_MOVED",
                 Self::FamilyPayment => "FAMILY_PAYMENT",
                 Self::FamilyReturn => "FAMILY_RETURN",
             }
@@ -1069,6 +1106,8 @@ pub mod statement_entry {
                 "PAY_OUT" => Some(Self::PayOut),
                 "UNWIND" => Some(Self::Unwind),
                 "ADJUSTMENT" => Some(Self::Adjustment),
+                "PURCHASE" => Some(Self::Purchase),
+                "PURSE_MOVED" => Some(Self::PurseMoved),
                 "FAMILY_PAYMENT" => Some(Self::FamilyPayment),
                 "FAMILY_RETURN" => Some(Self::FamilyReturn),
                 _ => None,
@@ -1509,6 +1548,12 @@ pub struct Card {
     pub atc: u32,
     #[prost(string, tag = "15")]
     pub generation: ::prost::alloc::string::String,
+    /// Kept by the hub under the card; it goes to the person's account when the successor is enabled.
+    #[prost(int64, tag = "16")]
+    pub purse_fen: i64,
+    /// In the chip's own purse, as far as the hub was told.
+    #[prost(int64, tag = "17")]
+    pub offline_fen: i64,
 }
 /// Nested message and enum types in `Card`.
 pub mod card {
@@ -1680,6 +1725,9 @@ pub struct CardsMarkMadeRequest {
     pub scheme: i32,
     #[prost(uint32, tag = "7")]
     pub key_index: u32,
+    /// What the hub keeps under the card in its own purse, brought over from the system before.
+    #[prost(int64, tag = "8")]
+    pub purse_fen: i64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CardsMarkMadeResponse {
@@ -4356,6 +4404,14 @@ pub mod ledger_balance {
         HospitalPart = 6,
         /// Owed to or by persons after a recomputation.
         PersonSettlement = 7,
+        /// All online accounts of a region together.
+        OnlineAccounts = 8,
+        /// All purses that the hub keeps under chipless cards of a region.
+        CardPurses = 9,
+        /// All purses in chips of cards of a region.
+        OfflinePurses = 10,
+        /// Money that holders paid in at desks of a region.
+        TopUps = 14,
     }
     impl Account {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -4372,6 +4428,10 @@ pub mod ledger_balance {
                 Self::Contributions => "CONTRIBUTIONS",
                 Self::HospitalPart => "HOSPITAL_PART",
                 Self::PersonSettlement => "PERSON_SETTLEMENT",
+                Self::OnlineAccounts => "ONLINE_ACCOUNTS",
+                Self::CardPurses => "CARD_PURSES",
+                Self::OfflinePurses => "OFFLINE_PURSES",
+                Self::TopUps => "TOP_UPS",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -4385,6 +4445,10 @@ pub mod ledger_balance {
                 "CONTRIBUTIONS" => Some(Self::Contributions),
                 "HOSPITAL_PART" => Some(Self::HospitalPart),
                 "PERSON_SETTLEMENT" => Some(Self::PersonSettlement),
+                "ONLINE_ACCOUNTS" => Some(Self::OnlineAccounts),
+                "CARD_PURSES" => Some(Self::CardPurses),
+                "OFFLINE_PURSES" => Some(Self::OfflinePurses),
+                "TOP_UPS" => Some(Self::TopUps),
                 _ => None,
             }
         }
@@ -4399,7 +4463,8 @@ pub struct OperationsTrialBalanceResponse {
     /// Always zero.
     #[prost(int64, tag = "3")]
     pub sum_fen: i64,
-    /// Sum of the balances of all persons; equals the PERSONAL_ACCOUNTS rows.
+    /// Sum of what all persons and their cards hold; equals the rows of PERSONAL_ACCOUNTS, ONLINE_ACCOUNTS, CARD_PURSES and OFFLINE_PURSES.
+    /// No card event changes it.
     #[prost(int64, tag = "4")]
     pub personal_balances_fen: i64,
 }
@@ -4839,6 +4904,8 @@ pub mod reason {
         AmountTooLarge = 4009,
         /// The package does not allow the account to be used here.
         AccountUseForbidden = 4010,
+        /// The account is none of those that the operation is for, or the card does not carry it.
+        AccountNotOffered = 4012,
         /// No such person.
         PersonUnknown = 5001,
         /// The person's networked settlement is suspended.
@@ -4963,6 +5030,7 @@ pub mod reason {
                 Self::YearOpened => "YEAR_OPENED",
                 Self::AmountTooLarge => "AMOUNT_TOO_LARGE",
                 Self::AccountUseForbidden => "ACCOUNT_USE_FORBIDDEN",
+                Self::AccountNotOffered => "ACCOUNT_NOT_OFFERED",
                 Self::PersonUnknown => "PERSON_UNKNOWN",
                 Self::PersonSuspended => "PERSON_SUSPENDED",
                 Self::FilingMissing => "FILING_MISSING",
@@ -5055,6 +5123,7 @@ pub mod reason {
                 "YEAR_OPENED" => Some(Self::YearOpened),
                 "AMOUNT_TOO_LARGE" => Some(Self::AmountTooLarge),
                 "ACCOUNT_USE_FORBIDDEN" => Some(Self::AccountUseForbidden),
+                "ACCOUNT_NOT_OFFERED" => Some(Self::AccountNotOffered),
                 "PERSON_UNKNOWN" => Some(Self::PersonUnknown),
                 "PERSON_SUSPENDED" => Some(Self::PersonSuspended),
                 "FILING_MISSING" => Some(Self::FilingMissing),
@@ -5220,7 +5289,7 @@ pub struct VisitsCancelResponse {
 pub struct Command {
     #[prost(
         oneof = "command::Command",
-        tags = "101, 102, 103, 104, 105, 106, 201, 202, 203, 204, 205, 206, 207, 208, 209, 210, 211, 212, 213, 214, 215, 216, 217, 301, 302, 303, 304, 305, 306, 307, 308, 401, 402, 403, 501, 502, 503, 504, 505, 506, 601, 602, 603, 604, 701, 702, 703, 704, 705, 706, 707, 708, 709, 710, 711, 712, 713, 714, 715, 801, 802, 803, 901, 902, 1001, 1002, 1003, 1004, 1005, 1101, 1102, 1103, 1104, 1105"
+        tags = "101, 102, 103, 104, 105, 106, 201, 202, 203, 204, 205, 206, 207, 208, 209, 210, 211, 212, 213, 214, 215, 216, 217, 301, 302, 303, 304, 305, 306, 307, 308, 310, 401, 402, 403, 501, 502, 503, 504, 505, 506, 601, 602, 603, 604, 701, 702, 703, 704, 705, 706, 707, 708, 709, 710, 711, 712, 713, 714, 715, 801, 802, 803, 901, 902, 1001, 1002, 1003, 1004, 1005, 1101, 1102, 1103, 1104, 1105"
     )]
     pub command: ::core::option::Option<command::Command>,
 }
@@ -5290,6 +5359,8 @@ pub mod command {
         AccountsGet(super::AccountsGetRequest),
         #[prost(message, tag = "308")]
         AccountsGetAccumulators(super::AccountsGetAccumulatorsRequest),
+        #[prost(message, tag = "310")]
+        AccountsPurchase(super::AccountsPurchaseRequest),
         /// 309 is Accounts.Statement, which answers with a stream and cannot be batched.
         #[prost(message, tag = "401")]
         FilingsFile(super::FilingsFileRequest),
@@ -5385,7 +5456,7 @@ pub mod command {
 pub struct CommandResult {
     #[prost(
         oneof = "command_result::Result",
-        tags = "1, 101, 102, 103, 104, 105, 106, 201, 202, 203, 204, 205, 206, 207, 208, 209, 210, 211, 212, 213, 214, 215, 216, 217, 301, 302, 303, 304, 305, 306, 307, 308, 401, 402, 403, 501, 502, 503, 504, 505, 506, 601, 602, 603, 604, 701, 702, 703, 704, 705, 706, 707, 708, 709, 710, 711, 712, 713, 714, 715, 801, 802, 803, 901, 902, 1001, 1002, 1003, 1004, 1005, 1101, 1102, 1103, 1104, 1105"
+        tags = "1, 101, 102, 103, 104, 105, 106, 201, 202, 203, 204, 205, 206, 207, 208, 209, 210, 211, 212, 213, 214, 215, 216, 217, 301, 302, 303, 304, 305, 306, 307, 308, 310, 401, 402, 403, 501, 502, 503, 504, 505, 506, 601, 602, 603, 604, 701, 702, 703, 704, 705, 706, 707, 708, 709, 710, 711, 712, 713, 714, 715, 801, 802, 803, 901, 902, 1001, 1002, 1003, 1004, 1005, 1101, 1102, 1103, 1104, 1105"
     )]
     pub result: ::core::option::Option<command_result::Result>,
 }
@@ -5457,6 +5528,8 @@ pub mod command_result {
         AccountsGet(super::AccountsGetResponse),
         #[prost(message, tag = "308")]
         AccountsGetAccumulators(super::AccountsGetAccumulatorsResponse),
+        #[prost(message, tag = "310")]
+        AccountsPurchase(super::AccountsPurchaseResponse),
         #[prost(message, tag = "401")]
         FilingsFile(super::FilingsFileResponse),
         #[prost(message, tag = "402")]
@@ -5612,7 +5685,7 @@ pub struct Record {
 pub struct Fact {
     #[prost(
         oneof = "fact::Fact",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 55, 56, 57, 43, 44"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 55, 56, 57, 39, 40, 43, 44"
     )]
     pub fact: ::core::option::Option<fact::Fact>,
 }
@@ -5687,6 +5760,10 @@ pub mod fact {
         InstitutionSuspended(super::InstitutionSuspended),
         #[prost(message, tag = "57")]
         InstitutionResumed(super::InstitutionResumed),
+        #[prost(message, tag = "39")]
+        ToppedUp(super::ToppedUp),
+        #[prost(message, tag = "40")]
+        Purchased(super::Purchased),
         #[prost(message, tag = "43")]
         FamilyLinked(super::FamilyLinked),
         #[prost(message, tag = "44")]
@@ -5748,7 +5825,7 @@ pub struct CardApplicationFailed {
     #[prost(enumeration = "cards_fail_application_request::Cause", tag = "2")]
     pub cause: i32,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CardMade {
     #[prost(uint64, tag = "1")]
     pub card_id: u64,
@@ -5762,6 +5839,11 @@ pub struct CardMade {
     pub scheme: i32,
     #[prost(uint32, tag = "6")]
     pub key_index: u32,
+    /// What the purse under a chipless card begins with, and its legs.
+    #[prost(int64, tag = "20")]
+    pub purse_fen: i64,
+    #[prost(message, repeated, tag = "21")]
+    pub legs: ::prost::alloc::vec::Vec<Leg>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CardHandedOver {
@@ -5770,7 +5852,7 @@ pub struct CardHandedOver {
     #[prost(string, tag = "2")]
     pub collected_by: ::prost::alloc::string::String,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CardEnabled {
     #[prost(uint64, tag = "1")]
     pub card_id: u64,
@@ -5782,6 +5864,21 @@ pub struct CardEnabled {
     /// By first use at an institution, not at a desk.
     #[prost(bool, tag = "4")]
     pub by_first_use: bool,
+    /// What older cards of the person held, and its legs.
+    #[prost(message, repeated, tag = "20")]
+    pub moves: ::prost::alloc::vec::Vec<PurseMoved>,
+    #[prost(message, repeated, tag = "21")]
+    pub legs: ::prost::alloc::vec::Vec<Leg>,
+}
+/// Money of an older card: from PURSE to the person's account, from OFFLINE to the new card.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PurseMoved {
+    #[prost(uint64, tag = "1")]
+    pub from_card_id: u64,
+    #[prost(enumeration = "account::Kind", tag = "2")]
+    pub account: i32,
+    #[prost(int64, tag = "3")]
+    pub amount_fen: i64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CardReportedLost {
@@ -5824,6 +5921,38 @@ pub struct AccountCredited {
     #[prost(string, tag = "3")]
     pub period_key: ::prost::alloc::string::String,
     #[prost(message, repeated, tag = "4")]
+    pub legs: ::prost::alloc::vec::Vec<Leg>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ToppedUp {
+    #[prost(uint64, tag = "1")]
+    pub person_id: u64,
+    #[prost(uint64, tag = "2")]
+    pub card_id: u64,
+    #[prost(enumeration = "account::Kind", tag = "3")]
+    pub account: i32,
+    #[prost(int64, tag = "4")]
+    pub amount_fen: i64,
+    #[prost(int64, tag = "5")]
+    pub balance_after_fen: i64,
+    #[prost(message, repeated, tag = "6")]
+    pub legs: ::prost::alloc::vec::Vec<Leg>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Purchased {
+    #[prost(uint64, tag = "1")]
+    pub person_id: u64,
+    #[prost(uint64, tag = "2")]
+    pub card_id: u64,
+    #[prost(enumeration = "account::Kind", tag = "3")]
+    pub account: i32,
+    #[prost(int64, tag = "4")]
+    pub amount_fen: i64,
+    #[prost(int64, tag = "5")]
+    pub balance_after_fen: i64,
+    #[prost(string, tag = "6")]
+    pub terminal_id: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "7")]
     pub legs: ::prost::alloc::vec::Vec<Leg>,
 }
 /// The payer's account may pay for the person, after those linked before.
@@ -6017,7 +6146,7 @@ pub struct ReversalRemembered {
 pub struct Leg {
     #[prost(enumeration = "ledger_balance::Account", tag = "1")]
     pub account: i32,
-    /// Of FUND, PERSONAL_ACCOUNTS, CONTRIBUTIONS and PERSON_SETTLEMENT.
+    /// Of all but INSTITUTION, CASH and HOSPITAL_PART.
     #[prost(uint32, tag = "2")]
     pub region: u32,
     /// Of FUND.

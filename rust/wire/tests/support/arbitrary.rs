@@ -5,6 +5,7 @@ mod packages;
 
 use std::sync::Arc;
 
+use medsettle_core::account::{AccountKind, PurseMove};
 use medsettle_core::accumulator::{AccumulatorKey, Accumulators};
 use medsettle_core::benefit::{Code, LineSplit, Split, Step};
 use medsettle_core::calendar::Date;
@@ -33,7 +34,7 @@ use medsettle_core::suspension::{PlaceSuspension, Suspension};
 use medsettle_core::visit::Visit;
 
 /// How many kinds of facts there are.
-pub(crate) const FACTS: usize = 34;
+pub(crate) const FACTS: usize = 36;
 
 /// A source of values: splitmix64.
 pub(crate) struct Arbitrary(u64);
@@ -162,13 +163,20 @@ impl Arbitrary {
                     FailureCause::NameOrNumberChanged,
                 ]),
             },
-            4 => Fact::CardMade { card: CardId(self.bits()), made: self.personalisation() },
+            4 => Fact::CardMade {
+                card: CardId(self.bits()),
+                made: self.personalisation(),
+                purse: self.fen(),
+                legs: self.some(Self::leg),
+            },
             5 => Fact::CardHandedOver { card: CardId(self.bits()), collected_by: self.text().into() },
             6 => Fact::CardEnabled {
                 card: CardId(self.bits()),
                 zone: self.pick(&ZoneKind::ALL),
                 cancelled: self.maybe(|a| CardId(a.id())),
                 by_first_use: self.flag(),
+                moves: self.some(|a| PurseMove { from: CardId(a.bits()), account: a.account_kind(), amount: a.fen() }),
+                legs: self.some(Self::leg),
             },
             7 => Fact::CardReportedLost {
                 card: CardId(self.bits()),
@@ -220,8 +228,29 @@ impl Arbitrary {
             20 => Fact::InstitutionResumed { institution: self.institution_code(), department: self.text().into() },
             21 => Fact::FamilyLinked { person: PersonId(self.bits()), payer: PersonId(self.bits()) },
             22 => Fact::FamilyUnlinked { person: PersonId(self.bits()), payer: PersonId(self.bits()) },
+            23 => Fact::ToppedUp {
+                person: PersonId(self.bits()),
+                card: CardId(self.bits()),
+                account: self.account_kind(),
+                amount: self.fen(),
+                balance_after: self.fen(),
+                legs: self.some(Self::leg),
+            },
+            24 => Fact::Purchased {
+                person: PersonId(self.bits()),
+                card: CardId(self.bits()),
+                account: self.account_kind(),
+                amount: self.fen(),
+                balance_after: self.fen(),
+                terminal: self.text().into(),
+                legs: self.some(Self::leg),
+            },
             _ => self.fact_of_stay(),
         }
+    }
+
+    fn account_kind(&mut self) -> AccountKind {
+        self.pick(&[AccountKind::Insurance, AccountKind::Online, AccountKind::Offline, AccountKind::Purse])
     }
 
     fn suspension(&mut self) -> Suspension {
@@ -293,7 +322,7 @@ impl Arbitrary {
     }
 
     fn leg(&mut self) -> Leg {
-        let account = match self.below(7) {
+        let account = match self.below(11) {
             0 => LedgerAccount::Fund {
                 region: self.region(),
                 insurance_type: self.pick(InsuranceType::ALL),
@@ -304,6 +333,10 @@ impl Arbitrary {
             3 => LedgerAccount::Cash(self.institution_code()),
             4 => LedgerAccount::HospitalPart(self.institution_code()),
             5 => LedgerAccount::Contributions(self.region()),
+            6 => LedgerAccount::OnlineAccounts(self.region()),
+            7 => LedgerAccount::CardPurses(self.region()),
+            8 => LedgerAccount::OfflinePurses(self.region()),
+            9 => LedgerAccount::TopUps(self.region()),
             _ => LedgerAccount::PersonSettlement(self.region()),
         };
         Leg { account, amount: self.fen() }
