@@ -39,6 +39,8 @@ class Account(_message.Message):
         """Lives in the chip; no password, cannot be reported lost."""
         PURSE: Account._Kind.ValueType  # 4
         """Kept by the hub under a card without a chip; it goes to the person's account when the successor is enabled."""
+        BANK: Account._Kind.ValueType  # 5
+        """The bank zone of a card; the bank keeps its balance, and ours says nothing of it."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper): ...
     UNSPECIFIED: Account.Kind.ValueType  # 0
@@ -50,6 +52,8 @@ class Account(_message.Message):
     """Lives in the chip; no password, cannot be reported lost."""
     PURSE: Account.Kind.ValueType  # 4
     """Kept by the hub under a card without a chip; it goes to the person's account when the successor is enabled."""
+    BANK: Account.Kind.ValueType  # 5
+    """The bank zone of a card; the bank keeps its balance, and ours says nothing of it."""
 
     KIND_FIELD_NUMBER: _builtins.int
     BALANCE_FEN_FIELD_NUMBER: _builtins.int
@@ -250,6 +254,7 @@ class AccountsPayOutRequest(_message.Message):
     person_id: _builtins.int
     amount_fen: _builtins.int
     claim_number: _builtins.str
+    """At most 32 characters."""
     @_builtins.property
     def header(self) -> _common_pb2.RequestHeader: ...
     def __init__(
@@ -275,7 +280,7 @@ class AccountsPayOutResponse(_message.Message):
     HEADER_FIELD_NUMBER: _builtins.int
     WAITING_FIELD_NUMBER: _builtins.int
     waiting: _builtins.bool
-    """The bank zone is not active yet; the money waits for it."""
+    """No card of the person has its bank zone in use; the money waits for one."""
     @_builtins.property
     def header(self) -> _common_pb2.ResponseHeader: ...
     def __init__(
@@ -629,6 +634,7 @@ class StatementEntry(_message.Message):
     REFERENCE_FIELD_NUMBER: _builtins.int
     CANCELLATION_ID_FIELD_NUMBER: _builtins.int
     VISIT_KIND_FIELD_NUMBER: _builtins.int
+    WAITING_FEN_FIELD_NUMBER: _builtins.int
     kind: Global___StatementEntry.Kind.ValueType
     sequence: _builtins.int
     stamp_ms: _builtins.int
@@ -657,6 +663,8 @@ class StatementEntry(_message.Message):
     cancellation_id: _builtins.int
     """The negation itself."""
     visit_kind: _common_pb2.VisitKind.Kind.ValueType
+    waiting_fen: _builtins.int
+    """Of PAY_OUT: so much waits for a bank zone; `amount_fen` follows when it is paid."""
     def __init__(
         self,
         *,
@@ -678,10 +686,11 @@ class StatementEntry(_message.Message):
         reference: _builtins.str = ...,
         cancellation_id: _builtins.int = ...,
         visit_kind: _common_pb2.VisitKind.Kind.ValueType = ...,
+        waiting_fen: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "amount_fen", b"amount_fen", "balance_fen", b"balance_fen", "cancellation_id", b"cancellation_id", "card_id", b"card_id", "card_sn", b"card_sn", "cryptogram_valid", b"cryptogram_valid", "fund_total_fen", b"fund_total_fen", "institution_code", b"institution_code", "kind", b"kind", "patient_person_id", b"patient_person_id", "reference", b"reference", "sequence", b"sequence", "settlement_id", b"settlement_id", "stamp_ms", b"stamp_ms", "terminal_id", b"terminal_id", "total_fen", b"total_fen", "visit_kind", b"visit_kind"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "amount_fen", b"amount_fen", "balance_fen", b"balance_fen", "cancellation_id", b"cancellation_id", "card_id", b"card_id", "card_sn", b"card_sn", "cryptogram_valid", b"cryptogram_valid", "fund_total_fen", b"fund_total_fen", "institution_code", b"institution_code", "kind", b"kind", "patient_person_id", b"patient_person_id", "reference", b"reference", "sequence", b"sequence", "settlement_id", b"settlement_id", "stamp_ms", b"stamp_ms", "terminal_id", b"terminal_id", "total_fen", b"total_fen", "visit_kind", b"visit_kind", "waiting_fen", b"waiting_fen"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

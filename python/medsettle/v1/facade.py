@@ -158,7 +158,10 @@ class Accounts:
     def pay_out(
         self, request: accounts_pb2.AccountsPayOutRequest, *, timeout: float | None = None
     ) -> accounts_pb2.AccountsPayOutResponse:
-        """Pays cash reimbursement out to the bank zone."""
+        """Reimburses care that was paid in cash, once per claim number: to the bank zone of a card in use, or it waits
+        until there is one. Whatever brings a bank zone into use releases what waits; so does another request, also
+        of the same claim.
+        """
         return self._call("Accounts.PayOut", request, accounts_pb2.AccountsPayOutResponse, timeout)
 
     def open_year(
@@ -723,7 +726,10 @@ class AsyncAccounts:
     async def pay_out(
         self, request: accounts_pb2.AccountsPayOutRequest, *, timeout: float | None = None
     ) -> accounts_pb2.AccountsPayOutResponse:
-        """Pays cash reimbursement out to the bank zone."""
+        """Reimburses care that was paid in cash, once per claim number: to the bank zone of a card in use, or it waits
+        until there is one. Whatever brings a bank zone into use releases what waits; so does another request, also
+        of the same claim.
+        """
         return await self._call("Accounts.PayOut", request, accounts_pb2.AccountsPayOutResponse, timeout)
 
     async def open_year(

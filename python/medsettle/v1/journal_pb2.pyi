@@ -152,6 +152,8 @@ class Fact(_message.Message):
     INSTITUTION_RESUMED_FIELD_NUMBER: _builtins.int
     TOPPED_UP_FIELD_NUMBER: _builtins.int
     PURCHASED_FIELD_NUMBER: _builtins.int
+    PAY_OUT_MADE_FIELD_NUMBER: _builtins.int
+    PAY_OUT_RELEASED_FIELD_NUMBER: _builtins.int
     FAMILY_LINKED_FIELD_NUMBER: _builtins.int
     FAMILY_UNLINKED_FIELD_NUMBER: _builtins.int
     @_builtins.property
@@ -229,6 +231,10 @@ class Fact(_message.Message):
     @_builtins.property
     def purchased(self) -> Global___Purchased: ...
     @_builtins.property
+    def pay_out_made(self) -> Global___PayOutMade: ...
+    @_builtins.property
+    def pay_out_released(self) -> Global___PayOutReleased: ...
+    @_builtins.property
     def family_linked(self) -> Global___FamilyLinked: ...
     @_builtins.property
     def family_unlinked(self) -> Global___FamilyUnlinked: ...
@@ -269,14 +275,16 @@ class Fact(_message.Message):
         institution_resumed: Global___InstitutionResumed | None = ...,
         topped_up: Global___ToppedUp | None = ...,
         purchased: Global___Purchased | None = ...,
+        pay_out_made: Global___PayOutMade | None = ...,
+        pay_out_released: Global___PayOutReleased | None = ...,
         family_linked: Global___FamilyLinked | None = ...,
         family_unlinked: Global___FamilyUnlinked | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "family_linked", b"family_linked", "family_unlinked", b"family_unlinked", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "institution_registered", b"institution_registered", "institution_resumed", b"institution_resumed", "institution_suspended", b"institution_suspended", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "person_enrolled", b"person_enrolled", "person_suspended", b"person_suspended", "person_updated", b"person_updated", "policy_installed", b"policy_installed", "purchased", b"purchased", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settled", b"settled", "settlement_cancelled", b"settlement_cancelled", "stay_updated", b"stay_updated", "topped_up", b"topped_up", "year_opened", b"year_opened"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "family_linked", b"family_linked", "family_unlinked", b"family_unlinked", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "institution_registered", b"institution_registered", "institution_resumed", b"institution_resumed", "institution_suspended", b"institution_suspended", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "pay_out_made", b"pay_out_made", "pay_out_released", b"pay_out_released", "person_enrolled", b"person_enrolled", "person_suspended", b"person_suspended", "person_updated", b"person_updated", "policy_installed", b"policy_installed", "purchased", b"purchased", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settled", b"settled", "settlement_cancelled", b"settlement_cancelled", "stay_updated", b"stay_updated", "topped_up", b"topped_up", "year_opened", b"year_opened"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "family_linked", b"family_linked", "family_unlinked", b"family_unlinked", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "institution_registered", b"institution_registered", "institution_resumed", b"institution_resumed", "institution_suspended", b"institution_suspended", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "person_enrolled", b"person_enrolled", "person_suspended", b"person_suspended", "person_updated", b"person_updated", "policy_installed", b"policy_installed", "purchased", b"purchased", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settled", b"settled", "settlement_cancelled", b"settlement_cancelled", "stay_updated", b"stay_updated", "topped_up", b"topped_up", "year_opened", b"year_opened"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "family_linked", b"family_linked", "family_unlinked", b"family_unlinked", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "institution_registered", b"institution_registered", "institution_resumed", b"institution_resumed", "institution_suspended", b"institution_suspended", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "pay_out_made", b"pay_out_made", "pay_out_released", b"pay_out_released", "person_enrolled", b"person_enrolled", "person_suspended", b"person_suspended", "person_updated", b"person_updated", "policy_installed", b"policy_installed", "purchased", b"purchased", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settled", b"settled", "settlement_cancelled", b"settlement_cancelled", "stay_updated", b"stay_updated", "topped_up", b"topped_up", "year_opened", b"year_opened"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["person_enrolled", "person_updated", "card_applied", "card_application_failed", "card_made", "card_handed_over", "card_enabled", "card_reported_lost", "card_loss_withdrawn", "card_cancelled", "account_credited", "year_opened", "filing_filed", "filing_withdrawn", "policy_installed", "catalogue_installed", "regions_installed", "institution_registered", "patient_admitted", "stay_updated", "charges_added", "charges_revoked", "patient_discharged", "discharge_cancelled", "admission_cancelled", "settled", "settlement_cancelled", "request_reversed", "reversal_remembered", "person_suspended", "institution_suspended", "institution_resumed", "topped_up", "purchased", "family_linked", "family_unlinked"]  # noqa: Y015
+    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["person_enrolled", "person_updated", "card_applied", "card_application_failed", "card_made", "card_handed_over", "card_enabled", "card_reported_lost", "card_loss_withdrawn", "card_cancelled", "account_credited", "year_opened", "filing_filed", "filing_withdrawn", "policy_installed", "catalogue_installed", "regions_installed", "institution_registered", "patient_admitted", "stay_updated", "charges_added", "charges_revoked", "patient_discharged", "discharge_cancelled", "admission_cancelled", "settled", "settlement_cancelled", "request_reversed", "reversal_remembered", "person_suspended", "institution_suspended", "institution_resumed", "topped_up", "purchased", "pay_out_made", "pay_out_released", "family_linked", "family_unlinked"]  # noqa: Y015
     _WhichOneofArgType_fact: _TypeAlias = _typing.Literal["fact", b"fact"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_fact) -> _WhichOneofReturnType_fact | None: ...
 
@@ -745,6 +753,72 @@ class Purchased(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Purchased: _TypeAlias = Purchased  # noqa: Y015
+
+@_typing.final
+class PayOutMade(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERSON_ID_FIELD_NUMBER: _builtins.int
+    CLAIM_NUMBER_FIELD_NUMBER: _builtins.int
+    AMOUNT_FEN_FIELD_NUMBER: _builtins.int
+    CARD_ID_FIELD_NUMBER: _builtins.int
+    REGION_FIELD_NUMBER: _builtins.int
+    LEGS_FIELD_NUMBER: _builtins.int
+    person_id: _builtins.int
+    claim_number: _builtins.str
+    amount_fen: _builtins.int
+    card_id: _builtins.int
+    """To whose bank zone, 0 where it waits."""
+    region: _builtins.int
+    """In whose books."""
+    @_builtins.property
+    def legs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Leg]: ...
+    def __init__(
+        self,
+        *,
+        person_id: _builtins.int = ...,
+        claim_number: _builtins.str = ...,
+        amount_fen: _builtins.int = ...,
+        card_id: _builtins.int = ...,
+        region: _builtins.int = ...,
+        legs: _abc.Iterable[Global___Leg] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_fen", b"amount_fen", "card_id", b"card_id", "claim_number", b"claim_number", "legs", b"legs", "person_id", b"person_id", "region", b"region"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PayOutMade: _TypeAlias = PayOutMade  # noqa: Y015
+
+@_typing.final
+class PayOutReleased(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERSON_ID_FIELD_NUMBER: _builtins.int
+    CLAIM_NUMBER_FIELD_NUMBER: _builtins.int
+    CARD_ID_FIELD_NUMBER: _builtins.int
+    LEGS_FIELD_NUMBER: _builtins.int
+    person_id: _builtins.int
+    claim_number: _builtins.str
+    card_id: _builtins.int
+    @_builtins.property
+    def legs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Leg]: ...
+    def __init__(
+        self,
+        *,
+        person_id: _builtins.int = ...,
+        claim_number: _builtins.str = ...,
+        card_id: _builtins.int = ...,
+        legs: _abc.Iterable[Global___Leg] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_id", b"card_id", "claim_number", b"claim_number", "legs", b"legs", "person_id", b"person_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PayOutReleased: _TypeAlias = PayOutReleased  # noqa: Y015
 
 @_typing.final
 class FamilyLinked(_message.Message):

@@ -197,6 +197,12 @@ class LedgerBalance(_message.Message):
         """All purses that the hub keeps under chipless cards of a region."""
         OFFLINE_PURSES: LedgerBalance._Account.ValueType  # 10
         """All purses in chips of cards of a region."""
+        REIMBURSEMENTS: LedgerBalance._Account.ValueType  # 11
+        """What a region's funds reimburse for care that was paid in cash."""
+        BANK_PAYOUTS: LedgerBalance._Account.ValueType  # 12
+        """What was paid out to bank zones."""
+        PAYOUTS_WAITING: LedgerBalance._Account.ValueType  # 13
+        """What waits to be paid out."""
         TOP_UPS: LedgerBalance._Account.ValueType  # 14
         """Money that holders paid in at desks of a region."""
 
@@ -222,6 +228,12 @@ class LedgerBalance(_message.Message):
     """All purses that the hub keeps under chipless cards of a region."""
     OFFLINE_PURSES: LedgerBalance.Account.ValueType  # 10
     """All purses in chips of cards of a region."""
+    REIMBURSEMENTS: LedgerBalance.Account.ValueType  # 11
+    """What a region's funds reimburse for care that was paid in cash."""
+    BANK_PAYOUTS: LedgerBalance.Account.ValueType  # 12
+    """What was paid out to bank zones."""
+    PAYOUTS_WAITING: LedgerBalance.Account.ValueType  # 13
+    """What waits to be paid out."""
     TOP_UPS: LedgerBalance.Account.ValueType  # 14
     """Money that holders paid in at desks of a region."""
 

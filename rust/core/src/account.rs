@@ -2,7 +2,7 @@
 //!
 //! Invariant: a balance is never negative; a period key is credited once.
 
-use crate::ids::CardId;
+use crate::ids::{CardId, RegionCode};
 use crate::money::Fen;
 
 /// Longest period key.
@@ -23,6 +23,8 @@ pub enum AccountKind {
     Offline,
     /// What the hub keeps under a card without a chip.
     Purse,
+    /// The bank zone of a card, whose balance the bank keeps.
+    Bank,
 }
 
 /// Money of an older card that goes with its holder: from `Purse` to the insurance account, from `Offline` to the new card.
@@ -34,6 +36,22 @@ pub struct PurseMove {
     pub account: AccountKind,
     /// All that it held.
     pub amount: Fen,
+}
+
+/// Longest claim number.
+pub const MAX_CLAIM_NUMBER: usize = 32;
+
+/// A reimbursement, by its claim number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PayOut {
+    /// Names it, once for the person.
+    pub claim_number: Box<str>,
+    /// How much.
+    pub amount: Fen,
+    /// In whose books it waits.
+    pub region: RegionCode,
+    /// No bank zone was in use.
+    pub waiting: bool,
 }
 
 /// A personal account.

@@ -160,6 +160,11 @@ pub enum Command {
         amount: Fen,
         terminal: Box<str>,
     },
+    PayOut {
+        person: PersonId,
+        amount: Fen,
+        claim_number: Box<str>,
+    },
     LinkFamily {
         person: PersonId,
         payer: PersonId,
@@ -412,6 +417,9 @@ pub enum Reply {
         next: Option<u64>,
     },
     Balance(Fen),
+    PaidOut {
+        waiting: bool,
+    },
     Accounts {
         /// Purses with their cards.
         accounts: Vec<(AccountKind, Option<CardId>, Fen)>,

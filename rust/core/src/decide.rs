@@ -13,6 +13,7 @@ mod fixture;
 #[cfg(test)]
 mod histories;
 pub(crate) mod packages;
+pub(crate) mod payouts;
 pub(crate) mod persons;
 pub(crate) mod presentation;
 pub(crate) mod purses;

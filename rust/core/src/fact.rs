@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::account::{AccountKind, PurseMove};
+use crate::account::{AccountKind, PayOut, PurseMove};
 use crate::accumulator::{AccumulatorKey, Accumulators};
 use crate::benefit::LineSplit;
 use crate::calendar::Date;
@@ -211,6 +211,28 @@ pub enum Fact {
         balance_after: Fen,
         /// The terminal.
         terminal: Box<str>,
+        /// In the books.
+        legs: Vec<Leg>,
+    },
+    /// Care that was paid in cash is reimbursed.
+    PayOutMade {
+        /// Whose.
+        person: PersonId,
+        /// What, and whether it waits.
+        pay_out: PayOut,
+        /// To whose bank zone; none where it waits.
+        card: Option<CardId>,
+        /// In the books.
+        legs: Vec<Leg>,
+    },
+    /// A reimbursement that waited was paid.
+    PayOutReleased {
+        /// Whose.
+        person: PersonId,
+        /// Which.
+        claim_number: Box<str>,
+        /// To whose bank zone.
+        card: CardId,
         /// In the books.
         legs: Vec<Leg>,
     },

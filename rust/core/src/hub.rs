@@ -193,8 +193,8 @@ impl Hub {
         context: &Context<'_>,
     ) -> Result<(Vec<Fact>, Reply), Reject> {
         use decide::{
-            accounts, cards, charges, family, filings, packages, persons, purses, requests, settlements, stays,
-            suspensions, visits,
+            accounts, cards, charges, family, filings, packages, payouts, persons, purses, requests, settlements,
+            stays, suspensions, visits,
         };
         match command {
             Command::EnrollPerson { .. } | Command::UpdatePerson { .. } => persons::decide(self, command, context),
@@ -209,6 +209,9 @@ impl Hub {
             Command::CreditAccount { .. } | Command::OpenYear { .. } => accounts::decide(self, command, context),
             Command::TopUp { card, account, amount } => purses::top_up(self, *card, *account, *amount, context),
             Command::Purchase { .. } => purses::purchase(self, header.institution, command, context),
+            Command::PayOut { person, amount, claim_number } => {
+                payouts::pay_out(self, *person, *amount, claim_number, context)
+            }
             Command::LinkFamily { person, payer } => family::link(self, *person, *payer),
             Command::UnlinkFamily { person, payer } => family::unlink(self, *person, *payer),
             Command::File { .. } | Command::WithdrawFiling { .. } => filings::decide(self, command, context),

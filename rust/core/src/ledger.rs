@@ -41,6 +41,12 @@ pub enum LedgerAccount {
     OfflinePurses(RegionCode),
     /// Where the money comes from that holders pay in at desks of a region.
     TopUps(RegionCode),
+    /// Where reimbursements of a region come from.
+    Reimbursements(RegionCode),
+    /// What was paid out to bank zones.
+    BankPayouts(RegionCode),
+    /// What waits to be paid out.
+    PayoutsWaiting(RegionCode),
 }
 
 /// One movement on one account.

@@ -3,7 +3,7 @@
 //! Invariant: a certificate names one person; an identity number carries its right check character.
 //! Invariant: spells of one insurance type do not overlap.
 
-use crate::account::Account;
+use crate::account::{Account, PayOut};
 use crate::accumulator::{AccumulatorKey, Accumulators};
 use crate::calendar::Date;
 use crate::filing::Filing;
@@ -219,6 +219,8 @@ pub struct Person {
     pub account: Account,
     /// What the online account holds.
     pub online: Fen,
+    /// In the order in which they were decided.
+    pub pay_outs: Vec<PayOut>,
     /// Sorted by key.
     pub years: Vec<(AccumulatorKey, Accumulators)>,
     /// In the order of filing.

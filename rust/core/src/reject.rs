@@ -132,6 +132,8 @@ pub enum Reject {
     #[error("account use is forbidden")]
     AccountUseForbidden,
 
+    #[error("claim was paid or waits")]
+    ClaimPaid { claim_number: Box<str> },
     #[error("account is not offered")]
     AccountNotOffered(AccountKind),
 

@@ -82,6 +82,15 @@ pub enum Event {
         /// The new card.
         to: CardId,
     },
+    /// A reimbursement was decided or paid.
+    PaidOut {
+        /// Which.
+        claim_number: Box<str>,
+        /// To whose bank zone; none while it waits.
+        card: Option<CardId>,
+        /// What waits from now on.
+        waiting: Fen,
+    },
     /// The account paid for another person.
     FamilyPaid(Arc<Settlement>),
     /// What the account had paid for another person came back.
@@ -143,6 +152,22 @@ pub(crate) fn entries_of(record: &Record, before: &Hub, mut give: impl FnMut(Per
                 let made = before.cards[card].made.as_ref().expect("only a card that was made pays");
                 let event = Event::Purchased { card: *card, card_sn: made.card_sn, terminal: terminal.clone() };
                 of_account(*person, *account, -*amount, *balance_after, event);
+            }
+            Fact::PayOutMade { person, pay_out, card, .. } => {
+                let (paid, waiting) =
+                    if pay_out.waiting { (Fen::ZERO, pay_out.amount) } else { (pay_out.amount, Fen::ZERO) };
+                let event = Event::PaidOut { claim_number: pay_out.claim_number.clone(), card: *card, waiting };
+                of_account(*person, AccountKind::Bank, paid, Fen::ZERO, event);
+            }
+            Fact::PayOutReleased { person, claim_number, card, .. } => {
+                let pay_outs = before.persons[person].pay_outs.iter();
+                let paid = pay_outs
+                    .filter(|waiting| waiting.claim_number == *claim_number)
+                    .map(|waiting| waiting.amount)
+                    .sum();
+                let event =
+                    Event::PaidOut { claim_number: claim_number.clone(), card: Some(*card), waiting: Fen::ZERO };
+                of_account(*person, AccountKind::Bank, paid, Fen::ZERO, event);
             }
             Fact::CardMade { card, purse, .. } if *purse != Fen::ZERO => {
                 let person = before.cards[card].person;

@@ -82,6 +82,7 @@ pub fn decode(operation: Operation, bytes: &[u8]) -> Result<Decoded, Refused> {
         Operation::AccountsCredit => command(operation, bytes, accounts::credit),
         Operation::AccountsOpenYear => command(operation, bytes, accounts::open_year),
         Operation::AccountsTopUp => command(operation, bytes, accounts::top_up),
+        Operation::AccountsPayOut => command(operation, bytes, accounts::pay_out),
         Operation::AccountsPurchase => purchase(operation, bytes),
         Operation::AccountsLinkFamily => command(operation, bytes, accounts::link_family),
         Operation::AccountsUnlinkFamily => command(operation, bytes, accounts::unlink_family),
@@ -140,7 +141,6 @@ pub fn decode(operation: Operation, bytes: &[u8]) -> Result<Decoded, Refused> {
         | Operation::CardsVerifyPin
         | Operation::CardsAuthorizeStay
         | Operation::CardsCountByState
-        | Operation::AccountsPayOut
         | Operation::PackagesInstallAlertRules
         | Operation::FraudPreviewUnwind
         | Operation::FraudUnwind
@@ -171,7 +171,7 @@ mutating! {
     PersonsEnrollRequest PersonsUpdateRequest PersonsSuspendNetworkRequest
     CardsApplyRequest CardsFailApplicationRequest CardsMarkMadeRequest CardsHandOverRequest CardsEnableRequest
     CardsReportLossRequest CardsWithdrawLossRequest CardsCancelRequest
-    AccountsCreditRequest AccountsTopUpRequest AccountsPurchaseRequest AccountsOpenYearRequest AccountsLinkFamilyRequest AccountsUnlinkFamilyRequest
+    AccountsCreditRequest AccountsTopUpRequest AccountsPurchaseRequest AccountsPayOutRequest AccountsOpenYearRequest AccountsLinkFamilyRequest AccountsUnlinkFamilyRequest
     FilingsFileRequest FilingsWithdrawRequest
     PackagesInstallPolicyRequest PackagesInstallCatalogueRequest PackagesInstallRegionsRequest
     InstitutionsRegisterRequest InstitutionsSuspendRequest InstitutionsResumeRequest

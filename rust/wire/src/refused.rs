@@ -242,6 +242,7 @@ fn reason(reject: &Reject) -> Reason {
         Reject::YearOpened { .. } => Reason::YearOpened,
         Reject::AmountTooLarge { .. } => Reason::AmountTooLarge,
         Reject::AccountUseForbidden => Reason::AccountUseForbidden,
+        Reject::ClaimPaid { .. } => Reason::ClaimPaid,
         Reject::AccountNotOffered(_) => Reason::AccountNotOffered,
         Reject::PersonUnknown => Reason::PersonUnknown,
         Reject::FilingMissing => Reason::FilingMissing,
@@ -316,6 +317,7 @@ fn metadata(reject: &Reject, refused: Refused) -> Refused {
         Reject::VisitNotOffered { institution, visit } => {
             refused.with("institution_kind", institution.contract_name()).with("visit_kind", visit.contract_name())
         }
+        Reject::ClaimPaid { claim_number } => refused.with("claim_number", claim_number),
         Reject::AccountNotOffered(account) => refused.with("account", account.contract_name()),
         Reject::PersonOfOtherHub { hub } => refused.with("hub_number", hub.get()),
         Reject::FamilyLinksFull => refused.with("limit", MAX_PAYERS),

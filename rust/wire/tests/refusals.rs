@@ -90,6 +90,7 @@ fn rejects() -> Vec<Reject> {
         Reject::FilingConflicts { with: FilingId(1) },
         Reject::VisitNotOffered { institution: InstitutionKind::Pharmacy, visit: VisitKind::Outpatient },
         Reject::RegionInUse(region),
+        Reject::ClaimPaid { claim_number: "C1".into() },
         Reject::AccountNotOffered(AccountKind::Purse),
         Reject::PersonOfOtherHub { hub: HubNumber::new(12).unwrap() },
         Reject::FamilyLinkExists,

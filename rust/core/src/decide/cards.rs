@@ -5,7 +5,7 @@
 //! Invariant: enabling the insurance zone of a card and the end of the card that it replaces are one fact (F2).
 //! Leaves out: what an event does to one zone (`card::Zone::after`).
 
-use super::purses;
+use super::{payouts, purses};
 use crate::card::{Card, Channel, Event, Loss, Personalisation, TEMPORARY_LOSS_MS, ZoneKind, ZoneState};
 use crate::command::{CardKey, CardView, Command, LossSubject, Reply};
 use crate::fact::Fact;
@@ -17,7 +17,14 @@ use crate::reject::Reject;
 
 type Decided = Result<(Vec<Fact>, Reply), Reject>;
 
+/// Whatever brings a bank zone into use pays out in the same record what waits for one.
 pub(crate) fn decide(hub: &Hub, command: &Command, context: &Context<'_>) -> Decided {
+    let (mut facts, reply) = decide_card(hub, command, context)?;
+    payouts::release(hub, &mut facts);
+    Ok((facts, reply))
+}
+
+fn decide_card(hub: &Hub, command: &Command, context: &Context<'_>) -> Decided {
     let now_ms = context.stamp_ms;
     match command {
         Command::ApplyForCard { person, predecessor, generation } => {

@@ -88,7 +88,7 @@ impl Held {
             AccountKind::Offline => {
                 Ok(Self { balance: card.offline, booked: LedgerAccount::OfflinePurses(card.region) })
             }
-            AccountKind::Insurance | AccountKind::Purse => Err(Reject::AccountNotOffered(account)),
+            AccountKind::Insurance | AccountKind::Purse | AccountKind::Bank => Err(Reject::AccountNotOffered(account)),
         }
     }
 }

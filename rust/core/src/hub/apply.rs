@@ -46,6 +46,7 @@ impl Hub {
                     suspension: None,
                     payers: Vec::new(),
                     online: Fen::ZERO,
+                    pay_outs: Vec::new(),
                 };
                 self.persons.insert(person.id, person);
             }
@@ -77,6 +78,16 @@ impl Hub {
             Fact::ToppedUp { person, card, account, balance_after, legs, .. }
             | Fact::Purchased { person, card, account, balance_after, legs, .. } => {
                 self.set_balance(*person, *card, *account, *balance_after);
+                self.ledger.post(legs);
+            }
+            Fact::PayOutMade { person, pay_out, legs, .. } => {
+                self.person_mut(*person).pay_outs.push(pay_out.clone());
+                self.ledger.post(legs);
+            }
+            Fact::PayOutReleased { person, claim_number, legs, .. } => {
+                let pay_outs = &mut self.person_mut(*person).pay_outs;
+                let waiting = pay_outs.iter_mut().find(|pay_out| pay_out.claim_number == *claim_number);
+                waiting.expect("what is released was made").waiting = false;
                 self.ledger.post(legs);
             }
             Fact::FamilyLinked { person, payer } => self.person_mut(*person).payers.push(*payer),
@@ -177,7 +188,7 @@ impl Hub {
                 from.offline -= moved.amount;
                 self.card_mut(to).offline += moved.amount;
             }
-            AccountKind::Insurance | AccountKind::Online => unreachable!("only purses belong to a card"),
+            _ => unreachable!("only purses belong to a card"),
         }
     }
 
@@ -187,6 +198,7 @@ impl Hub {
             AccountKind::Online => self.person_mut(person).online = balance,
             AccountKind::Offline => self.card_mut(card).offline = balance,
             AccountKind::Purse => self.card_mut(card).purse = balance,
+            AccountKind::Bank => unreachable!("the bank keeps that balance"),
         }
     }
 

@@ -55,7 +55,7 @@ macro_rules! coded {
 }
 
 coded! {
-    AccountKind => v1::account::Kind { Insurance Online Offline Purse }
+    AccountKind => v1::account::Kind { Insurance Online Offline Purse Bank }
     AccountUse => v1::account_use::Kind { Allowed Forbidden }
     AdmissionKind => v1::admission_kind::Kind { Planned Emergency Transfer }
     BandBasis => v1::band_basis::Kind { Stay Year }

@@ -1,6 +1,6 @@
 //! Requests about personal accounts and yearly accumulators.
 
-use medsettle_core::account::{AccountKind, MAX_PERIOD_KEY};
+use medsettle_core::account::{AccountKind, MAX_CLAIM_NUMBER, MAX_PERIOD_KEY};
 use medsettle_core::accumulator::AccumulatorKey;
 use medsettle_core::command::{Command, Query};
 use medsettle_core::ids::{CardId, PersonId};
@@ -46,6 +46,14 @@ pub(super) fn purchase(message: v1::AccountsPurchaseRequest) -> Checked<Command>
         account: at("account", coded(message.account))?,
         amount: at("amount_fen", amount(message.amount_fen))?,
         terminal: at("terminal_id", given_text(message.terminal_id, MAX_TERMINAL))?,
+    })
+}
+
+pub(super) fn pay_out(message: v1::AccountsPayOutRequest) -> Checked<Command> {
+    Ok(Command::PayOut {
+        person: person(message.person_id)?,
+        amount: at("amount_fen", amount(message.amount_fen))?,
+        claim_number: at("claim_number", given_text(message.claim_number, MAX_CLAIM_NUMBER))?,
     })
 }
 

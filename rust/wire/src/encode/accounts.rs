@@ -59,6 +59,12 @@ fn entry(entry: &Entry) -> v1::StatementEntry {
             let card = if entry.amount < Fen::ZERO { from } else { to };
             v1::StatementEntry { card_id: card.0, ..of(Kind::PurseMoved) }
         }
+        Event::PaidOut { claim_number, card, waiting } => v1::StatementEntry {
+            card_id: card.map_or(0, |card| card.0),
+            reference: claim_number.to_string(),
+            waiting_fen: waiting.0,
+            ..of(Kind::PayOut)
+        },
         Event::FamilyPaid(settlement) => v1::StatementEntry {
             patient_person_id: settlement.person.0,
             ..settled(of(Kind::FamilyPayment), settlement, 1)

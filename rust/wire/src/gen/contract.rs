@@ -478,6 +478,7 @@ pub enum Reason {
     YearOpened = 4008,
     AmountTooLarge = 4009,
     AccountUseForbidden = 4010,
+    ClaimPaid = 4011,
     AccountNotOffered = 4012,
     PersonUnknown = 5001,
     PersonSuspended = 5002,
@@ -512,7 +513,7 @@ pub enum Reason {
 
 impl Reason {
     /// All, ascending by number.
-    pub const ALL: [Self; 87] = [
+    pub const ALL: [Self; 88] = [
         Self::RequestMalformed,
         Self::RequestIdReused,
         Self::RequestReversed,
@@ -570,6 +571,7 @@ impl Reason {
         Self::YearOpened,
         Self::AmountTooLarge,
         Self::AccountUseForbidden,
+        Self::ClaimPaid,
         Self::AccountNotOffered,
         Self::PersonUnknown,
         Self::PersonSuspended,
@@ -662,6 +664,7 @@ impl Reason {
             4008 => Self::YearOpened,
             4009 => Self::AmountTooLarge,
             4010 => Self::AccountUseForbidden,
+            4011 => Self::ClaimPaid,
             4012 => Self::AccountNotOffered,
             5001 => Self::PersonUnknown,
             5002 => Self::PersonSuspended,
@@ -756,6 +759,7 @@ impl Reason {
             Self::YearOpened => &ReasonEntry { name: "YEAR_OPENED", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["benefit_year"], advice: "Accumulators are imported before the first settlement of the year.", advice_zh: "该年度累计已存在。" },
             Self::AmountTooLarge => &ReasonEntry { name: "AMOUNT_TOO_LARGE", status: Status::InvalidArgument, retry: Retry::Never, metadata: &["field", "limit_fen"], advice: "Check the amount.", advice_zh: "金额超限，请核对。" },
             Self::AccountUseForbidden => &ReasonEntry { name: "ACCOUNT_USE_FORBIDDEN", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &[], advice: "Settle without the account.", advice_zh: "政策不允许使用个人账户；请改为现金结算。" },
+            Self::ClaimPaid => &ReasonEntry { name: "CLAIM_PAID", status: Status::AlreadyExists, retry: Retry::Never, metadata: &["claim_number"], advice: "Nothing is left to do; what waits is paid as soon as a bank zone is in use.", advice_zh: "该报销单已支付或待支付；金融账户启用后自动到账。" },
             Self::AccountNotOffered => &ReasonEntry { name: "ACCOUNT_NOT_OFFERED", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["account"], advice: "Name the online account, or the purse of a card with a chip.", advice_zh: "该账户不适用此业务；请选择联机账户或芯片卡的脱机账户。" },
             Self::PersonUnknown => &ReasonEntry { name: "PERSON_UNKNOWN", status: Status::NotFound, retry: Retry::Never, metadata: &[], advice: "Check the certificate.", advice_zh: "请核对证件。" },
             Self::PersonSuspended => &ReasonEntry { name: "PERSON_SUSPENDED", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["until"], advice: "The patient pays in cash and claims at the insured place.", advice_zh: "暂停联网结算；请现金垫付后回参保地报销。" },
@@ -793,7 +797,7 @@ impl Reason {
 /// How deep the messages of the contract nest.
 pub(crate) const DEEPEST: usize = 8;
 
-static ACCOUNT_KIND: EnumSchema = EnumSchema { name: "Account.Kind", numbers: &[0, 1, 2, 3, 4] };
+static ACCOUNT_KIND: EnumSchema = EnumSchema { name: "Account.Kind", numbers: &[0, 1, 2, 3, 4, 5] };
 static ACCOUNT_USE_KIND: EnumSchema = EnumSchema { name: "AccountUse.Kind", numbers: &[0, 1, 2] };
 static ADJUSTMENT_MODE: EnumSchema = EnumSchema { name: "Adjustment.Mode", numbers: &[0, 1, 2] };
 static ADMISSION_KIND_KIND: EnumSchema = EnumSchema { name: "AdmissionKind.Kind", numbers: &[0, 1, 2, 3] };
@@ -819,7 +823,7 @@ static INSTITUTION_KIND: EnumSchema = EnumSchema { name: "Institution.Kind", num
 static INSURANCE_SPELL_STATUS: EnumSchema = EnumSchema { name: "InsuranceSpell.Status", numbers: &[0, 1, 2, 3] };
 static INSURANCE_TYPE_KIND: EnumSchema = EnumSchema { name: "InsuranceType.Kind", numbers: &[0, 1, 2] };
 static LAYER_BASE_KIND: EnumSchema = EnumSchema { name: "LayerBase.Kind", numbers: &[0, 1, 2, 3, 4] };
-static LEDGER_BALANCE_ACCOUNT: EnumSchema = EnumSchema { name: "LedgerBalance.Account", numbers: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 14] };
+static LEDGER_BALANCE_ACCOUNT: EnumSchema = EnumSchema { name: "LedgerBalance.Account", numbers: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14] };
 static LEVEL_KIND: EnumSchema = EnumSchema { name: "Level.Kind", numbers: &[0, 1, 2, 3, 4] };
 static LOSS_KIND: EnumSchema = EnumSchema { name: "Loss.Kind", numbers: &[0, 1, 2] };
 static MESSAGES_GET_OUTCOME_RESPONSE_OUTCOME: EnumSchema = EnumSchema { name: "MessagesGetOutcomeResponse.Outcome", numbers: &[0, 1, 2, 3] };
@@ -827,7 +831,7 @@ static MESSAGES_REVERSE_RESPONSE_EFFECT: EnumSchema = EnumSchema { name: "Messag
 static ON_CANCEL_KIND: EnumSchema = EnumSchema { name: "OnCancel.Kind", numbers: &[0, 1, 2, 3] };
 static OPERATIONS_STATUS_RESPONSE_STATE: EnumSchema = EnumSchema { name: "OperationsStatusResponse.State", numbers: &[0, 1, 2, 3, 4, 5] };
 static PACKAGE_SUMMARY_KIND: EnumSchema = EnumSchema { name: "PackageSummary.Kind", numbers: &[0, 1, 2, 3] };
-static REASON_CODE: EnumSchema = EnumSchema { name: "Reason.Code", numbers: &[0, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008, 2001, 2002, 2003, 2004, 2005, 2006, 2007, 2008, 2009, 2010, 2011, 2012, 2013, 2014, 2015, 2016, 2017, 2018, 2019, 3001, 3002, 3003, 3004, 3005, 3006, 3007, 3008, 3009, 3010, 3011, 3012, 3013, 3014, 3015, 3016, 3017, 3018, 3019, 3020, 4001, 4002, 4003, 4004, 4005, 4006, 4007, 4008, 4009, 4010, 4012, 5001, 5002, 5003, 5004, 5005, 5006, 5007, 5008, 5009, 5010, 5011, 5012, 5013, 5014, 5015, 5016, 5017, 5018, 5019, 7001, 7002, 7003, 7004, 9001, 9002, 9003, 9004, 9005, 9006] };
+static REASON_CODE: EnumSchema = EnumSchema { name: "Reason.Code", numbers: &[0, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008, 2001, 2002, 2003, 2004, 2005, 2006, 2007, 2008, 2009, 2010, 2011, 2012, 2013, 2014, 2015, 2016, 2017, 2018, 2019, 3001, 3002, 3003, 3004, 3005, 3006, 3007, 3008, 3009, 3010, 3011, 3012, 3013, 3014, 3015, 3016, 3017, 3018, 3019, 3020, 4001, 4002, 4003, 4004, 4005, 4006, 4007, 4008, 4009, 4010, 4011, 4012, 5001, 5002, 5003, 5004, 5005, 5006, 5007, 5008, 5009, 5010, 5011, 5012, 5013, 5014, 5015, 5016, 5017, 5018, 5019, 7001, 7002, 7003, 7004, 9001, 9002, 9003, 9004, 9005, 9006] };
 static SCOPE_KIND: EnumSchema = EnumSchema { name: "Scope.Kind", numbers: &[0, 1, 2] };
 static SETTLEMENT_STATE: EnumSchema = EnumSchema { name: "Settlement.State", numbers: &[0, 1, 2] };
 static SEX_KIND: EnumSchema = EnumSchema { name: "Sex.Kind", numbers: &[0, 1, 2] };
@@ -2406,6 +2410,8 @@ static FACT: MessageSchema = MessageSchema {
         Field { number: 29, name: "reversal_remembered", kind: Kind::Message(&REVERSAL_REMEMBERED), occurs: Occurs::Once(0) },
         Field { number: 39, name: "topped_up", kind: Kind::Message(&TOPPED_UP), occurs: Occurs::Once(0) },
         Field { number: 40, name: "purchased", kind: Kind::Message(&PURCHASED), occurs: Occurs::Once(0) },
+        Field { number: 41, name: "pay_out_made", kind: Kind::Message(&PAY_OUT_MADE), occurs: Occurs::Once(0) },
+        Field { number: 42, name: "pay_out_released", kind: Kind::Message(&PAY_OUT_RELEASED), occurs: Occurs::Once(0) },
         Field { number: 43, name: "family_linked", kind: Kind::Message(&FAMILY_LINKED), occurs: Occurs::Once(0) },
         Field { number: 44, name: "family_unlinked", kind: Kind::Message(&FAMILY_UNLINKED), occurs: Occurs::Once(0) },
         Field { number: 55, name: "person_suspended", kind: Kind::Message(&PERSON_SUSPENDED), occurs: Occurs::Once(0) },
@@ -3822,6 +3828,36 @@ impl Schema for v1::PatientDischarged {
     const SCHEMA: &'static MessageSchema = &PATIENT_DISCHARGED;
 }
 
+static PAY_OUT_MADE: MessageSchema = MessageSchema {
+    name: "PayOutMade",
+    fields: &[
+        Field { number: 1, name: "person_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "claim_number", kind: Kind::String, occurs: Occurs::Once(1) },
+        Field { number: 3, name: "amount_fen", kind: Kind::Int64, occurs: Occurs::Once(2) },
+        Field { number: 4, name: "card_id", kind: Kind::Uint64, occurs: Occurs::Once(3) },
+        Field { number: 5, name: "region", kind: Kind::Uint32, occurs: Occurs::Once(4) },
+        Field { number: 6, name: "legs", kind: Kind::Message(&LEG), occurs: Occurs::Repeated },
+    ],
+};
+
+impl Schema for v1::PayOutMade {
+    const SCHEMA: &'static MessageSchema = &PAY_OUT_MADE;
+}
+
+static PAY_OUT_RELEASED: MessageSchema = MessageSchema {
+    name: "PayOutReleased",
+    fields: &[
+        Field { number: 1, name: "person_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "claim_number", kind: Kind::String, occurs: Occurs::Once(1) },
+        Field { number: 3, name: "card_id", kind: Kind::Uint64, occurs: Occurs::Once(2) },
+        Field { number: 4, name: "legs", kind: Kind::Message(&LEG), occurs: Occurs::Repeated },
+    ],
+};
+
+impl Schema for v1::PayOutReleased {
+    const SCHEMA: &'static MessageSchema = &PAY_OUT_RELEASED;
+}
+
 static PERSON: MessageSchema = MessageSchema {
     name: "Person",
     fields: &[
@@ -4506,6 +4542,7 @@ static STATEMENT_ENTRY: MessageSchema = MessageSchema {
         Field { number: 17, name: "reference", kind: Kind::String, occurs: Occurs::Once(15) },
         Field { number: 18, name: "cancellation_id", kind: Kind::Uint64, occurs: Occurs::Once(16) },
         Field { number: 19, name: "visit_kind", kind: Kind::Enum(&VISIT_KIND_KIND), occurs: Occurs::Once(17) },
+        Field { number: 20, name: "waiting_fen", kind: Kind::Int64, occurs: Occurs::Once(18) },
     ],
 };
 

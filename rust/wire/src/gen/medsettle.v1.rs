@@ -792,6 +792,8 @@ pub mod account {
         Offline = 3,
         /// Kept by the hub under a card without a chip; it goes to the person's account when the successor is enabled.
         Purse = 4,
+        /// The bank zone of a card; the bank keeps its balance, and ours says nothing of it.
+        Bank = 5,
     }
     impl Kind {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -805,6 +807,7 @@ pub mod account {
                 Self::Online => "ONLINE",
                 Self::Offline => "OFFLINE",
                 Self::Purse => "PURSE",
+                Self::Bank => "BANK",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -815,6 +818,7 @@ pub mod account {
                 "ONLINE" => Some(Self::Online),
                 "OFFLINE" => Some(Self::Offline),
                 "PURSE" => Some(Self::Purse),
+                "BANK" => Some(Self::Bank),
                 _ => None,
             }
         }
@@ -890,6 +894,7 @@ pub struct AccountsPayOutRequest {
     pub person_id: u64,
     #[prost(int64, tag = "3")]
     pub amount_fen: i64,
+    /// At most 32 characters.
     #[prost(string, tag = "4")]
     pub claim_number: ::prost::alloc::string::String,
 }
@@ -897,7 +902,7 @@ pub struct AccountsPayOutRequest {
 pub struct AccountsPayOutResponse {
     #[prost(message, optional, tag = "1")]
     pub header: ::core::option::Option<ResponseHeader>,
-    /// The bank zone is not active yet; the money waits for it.
+    /// No card of the person has its bank zone in use; the money waits for one.
     #[prost(bool, tag = "2")]
     pub waiting: bool,
 }
@@ -1042,6 +1047,9 @@ pub struct StatementEntry {
     pub cancellation_id: u64,
     #[prost(enumeration = "visit_kind::Kind", tag = "19")]
     pub visit_kind: i32,
+    /// Of PAY_OUT: so much waits for a bank zone; `amount_fen` follows when it is paid.
+    #[prost(int64, tag = "20")]
+    pub waiting_fen: i64,
 }
 /// Nested message and enum types in `StatementEntry`.
 pub mod statement_entry {
@@ -4410,6 +4418,12 @@ pub mod ledger_balance {
         CardPurses = 9,
         /// All purses in chips of cards of a region.
         OfflinePurses = 10,
+        /// What a region's funds reimburse for care that was paid in cash.
+        Reimbursements = 11,
+        /// What was paid out to bank zones.
+        BankPayouts = 12,
+        /// What waits to be paid out.
+        PayoutsWaiting = 13,
         /// Money that holders paid in at desks of a region.
         TopUps = 14,
     }
@@ -4431,6 +4445,9 @@ pub mod ledger_balance {
                 Self::OnlineAccounts => "ONLINE_ACCOUNTS",
                 Self::CardPurses => "CARD_PURSES",
                 Self::OfflinePurses => "OFFLINE_PURSES",
+                Self::Reimbursements => "REIMBURSEMENTS",
+                Self::BankPayouts => "BANK_PAYOUTS",
+                Self::PayoutsWaiting => "PAYOUTS_WAITING",
                 Self::TopUps => "TOP_UPS",
             }
         }
@@ -4448,6 +4465,9 @@ pub mod ledger_balance {
                 "ONLINE_ACCOUNTS" => Some(Self::OnlineAccounts),
                 "CARD_PURSES" => Some(Self::CardPurses),
                 "OFFLINE_PURSES" => Some(Self::OfflinePurses),
+                "REIMBURSEMENTS" => Some(Self::Reimbursements),
+                "BANK_PAYOUTS" => Some(Self::BankPayouts),
+                "PAYOUTS_WAITING" => Some(Self::PayoutsWaiting),
                 "TOP_UPS" => Some(Self::TopUps),
                 _ => None,
             }
@@ -4904,6 +4924,8 @@ pub mod reason {
         AmountTooLarge = 4009,
         /// The package does not allow the account to be used here.
         AccountUseForbidden = 4010,
+        /// The claim was paid, or waits to be paid.
+        ClaimPaid = 4011,
         /// The account is none of those that the operation is for, or the card does not carry it.
         AccountNotOffered = 4012,
         /// No such person.
@@ -5030,6 +5052,7 @@ pub mod reason {
                 Self::YearOpened => "YEAR_OPENED",
                 Self::AmountTooLarge => "AMOUNT_TOO_LARGE",
                 Self::AccountUseForbidden => "ACCOUNT_USE_FORBIDDEN",
+                Self::ClaimPaid => "CLAIM_PAID",
                 Self::AccountNotOffered => "ACCOUNT_NOT_OFFERED",
                 Self::PersonUnknown => "PERSON_UNKNOWN",
                 Self::PersonSuspended => "PERSON_SUSPENDED",
@@ -5123,6 +5146,7 @@ pub mod reason {
                 "YEAR_OPENED" => Some(Self::YearOpened),
                 "AMOUNT_TOO_LARGE" => Some(Self::AmountTooLarge),
                 "ACCOUNT_USE_FORBIDDEN" => Some(Self::AccountUseForbidden),
+                "CLAIM_PAID" => Some(Self::ClaimPaid),
                 "ACCOUNT_NOT_OFFERED" => Some(Self::AccountNotOffered),
                 "PERSON_UNKNOWN" => Some(Self::PersonUnknown),
                 "PERSON_SUSPENDED" => Some(Self::PersonSuspended),
@@ -5685,7 +5709,7 @@ pub struct Record {
 pub struct Fact {
     #[prost(
         oneof = "fact::Fact",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 55, 56, 57, 39, 40, 43, 44"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 55, 56, 57, 39, 40, 41, 42, 43, 44"
     )]
     pub fact: ::core::option::Option<fact::Fact>,
 }
@@ -5764,6 +5788,10 @@ pub mod fact {
         ToppedUp(super::ToppedUp),
         #[prost(message, tag = "40")]
         Purchased(super::Purchased),
+        #[prost(message, tag = "41")]
+        PayOutMade(super::PayOutMade),
+        #[prost(message, tag = "42")]
+        PayOutReleased(super::PayOutReleased),
         #[prost(message, tag = "43")]
         FamilyLinked(super::FamilyLinked),
         #[prost(message, tag = "44")]
@@ -5953,6 +5981,34 @@ pub struct Purchased {
     #[prost(string, tag = "6")]
     pub terminal_id: ::prost::alloc::string::String,
     #[prost(message, repeated, tag = "7")]
+    pub legs: ::prost::alloc::vec::Vec<Leg>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PayOutMade {
+    #[prost(uint64, tag = "1")]
+    pub person_id: u64,
+    #[prost(string, tag = "2")]
+    pub claim_number: ::prost::alloc::string::String,
+    #[prost(int64, tag = "3")]
+    pub amount_fen: i64,
+    /// To whose bank zone, 0 where it waits.
+    #[prost(uint64, tag = "4")]
+    pub card_id: u64,
+    /// In whose books.
+    #[prost(uint32, tag = "5")]
+    pub region: u32,
+    #[prost(message, repeated, tag = "6")]
+    pub legs: ::prost::alloc::vec::Vec<Leg>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PayOutReleased {
+    #[prost(uint64, tag = "1")]
+    pub person_id: u64,
+    #[prost(string, tag = "2")]
+    pub claim_number: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "3")]
+    pub card_id: u64,
+    #[prost(message, repeated, tag = "4")]
     pub legs: ::prost::alloc::vec::Vec<Leg>,
 }
 /// The payer's account may pay for the person, after those linked before.

@@ -1,12 +1,13 @@
 //! What moves the money of persons in the journal, settlements aside.
 
-use medsettle_core::account::PurseMove;
+use medsettle_core::account::{PayOut, PurseMove};
 use medsettle_core::fact::Fact;
 use medsettle_core::ids::{CardId, PersonId};
 use medsettle_core::money::Fen;
 
+use super::facts::region;
 use super::settlement::{from_legs, legs};
-use crate::convert::{Checked, Coded, at, coded, each};
+use crate::convert::{Checked, Coded, at, coded, each, id_if_given};
 use crate::v1;
 use crate::v1::fact::Fact as Message;
 
@@ -37,6 +38,20 @@ pub(super) fn from_fact(fact: &Fact) -> Message {
                 legs: from_legs(legs),
             })
         }
+        Fact::PayOutMade { person, pay_out, card, legs } => Message::PayOutMade(v1::PayOutMade {
+            person_id: person.0,
+            claim_number: pay_out.claim_number.to_string(),
+            amount_fen: pay_out.amount.0,
+            card_id: card.map_or(0, |card| card.0),
+            region: pay_out.region.get(),
+            legs: from_legs(legs),
+        }),
+        Fact::PayOutReleased { person, claim_number, card, legs } => Message::PayOutReleased(v1::PayOutReleased {
+            person_id: person.0,
+            claim_number: claim_number.to_string(),
+            card_id: card.0,
+            legs: from_legs(legs),
+        }),
         Fact::FamilyLinked { person, payer } => {
             Message::FamilyLinked(v1::FamilyLinked { person_id: person.0, payer_person_id: payer.0 })
         }
@@ -75,6 +90,26 @@ pub(super) fn purchased(message: v1::Purchased) -> Checked<Fact> {
         amount: Fen(message.amount_fen),
         balance_after: Fen(message.balance_after_fen),
         terminal: message.terminal_id.into(),
+        legs: legs(message.legs)?,
+    })
+}
+
+pub(super) fn pay_out_made(message: v1::PayOutMade) -> Checked<Fact> {
+    let card = id_if_given(message.card_id).map(CardId);
+    let pay_out = PayOut {
+        claim_number: message.claim_number.into(),
+        amount: Fen(message.amount_fen),
+        region: at("region", region(message.region))?,
+        waiting: card.is_none(),
+    };
+    Ok(Fact::PayOutMade { person: PersonId(message.person_id), pay_out, card, legs: legs(message.legs)? })
+}
+
+pub(super) fn pay_out_released(message: v1::PayOutReleased) -> Checked<Fact> {
+    Ok(Fact::PayOutReleased {
+        person: PersonId(message.person_id),
+        claim_number: message.claim_number.into(),
+        card: CardId(message.card_id),
         legs: legs(message.legs)?,
     })
 }

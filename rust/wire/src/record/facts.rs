@@ -53,6 +53,8 @@ pub(super) fn from_fact(fact: &Fact) -> v1::Fact {
         Fact::AccountCredited { .. }
         | Fact::ToppedUp { .. }
         | Fact::Purchased { .. }
+        | Fact::PayOutMade { .. }
+        | Fact::PayOutReleased { .. }
         | Fact::FamilyLinked { .. }
         | Fact::FamilyUnlinked { .. } => account::from_fact(fact),
         Fact::YearOpened { person, key, accumulators } => {
@@ -225,6 +227,8 @@ pub(super) fn fact(message: v1::Fact) -> Checked<Fact> {
         Message::AccountCredited(m) => at("account_credited", account::credited(m)),
         Message::ToppedUp(m) => at("topped_up", account::topped_up(m)),
         Message::Purchased(m) => at("purchased", account::purchased(m)),
+        Message::PayOutMade(m) => at("pay_out_made", account::pay_out_made(m)),
+        Message::PayOutReleased(m) => at("pay_out_released", account::pay_out_released(m)),
         Message::FamilyLinked(m) => {
             Ok(Fact::FamilyLinked { person: PersonId(m.person_id), payer: PersonId(m.payer_person_id) })
         }

@@ -243,6 +243,9 @@ pub(crate) fn ledger_account(account: LedgerAccount) -> v1::Leg {
         LedgerAccount::CardPurses(region) => v1::Leg { region: region.get(), ..of(Account::CardPurses) },
         LedgerAccount::OfflinePurses(region) => v1::Leg { region: region.get(), ..of(Account::OfflinePurses) },
         LedgerAccount::TopUps(region) => v1::Leg { region: region.get(), ..of(Account::TopUps) },
+        LedgerAccount::Reimbursements(region) => v1::Leg { region: region.get(), ..of(Account::Reimbursements) },
+        LedgerAccount::BankPayouts(region) => v1::Leg { region: region.get(), ..of(Account::BankPayouts) },
+        LedgerAccount::PayoutsWaiting(region) => v1::Leg { region: region.get(), ..of(Account::PayoutsWaiting) },
         LedgerAccount::Institution(code) => {
             v1::Leg { institution_code: code.as_str().to_owned(), ..of(Account::Institution) }
         }
@@ -274,6 +277,9 @@ fn account(message: &v1::Leg) -> Checked<LedgerAccount> {
         Account::CardPurses => region().map(LedgerAccount::CardPurses),
         Account::OfflinePurses => region().map(LedgerAccount::OfflinePurses),
         Account::TopUps => region().map(LedgerAccount::TopUps),
+        Account::Reimbursements => region().map(LedgerAccount::Reimbursements),
+        Account::BankPayouts => region().map(LedgerAccount::BankPayouts),
+        Account::PayoutsWaiting => region().map(LedgerAccount::PayoutsWaiting),
         Account::Institution => institution().map(LedgerAccount::Institution),
         Account::Cash => institution().map(LedgerAccount::Cash),
         Account::HospitalPart => institution().map(LedgerAccount::HospitalPart),

@@ -5,7 +5,7 @@ mod packages;
 
 use std::sync::Arc;
 
-use medsettle_core::account::{AccountKind, PurseMove};
+use medsettle_core::account::{AccountKind, PayOut, PurseMove};
 use medsettle_core::accumulator::{AccumulatorKey, Accumulators};
 use medsettle_core::benefit::{Code, LineSplit, Split, Step};
 use medsettle_core::calendar::Date;
@@ -34,7 +34,7 @@ use medsettle_core::suspension::{PlaceSuspension, Suspension};
 use medsettle_core::visit::Visit;
 
 /// How many kinds of facts there are.
-pub(crate) const FACTS: usize = 36;
+pub(crate) const FACTS: usize = 38;
 
 /// A source of values: splitmix64.
 pub(crate) struct Arbitrary(u64);
@@ -228,6 +228,13 @@ impl Arbitrary {
             20 => Fact::InstitutionResumed { institution: self.institution_code(), department: self.text().into() },
             21 => Fact::FamilyLinked { person: PersonId(self.bits()), payer: PersonId(self.bits()) },
             22 => Fact::FamilyUnlinked { person: PersonId(self.bits()), payer: PersonId(self.bits()) },
+            25 => self.pay_out_made(),
+            26 => Fact::PayOutReleased {
+                person: PersonId(self.bits()),
+                claim_number: self.text().into(),
+                card: CardId(self.bits()),
+                legs: self.some(Self::leg),
+            },
             23 => Fact::ToppedUp {
                 person: PersonId(self.bits()),
                 card: CardId(self.bits()),
@@ -249,8 +256,25 @@ impl Arbitrary {
         }
     }
 
+    fn pay_out_made(&mut self) -> Fact {
+        let card = self.maybe(|a| CardId(a.id()));
+        let pay_out = PayOut {
+            claim_number: self.text().into(),
+            amount: self.fen(),
+            region: self.region(),
+            waiting: card.is_none(),
+        };
+        Fact::PayOutMade { person: PersonId(self.bits()), pay_out, card, legs: self.some(Self::leg) }
+    }
+
     fn account_kind(&mut self) -> AccountKind {
-        self.pick(&[AccountKind::Insurance, AccountKind::Online, AccountKind::Offline, AccountKind::Purse])
+        self.pick(&[
+            AccountKind::Insurance,
+            AccountKind::Online,
+            AccountKind::Offline,
+            AccountKind::Purse,
+            AccountKind::Bank,
+        ])
     }
 
     fn suspension(&mut self) -> Suspension {
@@ -322,7 +346,7 @@ impl Arbitrary {
     }
 
     fn leg(&mut self) -> Leg {
-        let account = match self.below(11) {
+        let account = match self.below(14) {
             0 => LedgerAccount::Fund {
                 region: self.region(),
                 insurance_type: self.pick(InsuranceType::ALL),
@@ -337,6 +361,9 @@ impl Arbitrary {
             7 => LedgerAccount::CardPurses(self.region()),
             8 => LedgerAccount::OfflinePurses(self.region()),
             9 => LedgerAccount::TopUps(self.region()),
+            10 => LedgerAccount::Reimbursements(self.region()),
+            11 => LedgerAccount::BankPayouts(self.region()),
+            12 => LedgerAccount::PayoutsWaiting(self.region()),
             _ => LedgerAccount::PersonSettlement(self.region()),
         };
         Leg { account, amount: self.fen() }
