@@ -199,7 +199,7 @@ impl Ward {
 
     fn issue(&mut self, id: CardId, card: u64) {
         let made = Personalisation { pan: pan(card), card_sn: card_sn(card), chip: Chip { scheme: 1, key_index: 1 } };
-        self.run(Command::MarkCardMade { card: id, made });
+        self.run(Command::MarkCardMade { card: id, made, purse: Fen::ZERO });
         self.run(Command::HandOverCard { card: id, collected_by: "holder".into() });
     }
 }

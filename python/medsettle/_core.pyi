@@ -115,6 +115,12 @@ def keyring_import_components(
 def keyring_list(path: str, kek: str) -> list[tuple[str, str, int, str, str, str | None, str]]:
     """List the keys as (issuer, scheme, key index, PAN from, PAN to, derivation, check value)."""
 
+def keyring_import_token_key(path: str, kek: str, name: str, public_key: bytes) -> None:
+    """Add an issuer's public key for tokens: 32 bytes of Ed25519."""
+
+def keyring_token_keys(path: str, kek: str) -> list[tuple[str, str]]:
+    """List the public keys for tokens as (name, public key in hexadecimal)."""
+
 def keyring_rotate(path: str, kek: str, new_kek: str) -> None:
     """Wrap every key anew under another key-encryption key."""
 

@@ -1,4 +1,4 @@
-"""The key ring file: issuer master keys, each wrapped under a key-encryption key.
+"""The key ring file: issuer master keys, each wrapped under a key-encryption key, and issuers' public keys for tokens.
 
 Every function names the key-encryption key by a specification: "file:PATH", "env:NAME" or "passphrase:TEXT".
 Invariant: no function returns a key; people compare check values.
@@ -66,6 +66,16 @@ def entries(path: str | PathLike[str], kek: str) -> list[RingEntry]:
             fspath(path), kek
         )
     ]
+
+
+def import_token_key(path: str | PathLike[str], kek: str, name: str, public_key: bytes) -> None:
+    """Add an issuer's public key, 32 bytes of Ed25519, for the tokens of electronic credentials that name it as `kid`."""
+    _core.keyring_import_token_key(fspath(path), kek, name, public_key)
+
+
+def token_keys(path: str | PathLike[str], kek: str) -> dict[str, str]:
+    """List the public keys for tokens: name to key in hexadecimal."""
+    return dict(_core.keyring_token_keys(fspath(path), kek))
 
 
 def rotate(path: str | PathLike[str], kek: str, new_kek: str) -> None:

@@ -102,6 +102,20 @@ def import_(
     print(f"check value {keys.import_components(ring, wrapped_under, attributes, components)}")
 
 
+@app.command("token")
+def token_key(
+    ring: _Ring,
+    name: Annotated[str, typer.Option(help="What tokens name as `kid`: letters, digits, - and _.")],
+    public_key: Annotated[Path, typer.Option(metavar="PEM", help="Ed25519 public key of the issuer.", dir_okay=False)],
+    kek: _Kek = None,
+) -> None:
+    """Add the public key with which an issuer's tokens of electronic credentials are verified."""
+    from medsettle import keys
+
+    keys.import_token_key(ring, named_kek(kek), name, _ed25519(public_key))
+    print(f"{ring}: tokens of {name} are verified from the next start of a hub on")
+
+
 @app.command("list")
 def list_(ring: _Ring, kek: _Kek = None) -> None:
     """List the keys with what they are for and their check values."""
@@ -110,7 +124,8 @@ def list_(ring: _Ring, kek: _Kek = None) -> None:
     from medsettle import keys
 
     table = Table("issuer", "scheme", "index", "PAN from", "PAN to", "derivation", "check value")
-    for entry in keys.entries(ring, named_kek(kek)):
+    wrapped_under = named_kek(kek)
+    for entry in keys.entries(ring, wrapped_under):
         key = entry.attributes
         table.add_row(
             key.issuer,
@@ -122,6 +137,11 @@ def list_(ring: _Ring, kek: _Kek = None) -> None:
             entry.check_value,
         )
     console().print(table if table.row_count else f"{ring}: no keys")
+    tokens = Table("token issuer's key", "public key")
+    for name, public_key in keys.token_keys(ring, wrapped_under).items():
+        tokens.add_row(name, public_key)
+    if tokens.row_count:
+        console().print(tokens)
 
 
 @app.command()
@@ -148,6 +168,19 @@ def _attributes(
     from medsettle.keys import KeyAttributes
 
     return KeyAttributes(issuer, scheme, key_index, pan_from, pan_to or pan_from, derivation)
+
+
+def _ed25519(pem: Path) -> bytes:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    try:
+        key = load_pem_public_key(pem.read_bytes())
+    except ValueError as error:
+        raise CommandFailed(f"{pem} is no public key in PEM: {error}") from None
+    if not isinstance(key, Ed25519PublicKey):
+        raise CommandFailed(f"{pem} is no Ed25519 key")
+    return key.public_bytes_raw()
 
 
 def _asked_component(number: int, of: int) -> bytes:

@@ -1007,6 +1007,8 @@ class Settlement(_message.Message):
     DEPARTMENT_FIELD_NUMBER: _builtins.int
     DIAGNOSIS_FIELD_NUMBER: _builtins.int
     LINES_FIELD_NUMBER: _builtins.int
+    CREDENTIAL_FIELD_NUMBER: _builtins.int
+    VOUCHER_ID_FIELD_NUMBER: _builtins.int
     settlement_id: _builtins.int
     stay_id: _builtins.int
     """0 where a visit was settled."""
@@ -1032,6 +1034,10 @@ class Settlement(_message.Message):
     department: _builtins.str
     """Of a visit; those of a stay are read with the stay."""
     diagnosis: _builtins.str
+    credential: _presentation_pb2.Credential.Kind.ValueType
+    """What was shown."""
+    voucher_id: _builtins.int
+    """The voucher that was shown, 0 for none."""
     @_builtins.property
     def split(self) -> _common_pb2.Split: ...
     @_builtins.property
@@ -1070,10 +1076,12 @@ class Settlement(_message.Message):
         department: _builtins.str = ...,
         diagnosis: _builtins.str = ...,
         lines: _abc.Iterable[Global___StayLine] | None = ...,
+        credential: _presentation_pb2.Credential.Kind.ValueType = ...,
+        voucher_id: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["split", b"split"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accumulator_deltas", b"accumulator_deltas", "adjustments", b"adjustments", "admission_date", b"admission_date", "cancellation_id", b"cancellation_id", "card_sn", b"card_sn", "care_region", b"care_region", "category", b"category", "department", b"department", "diagnosis", b"diagnosis", "discharge_date", b"discharge_date", "filing_kind", b"filing_kind", "institution_code", b"institution_code", "insurance_type", b"insurance_type", "insured_region", b"insured_region", "level", b"level", "lines", b"lines", "person_id", b"person_id", "request_id", b"request_id", "settlement_id", b"settlement_id", "split", b"split", "stamp_ms", b"stamp_ms", "state", b"state", "stay_id", b"stay_id", "terminal_id", b"terminal_id", "visit_kind", b"visit_kind"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accumulator_deltas", b"accumulator_deltas", "adjustments", b"adjustments", "admission_date", b"admission_date", "cancellation_id", b"cancellation_id", "card_sn", b"card_sn", "care_region", b"care_region", "category", b"category", "credential", b"credential", "department", b"department", "diagnosis", b"diagnosis", "discharge_date", b"discharge_date", "filing_kind", b"filing_kind", "institution_code", b"institution_code", "insurance_type", b"insurance_type", "insured_region", b"insured_region", "level", b"level", "lines", b"lines", "person_id", b"person_id", "request_id", b"request_id", "settlement_id", b"settlement_id", "split", b"split", "stamp_ms", b"stamp_ms", "state", b"state", "stay_id", b"stay_id", "terminal_id", b"terminal_id", "visit_kind", b"visit_kind", "voucher_id", b"voucher_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

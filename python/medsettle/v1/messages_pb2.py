@@ -24,9 +24,10 @@ _sym_db = _symbol_database.Default()
 
 from medsettle.v1 import common_pb2 as medsettle_dot_v1_dot_common__pb2
 from medsettle.v1 import options_pb2 as medsettle_dot_v1_dot_options__pb2
+from medsettle.v1 import refusal_pb2 as medsettle_dot_v1_dot_refusal__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bmedsettle/v1/messages.proto\x12\x0cmedsettle.v1\x1a\x19medsettle/v1/common.proto\x1a\x1amedsettle/v1/options.proto\"/\n\x19MessagesGetOutcomeRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\"\x98\x02\n\x1aMessagesGetOutcomeResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.medsettle.v1.ResponseHeader\x12\x41\n\x07outcome\x18\x02 \x01(\x0e\x32\x30.medsettle.v1.MessagesGetOutcomeResponse.Outcome\x12\x0e\n\x06method\x18\x03 \x01(\t\x12\x19\n\x11original_response\x18\x04 \x01(\x0c\x12\x19\n\x11original_sequence\x18\x05 \x01(\x04\"C\n\x07Outcome\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\x0b\n\x07UNKNOWN\x10\x01\x12\x0c\n\x08\x41\x43\x43\x45PTED\x10\x02\x12\x0c\n\x08REVERSED\x10\x03\"b\n\x16MessagesReverseRequest\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.medsettle.v1.RequestHeader\x12\x1b\n\x13reversed_request_id\x18\x02 \x01(\t\"\xe9\x01\n\x17MessagesReverseResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.medsettle.v1.ResponseHeader\x12<\n\x06\x65\x66\x66\x65\x63t\x18\x02 \x01(\x0e\x32,.medsettle.v1.MessagesReverseResponse.Effect\x12\x17\n\x0f\x63\x61ncellation_id\x18\x03 \x01(\x04\"I\n\x06\x45\x66\x66\x65\x63t\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\n\n\x06UNDONE\x10\x01\x12\x0e\n\nREMEMBERED\x10\x02\x12\x12\n\x0e\x41LREADY_UNDONE\x10\x03\x32\xdb\x01\n\x08Messages\x12n\n\nGetOutcome\x12\'.medsettle.v1.MessagesGetOutcomeRequest\x1a(.medsettle.v1.MessagesGetOutcomeResponse\"\r\x90\x02\x01\x8a\xb5\x18\x06\x01\x02\x03\x04\x05\x07\x12_\n\x07Reverse\x12$.medsettle.v1.MessagesReverseRequest\x1a%.medsettle.v1.MessagesReverseResponse\"\x07\x8a\xb5\x18\x03\x01\x02\x07\x42\x1aZ\x18medsettle/v1;medsettlev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bmedsettle/v1/messages.proto\x12\x0cmedsettle.v1\x1a\x19medsettle/v1/common.proto\x1a\x1amedsettle/v1/options.proto\x1a\x1amedsettle/v1/refusal.proto\"/\n\x19MessagesGetOutcomeRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\"\xd6\x02\n\x1aMessagesGetOutcomeResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.medsettle.v1.ResponseHeader\x12\x41\n\x07outcome\x18\x02 \x01(\x0e\x32\x30.medsettle.v1.MessagesGetOutcomeResponse.Outcome\x12\x0e\n\x06method\x18\x03 \x01(\t\x12\x19\n\x11original_response\x18\x04 \x01(\x0c\x12\x19\n\x11original_sequence\x18\x05 \x01(\x04\x12/\n\x10original_refusal\x18\x06 \x01(\x0b\x32\x15.medsettle.v1.Refusal\"P\n\x07Outcome\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\x0b\n\x07UNKNOWN\x10\x01\x12\x0c\n\x08\x41\x43\x43\x45PTED\x10\x02\x12\x0c\n\x08REVERSED\x10\x03\x12\x0b\n\x07REFUSED\x10\x04\"b\n\x16MessagesReverseRequest\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.medsettle.v1.RequestHeader\x12\x1b\n\x13reversed_request_id\x18\x02 \x01(\t\"\xe9\x01\n\x17MessagesReverseResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.medsettle.v1.ResponseHeader\x12<\n\x06\x65\x66\x66\x65\x63t\x18\x02 \x01(\x0e\x32,.medsettle.v1.MessagesReverseResponse.Effect\x12\x17\n\x0f\x63\x61ncellation_id\x18\x03 \x01(\x04\"I\n\x06\x45\x66\x66\x65\x63t\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\n\n\x06UNDONE\x10\x01\x12\x0e\n\nREMEMBERED\x10\x02\x12\x12\n\x0e\x41LREADY_UNDONE\x10\x03\x32\xdb\x01\n\x08Messages\x12n\n\nGetOutcome\x12\'.medsettle.v1.MessagesGetOutcomeRequest\x1a(.medsettle.v1.MessagesGetOutcomeResponse\"\r\x90\x02\x01\x8a\xb5\x18\x06\x01\x02\x03\x04\x05\x07\x12_\n\x07Reverse\x12$.medsettle.v1.MessagesReverseRequest\x1a%.medsettle.v1.MessagesReverseResponse\"\x07\x8a\xb5\x18\x03\x01\x02\x07\x42\x1aZ\x18medsettle/v1;medsettlev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,18 +39,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MESSAGES'].methods_by_name['GetOutcome']._serialized_options = b'\220\002\001\212\265\030\006\001\002\003\004\005\007'
   _globals['_MESSAGES'].methods_by_name['Reverse']._loaded_options = None
   _globals['_MESSAGES'].methods_by_name['Reverse']._serialized_options = b'\212\265\030\003\001\002\007'
-  _globals['_MESSAGESGETOUTCOMEREQUEST']._serialized_start=100
-  _globals['_MESSAGESGETOUTCOMEREQUEST']._serialized_end=147
-  _globals['_MESSAGESGETOUTCOMERESPONSE']._serialized_start=150
-  _globals['_MESSAGESGETOUTCOMERESPONSE']._serialized_end=430
-  _globals['_MESSAGESGETOUTCOMERESPONSE_OUTCOME']._serialized_start=363
-  _globals['_MESSAGESGETOUTCOMERESPONSE_OUTCOME']._serialized_end=430
-  _globals['_MESSAGESREVERSEREQUEST']._serialized_start=432
-  _globals['_MESSAGESREVERSEREQUEST']._serialized_end=530
-  _globals['_MESSAGESREVERSERESPONSE']._serialized_start=533
-  _globals['_MESSAGESREVERSERESPONSE']._serialized_end=766
-  _globals['_MESSAGESREVERSERESPONSE_EFFECT']._serialized_start=693
-  _globals['_MESSAGESREVERSERESPONSE_EFFECT']._serialized_end=766
-  _globals['_MESSAGES']._serialized_start=769
-  _globals['_MESSAGES']._serialized_end=988
+  _globals['_MESSAGESGETOUTCOMEREQUEST']._serialized_start=128
+  _globals['_MESSAGESGETOUTCOMEREQUEST']._serialized_end=175
+  _globals['_MESSAGESGETOUTCOMERESPONSE']._serialized_start=178
+  _globals['_MESSAGESGETOUTCOMERESPONSE']._serialized_end=520
+  _globals['_MESSAGESGETOUTCOMERESPONSE_OUTCOME']._serialized_start=440
+  _globals['_MESSAGESGETOUTCOMERESPONSE_OUTCOME']._serialized_end=520
+  _globals['_MESSAGESREVERSEREQUEST']._serialized_start=522
+  _globals['_MESSAGESREVERSEREQUEST']._serialized_end=620
+  _globals['_MESSAGESREVERSERESPONSE']._serialized_start=623
+  _globals['_MESSAGESREVERSERESPONSE']._serialized_end=856
+  _globals['_MESSAGESREVERSERESPONSE_EFFECT']._serialized_start=783
+  _globals['_MESSAGESREVERSERESPONSE_EFFECT']._serialized_end=856
+  _globals['_MESSAGES']._serialized_start=859
+  _globals['_MESSAGES']._serialized_end=1078
 # @@protoc_insertion_point(module_scope)

@@ -7,6 +7,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from medsettle.v1 import common_pb2 as _common_pb2
+from medsettle.v1 import refusal_pb2 as _refusal_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -53,6 +54,8 @@ class MessagesGetOutcomeResponse(_message.Message):
         """The id is not bound: the request never arrived, or was refused without leaving anything behind."""
         ACCEPTED: MessagesGetOutcomeResponse._Outcome.ValueType  # 2
         REVERSED: MessagesGetOutcomeResponse._Outcome.ValueType  # 3
+        REFUSED: MessagesGetOutcomeResponse._Outcome.ValueType  # 4
+        """The request was refused and left something behind, such as a wrong cryptogram that counts. It is refused for ever."""
 
     class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper): ...
     UNSPECIFIED: MessagesGetOutcomeResponse.Outcome.ValueType  # 0
@@ -60,12 +63,15 @@ class MessagesGetOutcomeResponse(_message.Message):
     """The id is not bound: the request never arrived, or was refused without leaving anything behind."""
     ACCEPTED: MessagesGetOutcomeResponse.Outcome.ValueType  # 2
     REVERSED: MessagesGetOutcomeResponse.Outcome.ValueType  # 3
+    REFUSED: MessagesGetOutcomeResponse.Outcome.ValueType  # 4
+    """The request was refused and left something behind, such as a wrong cryptogram that counts. It is refused for ever."""
 
     HEADER_FIELD_NUMBER: _builtins.int
     OUTCOME_FIELD_NUMBER: _builtins.int
     METHOD_FIELD_NUMBER: _builtins.int
     ORIGINAL_RESPONSE_FIELD_NUMBER: _builtins.int
     ORIGINAL_SEQUENCE_FIELD_NUMBER: _builtins.int
+    ORIGINAL_REFUSAL_FIELD_NUMBER: _builtins.int
     outcome: Global___MessagesGetOutcomeResponse.Outcome.ValueType
     method: _builtins.str
     """Name of the method, such as "Inpatient.Settle"."""
@@ -75,6 +81,10 @@ class MessagesGetOutcomeResponse(_message.Message):
     """The original request's sequence."""
     @_builtins.property
     def header(self) -> _common_pb2.ResponseHeader: ...
+    @_builtins.property
+    def original_refusal(self) -> _refusal_pb2.Refusal:
+        """The original refusal, where the request was refused."""
+
     def __init__(
         self,
         *,
@@ -83,10 +93,11 @@ class MessagesGetOutcomeResponse(_message.Message):
         method: _builtins.str = ...,
         original_response: _builtins.bytes = ...,
         original_sequence: _builtins.int = ...,
+        original_refusal: _refusal_pb2.Refusal | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["header", b"header"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["header", b"header", "original_refusal", b"original_refusal"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["header", b"header", "method", b"method", "original_response", b"original_response", "original_sequence", b"original_sequence", "outcome", b"outcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["header", b"header", "method", b"method", "original_refusal", b"original_refusal", "original_response", b"original_response", "original_sequence", b"original_sequence", "outcome", b"outcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

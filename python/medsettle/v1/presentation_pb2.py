@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fmedsettle/v1/presentation.proto\x12\x0cmedsettle.v1\"\xa5\x01\n\x0cPresentation\x12\"\n\x04\x63hip\x18\x01 \x01(\x0b\x32\x12.medsettle.v1.ChipH\x00\x12\x38\n\nelectronic\x18\x02 \x01(\x0b\x32\".medsettle.v1.ElectronicCredentialH\x00\x12\x14\n\nvoucher_id\x18\x03 \x01(\x04H\x00\x12\x13\n\x0bterminal_id\x18\x04 \x01(\tB\x0c\n\ncredential\"\xc6\x03\n\x04\x43hip\x12\x0b\n\x03pan\x18\x01 \x01(\t\x12\x17\n\x0fsequence_number\x18\x02 \x01(\r\x12\x0f\n\x07\x63\x61rd_sn\x18\x03 \x01(\t\x12)\n\x06scheme\x18\x04 \x01(\x0e\x32\x19.medsettle.v1.Chip.Scheme\x12\x11\n\tkey_index\x18\x05 \x01(\r\x12\x0b\n\x03\x61tc\x18\x06 \x01(\r\x12\x12\n\namount_fen\x18\x07 \x01(\x03\x12\x18\n\x10other_amount_fen\x18\x08 \x01(\x03\x12\x18\n\x10terminal_country\x18\t \x01(\r\x12\x0b\n\x03tvr\x18\n \x01(\x0c\x12\x10\n\x08\x63urrency\x18\x0b \x01(\r\x12\x18\n\x10transaction_date\x18\x0c \x01(\t\x12\x18\n\x10transaction_type\x18\r \x01(\r\x12\x1c\n\x14unpredictable_number\x18\x0e \x01(\x0c\x12\x0b\n\x03\x61ip\x18\x0f \x01(\x0c\x12\x0b\n\x03\x63vr\x18\x10 \x01(\x0c\x12\x12\n\ncryptogram\x18\x11 \x01(\x0c\"U\n\x06Scheme\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\x0c\n\x08PBOC_SM4\x10\x01\x12\r\n\tPBOC_TDES\x10\x02\x12\x10\n\x0c\x45MV_CSK_TDES\x10\x03\x12\x0b\n\x07\x45MV_AES\x10\x04\"%\n\x14\x45lectronicCredential\x12\r\n\x05token\x18\x01 \x01(\x0c\"\xcd\x01\n\x0bHolderCheck\x12\x30\n\x06method\x18\x01 \x01(\x0e\x32 .medsettle.v1.HolderCheck.Method\x12,\n\x0cobserved_sex\x18\x02 \x01(\x0e\x32\x16.medsettle.v1.Sex.Kind\x12\x1b\n\x13observed_birth_year\x18\x03 \x01(\x05\"A\n\x06Method\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\t\n\x05PHOTO\x10\x01\x12\x07\n\x03PIN\x10\x02\x12\x08\n\x04\x46\x41\x43\x45\x10\x03\x12\x08\n\x04NONE\x10\x04\"4\n\x03Sex\"-\n\x04Kind\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\x08\n\x04MALE\x10\x01\x12\n\n\x06\x46\x45MALE\x10\x02\"\'\n\nChipAnswer\x12\x0b\n\x03\x61rc\x18\x01 \x01(\x0c\x12\x0c\n\x04\x61rpc\x18\x02 \x01(\x0c\x42\x1aZ\x18medsettle/v1;medsettlev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fmedsettle/v1/presentation.proto\x12\x0cmedsettle.v1\"\xcd\x01\n\x0cPresentation\x12\"\n\x04\x63hip\x18\x01 \x01(\x0b\x32\x12.medsettle.v1.ChipH\x00\x12\x38\n\nelectronic\x18\x02 \x01(\x0b\x32\".medsettle.v1.ElectronicCredentialH\x00\x12\x14\n\nvoucher_id\x18\x03 \x01(\x04H\x00\x12&\n\x06stripe\x18\x05 \x01(\x0b\x32\x14.medsettle.v1.StripeH\x00\x12\x13\n\x0bterminal_id\x18\x04 \x01(\tB\x0c\n\ncredential\"\xc6\x03\n\x04\x43hip\x12\x0b\n\x03pan\x18\x01 \x01(\t\x12\x17\n\x0fsequence_number\x18\x02 \x01(\r\x12\x0f\n\x07\x63\x61rd_sn\x18\x03 \x01(\t\x12)\n\x06scheme\x18\x04 \x01(\x0e\x32\x19.medsettle.v1.Chip.Scheme\x12\x11\n\tkey_index\x18\x05 \x01(\r\x12\x0b\n\x03\x61tc\x18\x06 \x01(\r\x12\x12\n\namount_fen\x18\x07 \x01(\x03\x12\x18\n\x10other_amount_fen\x18\x08 \x01(\x03\x12\x18\n\x10terminal_country\x18\t \x01(\r\x12\x0b\n\x03tvr\x18\n \x01(\x0c\x12\x10\n\x08\x63urrency\x18\x0b \x01(\r\x12\x18\n\x10transaction_date\x18\x0c \x01(\t\x12\x18\n\x10transaction_type\x18\r \x01(\r\x12\x1c\n\x14unpredictable_number\x18\x0e \x01(\x0c\x12\x0b\n\x03\x61ip\x18\x0f \x01(\x0c\x12\x0b\n\x03\x63vr\x18\x10 \x01(\x0c\x12\x12\n\ncryptogram\x18\x11 \x01(\x0c\"U\n\x06Scheme\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\x0c\n\x08PBOC_SM4\x10\x01\x12\r\n\tPBOC_TDES\x10\x02\x12\x10\n\x0c\x45MV_CSK_TDES\x10\x03\x12\x0b\n\x07\x45MV_AES\x10\x04\"\x19\n\x06Stripe\x12\x0f\n\x07\x63\x61rd_sn\x18\x01 \x01(\t\"%\n\x14\x45lectronicCredential\x12\r\n\x05token\x18\x01 \x01(\x0c\"X\n\nCredential\"J\n\x04Kind\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\x08\n\x04\x43HIP\x10\x01\x12\n\n\x06STRIPE\x10\x02\x12\x0e\n\nELECTRONIC\x10\x03\x12\x0b\n\x07VOUCHER\x10\x04\"\xcd\x01\n\x0bHolderCheck\x12\x30\n\x06method\x18\x01 \x01(\x0e\x32 .medsettle.v1.HolderCheck.Method\x12,\n\x0cobserved_sex\x18\x02 \x01(\x0e\x32\x16.medsettle.v1.Sex.Kind\x12\x1b\n\x13observed_birth_year\x18\x03 \x01(\x05\"A\n\x06Method\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\t\n\x05PHOTO\x10\x01\x12\x07\n\x03PIN\x10\x02\x12\x08\n\x04\x46\x41\x43\x45\x10\x03\x12\x08\n\x04NONE\x10\x04\"4\n\x03Sex\"-\n\x04Kind\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\x08\n\x04MALE\x10\x01\x12\n\n\x06\x46\x45MALE\x10\x02\"\'\n\nChipAnswer\x12\x0b\n\x03\x61rc\x18\x01 \x01(\x0c\x12\x0c\n\x04\x61rpc\x18\x02 \x01(\x0c\x42\x1aZ\x18medsettle/v1;medsettlev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,21 +33,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'Z\030medsettle/v1;medsettlev1'
   _globals['_PRESENTATION']._serialized_start=50
-  _globals['_PRESENTATION']._serialized_end=215
-  _globals['_CHIP']._serialized_start=218
-  _globals['_CHIP']._serialized_end=672
-  _globals['_CHIP_SCHEME']._serialized_start=587
-  _globals['_CHIP_SCHEME']._serialized_end=672
-  _globals['_ELECTRONICCREDENTIAL']._serialized_start=674
-  _globals['_ELECTRONICCREDENTIAL']._serialized_end=711
-  _globals['_HOLDERCHECK']._serialized_start=714
-  _globals['_HOLDERCHECK']._serialized_end=919
-  _globals['_HOLDERCHECK_METHOD']._serialized_start=854
-  _globals['_HOLDERCHECK_METHOD']._serialized_end=919
-  _globals['_SEX']._serialized_start=921
-  _globals['_SEX']._serialized_end=973
-  _globals['_SEX_KIND']._serialized_start=928
-  _globals['_SEX_KIND']._serialized_end=973
-  _globals['_CHIPANSWER']._serialized_start=975
-  _globals['_CHIPANSWER']._serialized_end=1014
+  _globals['_PRESENTATION']._serialized_end=255
+  _globals['_CHIP']._serialized_start=258
+  _globals['_CHIP']._serialized_end=712
+  _globals['_CHIP_SCHEME']._serialized_start=627
+  _globals['_CHIP_SCHEME']._serialized_end=712
+  _globals['_STRIPE']._serialized_start=714
+  _globals['_STRIPE']._serialized_end=739
+  _globals['_ELECTRONICCREDENTIAL']._serialized_start=741
+  _globals['_ELECTRONICCREDENTIAL']._serialized_end=778
+  _globals['_CREDENTIAL']._serialized_start=780
+  _globals['_CREDENTIAL']._serialized_end=868
+  _globals['_CREDENTIAL_KIND']._serialized_start=794
+  _globals['_CREDENTIAL_KIND']._serialized_end=868
+  _globals['_HOLDERCHECK']._serialized_start=871
+  _globals['_HOLDERCHECK']._serialized_end=1076
+  _globals['_HOLDERCHECK_METHOD']._serialized_start=1011
+  _globals['_HOLDERCHECK_METHOD']._serialized_end=1076
+  _globals['_SEX']._serialized_start=1078
+  _globals['_SEX']._serialized_end=1130
+  _globals['_SEX_KIND']._serialized_start=1085
+  _globals['_SEX_KIND']._serialized_end=1130
+  _globals['_CHIPANSWER']._serialized_start=1132
+  _globals['_CHIPANSWER']._serialized_end=1171
 # @@protoc_insertion_point(module_scope)

@@ -26,6 +26,7 @@ class Presentation(_message.Message):
     CHIP_FIELD_NUMBER: _builtins.int
     ELECTRONIC_FIELD_NUMBER: _builtins.int
     VOUCHER_ID_FIELD_NUMBER: _builtins.int
+    STRIPE_FIELD_NUMBER: _builtins.int
     TERMINAL_ID_FIELD_NUMBER: _builtins.int
     voucher_id: _builtins.int
     """A desk's voucher for one stay."""
@@ -35,19 +36,24 @@ class Presentation(_message.Message):
     def chip(self) -> Global___Chip: ...
     @_builtins.property
     def electronic(self) -> Global___ElectronicCredential: ...
+    @_builtins.property
+    def stripe(self) -> Global___Stripe:
+        """A card of a generation without a chip."""
+
     def __init__(
         self,
         *,
         chip: Global___Chip | None = ...,
         electronic: Global___ElectronicCredential | None = ...,
         voucher_id: _builtins.int = ...,
+        stripe: Global___Stripe | None = ...,
         terminal_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["chip", b"chip", "credential", b"credential", "electronic", b"electronic", "voucher_id", b"voucher_id"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chip", b"chip", "credential", b"credential", "electronic", b"electronic", "stripe", b"stripe", "voucher_id", b"voucher_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chip", b"chip", "credential", b"credential", "electronic", b"electronic", "terminal_id", b"terminal_id", "voucher_id", b"voucher_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chip", b"chip", "credential", b"credential", "electronic", b"electronic", "stripe", b"stripe", "terminal_id", b"terminal_id", "voucher_id", b"voucher_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_credential: _TypeAlias = _typing.Literal["chip", "electronic", "voucher_id"]  # noqa: Y015
+    _WhichOneofReturnType_credential: _TypeAlias = _typing.Literal["chip", "electronic", "voucher_id", "stripe"]  # noqa: Y015
     _WhichOneofArgType_credential: _TypeAlias = _typing.Literal["credential", b"credential"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_credential) -> _WhichOneofReturnType_credential | None: ...
 
@@ -157,8 +163,37 @@ class Chip(_message.Message):
 Global___Chip: _TypeAlias = Chip  # noqa: Y015
 
 @_typing.final
+class Stripe(_message.Message):
+    """A card of a generation without a chip: it proves nothing, so its holder must be checked, and it settles in its home region only,
+    until its cut-over date.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CARD_SN_FIELD_NUMBER: _builtins.int
+    card_sn: _builtins.str
+    """The card's recognition code, 32 digits of 0-9 A-F (card_sn)."""
+    def __init__(
+        self,
+        *,
+        card_sn: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_sn", b"card_sn"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Stripe: _TypeAlias = Stripe  # noqa: Y015
+
+@_typing.final
 class ElectronicCredential(_message.Message):
-    """A signed, short-lived, single-use token of the issuer."""
+    """A token of the issuer that stands for a card at one institution, short-lived and good for one use.
+
+    A JSON web signature in compact form (RFC 7515) by Ed25519 (RFC 8037), at most 1,024 characters. The header holds `alg` "EdDSA",
+    `kid`, the issuer's key in the key ring, and at most `typ` "JWT". The claims are `jti` (the token's own name, 32 digits of 0-9 a-f),
+    `sub` (the card's recognition code), `aud` (the institution's code), `iat` and `exp` (seconds since 1970 UTC, at most 300 apart).
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -176,6 +211,42 @@ class ElectronicCredential(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ElectronicCredential: _TypeAlias = ElectronicCredential  # noqa: Y015
+
+@_typing.final
+class Credential(_message.Message):
+    """What was shown."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Kind:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Credential._Kind.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        UNSPECIFIED: Credential._Kind.ValueType  # 0
+        CHIP: Credential._Kind.ValueType  # 1
+        STRIPE: Credential._Kind.ValueType  # 2
+        ELECTRONIC: Credential._Kind.ValueType  # 3
+        VOUCHER: Credential._Kind.ValueType  # 4
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper): ...
+    UNSPECIFIED: Credential.Kind.ValueType  # 0
+    CHIP: Credential.Kind.ValueType  # 1
+    STRIPE: Credential.Kind.ValueType  # 2
+    ELECTRONIC: Credential.Kind.ValueType  # 3
+    VOUCHER: Credential.Kind.ValueType  # 4
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Credential: _TypeAlias = Credential  # noqa: Y015
 
 @_typing.final
 class HolderCheck(_message.Message):

@@ -89,7 +89,19 @@ class Reason(_message.Message):
         CARD_EXISTS: Reason._Code.ValueType  # 2018
         """The card number or recognition code is in use, or the person has a live application."""
         CREDENTIAL_NOT_ACCEPTED: Reason._Code.ValueType  # 2019
-        """This kind of credential is not accepted here yet."""
+        """This kind of credential is not accepted for this."""
+        TOKEN_INVALID: Reason._Code.ValueType  # 2022
+        """The token of an electronic credential is not signed by a known issuer's key, or not for this institution."""
+        TOKEN_EXPIRED: Reason._Code.ValueType  # 2023
+        """The token is not valid yet, or no longer."""
+        TOKEN_USED: Reason._Code.ValueType  # 2024
+        """The token was used before."""
+        VOUCHER_UNKNOWN: Reason._Code.ValueType  # 2025
+        """The voucher was not issued for this stay, or another took its place."""
+        VOUCHER_LIMIT_EXCEEDED: Reason._Code.ValueType  # 2026
+        """The voucher does not allow so much to be drawn from accounts."""
+        CARD_HOME_REGION_ONLY: Reason._Code.ValueType  # 2027
+        """A card without a chip settles in its home region only."""
         STAY_UNKNOWN: Reason._Code.ValueType  # 3001
         """3xxx: stays and settlements.
 
@@ -289,7 +301,19 @@ class Reason(_message.Message):
     CARD_EXISTS: Reason.Code.ValueType  # 2018
     """The card number or recognition code is in use, or the person has a live application."""
     CREDENTIAL_NOT_ACCEPTED: Reason.Code.ValueType  # 2019
-    """This kind of credential is not accepted here yet."""
+    """This kind of credential is not accepted for this."""
+    TOKEN_INVALID: Reason.Code.ValueType  # 2022
+    """The token of an electronic credential is not signed by a known issuer's key, or not for this institution."""
+    TOKEN_EXPIRED: Reason.Code.ValueType  # 2023
+    """The token is not valid yet, or no longer."""
+    TOKEN_USED: Reason.Code.ValueType  # 2024
+    """The token was used before."""
+    VOUCHER_UNKNOWN: Reason.Code.ValueType  # 2025
+    """The voucher was not issued for this stay, or another took its place."""
+    VOUCHER_LIMIT_EXCEEDED: Reason.Code.ValueType  # 2026
+    """The voucher does not allow so much to be drawn from accounts."""
+    CARD_HOME_REGION_ONLY: Reason.Code.ValueType  # 2027
+    """A card without a chip settles in its home region only."""
     STAY_UNKNOWN: Reason.Code.ValueType  # 3001
     """3xxx: stays and settlements.
 

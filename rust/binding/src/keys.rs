@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use medsettle_cryptogram::{Derivation, MasterKey};
-use medsettle_engine::keyring::{IssuerKey, Kek, KeyAttributes, KeyRing, PanRange};
+use medsettle_engine::keyring::{IssuerKey, Kek, KeyAttributes, KeyRing, PanRange, TokenKey};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 
@@ -75,6 +75,26 @@ type Row = (String, &'static str, u8, String, String, Option<&'static str>, Stri
 pub(crate) fn keyring_list(py: Python<'_>, path: PathBuf, kek: &str) -> PyResult<Vec<Row>> {
     let ring = py.detach(|| KeyRing::load(&path, &named_kek(kek)?).map_err(|error| key_ring_error(&error)))?;
     Ok(ring.issuers().map(row).collect())
+}
+
+/// Add an issuer's public key for tokens: 32 bytes of Ed25519.
+#[pyfunction]
+pub(crate) fn keyring_import_token_key(
+    py: Python<'_>,
+    path: PathBuf,
+    kek: &str,
+    name: &str,
+    public_key: [u8; 32],
+) -> PyResult<()> {
+    let key = TokenKey::new(name, public_key).map_err(|problem| key_refused(&path, problem))?;
+    py.detach(|| KeyRing::import_token_key(&path, &named_kek(kek)?, key).map_err(|error| key_ring_error(&error)))
+}
+
+/// List the public keys for tokens by name.
+#[pyfunction]
+pub(crate) fn keyring_token_keys(py: Python<'_>, path: PathBuf, kek: &str) -> PyResult<Vec<(String, String)>> {
+    let ring = py.detach(|| KeyRing::load(&path, &named_kek(kek)?).map_err(|error| key_ring_error(&error)))?;
+    Ok(ring.token_keys().iter().map(|key| (key.name().to_owned(), hex::encode_upper(key.public_key()))).collect())
 }
 
 /// Wrap every key anew, from now on under `new_kek`.

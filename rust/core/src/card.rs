@@ -86,6 +86,15 @@ pub enum CancelCause {
     RegionChanged,
 }
 
+/// Why a card was locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockCause {
+    /// The counter was further ahead than it may be.
+    CounterJumped,
+    /// The counter ran out.
+    CounterExhausted,
+}
+
 /// Kind of loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
@@ -157,8 +166,8 @@ pub struct Personalisation {
     pub pan: Pan,
     /// Recognition code.
     pub card_sn: CardSn,
-    /// Its chip.
-    pub chip: Chip,
+    /// Its chip; a card of a generation without one is read by its stripe.
+    pub chip: Option<Chip>,
 }
 
 /// One card.
@@ -265,14 +274,14 @@ impl Counter {
     ///
     /// | value | verdict |
     /// | --- | --- |
-    /// | 65535 | `CARD_LOCKED`: the counter is exhausted |
+    /// | 65535 | `CARD_LOCKED`: the counter ran out |
     /// | above highest + 1,000 | `COUNTER_JUMP` |
     /// | above highest | accept |
     /// | seen, 0, or 64 or more below | `CRYPTOGRAM_REPLAYED` |
     /// | unseen in the window | accept |
     pub fn accept(self, value: u16) -> Result<Self, Reject> {
         if value == u16::MAX {
-            return Err(Reject::CardLocked);
+            return Err(Reject::CounterExhausted);
         }
         if value > self.highest {
             let ahead = value - self.highest;
@@ -324,6 +333,6 @@ mod tests {
         let counter = Counter::default();
         assert!(counter.accept(1_000).is_ok());
         assert_eq!(counter.accept(1_001), Err(Reject::CounterJump { atc: 1_001, highest: 0 }));
-        assert_eq!(counter.accept(u16::MAX), Err(Reject::CardLocked));
+        assert_eq!(counter.accept(u16::MAX), Err(Reject::CounterExhausted));
     }
 }

@@ -4,7 +4,9 @@
 
 mod presentation;
 
-pub use presentation::{ARC_APPROVED, ChipPresentation, Credential, HolderCheck, PinVerdict, Presentation, Verdict};
+pub use presentation::{
+    ARC_APPROVED, ChipPresentation, Credential, HolderCheck, PinVerdict, Presentation, Token, Verdict,
+};
 
 use std::sync::Arc;
 
@@ -16,7 +18,7 @@ use crate::card::{CancelCause, Channel, FailureCause, Loss, Personalisation, Zon
 use crate::catalogue::Catalogue;
 use crate::filing::Filing;
 use crate::ids::{
-    CardId, CardSn, FilingId, Hash32, InstitutionCode, PersonId, RegionCode, RequestId, SettlementId, StayId,
+    CardId, CardSn, FilingId, Hash32, InstitutionCode, PersonId, RegionCode, RequestId, SettlementId, StayId, VoucherId,
 };
 use crate::institution::Institution;
 use crate::ledger::LedgerAccount;
@@ -138,6 +140,11 @@ pub enum Command {
     CancelCard {
         card: CardId,
         cause: CancelCause,
+    },
+    AuthorizeStay {
+        stay: StayId,
+        account_limit: Fen,
+        cause: Box<str>,
     },
     CreditAccount {
         person: PersonId,
@@ -359,8 +366,8 @@ pub struct Admitted {
     pub category: Category,
     /// What applies on the day; none matters only at settlement.
     pub filing: Option<Filing>,
-    /// For the chip.
-    pub arpc: [u8; 8],
+    /// For the chip, where one was shown.
+    pub arpc: Option<[u8; 8]>,
 }
 
 /// What a person may expect.
@@ -411,6 +418,7 @@ pub enum Reply {
         cancelled: Option<CardId>,
     },
     LossReported(Vec<CardView>),
+    VoucherIssued(VoucherId),
     Card(Box<CardView>),
     Cards {
         cards: Vec<CardView>,
@@ -477,7 +485,7 @@ pub enum Reply {
     Settled {
         settlement: Arc<Settlement>,
         years: Vec<(AccumulatorKey, Accumulators)>,
-        arpc: [u8; 8],
+        arpc: Option<[u8; 8]>,
     },
     Cancelled {
         cancellation: Arc<Cancellation>,

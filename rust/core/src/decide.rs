@@ -3,6 +3,7 @@
 //! Invariant: nothing here changes anything; order of the checks is the order of precedence of refusals.
 
 pub(crate) mod accounts;
+pub(crate) mod aftermath;
 pub(crate) mod calculation;
 pub(crate) mod cards;
 pub(crate) mod charges;
@@ -25,3 +26,4 @@ pub(crate) mod statements;
 pub(crate) mod stays;
 pub(crate) mod suspensions;
 pub(crate) mod visits;
+pub(crate) mod vouchers;

@@ -10,7 +10,7 @@ use crate::account::{AccountKind, PayOut, PurseMove};
 use crate::accumulator::{AccumulatorKey, Accumulators};
 use crate::benefit::LineSplit;
 use crate::calendar::Date;
-use crate::card::{CancelCause, Channel, FailureCause, Loss, Personalisation, ZoneKind};
+use crate::card::{CancelCause, Channel, FailureCause, LockCause, Loss, Personalisation, ZoneKind};
 use crate::catalogue::Catalogue;
 use crate::filing::Filing;
 use crate::ids::{CardId, FilingId, Hash32, InstitutionCode, PersonId, RegionCode, RequestId, StayId};
@@ -21,8 +21,8 @@ use crate::person::Profile;
 use crate::policy::BenefitPolicy;
 use crate::region::Region;
 use crate::request::RequestKey;
-use crate::settlement::{Cancellation, Settlement};
-use crate::stay::{AdmissionKind, Stay, StayLine};
+use crate::settlement::{Cancellation, CredentialShown, Settlement};
+use crate::stay::{AdmissionKind, Stay, StayLine, Voucher};
 use crate::suspension::{PlaceSuspension, Suspension};
 
 /// One decision that left facts.
@@ -48,6 +48,8 @@ pub struct Record {
     pub operator: Box<str>,
     /// Roles of the caller, as a bit set of the contract's role numbers.
     pub roles: u32,
+    /// The request was refused; the facts are what the refusal leaves behind.
+    pub refused: bool,
     /// What was decided, in order.
     pub facts: Vec<Fact>,
 }
@@ -57,15 +59,6 @@ impl Record {
     pub fn request_key(&self) -> RequestKey {
         (self.institution, self.request_id.clone())
     }
-}
-
-/// A card was shown with a right cryptogram: its counter moves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CardShown {
-    /// The card.
-    pub card: CardId,
-    /// Counter of the presentation.
-    pub atc: u16,
 }
 
 /// What was decided.
@@ -163,6 +156,22 @@ pub enum Fact {
         zones: Vec<ZoneKind>,
         /// Who verified the caller.
         verified_by: Box<str>,
+    },
+    /// The insurance zone of a card was locked.
+    CardLocked {
+        /// The card.
+        card: CardId,
+        /// Why.
+        cause: LockCause,
+    },
+    /// A card was shown with a wrong cryptogram.
+    CryptogramWrong {
+        /// The card.
+        card: CardId,
+        /// Where.
+        institution: InstitutionCode,
+        /// How many there were at that institution, this one included.
+        count: u32,
     },
     /// A card was cancelled at a desk, both zones.
     CardCancelled {
@@ -328,8 +337,17 @@ pub enum Fact {
     PatientAdmitted {
         /// The stay as it begins.
         stay: Arc<Stay>,
-        /// The card shown.
-        shown: CardShown,
+        /// What was shown.
+        shown: CredentialShown,
+    },
+    /// A desk let a stay be settled without a card.
+    VoucherIssued {
+        /// Which stay.
+        stay: StayId,
+        /// It takes the place of any before.
+        voucher: Voucher,
+        /// Why.
+        cause: Box<str>,
     },
     /// What is known of a stay changed.
     StayUpdated {

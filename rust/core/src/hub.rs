@@ -15,6 +15,7 @@ use crate::catalogue::Catalogue;
 use crate::command::{Command, PinVerdict, Reply, Request, RequestHeader, Verdict};
 use crate::decide;
 use crate::fact::{Fact, Record};
+use crate::guess::WrongCryptograms;
 use crate::ids::{CardId, CardSn, Hash32, HubNumber, InstitutionCode, Pan, PersonId, RegionCode, StayId};
 use crate::institution::Institution;
 use crate::ledger::Ledger;
@@ -28,6 +29,7 @@ use crate::settlement::Settlement;
 use crate::stay::Stay;
 use crate::suspension::PlaceSuspension;
 use crate::table::Table;
+use crate::token::UsedTokens;
 
 /// Versions of a package with their hashes, in the order of their first days.
 type Versions<T> = Vec<(Hash32, Arc<T>)>;
@@ -96,6 +98,8 @@ pub enum Decision {
     Answer(Reply),
     /// Refused; nothing changes.
     Refuse(Reject),
+    /// Refused for ever: the facts are what the refusal leaves behind, and it may leave once they are durable.
+    RefuseWith(Box<Record>, Reject),
 }
 
 /// State of a hub.
@@ -116,6 +120,8 @@ pub struct Hub {
     /// Stays that are open or discharged. Settled and void ones are records.
     pub(crate) stays: Table<StayId, Arc<Stay>>,
     pub(crate) requests: Requests,
+    pub(crate) wrong_cryptograms: WrongCryptograms,
+    pub(crate) used_tokens: UsedTokens,
     pub(crate) ledger: Ledger,
     /// Sequence of the last record applied.
     pub(crate) sequence: u64,
@@ -138,6 +144,8 @@ impl Hub {
             catalogues: BTreeMap::new(),
             stays: Table::seeded(seed),
             requests: Requests::new(seed),
+            wrong_cryptograms: WrongCryptograms::default(),
+            used_tokens: UsedTokens::default(),
             ledger: Ledger::default(),
             sequence: 0,
         }
@@ -180,7 +188,14 @@ impl Hub {
                 Ok(Some(sequence)) => Decision::Replay { sequence },
                 Ok(None) => match self.decide_command(header, command, context) {
                     Ok((facts, reply)) => Decision::Commit(Box::new(record(header, context, facts)), reply),
-                    Err(reject) => Decision::Refuse(reject),
+                    Err(reject) => {
+                        let facts = decide::aftermath::of(self, header, command, &reject, context);
+                        if facts.is_empty() {
+                            return Decision::Refuse(reject);
+                        }
+                        let refused = Record { refused: true, ..record(header, context, facts) };
+                        Decision::RefuseWith(Box::new(refused), reject)
+                    }
                 },
             },
         }
@@ -194,7 +209,7 @@ impl Hub {
     ) -> Result<(Vec<Fact>, Reply), Reject> {
         use decide::{
             accounts, cards, charges, family, filings, packages, payouts, persons, purses, requests, settlements,
-            stays, suspensions, visits,
+            stays, suspensions, visits, vouchers,
         };
         match command {
             Command::EnrollPerson { .. } | Command::UpdatePerson { .. } => persons::decide(self, command, context),
@@ -236,6 +251,9 @@ impl Hub {
                 let of_stay = |settlement: &Settlement| settlement.stay().is_some();
                 let (fact, reply) = settlements::cancel(self, header.institution, *settlement, of_stay, context)?;
                 Ok((vec![fact], reply))
+            }
+            Command::AuthorizeStay { stay, account_limit, cause } => {
+                vouchers::issue(self, *stay, *account_limit, cause, context)
             }
             Command::SettleVisit(asked) => visits::settle(self, header, asked, context),
             Command::CancelVisit(settlement) => {
@@ -297,6 +315,7 @@ fn record(header: &RequestHeader, context: &Context<'_>, facts: Vec<Fact>) -> Re
         created_ms: header.created_ms,
         operator: header.operator.clone(),
         roles: context.actor.roles,
+        refused: false,
         facts,
     }
 }

@@ -64,6 +64,8 @@ given_ids! {
     StayId;
     /// A settlement or its exact negation.
     SettlementId;
+    /// A desk's voucher for a stay.
+    VoucherId;
 }
 
 /// Six-digit administrative division.

@@ -20,6 +20,7 @@ mod decide;
 pub mod explain;
 pub mod fact;
 pub mod filing;
+pub mod guess;
 pub mod hub;
 pub mod ids;
 pub mod institution;
@@ -36,6 +37,7 @@ pub mod statement;
 pub mod stay;
 pub mod suspension;
 mod table;
+pub mod token;
 pub mod visit;
 
 pub use decide::requests::reversible;

@@ -8,7 +8,7 @@ use thiserror::Error;
 use crate::account::AccountKind;
 use crate::calendar::Date;
 use crate::card::ZoneState;
-use crate::ids::{FilingId, Hash32, HubNumber, InstitutionCode, RegionCode, SettlementId, StayId};
+use crate::ids::{FilingId, Hash32, HubNumber, InstitutionCode, RegionCode, SettlementId, StayId, VoucherId};
 use crate::institution::InstitutionKind;
 use crate::money::Fen;
 use crate::policy::VisitKind;
@@ -57,6 +57,8 @@ pub enum Reject {
     CryptogramInvalid,
     #[error("counter was seen before")]
     CryptogramReplayed { atc: u16 },
+    #[error("counter ran out")]
+    CounterExhausted,
     #[error("counter jumped")]
     CounterJump { atc: u16, highest: u16 },
     #[error("signed amount differs")]
@@ -71,6 +73,20 @@ pub enum Reject {
     CardExists { field: &'static str },
     #[error("credential is not accepted")]
     CredentialNotAccepted,
+    #[error("too many wrong cryptograms here")]
+    CardBlockedHere { until_ms: i64 },
+    #[error("token is not right")]
+    TokenInvalid,
+    #[error("token is not valid now")]
+    TokenExpired { expires_ms: i64 },
+    #[error("token was used")]
+    TokenUsed,
+    #[error("voucher is not of this stay")]
+    VoucherUnknown(VoucherId),
+    #[error("voucher does not allow so much")]
+    VoucherLimitExceeded { limit: Fen, requested: Fen },
+    #[error("card without a chip is away from home")]
+    CardHomeRegionOnly,
 
     #[error("no such stay")]
     StayUnknown(StayId),

@@ -31,6 +31,8 @@ pub struct Bound {
     pub created_ms: i64,
     /// It was undone by a reversal.
     pub reversed: bool,
+    /// It was refused, and the refusal left something behind.
+    pub refused: bool,
 }
 
 impl Bound {
@@ -42,6 +44,7 @@ impl Bound {
             digest: record.digest,
             created_ms: record.created_ms,
             reversed: false,
+            refused: record.refused,
         }
     }
 }
@@ -158,6 +161,13 @@ pub enum Outcome {
     Unknown,
     /// Bound by the record with this sequence.
     Accepted {
+        /// The record.
+        sequence: u64,
+        /// Its operation.
+        operation: u32,
+    },
+    /// Refused for ever by the record with this sequence.
+    Refused {
         /// The record.
         sequence: u64,
         /// Its operation.

@@ -7,23 +7,74 @@ use std::sync::Arc;
 use crate::accumulator::{AccumulatorKey, Accumulators};
 use crate::benefit::Split;
 use crate::calendar::Date;
-use crate::ids::{CardId, CardSn, Hash32, InstitutionCode, PersonId, RegionCode, SettlementId, StayId};
+use crate::ids::{CardId, CardSn, Hash32, InstitutionCode, PersonId, RegionCode, SettlementId, StayId, VoucherId};
 use crate::ledger::Leg;
 use crate::money::Fen;
 use crate::policy::{Category, FilingKind, InsuranceType, Level, Scope, VisitKind};
+use crate::token::TokenId;
 use crate::visit::Visit;
 
-/// Where money came from and in whose hands the card was.
+/// What was shown, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Presented {
-    /// The card.
-    pub card: CardId,
-    /// Its recognition code.
-    pub card_sn: CardSn,
+    /// The credential.
+    pub credential: CredentialShown,
     /// The terminal.
     pub terminal: Box<str>,
-    /// Its counter.
-    pub atc: u16,
+}
+
+/// A credential that was accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialShown {
+    /// A chip, with a right cryptogram.
+    Chip {
+        /// The card.
+        card: CardId,
+        /// Its recognition code.
+        card_sn: CardSn,
+        /// Its counter, which it will not be accepted with again.
+        atc: u16,
+    },
+    /// A card without a chip.
+    Stripe {
+        /// The card.
+        card: CardId,
+        /// Its recognition code.
+        card_sn: CardSn,
+    },
+    /// A token of the issuer that stands for a card.
+    Electronic {
+        /// The card.
+        card: CardId,
+        /// Its recognition code.
+        card_sn: CardSn,
+        /// The token, which will not be accepted again.
+        token: TokenId,
+        /// When the token ends.
+        expires_ms: i64,
+    },
+    /// A desk's voucher: no card at all.
+    Voucher(VoucherId),
+}
+
+impl CredentialShown {
+    /// The card that was used.
+    pub fn card(&self) -> Option<CardId> {
+        match self {
+            Self::Chip { card, .. } | Self::Stripe { card, .. } | Self::Electronic { card, .. } => Some(*card),
+            Self::Voucher(_) => None,
+        }
+    }
+
+    /// Its recognition code.
+    pub fn card_sn(&self) -> Option<CardSn> {
+        match self {
+            Self::Chip { card_sn, .. } | Self::Stripe { card_sn, .. } | Self::Electronic { card_sn, .. } => {
+                Some(*card_sn)
+            }
+            Self::Voucher(_) => None,
+        }
+    }
 }
 
 /// What was known of the case when it was settled; the input of the benefit calculation.

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use crate::benefit::LineSplit;
 use crate::calendar::Date;
 use crate::catalogue::ItemClass;
-use crate::ids::{Hash32, InstitutionCode, PersonId, RegionCode, SettlementId, StayId};
-use crate::money::{Quantity, UnitPrice};
+use crate::ids::{Hash32, InstitutionCode, PersonId, RegionCode, SettlementId, StayId, VoucherId};
+use crate::money::{Fen, Quantity, UnitPrice};
 use crate::policy::{Category, InsuranceType, Level};
 
 /// Lines of one request: what a ward sends at once; every one of them can be refused with its own reason.
@@ -124,6 +124,17 @@ pub struct Stay {
     pub next_ordinal: u32,
     /// The settlement that stands.
     pub settlement: Option<SettlementId>,
+    /// What a desk issued in place of a card.
+    pub voucher: Option<Voucher>,
+}
+
+/// Stands in for a card when a stay is settled: the holder died, the card was lost during the stay, the chip is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Voucher {
+    /// Given by the hub.
+    pub id: VoucherId,
+    /// What may be drawn from accounts with it.
+    pub account_limit: Fen,
 }
 
 impl Stay {

@@ -13,10 +13,20 @@ use crate::reply::Seen;
 /// First answers and records.
 pub(crate) struct History {
     pub(crate) records: MemoryRecords,
-    /// The response of sequence `n` at `n - 1`.
-    responses: Vec<Box<[u8]>>,
+    /// The response of sequence `n` at `n - 1`, and whether it is a refusal.
+    responses: Vec<(Box<[u8]>, bool)>,
     /// Last sequence of each frame that holds records, with what its responses say of it.
     frames: Vec<(u64, Seen)>,
+}
+
+/// What was answered to a request, for ever.
+pub(crate) struct FirstAnswer {
+    /// The response without its header, or the refusal.
+    pub(crate) body: Vec<u8>,
+    /// It is a refusal that left something behind.
+    pub(crate) refused: bool,
+    /// The frame of the record, unless that is still being filled.
+    pub(crate) frame: Option<Seen>,
 }
 
 impl History {
@@ -28,7 +38,7 @@ impl History {
     /// Take note of a record, with the hub as it is before the record is applied.
     pub(crate) fn observe(&mut self, record: &Record, response: &[u8], before: &Hub) {
         self.records.observe(record, before);
-        self.responses.push(response.into());
+        self.responses.push((response.into(), record.refused));
     }
 
     /// A frame ends with this sequence.
@@ -38,10 +48,12 @@ impl History {
         }
     }
 
-    /// The response to the record of a sequence, and its frame unless that is still being filled.
-    pub(crate) fn response(&self, sequence: u64) -> (Vec<u8>, Option<Seen>) {
+    /// What was answered to the record of a sequence.
+    pub(crate) fn first_answer(&self, sequence: u64) -> FirstAnswer {
         let index = usize::try_from(sequence - 1).expect("as many responses as memory holds");
         let frame = self.frames.partition_point(|(last, _)| *last < sequence);
-        (self.responses[index].to_vec(), self.frames.get(frame).map(|(_, seen)| *seen))
+        let (response, refused) = &self.responses[index];
+        let frame = self.frames.get(frame).map(|(_, seen)| *seen);
+        FirstAnswer { body: response.to_vec(), refused: *refused, frame }
     }
 }

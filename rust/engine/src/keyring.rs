@@ -9,6 +9,7 @@
 mod error;
 mod file;
 mod kek;
+mod token;
 /// Keep this process, and with it every key in its memory, out of core dumps and away from debuggers of other users.
 ///
 /// It holds for the whole process, so it is for a program that is a hub, not for one that embeds a hub.
@@ -27,6 +28,7 @@ use zeroize::Zeroizing;
 
 pub use error::{KeyRefused, KeyRingError};
 pub use kek::Kek;
+pub use token::TokenKey;
 
 /// The longest issuer name. A name is shown in tables and messages.
 const MAX_ISSUER_LENGTH: usize = 32;
@@ -88,8 +90,7 @@ pub struct KeyAttributes {
 
 impl KeyAttributes {
     fn check(&self) -> Result<(), KeyRefused> {
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        if !(1..=MAX_ISSUER_LENGTH).contains(&self.issuer.len()) || !self.issuer.bytes().all(allowed) {
+        if !is_name(&self.issuer) {
             return Err(KeyRefused::Issuer);
         }
         if self.derivation != Derivation::default() && self.scheme != Scheme::EmvCskTdes {
@@ -101,6 +102,12 @@ impl KeyAttributes {
     fn conflicts_with(&self, other: &Self) -> bool {
         self.key_index == other.key_index && self.pan_range.overlaps(&other.pan_range)
     }
+}
+
+/// Whether an issuer, or one of its keys, may be called so.
+fn is_name(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    (1..=MAX_ISSUER_LENGTH).contains(&text.len()) && text.bytes().all(allowed)
 }
 
 /// Names the entry in messages.
@@ -146,11 +153,13 @@ impl IssuerKey {
     }
 }
 
-/// All issuers' keys.
+/// All issuers' keys: secret ones for cryptograms, public ones for tokens.
 #[derive(Debug, Default)]
 pub struct KeyRing {
     /// Ordered by key index, then by the beginning of the PAN range; ranges of one index do not overlap.
     keys: Vec<IssuerKey>,
+    /// By name.
+    token_keys: Vec<TokenKey>,
 }
 
 impl KeyRing {

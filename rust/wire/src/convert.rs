@@ -6,6 +6,7 @@
 mod check;
 mod coded;
 mod common;
+mod credential;
 mod package;
 mod persons;
 mod trace;
@@ -20,6 +21,7 @@ pub(crate) use common::{
     filing, from_accumulators, from_filing, from_institution, from_line_split, from_split, from_years,
     given_accumulators, institution, line_split, split, year_accumulators,
 };
+pub(crate) use credential::{credential_kind, voucher_id};
 pub(crate) use package::{
     catalogue, catalogue_hash, from_catalogue, from_policy, from_regions, policy, policy_hash, regions, regions_hash,
 };

@@ -16,10 +16,12 @@ mod inpatient;
 mod packages;
 mod persons;
 mod presentation;
+mod token;
 mod visits;
 
 pub use batch::{BatchItem, split_batch};
-pub use presentation::CryptogramCheck;
+pub use presentation::{CryptogramCheck, Proof};
+pub use token::TokenCheck;
 
 use medsettle_core::command::{Command, Page, Query, Request, RequestHeader};
 use medsettle_core::ids::{Hash32, PersonId};
@@ -42,8 +44,8 @@ pub enum Decoded {
         request: Request,
         /// What "the same request" means; all zero for a query, which is bound to no id.
         digest: Hash32,
-        /// The cryptogram to be verified before the decision.
-        presentation: Option<CryptogramCheck>,
+        /// What is to be verified before the decision.
+        proof: Option<Proof>,
     },
     /// For the engine itself.
     Engine(EngineRequest),
@@ -77,6 +79,7 @@ pub fn decode(operation: Operation, bytes: &[u8]) -> Result<Decoded, Refused> {
         Operation::CardsReportLoss => command(operation, bytes, cards::report_loss),
         Operation::CardsWithdrawLoss => command(operation, bytes, cards::withdraw_loss),
         Operation::CardsCancel => command(operation, bytes, cards::cancel),
+        Operation::CardsAuthorizeStay => command(operation, bytes, cards::authorize_stay),
         Operation::CardsGet => query(bytes, cards::get),
         Operation::CardsList => query(bytes, cards::list),
         Operation::AccountsCredit => command(operation, bytes, accounts::credit),
@@ -139,7 +142,6 @@ pub fn decode(operation: Operation, bytes: &[u8]) -> Result<Decoded, Refused> {
         | Operation::CardsRetireGeneration
         | Operation::CardsSetPin
         | Operation::CardsVerifyPin
-        | Operation::CardsAuthorizeStay
         | Operation::CardsCountByState
         | Operation::PackagesInstallAlertRules
         | Operation::FraudPreviewUnwind
@@ -170,7 +172,7 @@ macro_rules! mutating {
 mutating! {
     PersonsEnrollRequest PersonsUpdateRequest PersonsSuspendNetworkRequest
     CardsApplyRequest CardsFailApplicationRequest CardsMarkMadeRequest CardsHandOverRequest CardsEnableRequest
-    CardsReportLossRequest CardsWithdrawLossRequest CardsCancelRequest
+    CardsReportLossRequest CardsWithdrawLossRequest CardsCancelRequest CardsAuthorizeStayRequest
     AccountsCreditRequest AccountsTopUpRequest AccountsPurchaseRequest AccountsPayOutRequest AccountsOpenYearRequest AccountsLinkFamilyRequest AccountsUnlinkFamilyRequest
     FilingsFileRequest FilingsWithdrawRequest
     PackagesInstallPolicyRequest PackagesInstallCatalogueRequest PackagesInstallRegionsRequest
@@ -182,15 +184,15 @@ mutating! {
     MessagesReverseRequest
 }
 
-/// A command, with the cryptogram that came with it.
+/// A command, with the proof of the credential that came with it.
 struct Asked {
     command: Command,
-    presentation: Option<CryptogramCheck>,
+    proof: Option<Proof>,
 }
 
 impl From<Command> for Asked {
     fn from(command: Command) -> Self {
-        Self { command, presentation: None }
+        Self { command, proof: None }
     }
 }
 
@@ -230,13 +232,13 @@ fn asked<M: Mutating, A: Into<Asked>>(
     let digest = digest(operation, &message, length);
     let header = message.header_mut().take().ok_or_else(no_header)?;
     let header = at("header", self::header(v1::RequestHeader { operator, created_ms, ..header }))?;
-    let Asked { command, presentation } = convert(message)?.into();
-    Ok(Decoded::Core { request: Request::Command(header, Box::new(command)), digest, presentation })
+    let Asked { command, proof } = convert(message)?.into();
+    Ok(Decoded::Core { request: Request::Command(header, Box::new(command)), digest, proof })
 }
 
 fn query<M: Schema>(bytes: &[u8], convert: impl FnOnce(M) -> Checked<Query>) -> Result<Decoded, Refused> {
     let query = convert(strict::decode(bytes)?)?;
-    Ok(Decoded::Core { request: Request::Query(query), digest: Hash32::default(), presentation: None })
+    Ok(Decoded::Core { request: Request::Query(query), digest: Hash32::default(), proof: None })
 }
 
 /// Over the operation's number and the message as prost writes it, whatever order and spelling the sender chose.

@@ -43,6 +43,9 @@ pub fn encode_reply(operation: Operation, reply: &Reply, out: &mut Vec<u8>) {
         }
         Reply::Eligibility(eligibility) => append(&persons::eligibility(eligibility), out),
         Reply::CardApplied(card) => append(&v1::CardsApplyResponse { header: None, card_id: card.0 }, out),
+        Reply::VoucherIssued(voucher) => {
+            append(&v1::CardsAuthorizeStayResponse { header: None, voucher_id: voucher.0 }, out);
+        }
         Reply::CardEnabled { cancelled } => {
             let cancelled_card_id = cancelled.map_or(0, |card| card.0);
             append(&v1::CardsEnableResponse { header: None, cancelled_card_id }, out);

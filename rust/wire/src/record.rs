@@ -5,6 +5,7 @@
 //! Leaves out: frames, their stamps and hashes (the engine).
 
 mod account;
+mod credential;
 mod facts;
 mod settlement;
 mod stay;
@@ -28,12 +29,12 @@ pub const SCHEMA: u32 = 1;
 const RECORDS: u32 = 1;
 const RESPONSE: u32 = 10;
 
-/// A record as it was read, with the response that left.
+/// A record as it was read, with the response, or the refusal, that left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredRecord {
     /// What was decided.
     pub record: Record,
-    /// The response without its header.
+    /// The response without its header; the refusal where the record was refused.
     pub response: Vec<u8>,
 }
 
@@ -61,6 +62,7 @@ pub fn encode_record(record: &Record, response: &[u8], out: &mut Vec<u8>) {
         facts: record.facts.iter().map(facts::from_fact).collect(),
         response: Vec::new(),
         forwarded_by: if record.actor == record.institution { String::new() } else { record.actor.to_string() },
+        refused: record.refused,
     };
     // The response is appended as it is, not copied through the message; its field is the last.
     let response_length = if response.is_empty() {
@@ -126,6 +128,7 @@ fn record(message: v1::Record, stamp_ms: i64) -> Checked<StoredRecord> {
         created_ms: message.created_ms,
         operator: message.operator.into_boxed_str(),
         roles: message.roles,
+        refused: message.refused,
         facts: each("facts", message.facts, facts::fact)?,
     };
     Ok(StoredRecord { record, response: message.response })

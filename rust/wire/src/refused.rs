@@ -151,7 +151,9 @@ fn card_of(request: &Request) -> Option<String> {
     };
     let shown = |presentation: &Presentation| match &presentation.credential {
         Credential::Chip(chip) => Some(chip.card_sn.to_string()),
-        Credential::NotYetAccepted => None,
+        Credential::Stripe(card_sn) => Some(card_sn.to_string()),
+        Credential::Electronic(token) => Some(token.card_sn.to_string()),
+        Credential::Voucher(_) => None,
     };
     match request {
         Request::Query(Query::GetCard(key)) => Some(named(key)),
@@ -198,7 +200,7 @@ fn reason(reject: &Reject) -> Reason {
         Reject::CardUnknown => Reason::CardUnknown,
         Reject::CardNotEnabled { .. } => Reason::CardNotEnabled,
         Reject::CardLost { .. } => Reason::CardLost,
-        Reject::CardLocked => Reason::CardLocked,
+        Reject::CardLocked | Reject::CounterExhausted => Reason::CardLocked,
         Reject::CardCancelled => Reason::CardCancelled,
         Reject::CardRetired => Reason::CardRetired,
         Reject::CardNotOfPerson => Reason::CardNotOfPerson,
@@ -213,6 +215,13 @@ fn reason(reject: &Reject) -> Reason {
         Reject::CardStateForbids { .. } => Reason::CardStateForbids,
         Reject::CardExists { .. } => Reason::CardExists,
         Reject::CredentialNotAccepted => Reason::CredentialNotAccepted,
+        Reject::CardBlockedHere { .. } => Reason::CardBlockedHere,
+        Reject::TokenInvalid => Reason::TokenInvalid,
+        Reject::TokenExpired { .. } => Reason::TokenExpired,
+        Reject::TokenUsed => Reason::TokenUsed,
+        Reject::VoucherUnknown(_) => Reason::VoucherUnknown,
+        Reject::VoucherLimitExceeded { .. } => Reason::VoucherLimitExceeded,
+        Reject::CardHomeRegionOnly => Reason::CardHomeRegionOnly,
         Reject::StayUnknown(_) => Reason::StayUnknown,
         Reject::StayNotOpen { .. } => Reason::StayNotOpen,
         Reject::QuoteStale => Reason::QuoteStale,
@@ -293,6 +302,12 @@ fn metadata(reject: &Reject, refused: Refused) -> Refused {
         Reject::PresentationStale { transaction_date } => refused.with("transaction_date", transaction_date),
         Reject::CardStateForbids { state, event } => refused.with("state", zone_state(*state)).with("event", event),
         Reject::CardExists { field } => refused.with("field", field),
+        Reject::CardBlockedHere { until_ms } => refused.with("until_ms", until_ms),
+        Reject::TokenExpired { expires_ms } => refused.with("expires_ms", expires_ms),
+        Reject::VoucherUnknown(voucher) => refused.with("voucher_id", voucher),
+        Reject::VoucherLimitExceeded { limit, requested } => {
+            refused.with("limit_fen", limit.0).with("requested_fen", requested.0)
+        }
         Reject::PolicyNotInForce { region, day } | Reject::CatalogueNotInForce { region, day } => {
             refused.with("region", region).with("day", day)
         }

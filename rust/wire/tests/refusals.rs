@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use medsettle_core::account::AccountKind;
 use medsettle_core::calendar::Date;
 use medsettle_core::card::{FailureCause, ZoneState};
-use medsettle_core::ids::{FilingId, Hash32, HubNumber, InstitutionCode, RegionCode, SettlementId, StayId};
+use medsettle_core::ids::{FilingId, Hash32, HubNumber, InstitutionCode, RegionCode, SettlementId, StayId, VoucherId};
 use medsettle_core::institution::InstitutionKind;
 use medsettle_core::money::Fen;
 use medsettle_core::policy::VisitKind;
@@ -46,6 +46,14 @@ fn rejects() -> Vec<Reject> {
         Reject::CardStateForbids { state: ZoneState::Made, event: "enable" },
         Reject::CardExists { field: "pan" },
         Reject::CredentialNotAccepted,
+        Reject::CardBlockedHere { until_ms: 1 },
+        Reject::CounterExhausted,
+        Reject::TokenInvalid,
+        Reject::TokenExpired { expires_ms: 1 },
+        Reject::TokenUsed,
+        Reject::VoucherUnknown(VoucherId(1)),
+        Reject::VoucherLimitExceeded { limit: Fen(1), requested: Fen(2) },
+        Reject::CardHomeRegionOnly,
         Reject::StayUnknown(stay),
         Reject::StayNotOpen { stay, state: StayState::Discharged },
         Reject::QuoteStale,
@@ -103,8 +111,7 @@ fn rejects() -> Vec<Reject> {
 }
 
 /// Reasons that the edge, the engine or `wire` itself gives, and those of methods that are not served yet.
-const NOT_OF_THE_RULES: [Reason; 9] = [
-    Reason::CardBlockedHere,
+const NOT_OF_THE_RULES: [Reason; 8] = [
     Reason::UnwindTooLarge,
     Reason::CertificateNotAccepted,
     Reason::MethodNotAvailable,

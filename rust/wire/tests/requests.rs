@@ -5,9 +5,9 @@ use medsettle_core::hub::Actor;
 use medsettle_core::ids::{Hash32, InstitutionCode};
 use medsettle_core::money::Fen;
 use medsettle_core::reject::Reject;
-use medsettle_wire::decode::{Decoded, EngineRequest, decode, split_batch};
+use medsettle_wire::decode::{Decoded, EngineRequest, Proof, decode, split_batch};
 use medsettle_wire::encode::{encode_batch, encode_header, encode_outcome};
-use medsettle_wire::{Operation, Reason, Refused, limits, rights, v1};
+use medsettle_wire::{Operation, Reason, Refused, encode_refusal, limits, rights, v1};
 use prost::Message;
 
 const INSTITUTION: &str = "H11010500001";
@@ -92,8 +92,7 @@ fn expect(operation: Operation, message: &impl Message, reason: Reason, field: &
 
 #[test]
 fn a_settlement_is_read_with_the_cryptogram_that_its_chip_signed() {
-    let Ok(Decoded::Core { request, presentation, .. }) = decode(Operation::InpatientSettle, &settle().encode_to_vec())
-    else {
+    let Ok(Decoded::Core { request, proof, .. }) = decode(Operation::InpatientSettle, &settle().encode_to_vec()) else {
         panic!("accepted")
     };
     let Request::Command(header, command) = request else { panic!("a command") };
@@ -101,7 +100,7 @@ fn a_settlement_is_read_with_the_cryptogram_that_its_chip_signed() {
     let Command::SettleStay { total, quote: None, presentation: shown, .. } = *command else { panic!("a settlement") };
     assert_eq!(total, Fen(2_500_000));
     let Credential::Chip(chip) = shown.credential else { panic!("a chip") };
-    let check = presentation.expect("a chip was shown");
+    let Some(Proof::Cryptogram(check)) = proof else { panic!("a chip was shown") };
     assert_eq!((check.atc, check.key_index, check.pan.as_str()), (chip.atc, 3, "9156000000000017"));
     assert_eq!(check.data.as_bytes()[..6], [0, 0, 0x02, 0x50, 0, 0]);
     assert_eq!(check.data.as_bytes().len(), 37);
@@ -163,6 +162,15 @@ fn a_malformed_chip_is_refused_with_the_path_of_the_field() {
         let message = v1::InpatientSettleRequest { presentation: Some(shown(chip)), ..settle() };
         let path = format!("presentation.chip.{field}");
         expect(Operation::InpatientSettle, &message, Reason::RequestMalformed, &path);
+    }
+    let stripe = v1::presentation::Credential::Stripe(v1::Stripe { card_sn: "12".into() });
+    for (credential, path) in [
+        (stripe, "presentation.stripe.card_sn"),
+        (v1::presentation::Credential::VoucherId(0), "presentation.voucher_id"),
+    ] {
+        let presentation = v1::Presentation { credential: Some(credential), terminal_id: String::new() };
+        let message = v1::InpatientSettleRequest { presentation: Some(presentation), ..settle() };
+        expect(Operation::InpatientSettle, &message, Reason::RequestMalformed, path);
     }
     let nothing = v1::Presentation { credential: None, terminal_id: String::new() };
     let message = v1::InpatientSettleRequest { presentation: Some(nothing), ..settle() };
@@ -476,4 +484,16 @@ fn an_outcome_holds_the_original_response() {
     let read = v1::MessagesGetOutcomeResponse::decode(out.as_slice()).unwrap();
     assert_eq!((read.method.as_str(), read.original_sequence), ("Inpatient.Settle", 5));
     assert_eq!(read.original_response, b"original");
+}
+
+#[test]
+fn the_outcome_of_a_request_that_was_refused_for_ever_holds_the_refusal() {
+    use medsettle_core::command::Outcome;
+    let refused = Outcome::Refused { sequence: 5, operation: Operation::InpatientAdmit.number() };
+    let mut out = Vec::new();
+    encode_outcome(&refused, &encode_refusal(&Refused::new(Reason::CryptogramInvalid)), &mut out);
+    let read = v1::MessagesGetOutcomeResponse::decode(out.as_slice()).unwrap();
+    assert_eq!(read.outcome(), v1::messages_get_outcome_response::Outcome::Refused);
+    assert_eq!(read.original_refusal.unwrap().reason(), v1::reason::Code::CryptogramInvalid);
+    assert!(read.original_response.is_empty());
 }

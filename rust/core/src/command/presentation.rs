@@ -3,8 +3,9 @@
 //! Invariant: the cryptogram itself never comes here; its verdict stands in the context of the decision.
 
 use crate::calendar::Date;
-use crate::ids::{CardSn, Pan};
+use crate::ids::{CardSn, InstitutionCode, Pan, VoucherId};
 use crate::money::Fen;
+use crate::token::TokenId;
 
 /// A card as the terminal read it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +21,27 @@ pub struct Presentation {
 pub enum Credential {
     /// A chip.
     Chip(ChipPresentation),
-    /// A kind that this release knows by name only.
-    NotYetAccepted,
+    /// A card without a chip.
+    Stripe(CardSn),
+    /// A token of the issuer.
+    Electronic(Token),
+    /// A desk's voucher.
+    Voucher(VoucherId),
+}
+
+/// What a token says; its signature was verified before and the verdict stands in the context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// Its own name.
+    pub id: TokenId,
+    /// The card that it stands for.
+    pub card_sn: CardSn,
+    /// Where it may be shown.
+    pub audience: InstitutionCode,
+    /// When it was issued.
+    pub issued_ms: i64,
+    /// When it ends.
+    pub expires_ms: i64,
 }
 
 /// What a chip signed; the cryptogram itself was verified before and its verdict stands in the context.
@@ -65,7 +85,7 @@ pub enum HolderCheck {
     Face,
 }
 
-/// Verdict on the cryptogram of a command.
+/// Verdict on the cryptogram, or the signature, of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The command presents none.
@@ -79,6 +99,8 @@ pub enum Verdict {
         /// Response cryptogram over [`ARC_APPROVED`].
         arpc: [u8; 8],
     },
+    /// A token that its issuer signed.
+    Signed,
 }
 
 /// Verdict on the PIN of a command; the PIN itself never comes here.

@@ -113,7 +113,7 @@ fn mark_made(hub: &Hub, id: CardId, made: &Personalisation, purse: Fen, context:
     if hub.by_sn.contains_key(&made.card_sn) {
         return Err(Reject::CardExists { field: "card_sn" });
     }
-    let legs = purses::opening(card, purse)?;
+    let legs = purses::opening(card, made.chip.is_some(), purse)?;
     Ok((vec![Fact::CardMade { card: id, made: made.clone(), purse, legs }], Reply::Done))
 }
 

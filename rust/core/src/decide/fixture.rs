@@ -79,7 +79,7 @@ impl Desk {
     pub(crate) fn run(&mut self, command: Command) -> Result<Reply, Reject> {
         match self.send(&format!("r-{}", self.hub.sequence()), command) {
             Decision::Commit(_, reply) => Ok(reply),
-            Decision::Refuse(reject) => Err(reject),
+            Decision::Refuse(reject) | Decision::RefuseWith(_, reject) => Err(reject),
             other => panic!("a command was answered with {other:?}"),
         }
     }
@@ -89,7 +89,7 @@ impl Desk {
         self.send_made(request_id, self.now_ms, command)
     }
 
-    /// Decide a command under a request id that was made at a moment; record and apply it where it is accepted.
+    /// Decide a command under a request id that was made at a moment; record and apply what it leaves.
     pub(crate) fn send_made(&mut self, request_id: &str, created_ms: i64, command: Command) -> Decision {
         let header = RequestHeader {
             request_id: RequestId::parse(request_id).unwrap(),
@@ -106,7 +106,7 @@ impl Desk {
         let digest = Hash32(*blake3::hash(format!("{command:?}").as_bytes()).as_bytes());
         let request = Request::Command(header, Box::new(command));
         let decision = self.hub.decide(&request, &self.context(operation, digest));
-        if let Decision::Commit(record, _) = &decision {
+        if let Decision::Commit(record, _) | Decision::RefuseWith(record, _) = &decision {
             self.records.observe(record, &self.hub);
             self.hub.apply(record);
             self.facts.clone_from(&record.facts);
@@ -227,7 +227,7 @@ pub(crate) fn making(card: CardId, number: u64) -> Command {
 
 pub(crate) fn personalisation(number: u64) -> Personalisation {
     let pan = Pan::parse(&format!("9156{number:015}"), 0).expect("19 digits");
-    Personalisation { pan, card_sn: card_sn(number), chip: Chip { scheme: 1, key_index: 1 } }
+    Personalisation { pan, card_sn: card_sn(number), chip: Some(Chip { scheme: 1, key_index: 1 }) }
 }
 
 /// Half of everything for everybody, up to 5,500.00 of the pool, then of large-sum insurance without limit.

@@ -1,15 +1,19 @@
-//! A card before the hub: is it right, is it alive, is it the patient's, and did it sign this?
+//! What is shown to the hub: is it right, is its card alive, is it the patient's, and did it sign this?
 //!
-//! Invariant: the order is cryptogram, card, person, amounts, date, counter; a wrong cryptogram learns nothing about the card.
+//! Invariant: the order is cryptogram or signature, card, person, amounts, date, counter; a wrong cryptogram learns nothing about the card.
+//! Leaves out: what a refusal leaves behind (`aftermath`), and issuing vouchers (`vouchers`).
 
 use super::purses;
-use crate::card::Card;
-use crate::command::{ChipPresentation, Credential, HolderCheck, Presentation, Verdict};
+use crate::card::{Card, Personalisation};
+use crate::command::{ChipPresentation, Credential, HolderCheck, Presentation, Token, Verdict};
 use crate::hub::{Context, Hub};
+use crate::ids::{CardSn, InstitutionCode};
 use crate::money::Fen;
 use crate::person::Person;
 use crate::reject::Reject;
-use crate::settlement::Presented;
+use crate::settlement::{CredentialShown, Presented};
+use crate::stay::{Stay, Voucher};
+use crate::token::{MAX_TOKEN_AHEAD_MS, MAX_TOKEN_LIFE_MS};
 
 /// Transaction type that a chip signs at admission (9C).
 const TYPE_ADMISSION: u8 = 0x31;
@@ -28,62 +32,172 @@ pub(crate) enum Expected {
 
 /// An accepted presentation.
 pub(crate) struct Accepted<'a> {
-    /// The card.
-    pub(crate) card: &'a Card,
+    /// The card; a voucher stands in for one.
+    pub(crate) card: Option<&'a Card>,
     /// It comes into use with this.
     pub(crate) first_use: bool,
     /// For the settlement's record.
     pub(crate) presented: Presented,
-    /// For the chip.
-    pub(crate) arpc: [u8; 8],
+    /// For the chip, where one was shown.
+    pub(crate) arpc: Option<[u8; 8]>,
 }
 
-impl Accepted<'_> {
+impl<'a> Accepted<'a> {
+    /// The card, for what no voucher is issued for.
+    pub(crate) fn card(&self) -> Result<&'a Card, Reject> {
+        self.card.ok_or_else(|| Reject::CredentialNotAccepted)
+    }
+
+    /// Whether it settles this stay: a card of its patient, or the voucher that a desk issued for it.
+    pub(crate) fn check_stay(&self, stay: &Stay, requested: Fen) -> Result<(), Reject> {
+        match (self.card, self.presented.credential) {
+            (Some(card), _) if card.person == stay.person => Ok(()),
+            (_, CredentialShown::Voucher(id)) => match stay.voucher {
+                Some(Voucher { id: issued, account_limit: limit }) if issued == id => {
+                    if requested > limit {
+                        return Err(Reject::VoucherLimitExceeded { limit, requested });
+                    }
+                    Ok(())
+                }
+                _ => Err(Reject::VoucherUnknown(id)),
+            },
+            _ => Err(Reject::CardNotOfPerson),
+        }
+    }
+
     /// What the holder's own account holds once the card is in use: a first use brings along what older cards hold.
     pub(crate) fn own_balance(&self, hub: &Hub, person: &Person) -> Fen {
-        let balance = person.account.balance;
-        if self.first_use { balance + purses::incoming(hub, self.card) } else { balance }
+        let brought = self.card.filter(|_| self.first_use).map(|card| purses::incoming(hub, card));
+        person.account.balance + brought.unwrap_or(Fen::ZERO)
+    }
+
+    /// A card that proves nothing settles at home only.
+    pub(crate) fn check_home(&self, is_local: impl FnOnce() -> bool) -> Result<(), Reject> {
+        match self.presented.credential {
+            CredentialShown::Stripe { .. } if !is_local() => Err(Reject::CardHomeRegionOnly),
+            _ => Ok(()),
+        }
     }
 }
 
-/// Find the card of a presentation whose cryptogram is right, and see whether it may settle now.
-pub(crate) fn card_of<'a>(
+/// See whether what is shown is right, and whether the card that it shows may settle now.
+///
+/// | shown | right when | holder |
+/// | --- | --- | --- |
+/// | chip | the cryptogram is, under the scheme and key that the card was made with, and the card is not blocked here | at first use |
+/// | stripe | the card was made without a chip | always |
+/// | electronic | an issuer signed the token for this institution, and it is not over | at first use |
+/// | voucher | it is the stay's ([`Accepted::check_stay`]) | - |
+pub(crate) fn accept<'a>(
     hub: &'a Hub,
+    institution: InstitutionCode,
     presentation: &Presentation,
     holder_check: HolderCheck,
     context: &Context<'_>,
 ) -> Result<Accepted<'a>, Reject> {
-    let chip = chip(presentation)?;
+    let checked = holder_check != HolderCheck::None;
+    let (card, credential, verified, arpc) = match &presentation.credential {
+        Credential::Chip(chip) => {
+            let (card, card_sn, arpc) = card_of_chip(hub, institution, chip, context)?;
+            let verified = checked || chip.cvr.is_some_and(pin_was_verified);
+            (card, CredentialShown::Chip { card: card.id, card_sn, atc: chip.atc }, verified, Some(arpc))
+        }
+        Credential::Stripe(card_sn) => {
+            let (card, made) = card_by_sn(hub, *card_sn)?;
+            if made.chip.is_some() {
+                return Err(Reject::CredentialNotAccepted);
+            }
+            if !checked {
+                return Err(Reject::HolderNotVerified);
+            }
+            (card, CredentialShown::Stripe { card: card.id, card_sn: *card_sn }, true, None)
+        }
+        Credential::Electronic(token) => {
+            check_token(institution, token, context)?;
+            let (card, _) = card_by_sn(hub, token.card_sn)?;
+            let Token { id, card_sn, expires_ms, .. } = *token;
+            (card, CredentialShown::Electronic { card: card.id, card_sn, token: id, expires_ms }, checked, None)
+        }
+        Credential::Voucher(voucher) => {
+            let credential = CredentialShown::Voucher(*voucher);
+            let presented = Presented { credential, terminal: presentation.terminal.clone() };
+            return Ok(Accepted { card: None, first_use: false, presented, arpc: None });
+        }
+    };
+    let first_use = card.may_settle(context.stamp_ms, verified)?;
+    let presented = Presented { credential, terminal: presentation.terminal.clone() };
+    Ok(Accepted { card: Some(card), first_use, presented, arpc })
+}
+
+/// The card of a chip whose cryptogram is right.
+fn card_of_chip<'a>(
+    hub: &'a Hub,
+    institution: InstitutionCode,
+    chip: &ChipPresentation,
+    context: &Context<'_>,
+) -> Result<(&'a Card, CardSn, [u8; 8]), Reject> {
+    let named = hub.by_pan.get(&chip.pan);
+    if let Some(id) = named
+        && let Some(until_ms) = hub.wrong_cryptograms.blocked_until(institution, *id, context.stamp_ms)
+    {
+        return Err(Reject::CardBlockedHere { until_ms });
+    }
     let arpc = match context.verdict {
         Verdict::Valid { arpc } => arpc,
         Verdict::SchemeNotAllowed => return Err(Reject::SchemeNotAllowed),
-        Verdict::Invalid | Verdict::NotPresented => return Err(Reject::CryptogramInvalid),
+        Verdict::Invalid | Verdict::NotPresented | Verdict::Signed => return Err(Reject::CryptogramInvalid),
     };
-    let id = hub.by_pan.get(&chip.pan).ok_or_else(|| Reject::CardUnknown)?;
-    let card = hub.card(*id)?;
+    let card = hub.card(*named.ok_or_else(|| Reject::CardUnknown)?)?;
     let made = card.made.as_ref().ok_or_else(|| Reject::CardUnknown)?;
     if made.card_sn != chip.card_sn {
         return Err(Reject::CardUnknown);
     }
     // The card was made with one scheme and key; another one that also verifies is not this card.
-    if made.chip != chip.chip {
+    if made.chip != Some(chip.chip) {
         return Err(Reject::SchemeNotAllowed);
     }
-    let verified = holder_check != HolderCheck::None || chip.cvr.is_some_and(pin_was_verified);
-    let first_use = card.may_settle(context.stamp_ms, verified)?;
-    let presented =
-        Presented { card: card.id, card_sn: made.card_sn, terminal: presentation.terminal.clone(), atc: chip.atc };
-    Ok(Accepted { card, first_use, presented, arpc })
+    Ok((card, made.card_sn, arpc))
 }
 
-/// Compare what the chip signed with what is asked; then its date and its counter.
+fn card_by_sn(hub: &Hub, card_sn: CardSn) -> Result<(&Card, &Personalisation), Reject> {
+    let id = hub.by_sn.get(&card_sn).ok_or_else(|| Reject::CardUnknown)?;
+    let card = hub.card(*id)?;
+    Ok((card, card.made.as_ref().ok_or_else(|| Reject::CardUnknown)?))
+}
+
+fn check_token(institution: InstitutionCode, token: &Token, context: &Context<'_>) -> Result<(), Reject> {
+    let lives_ms = token.expires_ms - token.issued_ms;
+    if context.verdict != Verdict::Signed
+        || token.audience != institution
+        || !(1..=MAX_TOKEN_LIFE_MS).contains(&lives_ms)
+    {
+        return Err(Reject::TokenInvalid);
+    }
+    let now_ms = context.stamp_ms;
+    if now_ms >= token.expires_ms || token.issued_ms > now_ms + MAX_TOKEN_AHEAD_MS {
+        return Err(Reject::TokenExpired { expires_ms: token.expires_ms });
+    }
+    Ok(())
+}
+
+/// Compare what was signed with what is asked, then whether it was shown before: a chip's date and counter, a token's name.
 pub(crate) fn check_signed(
-    card: &Card,
+    hub: &Hub,
+    accepted: &Accepted<'_>,
     presentation: &Presentation,
     expected: Expected,
     context: &Context<'_>,
 ) -> Result<(), Reject> {
-    let chip = chip(presentation)?;
+    match (&presentation.credential, accepted.card) {
+        (Credential::Chip(chip), Some(card)) => check_chip(card, chip, expected, context),
+        (Credential::Electronic(token), _) if hub.used_tokens.contains(token.id, token.expires_ms) => {
+            Err(Reject::TokenUsed)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_chip(card: &Card, chip: &ChipPresentation, expected: Expected, context: &Context<'_>) -> Result<(), Reject> {
     let (total, account) = match expected {
         Expected::Admission => (Fen::ZERO, Fen::ZERO),
         Expected::Settlement { total, account } => (total, account),
@@ -108,13 +222,6 @@ pub(crate) fn check_signed(
     card.counter.accept(chip.atc).map(|_| ())
 }
 
-fn chip(presentation: &Presentation) -> Result<&ChipPresentation, Reject> {
-    match &presentation.credential {
-        Credential::Chip(chip) => Ok(chip),
-        Credential::NotYetAccepted => Err(Reject::CredentialNotAccepted),
-    }
-}
-
 /// The second byte of the card verification results says whether a PIN was checked by the card, and whether it failed (JR/T 0025.5, annex on CVR).
 fn pin_was_verified(cvr: [u8; 4]) -> bool {
     const PERFORMED: u8 = 0b100;
@@ -122,5 +229,7 @@ fn pin_was_verified(cvr: [u8; 4]) -> bool {
     cvr[1] & PERFORMED != 0 && cvr[1] & FAILED == 0
 }
 
+#[cfg(test)]
+mod credentials;
 #[cfg(test)]
 mod tests;

@@ -85,12 +85,16 @@ impl Held {
             AccountKind::Online => {
                 Ok(Self { balance: holder.online, booked: LedgerAccount::OnlineAccounts(holder.home) })
             }
-            AccountKind::Offline => {
+            AccountKind::Offline if has_chip(card) => {
                 Ok(Self { balance: card.offline, booked: LedgerAccount::OfflinePurses(card.region) })
             }
-            AccountKind::Insurance | AccountKind::Purse | AccountKind::Bank => Err(Reject::AccountNotOffered(account)),
+            _ => Err(Reject::AccountNotOffered(account)),
         }
     }
+}
+
+fn has_chip(card: &Card) -> bool {
+    card.made.as_ref().is_some_and(|made| made.chip.is_some())
 }
 
 /// A card that was collected and never used must be enabled first.
@@ -103,12 +107,15 @@ fn check_in_use(card: &Card, context: &Context<'_>) -> Result<(), Reject> {
 }
 
 /// The legs with which the purse under a card begins: the old system paid it in.
-pub(crate) fn opening(card: &Card, purse: Fen) -> Result<Vec<Leg>, Reject> {
+pub(crate) fn opening(card: &Card, is_chip: bool, purse: Fen) -> Result<Vec<Leg>, Reject> {
     if purse == Fen::ZERO {
         return Ok(Vec::new());
     }
     if !purse.is_amount() {
         return Err(Reject::malformed("purse_fen", "is no amount"));
+    }
+    if is_chip {
+        return Err(Reject::malformed("purse_fen", "is of a card without a chip"));
     }
     Ok(vec![
         Leg { account: LedgerAccount::Contributions(card.region), amount: -purse },
@@ -135,7 +142,7 @@ pub(crate) fn moving(hub: &Hub, card: &Card, ended: Option<CardId>, now_ms: i64)
     for other in cards::others(hub, card) {
         let (from, to) = (LedgerAccount::CardPurses(other.region), LedgerAccount::PersonalAccounts(home));
         take(other, AccountKind::Purse, other.purse, from, to);
-        if Some(other.id) == ended && !is_lost(other, now_ms) {
+        if Some(other.id) == ended && has_chip(card) && !is_lost(other, now_ms) {
             let (from, to) = (LedgerAccount::OfflinePurses(other.region), LedgerAccount::OfflinePurses(card.region));
             take(other, AccountKind::Offline, other.offline, from, to);
         }

@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | unknown, within the window | executed | remembered: refused should it arrive |
 //! | bound, same body | first answer | undone once; then said to be undone |
+//! | bound by a refusal that left something behind | that refusal | nothing to undo; said to be undone |
 //! | bound, other body | REQUEST_ID_REUSED | - |
 //! | reversed unseen | REQUEST_REVERSED | remembered already |
 //! | older than the window | first answer from the records, else REQUEST_TOO_OLD | undone from the records |
@@ -86,7 +87,8 @@ fn undo(
 ) -> Result<(Vec<Fact>, Reply), Reject> {
     let reversed = Fact::RequestReversed { request: key };
     let already = || Ok((vec![reversed.clone()], Reply::Reversed(ReversalEffect::AlreadyUndone)));
-    if bound.reversed {
+    // A request that was refused for ever left nothing to undo.
+    if bound.reversed || bound.refused {
         return already();
     }
     let created = hub.number.id(bound.sequence);
@@ -113,6 +115,9 @@ pub(crate) fn outcome(hub: &Hub, request_id: &RequestId, context: &Context<'_>) 
         Some(Known::ReversedUnseen) => Outcome::Reversed { original: None },
         Some(Known::Bound(Bound { reversed: true, sequence, operation, .. })) => {
             Outcome::Reversed { original: Some((sequence, operation)) }
+        }
+        Some(Known::Bound(Bound { refused: true, sequence, operation, .. })) => {
+            Outcome::Refused { sequence, operation }
         }
         Some(Known::Bound(Bound { sequence, operation, .. })) => Outcome::Accepted { sequence, operation },
     };

@@ -19,7 +19,7 @@ use crate::ids::{InstitutionCode, RegionCode, SettlementId, StayId};
 use crate::ledger::{LedgerAccount, Leg, is_balanced, negated};
 use crate::money::Fen;
 use crate::person::Person;
-use crate::policy::{Fund, OnCancel};
+use crate::policy::{Fund, OnCancel, VisitKind};
 use crate::records::DayTotals;
 use crate::reject::Reject;
 use crate::settlement::{Cancellation, CaseFacts, FamilyDraw, Occasion, Settlement, Standing};
@@ -38,16 +38,24 @@ pub(crate) fn settle(
         unreachable!("the hub sends settlements of stays only");
     };
     hub.institution(header.institution)?;
-    let accepted = presentation::card_of(hub, presentation, *holder_check, context)?;
+    let accepted = presentation::accept(hub, header.institution, presentation, *holder_check, context)?;
     let stay = stays::in_state(hub, header.institution, *stay, StayState::Discharged, context)?;
-    if accepted.card.person != stay.person {
-        return Err(Reject::CardNotOfPerson);
-    }
+    accepted.check_stay(stay, *requested)?;
     if *total != stay.sum.total {
         return Err(Reject::TotalMismatch { institution: *total, hub: stay.sum.total });
     }
     let expected = Expected::Settlement { total: *total, account: *requested };
-    presentation::check_signed(accepted.card, presentation, expected, context)?;
+    presentation::check_signed(hub, &accepted, presentation, expected, context)?;
+    accepted.check_home(|| {
+        stays::is_local(
+            hub,
+            stay.insured_region,
+            stay.insurance_type,
+            stay.care_region,
+            VisitKind::Inpatient,
+            stay.admission,
+        )
+    })?;
     let person = hub.person(stay.person)?;
     let own_balance = accepted.own_balance(hub, person);
     let draw = account_request(hub, person, own_balance, Draw::Settle, *requested, *use_family);
@@ -97,9 +105,7 @@ pub(crate) fn commit(
         stamp_ms: context.stamp_ms,
     });
     let mut facts = Vec::with_capacity(2);
-    if first_use {
-        facts.push(cards::enabling(hub, card, true, context));
-    }
+    facts.extend(card.filter(|_| first_use).map(|card| cards::enabling(hub, card, true, context)));
     facts.push(Fact::Settled { settlement: Arc::clone(&settlement) });
     Ok((facts, Reply::Settled { settlement, years, arpc }))
 }

@@ -14,7 +14,7 @@ use super::{cards, suspensions};
 use crate::benefit::LineSplit;
 use crate::calendar::Date;
 use crate::command::{Admitted, Command, HolderCheck, Page, Presentation, Query, Reply, RequestHeader};
-use crate::fact::{CardShown, Fact};
+use crate::fact::Fact;
 use crate::filing;
 use crate::hub::{Context, Hub, role};
 use crate::ids::{InstitutionCode, RegionCode, StayId};
@@ -91,12 +91,16 @@ fn admit(
     context: &Context<'_>,
 ) -> Result<(Vec<Fact>, Reply), Reject> {
     let institution = hub.institution(header.institution)?;
-    let accepted = presentation::card_of(hub, presentation, holder_check, context)?;
-    let person = hub.person(accepted.card.person)?;
-    presentation::check_signed(accepted.card, presentation, Expected::Admission, context)?;
+    let accepted = presentation::accept(hub, institution.code, presentation, holder_check, context)?;
+    let card = accepted.card()?;
+    let person = hub.person(card.person)?;
+    presentation::check_signed(hub, &accepted, presentation, Expected::Admission, context)?;
     let day = asked.admission;
     let spell = person.profile.spell_on(day).ok_or_else(|| Reject::NotInsured { day })?;
     check_networked(hub, institution, spell.region, spell.insurance_type, VisitKind::Inpatient, day)?;
+    accepted.check_home(|| {
+        is_local(hub, spell.region, spell.insurance_type, institution.region, VisitKind::Inpatient, day)
+    })?;
     suspensions::check_may_begin(hub, person, institution.code, asked.department, day, context)?;
     let stay = Stay {
         id: StayId(hub.number.id(context.sequence)),
@@ -118,6 +122,7 @@ fn admit(
         sum: LineSplit::default(),
         next_ordinal: 0,
         settlement: None,
+        voucher: None,
     };
     check_admission_day(&stay, context)?;
     check_overlap(hub, person, None, day, None, context)?;
@@ -133,10 +138,9 @@ fn admit(
     };
     let mut facts = Vec::with_capacity(2);
     if accepted.first_use {
-        facts.push(cards::enabling(hub, accepted.card, true, context));
+        facts.push(cards::enabling(hub, card, true, context));
     }
-    let shown = CardShown { card: accepted.card.id, atc: accepted.presented.atc };
-    facts.push(Fact::PatientAdmitted { stay: Arc::new(stay), shown });
+    facts.push(Fact::PatientAdmitted { stay: Arc::new(stay), shown: accepted.presented.credential });
     Ok((facts, Reply::Admitted(reply)))
 }
 

@@ -40,14 +40,17 @@ pub(crate) fn settle(
 ) -> Result<(Vec<Fact>, Reply), Reject> {
     let bill = &asked.bill;
     let place = place_of(hub, header.institution, bill.kind, context)?;
-    let accepted = presentation::card_of(hub, &asked.presentation, asked.holder_check, context)?;
-    let person = hub.person(accepted.card.person)?;
+    let accepted = presentation::accept(hub, place.code, &asked.presentation, asked.holder_check, context)?;
+    let person = hub.person(accepted.card()?.person)?;
     let (care, lines) = billed(hub, place, person, bill, context)?;
     if asked.total != care.bill.total {
         return Err(Reject::TotalMismatch { institution: asked.total, hub: care.bill.total });
     }
     let expected = Expected::Settlement { total: asked.total, account: bill.account_request };
-    presentation::check_signed(accepted.card, &asked.presentation, expected, context)?;
+    presentation::check_signed(hub, &accepted, &asked.presentation, expected, context)?;
+    accepted.check_home(|| {
+        stays::is_local(hub, care.insured_region, care.insurance_type, care.care_region, bill.kind, bill.day)
+    })?;
     let own_balance = accepted.own_balance(hub, person);
     let draw = account_request(hub, person, own_balance, Draw::Settle, bill.account_request, bill.use_family);
     let calculated = calculate(hub, person, care, &draw, context)?;

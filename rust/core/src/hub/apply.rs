@@ -8,13 +8,13 @@ use std::sync::Arc;
 use super::Hub;
 use crate::account::{AccountKind, PurseMove};
 use crate::card::{Card, Loss, ZoneKind, ZoneState};
-use crate::fact::{CardShown, Fact, Record};
-use crate::ids::{CardId, PersonId, StayId};
+use crate::fact::{Fact, Record};
+use crate::ids::{CardId, InstitutionCode, PersonId, StayId};
 use crate::money::{Fen, Quantity};
 use crate::person::Person;
 use crate::region::RegionTree;
 use crate::request::Bound;
-use crate::settlement::{Cancellation, FamilyDraw, Settlement};
+use crate::settlement::{Cancellation, CredentialShown, FamilyDraw, Settlement};
 use crate::stay::{Stay, StayLine, StayState};
 
 impl Hub {
@@ -68,7 +68,11 @@ impl Hub {
             | Fact::CardEnabled { .. }
             | Fact::CardReportedLost { .. }
             | Fact::CardLossWithdrawn { .. }
+            | Fact::CardLocked { .. }
             | Fact::CardCancelled { .. } => self.apply_card(fact),
+            Fact::CryptogramWrong { card, institution, count } => {
+                self.wrong_cryptograms.note(*institution, *card, *count, record.stamp_ms);
+            }
             Fact::AccountCredited { person, amount, period_key, legs } => {
                 let account = &mut self.person_mut(*person).account;
                 account.balance += *amount;
@@ -126,7 +130,7 @@ impl Hub {
             }
             Fact::RequestReversed { request } => self.requests.mark_reversed(request),
             Fact::ReversalRemembered { request } => self.requests.remember_unseen(request.clone(), record.stamp_ms),
-            _ => self.apply_stay(fact),
+            _ => self.apply_stay(fact, record.stamp_ms),
         }
     }
 
@@ -171,6 +175,7 @@ impl Hub {
                     self.card_mut(*card).zone_mut(*zone).lost_until_ms = None;
                 }
             }
+            Fact::CardLocked { card, .. } => self.card_mut(*card).insurance.state = ZoneState::Locked,
             Fact::CardCancelled { card, .. } => self.set_both(*card, ZoneState::Cancelled),
             _ => unreachable!("only card facts are sent here"),
         }
@@ -202,12 +207,13 @@ impl Hub {
         }
     }
 
-    fn apply_stay(&mut self, fact: &Fact) {
+    fn apply_stay(&mut self, fact: &Fact, now_ms: i64) {
         match fact {
             Fact::PatientAdmitted { stay, shown } => {
-                self.note_shown(*shown);
+                self.note_shown(shown, stay.institution, now_ms);
                 self.open(Arc::clone(stay));
             }
+            Fact::VoucherIssued { stay, voucher, .. } => self.stay_mut(*stay).voucher = Some(*voucher),
             Fact::StayUpdated { stay, admission, kind, department, diagnosis } => {
                 let stay = self.stay_mut(*stay);
                 stay.admission = *admission;
@@ -254,8 +260,7 @@ impl Hub {
     }
 
     fn apply_settlement(&mut self, settlement: &Settlement) {
-        let presented = &settlement.presented;
-        self.note_shown(CardShown { card: presented.card, atc: presented.atc });
+        self.note_shown(&settlement.presented.credential, settlement.institution, settlement.stamp_ms);
         let person = match settlement.stay() {
             Some(stay) => self.close(stay),
             None => self.person_mut(settlement.person),
@@ -307,9 +312,17 @@ impl Hub {
         patient
     }
 
-    fn note_shown(&mut self, shown: CardShown) {
-        let card = self.card_mut(shown.card);
-        card.counter = card.counter.accept(shown.atc).expect("the counter was checked when it was decided");
+    /// What was shown is not shown again: the counter moves, the token is used.
+    fn note_shown(&mut self, shown: &CredentialShown, institution: InstitutionCode, now_ms: i64) {
+        match shown {
+            CredentialShown::Chip { card: id, atc, .. } => {
+                let card = self.card_mut(*id);
+                card.counter = card.counter.accept(*atc).expect("the counter was checked when it was decided");
+                self.wrong_cryptograms.forget(institution, *id);
+            }
+            CredentialShown::Electronic { token, expires_ms, .. } => self.used_tokens.note(*token, *expires_ms, now_ms),
+            CredentialShown::Stripe { .. } | CredentialShown::Voucher(_) => {}
+        }
     }
 
     fn set_both(&mut self, card: CardId, state: ZoneState) {

@@ -55,6 +55,8 @@ pub enum KeyRefused {
     Derivation { scheme: &'static str },
     #[error("a key is combined from 2 or 3 components, not {0}")]
     Components(usize),
+    #[error("a key of this name is there already; tokens name theirs by it")]
+    NameInUse,
     #[error("the key is weak: all zero, equal halves or a known weak DES key")]
     WeakKey,
     #[error("its PAN range overlaps that of {other}, which has the same key index")]

@@ -5,6 +5,8 @@
 //!   text under the key-encryption key, bound to `kek`.
 //! - `entries[]`: `purpose` CRYPTOGRAM, `issuer scheme key_index pan_from pan_to derivation check_value`, and
 //!   `nonce wrapped_key`: AES-256-GCM ciphertext and tag, bound to all the others.
+//! - `token_keys[]`, left out where there are none: `name public_key`, and `nonce tag` of an empty text, bound to both: a public key is
+//!   no secret, but only who holds the key-encryption key may add one.
 //!
 //! Invariant: a file is replaced whole (written aside, synced, renamed, directory synced), readable by its owner only.
 
@@ -21,7 +23,7 @@ use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
 use super::kek::KekSource;
-use super::{IssuerKey, Kek, KeyAttributes, KeyRing, KeyRingError, PanRange};
+use super::{IssuerKey, Kek, KeyAttributes, KeyRing, KeyRingError, PanRange, TokenKey};
 
 const FORMAT: &str = "medsettle-keyring";
 const VERSION: u32 = 1;
@@ -35,6 +37,8 @@ struct RingFile {
     kek: KekSource,
     kek_check: KekCheck,
     entries: Vec<Entry>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    token_keys: Vec<TokenEntry>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -57,6 +61,37 @@ struct Entry {
     check_value: String,
     nonce: String,
     wrapped_key: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TokenEntry {
+    name: String,
+    public_key: String,
+    nonce: String,
+    tag: String,
+}
+
+impl TokenEntry {
+    fn wrap(cipher: &Aes256Gcm, key: &TokenKey) -> Result<Self, KeyRingError> {
+        let (name, public_key) = (key.name().to_owned(), hex::encode_upper(key.public_key()));
+        let (nonce, tag) = seal(cipher, &[], &Self::bound(&name, &public_key))?;
+        Ok(Self { name, public_key, nonce, tag })
+    }
+
+    fn unwrap(&self, cipher: &Aes256Gcm, path: &Path) -> Result<TokenKey, KeyRingError> {
+        let entry = || format!("token key {}", self.name);
+        let damaged = || KeyRingError::DamagedEntry { path: path.to_owned(), entry: entry() };
+        open(cipher, &self.nonce, &self.tag, &Self::bound(&self.name, &self.public_key)).ok_or_else(damaged)?;
+        let mut public_key = [0; 32];
+        hex::decode_to_slice(&self.public_key, &mut public_key).map_err(|_| damaged())?;
+        let refused = |reason| KeyRingError::Refused { path: path.to_owned(), entry: entry(), reason };
+        TokenKey::new(&self.name, public_key).map_err(refused)
+    }
+
+    fn bound(name: &str, public_key: &str) -> String {
+        format!("{FORMAT}|{VERSION}|TOKEN|{name}|{public_key}")
+    }
 }
 
 impl Entry {
@@ -143,6 +178,9 @@ pub(super) fn read(path: &Path, kek: &Kek) -> Result<KeyRing, KeyRingError> {
     for entry in &file.entries {
         ring.add(path, entry.unwrap(&cipher, path)?)?;
     }
+    for entry in &file.token_keys {
+        ring.add_token_key(path, entry.unwrap(&cipher, path)?)?;
+    }
     Ok(ring)
 }
 
@@ -167,12 +205,14 @@ fn serialize(path: &Path, kek: &Kek, ring: &KeyRing) -> Result<String, KeyRingEr
     let cipher = kek.cipher(path, &source)?;
     let (nonce, tag) = seal(&cipher, &[], &bound_head(&source))?;
     let entries = ring.keys.iter().map(|key| Entry::wrap(&cipher, key)).collect::<Result<_, _>>()?;
+    let token_keys = ring.token_keys().iter().map(|key| TokenEntry::wrap(&cipher, key)).collect::<Result<_, _>>()?;
     let file = RingFile {
         format: FORMAT.to_owned(),
         version: VERSION,
         kek: source,
         kek_check: KekCheck { nonce, tag },
         entries,
+        token_keys,
     };
     let mut text = serde_json::to_string_pretty(&file).expect("strings and numbers serialize");
     text.push('\n');

@@ -12,13 +12,14 @@ use medsettle_core::fact::Record;
 use medsettle_core::hub::{Actor, Context, Decision};
 use medsettle_core::ids::{Hash32, InstitutionCode, RegionCode};
 use medsettle_cryptogram::{Request as CryptogramRequest, Verdict as CryptogramVerdict, verify};
-use medsettle_wire::decode::{CryptogramCheck, Decoded, EngineRequest, decode, split_batch};
+use medsettle_wire::decode::{CryptogramCheck, Decoded, EngineRequest, Proof, decode, split_batch};
 use medsettle_wire::encode::{HubStatus, encode_reply, encode_status};
 use medsettle_wire::record::encode_record;
 use medsettle_wire::{Operation, Reason, Refused, encode_refusal, refusal, rights};
 
 use super::{Pipeline, panic_message};
 use crate::engine::{BATCH, EMPTY_COMMIT, Job, Shared, log};
+use crate::history::FirstAnswer;
 use crate::keyring::{IssuerKey, KeyRing};
 use crate::limits::MAX_BATCH_ANSWER_BYTES;
 use crate::reply::{Frame, Part, Parts, Waiter, refused};
@@ -92,10 +93,16 @@ impl Pipeline {
         let keys = self.keys.as_ref();
         let mut ready: Vec<(&mut Verdict, &CryptogramCheck, &IssuerKey)> = Vec::new();
         for prepared in batch.iter_mut().flat_map(|(_, work)| work.commands_mut()) {
-            let Decoded::Core { presentation: Some(check), .. } = &prepared.decoded else { continue };
-            match key_of(keys, check) {
-                Some(key) => ready.push((&mut prepared.verdict, check, key)),
-                None => prepared.verdict = Verdict::SchemeNotAllowed,
+            match &prepared.decoded {
+                Decoded::Core { proof: Some(Proof::Cryptogram(check)), .. } => match key_of(keys, check) {
+                    Some(key) => ready.push((&mut prepared.verdict, check, key)),
+                    None => prepared.verdict = Verdict::SchemeNotAllowed,
+                },
+                Decoded::Core { proof: Some(Proof::Token(check)), .. } => {
+                    let signed = keys.is_some_and(|keys| keys.has_signed(check));
+                    prepared.verdict = if signed { Verdict::Signed } else { Verdict::Invalid };
+                }
+                _ => {}
             }
         }
         let requests: Vec<CryptogramRequest<'_>> = ready.iter().map(|(_, check, key)| request(check, key)).collect();
@@ -165,7 +172,14 @@ impl Pipeline {
             (_, Err(reason)) => Err(refused(reason)),
             (Decision::Refuse(reject), _) => Err(encode_refusal(&refusal(&reject).about(operation, request))),
             (Decision::Answer(reply), _) => Ok(self.show(operation, &reply)),
-            (Decision::Commit(record, reply), _) => self.commit(operation, &record, &reply),
+            (Decision::Commit(record, reply), _) => {
+                let mut body = Vec::with_capacity(512);
+                encode_reply(operation, &reply, &mut body);
+                self.commit(&record, body)
+            }
+            (Decision::RefuseWith(record, reject), _) => {
+                self.commit(&record, encode_refusal(&refusal(&reject).about(operation, request)))
+            }
         }
     }
 
@@ -193,9 +207,12 @@ impl Pipeline {
         now_ms
     }
 
-    /// The response to the record of a sequence, given again.
+    /// The response to the record of a sequence, given again; or its refusal.
     fn first_answer(&self, sequence: u64) -> Part {
-        let (body, frame) = self.history.response(sequence);
+        let FirstAnswer { body, refused, frame } = self.history.first_answer(sequence);
+        if refused {
+            return Part::Refusal(body);
+        }
         Part::Response { sequence, frame: frame.map_or(Frame::Next, Frame::Known), replayed: true, body }
     }
 
@@ -204,7 +221,9 @@ impl Pipeline {
         let (sequence, frame) = (self.hub.sequence(), self.shown());
         if let Reply::Outcome { outcome, .. } = *reply {
             let original = match outcome {
-                Outcome::Accepted { sequence, .. } => Some(Box::new(self.first_answer(sequence))),
+                Outcome::Accepted { sequence, .. } | Outcome::Refused { sequence, .. } => {
+                    Some(Box::new(self.first_answer(sequence)))
+                }
                 Outcome::Unknown | Outcome::Reversed { .. } => None,
             };
             return Part::Outcome { sequence, frame, outcome, original };
@@ -214,10 +233,8 @@ impl Pipeline {
         Part::Response { sequence, frame, replayed: false, body }
     }
 
-    /// Put a record into the frame that is being filled, and apply it.
-    fn commit(&mut self, operation: Operation, record: &Record, reply: &Reply) -> Result<Part, Vec<u8>> {
-        let mut body = Vec::with_capacity(512);
-        encode_reply(operation, reply, &mut body);
+    /// Put a record with its response, or its refusal, into the frame that is being filled, and apply it.
+    fn commit(&mut self, record: &Record, body: Vec<u8>) -> Result<Part, Vec<u8>> {
         let before = self.filling.body.len();
         encode_record(record, &body, &mut self.filling.body);
         let limit = self.chain.max_body_len();
@@ -232,6 +249,9 @@ impl Pipeline {
         self.filling.records += 1;
         self.filling.stamp_ms.get_or_insert(record.stamp_ms);
         self.shared.metrics.records.fetch_add(1, Relaxed);
+        if record.refused {
+            return Ok(Part::Refusal(body));
+        }
         Ok(Part::Response { sequence: record.sequence, frame: Frame::Next, replayed: false, body })
     }
 

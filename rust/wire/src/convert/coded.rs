@@ -3,7 +3,7 @@
 //! Invariant: both directions are exhaustive, so a value that one side adds does not compile until the other knows it.
 
 use medsettle_core::account::AccountKind;
-use medsettle_core::card::{CancelCause, Channel, FailureCause, Loss, ZoneKind};
+use medsettle_core::card::{CancelCause, Channel, FailureCause, LockCause, Loss, ZoneKind};
 use medsettle_core::catalogue::{CeilingOrder, ItemClass};
 use medsettle_core::command::HolderCheck;
 use medsettle_core::institution::InstitutionKind;
@@ -81,6 +81,7 @@ coded! {
         EligibleAfterDeductible Overflow OwnEligibleBurdenOfYear RemainingEligibleBurden
     }
     Level => v1::level::Kind { Three Two One None }
+    LockCause => v1::card_locked::Cause { CounterJumped CounterExhausted }
     Loss => v1::loss::Kind { Temporary Formal }
     Mode => v1::adjustment::Mode { Points Factor }
     OnCancel => v1::on_cancel::Kind { Keep Readjudicate LastFirst }

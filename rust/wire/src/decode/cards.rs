@@ -2,12 +2,12 @@
 
 use medsettle_core::card::{Personalisation, ZoneKind};
 use medsettle_core::command::{CardKey, Command, LossSubject, Query};
-use medsettle_core::ids::CardId;
+use medsettle_core::ids::{CardId, StayId};
 
-use super::presentation::{card_sn, chip_keys, pan};
+use super::presentation::{card_sn, made_chip, pan};
 use super::{actor, page, person};
 use crate::convert::{Checked, Fault, amount, at, certificate, coded, each, given_text, id, id_if_given};
-use crate::limits::MAX_LABEL;
+use crate::limits::{MAX_ACTOR, MAX_LABEL};
 use crate::v1;
 
 fn card(number: u64) -> Checked<CardId> {
@@ -30,7 +30,7 @@ pub(super) fn mark_made(message: v1::CardsMarkMadeRequest) -> Checked<Command> {
     let made = Personalisation {
         pan: pan(&message.pan, message.sequence_number)?,
         card_sn: at("card_sn", card_sn(&message.card_sn))?,
-        chip: chip_keys(message.scheme, message.key_index)?,
+        chip: made_chip(message.scheme, message.key_index)?,
     };
     let purse = at("purse_fen", amount(message.purse_fen))?;
     Ok(Command::MarkCardMade { card: card(message.card_id)?, made, purse })
@@ -79,6 +79,14 @@ pub(super) fn withdraw_loss(message: v1::CardsWithdrawLossRequest) -> Checked<Co
 
 pub(super) fn cancel(message: v1::CardsCancelRequest) -> Checked<Command> {
     Ok(Command::CancelCard { card: card(message.card_id)?, cause: at("cause", coded(message.cause))? })
+}
+
+pub(super) fn authorize_stay(message: v1::CardsAuthorizeStayRequest) -> Checked<Command> {
+    Ok(Command::AuthorizeStay {
+        stay: StayId(at("stay_id", id(message.stay_id))?),
+        account_limit: at("account_limit_fen", amount(message.account_limit_fen))?,
+        cause: at("cause", given_text(message.cause, MAX_ACTOR))?,
+    })
 }
 
 pub(super) fn get(message: v1::CardsGetRequest) -> Checked<Query> {

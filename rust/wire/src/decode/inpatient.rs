@@ -23,7 +23,7 @@ pub(super) fn settlement(number: u64) -> Checked<SettlementId> {
 }
 
 pub(super) fn admit(message: v1::InpatientAdmitRequest) -> Checked<Asked> {
-    let (shown, check) = presentation(message.presentation)?;
+    let (shown, proof) = presentation(message.presentation)?;
     let command = Command::Admit {
         presentation: shown,
         holder_check: holder_check(message.holder_check),
@@ -32,7 +32,7 @@ pub(super) fn admit(message: v1::InpatientAdmitRequest) -> Checked<Asked> {
         department: at("department", text(message.department, MAX_SHORT_TEXT))?,
         diagnosis: at("diagnosis", text(message.diagnosis, MAX_DIAGNOSIS))?,
     };
-    Ok(Asked { command, presentation: check })
+    Ok(Asked { command, proof })
 }
 
 pub(super) fn update_stay(message: v1::InpatientUpdateStayRequest) -> Checked<Command> {
@@ -119,7 +119,7 @@ pub(super) fn settle(message: v1::InpatientSettleRequest) -> Checked<Asked> {
         return Err(Fault::of("interim", "must be false"));
     }
     let quote = quote_digest(&message.quote_digest)?;
-    let (shown, check) = presentation(message.presentation)?;
+    let (shown, proof) = presentation(message.presentation)?;
     let command = Command::SettleStay {
         stay: stay(message.stay_id)?,
         total: at("total_fen", amount(message.total_fen))?,
@@ -129,7 +129,7 @@ pub(super) fn settle(message: v1::InpatientSettleRequest) -> Checked<Asked> {
         presentation: shown,
         holder_check: holder_check(message.holder_check),
     };
-    Ok(Asked { command, presentation: check })
+    Ok(Asked { command, proof })
 }
 
 pub(super) fn cancel_settlement(message: v1::InpatientCancelSettlementRequest) -> Checked<Command> {

@@ -2,16 +2,26 @@
 
 use medsettle_core::card;
 use medsettle_core::command::{ChipPresentation, Credential, HolderCheck, Presentation};
-use medsettle_core::ids::{CardSn, Pan};
+use medsettle_core::ids::{CardSn, Pan, VoucherId};
 use medsettle_cryptogram::{
     Cryptogram, Pan as SignedPan, Scheme, SequenceNumber, SignedBytes, SignedFields, TransactionDate,
 };
 
-use crate::convert::{Checked, Coded, Fault, amount, array, at, coded, day, number, text, within};
+use super::token::{TokenCheck, token};
+use crate::convert::{Checked, Coded, Fault, amount, array, at, coded, day, id, number, text, within};
 use crate::limits::MAX_TERMINAL;
 use crate::v1;
 
-/// A cryptogram with what it signs, to be verified with the issuer's key.
+/// What proves a credential, to be verified with an issuer's key before the decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// Of a chip.
+    Cryptogram(CryptogramCheck),
+    /// Of an electronic credential.
+    Token(TokenCheck),
+}
+
+/// A cryptogram with what it signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CryptogramCheck {
     /// The scheme that the card claims.
@@ -30,20 +40,27 @@ pub struct CryptogramCheck {
     pub cryptogram: Cryptogram,
 }
 
-pub(super) fn presentation(message: Option<v1::Presentation>) -> Checked<(Presentation, Option<CryptogramCheck>)> {
+pub(super) fn presentation(message: Option<v1::Presentation>) -> Checked<(Presentation, Option<Proof>)> {
+    use v1::presentation::Credential as Message;
     within("presentation", message, |message| {
         let credential = message.credential.ok_or_else(|| Fault::here("shows no card and no credential"))?;
-        let (credential, check) = match credential {
-            v1::presentation::Credential::Chip(chip) => {
+        let (credential, proof) = match credential {
+            Message::Chip(chip) => {
                 let (chip, check) = at("chip", self::chip(&chip))?;
-                (Credential::Chip(chip), Some(check))
+                (Credential::Chip(chip), Some(Proof::Cryptogram(check)))
             }
-            v1::presentation::Credential::Electronic(_) | v1::presentation::Credential::VoucherId(_) => {
-                (Credential::NotYetAccepted, None)
+            Message::Stripe(stripe) => {
+                let card_sn = at("stripe", at("card_sn", self::card_sn(&stripe.card_sn)))?;
+                (Credential::Stripe(card_sn), None)
             }
+            Message::Electronic(electronic) => {
+                let (token, check) = at("electronic", at("token", token(&electronic.token)))?;
+                (Credential::Electronic(token), Some(Proof::Token(check)))
+            }
+            Message::VoucherId(number) => (Credential::Voucher(VoucherId(at("voucher_id", id(number))?)), None),
         };
         let terminal = at("terminal_id", text(message.terminal_id, MAX_TERMINAL))?;
-        Ok((Presentation { credential, terminal }, check))
+        Ok((Presentation { credential, terminal }, proof))
     })
 }
 
@@ -58,6 +75,15 @@ pub(super) fn pan(digits: &str, sequence_number: u32) -> Checked<Pan> {
 /// A card's recognition code.
 pub(super) fn card_sn(text: &str) -> Checked<CardSn> {
     CardSn::parse(text).ok_or_else(|| Fault::here("must be 32 digits of 0-9 A-F"))
+}
+
+/// The chip that a card is made with; none for a generation without chips.
+pub(super) fn made_chip(scheme: i32, key_index: u32) -> Checked<Option<card::Chip>> {
+    if scheme == v1::chip::Scheme::Unspecified as i32 {
+        let none = key_index == 0;
+        return if none { Ok(None) } else { Err(Fault::of("key_index", "is given without a scheme")) };
+    }
+    chip_keys(scheme, key_index).map(Some)
 }
 
 /// The scheme and key of a chip.

@@ -29,7 +29,7 @@ pub(super) fn quote(message: v1::VisitsQuoteRequest) -> Checked<Query> {
 
 pub(super) fn settle(message: v1::VisitsSettleRequest) -> Checked<Asked> {
     let quote = quote_digest(&message.quote_digest)?;
-    let (shown, check) = presentation(message.presentation)?;
+    let (shown, proof) = presentation(message.presentation)?;
     let bill = VisitBill {
         kind: at("visit_kind", coded(message.visit_kind))?,
         day: at("visit_date", day(&message.visit_date))?,
@@ -46,7 +46,7 @@ pub(super) fn settle(message: v1::VisitsSettleRequest) -> Checked<Asked> {
         presentation: shown,
         holder_check: holder_check(message.holder_check),
     });
-    Ok(Asked { command, presentation: check })
+    Ok(Asked { command, proof })
 }
 
 pub(super) fn cancel(message: v1::VisitsCancelRequest) -> Checked<Command> {

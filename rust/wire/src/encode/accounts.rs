@@ -3,7 +3,7 @@
 use medsettle_core::account::AccountKind;
 use medsettle_core::ids::{CardId, PersonId};
 use medsettle_core::money::Fen;
-use medsettle_core::settlement::Settlement;
+use medsettle_core::settlement::{CredentialShown, Settlement};
 use medsettle_core::statement::{Entry, Event};
 
 use crate::convert::Coded;
@@ -79,17 +79,28 @@ fn entry(entry: &Entry) -> v1::StatementEntry {
 
 /// What a settlement tells of the card and of the bill; `sign` is negative in its negation.
 fn settled(row: v1::StatementEntry, settlement: &Settlement, sign: i64) -> v1::StatementEntry {
-    let presented = &settlement.presented;
+    let credential = settlement.presented.credential;
     v1::StatementEntry {
-        terminal_id: presented.terminal.to_string(),
-        card_sn: presented.card_sn.to_string(),
-        card_id: presented.card.0,
-        // A chip settles only with a right cryptogram.
-        cryptogram_valid: true,
+        terminal_id: settlement.presented.terminal.to_string(),
+        card_sn: credential.card_sn().map(|card_sn| card_sn.to_string()).unwrap_or_default(),
+        card_id: credential.card().map_or(0, |card| card.0),
+        credential: credential_kind(credential) as i32,
+        // A chip settles only with a right cryptogram; nothing else has one.
+        cryptogram_valid: matches!(credential, CredentialShown::Chip { .. }),
         settlement_id: settlement.id.0,
         total_fen: sign * settlement.split.bill.total.0,
         fund_total_fen: sign * settlement.split.fund_total().0,
         visit_kind: settlement.case.visit_kind.number(),
         ..row
+    }
+}
+
+fn credential_kind(credential: CredentialShown) -> v1::credential::Kind {
+    use v1::credential::Kind;
+    match credential {
+        CredentialShown::Chip { .. } => Kind::Chip,
+        CredentialShown::Stripe { .. } => Kind::Stripe,
+        CredentialShown::Electronic { .. } => Kind::Electronic,
+        CredentialShown::Voucher(_) => Kind::Voucher,
     }
 }

@@ -34,6 +34,7 @@ pub(super) fn card(view: &CardView) -> v1::Card {
     let (insurance_state, insurance_lost_until_ms) = shown(&card.insurance, view.at_ms);
     let (bank_state, bank_lost_until_ms) = shown(&card.bank, view.at_ms);
     let made = card.made.as_ref();
+    let chip = made.and_then(|made| made.chip);
     v1::Card {
         card_id: card.id.0,
         person_id: card.person.0,
@@ -41,8 +42,8 @@ pub(super) fn card(view: &CardView) -> v1::Card {
         pan: made.map(|made| made.pan.number()).unwrap_or_default(),
         sequence_number: made.map_or(0, |made| u32::from(made.pan.sequence_number())),
         card_sn: made.map(|made| made.card_sn.to_string()).unwrap_or_default(),
-        scheme: made.map_or(0, |made| i32::from(made.chip.scheme)),
-        key_index: made.map_or(0, |made| made.chip.key_index),
+        scheme: chip.map_or(0, |chip| i32::from(chip.scheme)),
+        key_index: chip.map_or(0, |chip| chip.key_index),
         insurance_state: insurance_state as i32,
         bank_state: bank_state as i32,
         insurance_lost_until_ms,
@@ -52,5 +53,6 @@ pub(super) fn card(view: &CardView) -> v1::Card {
         generation: card.generation.to_string(),
         purse_fen: card.purse.0,
         offline_fen: card.offline.0,
+        chipless: made.is_some() && chip.is_none(),
     }
 }

@@ -9,16 +9,19 @@ use medsettle_core::records::{DayRow, DayTotals};
 use medsettle_core::settlement::{Adjustment, Cancellation, Settlement, Standing};
 use medsettle_core::stay::{Stay, StayLine};
 
+use prost::Message as _;
+
 use super::negated;
 use crate::append::append;
 use crate::contract::Operation;
-use crate::convert::{Coded, from_filing, from_line_split, from_split, from_years};
+use crate::convert::{Coded, credential_kind, from_filing, from_line_split, from_split, from_years, voucher_id};
 use crate::v1;
 
 type Years = [(AccumulatorKey, Accumulators)];
 
-fn chip_answer(arpc: [u8; 8]) -> v1::ChipAnswer {
-    v1::ChipAnswer { arc: ARC_APPROVED.to_vec(), arpc: arpc.to_vec() }
+/// What is not a chip takes no answer.
+fn chip_answer(arpc: Option<[u8; 8]>) -> v1::ChipAnswer {
+    v1::ChipAnswer { arc: ARC_APPROVED.to_vec(), arpc: arpc.map_or_else(Vec::new, |arpc| arpc.to_vec()) }
 }
 
 pub(super) fn admitted(admitted: &Admitted) -> v1::InpatientAdmitResponse {
@@ -101,7 +104,7 @@ pub(super) fn quoted(
     }
 }
 
-pub(super) fn settled(settlement: &Settlement, years: &Years, arpc: [u8; 8]) -> v1::InpatientSettleResponse {
+pub(super) fn settled(settlement: &Settlement, years: &Years, arpc: Option<[u8; 8]>) -> v1::InpatientSettleResponse {
     v1::InpatientSettleResponse {
         header: None,
         settlement_id: settlement.id.0,
@@ -156,7 +159,7 @@ pub(super) fn settlement(standing: &Standing) -> v1::Settlement {
         split: Some(from_split(&settlement.split, Some((settlement.policy(), settlement.catalogue)))),
         accumulator_deltas: from_years(settlement.person, &settlement.deltas),
         stamp_ms: settlement.stamp_ms,
-        card_sn: settlement.presented.card_sn.to_string(),
+        card_sn: settlement.presented.credential.card_sn().map(|card_sn| card_sn.to_string()).unwrap_or_default(),
         terminal_id: settlement.presented.terminal.to_string(),
         request_id: standing.request_id.to_string(),
         cancellation_id: standing.cancelled_by.map_or(0, |id| id.0),
@@ -165,6 +168,8 @@ pub(super) fn settlement(standing: &Standing) -> v1::Settlement {
         department: visit.map(|visit| visit.department.to_string()).unwrap_or_default(),
         diagnosis: visit.map(|visit| visit.diagnosis.to_string()).unwrap_or_default(),
         lines: visit.into_iter().flat_map(|visit| &visit.lines).map(stay_line).collect(),
+        credential: credential_kind(&settlement.presented.credential) as i32,
+        voucher_id: voucher_id(&settlement.presented.credential),
     }
 }
 
@@ -196,21 +201,24 @@ pub(super) fn day(
 }
 
 /// Appends the response of `Messages.GetOutcome` without its header. `original` is the response of the request that is asked about, with or
-/// without a header, and empty where there is none.
+/// without a header, or its refusal, and empty where there is none.
 pub fn encode_outcome(outcome: &Outcome, original: &[u8], out: &mut Vec<u8>) {
     use v1::messages_get_outcome_response::Outcome as Kind;
     let (kind, bound) = match *outcome {
         Outcome::Unknown => (Kind::Unknown, None),
         Outcome::Accepted { sequence, operation } => (Kind::Accepted, Some((sequence, operation))),
+        Outcome::Refused { sequence, operation } => (Kind::Refused, Some((sequence, operation))),
         Outcome::Reversed { original } => (Kind::Reversed, original),
     };
+    let refused = kind == Kind::Refused;
     let method = bound.and_then(|(_, operation)| Operation::from_number(operation)).map(Operation::name);
     let response = v1::MessagesGetOutcomeResponse {
         header: None,
         outcome: kind as i32,
         method: method.unwrap_or_default().to_owned(),
-        original_response: original.to_vec(),
+        original_response: if refused { Vec::new() } else { original.to_vec() },
         original_sequence: bound.map_or(0, |(sequence, _)| sequence),
+        original_refusal: refused.then(|| v1::Refusal::decode(original).expect("a refusal that this hub gave")),
     };
     append(&response, out);
 }

@@ -4,19 +4,20 @@ use std::sync::Arc;
 
 use medsettle_core::calendar::Date;
 use medsettle_core::card::{Chip, Personalisation};
-use medsettle_core::fact::{CardShown, Fact};
-use medsettle_core::ids::{CardId, CardSn, FilingId, Hash32, Pan, PersonId, RegionCode, StayId};
+use medsettle_core::fact::Fact;
+use medsettle_core::ids::{CardId, CardSn, FilingId, Hash32, Pan, PersonId, RegionCode, StayId, VoucherId};
 use medsettle_core::money::Fen;
 use medsettle_core::person::Profile;
 use medsettle_core::policy::Problem;
 use medsettle_core::request::RequestKey;
+use medsettle_core::stay::Voucher;
 
-use super::{account, settlement, stay, suspension};
+use super::{account, credential, settlement, stay, suspension};
 use crate::convert::{
     Checked, Coded, Fault, at, catalogue, certificates, coded, each, entitlements, filing, from_catalogue,
     from_certificates, from_entitlements, from_filing, from_institution, from_line_split, from_policy, from_regions,
-    from_spells, from_years, hash, id_if_given, institution, institution_code, line_split, number, policy, regions,
-    request_id, spells, within, year_accumulators,
+    from_spells, from_years, hash, id_if_given, institution, institution_code, line_split, policy, regions, request_id,
+    spells, within, year_accumulators,
 };
 use crate::error::DecodeError;
 use crate::v1;
@@ -49,6 +50,8 @@ pub(super) fn from_fact(fact: &Fact) -> v1::Fact {
         | Fact::CardEnabled { .. }
         | Fact::CardReportedLost { .. }
         | Fact::CardLossWithdrawn { .. }
+        | Fact::CardLocked { .. }
+        | Fact::CryptogramWrong { .. }
         | Fact::CardCancelled { .. } => from_card_fact(fact),
         Fact::AccountCredited { .. }
         | Fact::ToppedUp { .. }
@@ -82,6 +85,7 @@ pub(super) fn from_fact(fact: &Fact) -> v1::Fact {
             suspension::from_fact(fact)
         }
         Fact::PatientAdmitted { .. }
+        | Fact::VoucherIssued { .. }
         | Fact::StayUpdated { .. }
         | Fact::ChargesAdded { .. }
         | Fact::ChargesRevoked { .. }
@@ -121,8 +125,8 @@ fn from_card_fact(fact: &Fact) -> Message {
             pan: made.pan.number(),
             sequence_number: u32::from(made.pan.sequence_number()),
             card_sn: made.card_sn.to_string(),
-            scheme: i32::from(made.chip.scheme),
-            key_index: made.chip.key_index,
+            scheme: made.chip.map_or(0, |chip| i32::from(chip.scheme)),
+            key_index: made.chip.map_or(0, |chip| chip.key_index),
             purse_fen: purse.0,
             legs: settlement::from_legs(legs),
         }),
@@ -154,6 +158,14 @@ fn from_card_fact(fact: &Fact) -> Message {
             zones: zones.iter().map(|zone| zone.number()).collect(),
             verified_by: verified_by.to_string(),
         }),
+        Fact::CardLocked { card, cause } => {
+            Message::CardLocked(v1::CardLocked { card_id: card.0, cause: cause.number() })
+        }
+        Fact::CryptogramWrong { card, institution, count } => Message::CryptogramWrong(v1::CryptogramWrong {
+            card_id: card.0,
+            institution_code: institution.as_str().to_owned(),
+            count: *count,
+        }),
         Fact::CardCancelled { card, cause } => {
             Message::CardCancelled(v1::CardCancelled { card_id: card.0, cause: cause.number() })
         }
@@ -165,8 +177,13 @@ fn from_stay_fact(fact: &Fact) -> Message {
     match fact {
         Fact::PatientAdmitted { stay, shown } => Message::PatientAdmitted(v1::PatientAdmitted {
             stay: Some(stay::from_stay(stay)),
-            card_id: shown.card.0,
-            atc: u32::from(shown.atc),
+            credential: Some(credential::from_shown(shown)),
+        }),
+        Fact::VoucherIssued { stay, voucher, cause } => Message::VoucherIssued(v1::VoucherIssued {
+            stay_id: stay.0,
+            voucher_id: voucher.id.0,
+            account_limit_fen: voucher.account_limit.0,
+            cause: cause.to_string(),
         }),
         Fact::StayUpdated { stay, admission, kind, department, diagnosis } => Message::StayUpdated(v1::StayUpdated {
             stay_id: stay.0,
@@ -224,6 +241,19 @@ pub(super) fn fact(message: v1::Fact) -> Checked<Fact> {
         Message::CardCancelled(m) => {
             Ok(Fact::CardCancelled { card: CardId(m.card_id), cause: at("card_cancelled.cause", coded(m.cause))? })
         }
+        Message::CardLocked(m) => {
+            Ok(Fact::CardLocked { card: CardId(m.card_id), cause: at("card_locked.cause", coded(m.cause))? })
+        }
+        Message::CryptogramWrong(m) => Ok(Fact::CryptogramWrong {
+            card: CardId(m.card_id),
+            institution: at("cryptogram_wrong.institution_code", institution_code(&m.institution_code))?,
+            count: m.count,
+        }),
+        Message::VoucherIssued(m) => Ok(Fact::VoucherIssued {
+            stay: StayId(m.stay_id),
+            voucher: Voucher { id: VoucherId(m.voucher_id), account_limit: Fen(m.account_limit_fen) },
+            cause: m.cause.into(),
+        }),
         Message::AccountCredited(m) => at("account_credited", account::credited(m)),
         Message::ToppedUp(m) => at("topped_up", account::topped_up(m)),
         Message::Purchased(m) => at("purchased", account::purchased(m)),
@@ -320,9 +350,9 @@ fn card_made(message: v1::CardMade) -> Checked<Fact> {
     let made = Personalisation {
         pan: pan.ok_or_else(|| Fault::of("pan", "is no number of a card"))?,
         card_sn: card_sn(&message.card_sn)?,
-        chip: Chip {
-            scheme: u8::try_from(message.scheme).map_err(|_| Fault::of("scheme", "is no scheme"))?,
-            key_index: message.key_index,
+        chip: match u8::try_from(message.scheme).map_err(|_| Fault::of("scheme", "is no scheme"))? {
+            0 => None,
+            scheme => Some(Chip { scheme, key_index: message.key_index }),
         },
     };
     let (purse, legs) = (Fen(message.purse_fen), settlement::legs(message.legs)?);
@@ -377,7 +407,7 @@ fn regions_installed(message: &v1::RegionsInstalled) -> Checked<Fact> {
 }
 
 fn patient_admitted(message: v1::PatientAdmitted) -> Checked<Fact> {
-    let shown = CardShown { card: CardId(message.card_id), atc: at("atc", number(message.atc))? };
+    let shown = within("credential", message.credential, credential::shown)?;
     Ok(Fact::PatientAdmitted { stay: Arc::new(within("stay", message.stay, stay::stay)?), shown })
 }
 

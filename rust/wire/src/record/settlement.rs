@@ -3,17 +3,18 @@
 use std::sync::Arc;
 
 use medsettle_core::accumulator::{AccumulatorKey, Accumulators};
-use medsettle_core::ids::{CardId, PersonId, SettlementId, StayId};
+use medsettle_core::ids::{PersonId, SettlementId, StayId};
 use medsettle_core::ledger::{LedgerAccount, Leg};
 use medsettle_core::money::Fen;
 use medsettle_core::settlement::{Adjustment, Cancellation, CaseFacts, FamilyDraw, Occasion, Presented, Settlement};
 use medsettle_core::stay::Stay;
 use medsettle_core::visit::Visit;
 
-use super::facts::{card_sn, day, region};
+use super::credential;
+use super::facts::{day, region};
 use super::stay::{from_line, line, stay};
 use crate::convert::{
-    Checked, Coded, Fault, at, coded, each, from_split, from_years, hash, institution_code, number, split, within,
+    Checked, Coded, Fault, at, coded, each, from_split, from_years, hash, institution_code, split, within,
     year_accumulators,
 };
 use crate::v1;
@@ -36,11 +37,9 @@ pub(super) fn from_settlement(settlement: &Settlement) -> v1::StoredSettlement {
         deltas: from_years(settlement.person, &settlement.deltas),
         legs: from_legs(&settlement.legs),
         balance_after_fen: settlement.balance_after.0,
-        card_id: settlement.presented.card.0,
+        credential: Some(credential::from_shown(&settlement.presented.credential)),
         terminal_id: settlement.presented.terminal.to_string(),
-        atc: u32::from(settlement.presented.atc),
         stamp_ms: settlement.stamp_ms,
-        card_sn: settlement.presented.card_sn.to_string(),
         family: from_draws(&settlement.family),
     }
 }
@@ -62,10 +61,8 @@ pub(super) fn settlement(message: v1::StoredSettlement) -> Checked<Settlement> {
         balance_after: Fen(message.balance_after_fen),
         family: draws(&message.family),
         presented: Presented {
-            card: CardId(message.card_id),
-            card_sn: card_sn(&message.card_sn)?,
+            credential: within("credential", message.credential, credential::shown)?,
             terminal: message.terminal_id.into(),
-            atc: at("atc", number(message.atc))?,
         },
         stamp_ms: message.stamp_ms,
     })

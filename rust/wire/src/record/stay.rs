@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use medsettle_core::ids::{PersonId, SettlementId, StayId};
-use medsettle_core::money::{Quantity, UnitPrice};
-use medsettle_core::stay::{ChargeLine, Stay, StayLine};
+use medsettle_core::ids::{PersonId, SettlementId, StayId, VoucherId};
+use medsettle_core::money::{Fen, Quantity, UnitPrice};
+use medsettle_core::stay::{ChargeLine, Stay, StayLine, Voucher};
 
 use super::facts::{day, region};
 use crate::convert::{
@@ -34,6 +34,8 @@ pub(super) fn from_stay(stay: &Stay) -> v1::StoredStay {
         sum: Some(from_line_split(&stay.sum)),
         next_ordinal: stay.next_ordinal,
         settlement_id: stay.settlement.map_or(0, |settlement| settlement.0),
+        voucher_id: stay.voucher.map_or(0, |voucher| voucher.id.0),
+        voucher_account_limit_fen: stay.voucher.map_or(0, |voucher| voucher.account_limit.0),
     }
 }
 
@@ -64,6 +66,8 @@ pub(super) fn stay(message: v1::StoredStay) -> Checked<Stay> {
         sum: within("sum", message.sum, |sum| Ok(line_split(sum)))?,
         next_ordinal: message.next_ordinal,
         settlement: id_if_given(message.settlement_id).map(SettlementId),
+        voucher: id_if_given(message.voucher_id)
+            .map(|id| Voucher { id: VoucherId(id), account_limit: Fen(message.voucher_account_limit_fen) }),
     })
 }
 

@@ -9,12 +9,13 @@ use medsettle_core::account::{AccountKind, PayOut, PurseMove};
 use medsettle_core::accumulator::{AccumulatorKey, Accumulators};
 use medsettle_core::benefit::{Code, LineSplit, Split, Step};
 use medsettle_core::calendar::Date;
-use medsettle_core::card::{CancelCause, Channel, Chip, FailureCause, Loss, Personalisation, ZoneKind};
+use medsettle_core::card::{CancelCause, Channel, Chip, FailureCause, LockCause, Loss, Personalisation, ZoneKind};
 use medsettle_core::catalogue::{Catalogue, CeilingOrder, Item, ItemClass};
-use medsettle_core::fact::{CardShown, Fact, Record};
+use medsettle_core::fact::{Fact, Record};
 use medsettle_core::filing::Filing;
 use medsettle_core::ids::{
     CardId, CardSn, FilingId, Hash32, InstitutionCode, Pan, PersonId, RegionCode, RequestId, SettlementId, StayId,
+    VoucherId,
 };
 use medsettle_core::institution::{Institution, InstitutionKind};
 use medsettle_core::ledger::{LedgerAccount, Leg};
@@ -27,14 +28,15 @@ use medsettle_core::policy::{
 };
 use medsettle_core::region::Region;
 use medsettle_core::settlement::{
-    Adjustment as Recomputed, Cancellation, CaseFacts, FamilyDraw, Occasion, Presented, Settlement,
+    Adjustment as Recomputed, Cancellation, CaseFacts, CredentialShown, FamilyDraw, Occasion, Presented, Settlement,
 };
-use medsettle_core::stay::{AdmissionKind, ChargeLine, Stay, StayLine, StayState};
+use medsettle_core::stay::{AdmissionKind, ChargeLine, Stay, StayLine, StayState, Voucher};
 use medsettle_core::suspension::{PlaceSuspension, Suspension};
+use medsettle_core::token::TokenId;
 use medsettle_core::visit::Visit;
 
 /// How many kinds of facts there are.
-pub(crate) const FACTS: usize = 38;
+pub(crate) const FACTS: usize = 41;
 
 /// A source of values: splitmix64.
 pub(crate) struct Arbitrary(u64);
@@ -137,6 +139,7 @@ impl Arbitrary {
             created_ms: self.signed(),
             operator: self.text().into(),
             roles: self.number(),
+            refused: self.flag(),
             facts: self.some(Self::fact),
         }
     }
@@ -226,16 +229,26 @@ impl Arbitrary {
                 case_number: self.text().into(),
             },
             20 => Fact::InstitutionResumed { institution: self.institution_code(), department: self.text().into() },
-            21 => Fact::FamilyLinked { person: PersonId(self.bits()), payer: PersonId(self.bits()) },
-            22 => Fact::FamilyUnlinked { person: PersonId(self.bits()), payer: PersonId(self.bits()) },
-            25 => self.pay_out_made(),
-            26 => Fact::PayOutReleased {
+            21 => Fact::CardLocked {
+                card: CardId(self.bits()),
+                cause: self.pick(&[LockCause::CounterJumped, LockCause::CounterExhausted]),
+            },
+            22 => Fact::CryptogramWrong {
+                card: CardId(self.bits()),
+                institution: self.institution_code(),
+                count: self.number(),
+            },
+            23 => Fact::VoucherIssued { stay: StayId(self.bits()), voucher: self.voucher(), cause: self.text().into() },
+            24 => Fact::FamilyLinked { person: PersonId(self.bits()), payer: PersonId(self.bits()) },
+            25 => Fact::FamilyUnlinked { person: PersonId(self.bits()), payer: PersonId(self.bits()) },
+            26 => self.pay_out_made(),
+            27 => Fact::PayOutReleased {
                 person: PersonId(self.bits()),
                 claim_number: self.text().into(),
                 card: CardId(self.bits()),
                 legs: self.some(Self::leg),
             },
-            23 => Fact::ToppedUp {
+            28 => Fact::ToppedUp {
                 person: PersonId(self.bits()),
                 card: CardId(self.bits()),
                 account: self.account_kind(),
@@ -243,7 +256,7 @@ impl Arbitrary {
                 balance_after: self.fen(),
                 legs: self.some(Self::leg),
             },
-            24 => Fact::Purchased {
+            29 => Fact::Purchased {
                 person: PersonId(self.bits()),
                 card: CardId(self.bits()),
                 account: self.account_kind(),
@@ -283,10 +296,7 @@ impl Arbitrary {
 
     fn fact_of_stay(&mut self) -> Fact {
         match self.below(11) {
-            0 => Fact::PatientAdmitted {
-                stay: Arc::new(self.stay()),
-                shown: CardShown { card: CardId(self.bits()), atc: self.bits() as u16 },
-            },
+            0 => Fact::PatientAdmitted { stay: Arc::new(self.stay()), shown: self.shown() },
             1 => Fact::StayUpdated {
                 stay: StayId(self.bits()),
                 admission: self.day(),
@@ -341,8 +351,25 @@ impl Arbitrary {
         Personalisation {
             pan: Pan::parse(&digits, self.below(100) as u32).unwrap(),
             card_sn: self.card_sn(),
-            chip: Chip { scheme: 1 + self.below(4) as u8, key_index: self.number() },
+            chip: self.maybe(|a| Chip { scheme: 1 + a.below(4) as u8, key_index: a.number() }),
         }
+    }
+
+    fn shown(&mut self) -> CredentialShown {
+        let (card, card_sn) = (CardId(self.bits()), self.card_sn());
+        match self.below(4) {
+            0 => CredentialShown::Chip { card, card_sn, atc: self.bits() as u16 },
+            1 => CredentialShown::Stripe { card, card_sn },
+            2 => {
+                let token = TokenId([self.bits() as u8; 16]);
+                CredentialShown::Electronic { card, card_sn, token, expires_ms: self.signed() }
+            }
+            _ => CredentialShown::Voucher(VoucherId(self.id())),
+        }
+    }
+
+    fn voucher(&mut self) -> Voucher {
+        Voucher { id: VoucherId(self.id()), account_limit: self.fen() }
     }
 
     fn leg(&mut self) -> Leg {
@@ -480,6 +507,7 @@ impl Arbitrary {
             sum: self.line_split(),
             next_ordinal: self.number(),
             settlement: self.maybe(|a| SettlementId(a.id())),
+            voucher: self.maybe(Self::voucher),
         }
     }
 
@@ -556,12 +584,7 @@ impl Arbitrary {
             legs: self.some(Self::leg),
             balance_after: self.fen(),
             family: self.some(Self::family_draw),
-            presented: Presented {
-                card: CardId(self.bits()),
-                card_sn: self.card_sn(),
-                terminal: self.text().into(),
-                atc: self.bits() as u16,
-            },
+            presented: Presented { credential: self.shown(), terminal: self.text().into() },
             stamp_ms: self.signed(),
         }
     }

@@ -3,7 +3,7 @@
 mod events;
 
 use crate::account::AccountKind;
-use crate::card::{Channel, Loss, ZoneKind, ZoneState};
+use crate::card::{Channel, Loss, Personalisation, ZoneKind, ZoneState};
 use crate::command::{CardKey, Command, HolderCheck, LossSubject, PinVerdict, Query, Reply};
 use crate::decide::fixture::clinic::{bill, medicine};
 use crate::decide::fixture::ward::{LOCAL, ward_policy};
@@ -42,7 +42,8 @@ impl Desk {
     fn issue_with_purse(&mut self, passport: &str, purse: i64) -> CardId {
         let person = self.enrol(passport);
         let card = self.apply_for(person, None).unwrap();
-        self.run(Command::MarkCardMade { card, made: personalisation(card.0), purse: Fen(purse) }).unwrap();
+        let made = Personalisation { chip: None, ..personalisation(card.0) };
+        self.run(Command::MarkCardMade { card, made, purse: Fen(purse) }).unwrap();
         self.run(Command::HandOverCard { card, collected_by: "the holder".into() }).unwrap();
         card
     }
@@ -73,18 +74,19 @@ fn balance(reply: Reply) -> Fen {
 }
 
 #[test]
-fn f5_a_successor_takes_both_purses_along_and_the_sum_of_all_money_stays() {
+fn f5_a_successor_takes_its_holders_money_along_and_the_sum_of_all_money_stays() {
     let mut desk = Desk::ward(ward_policy());
     let old = desk.issue_with_purse("P1", 7_000);
     desk.enable(old).unwrap();
-    desk.top_up(old, AccountKind::Offline, 2_000).unwrap();
+    assert_eq!(desk.top_up(old, AccountKind::Offline, 1), Err(Reject::AccountNotOffered(AccountKind::Offline)));
     desk.top_up(old, AccountKind::Online, 500).unwrap();
-    let new = desk.issue(desk.holder(old), Some(old));
-    let before = desk.money();
-    assert_eq!(before, 9_500);
+    let chip = desk.issue(desk.holder(old), Some(old));
+    desk.enable(chip).unwrap();
+    assert_eq!((desk.facts.len(), desk.money()), (1, 7_500), "cancelling, enabling and moving are one fact");
+    desk.top_up(chip, AccountKind::Offline, 2_000).unwrap();
+    let new = desk.issue(desk.holder(old), Some(chip));
     desk.enable(new).unwrap();
-    assert_eq!(desk.facts.len(), 1, "cancelling, enabling and moving are one fact");
-    assert_eq!(desk.money(), before);
+    assert_eq!((desk.facts.len(), desk.money()), (1, 9_500));
     let expected = [
         (AccountKind::Insurance, None, 7_000),
         (AccountKind::Online, None, 500),
@@ -181,8 +183,11 @@ fn a_top_up_and_a_purchase_name_an_account_that_takes_them_and_an_amount_that_ca
     }
     let unmade = desk.enrol("P2");
     let unmade = desk.apply_for(unmade, None).unwrap();
-    let purse = Command::MarkCardMade { card: unmade, made: personalisation(9), purse: Fen(-1) };
-    assert!(matches!(desk.run(purse), Err(Reject::Malformed { .. })));
+    for (chip, purse) in [(None, -1), (personalisation(9).chip, 1)] {
+        let made = Personalisation { chip, ..personalisation(9) };
+        let command = Command::MarkCardMade { card: unmade, made, purse: Fen(purse) };
+        assert!(matches!(desk.run(command), Err(Reject::Malformed { .. })));
+    }
     assert_eq!(desk.run(making(unmade, 9)), Ok(Reply::Done));
     assert_eq!(desk.top_up(unmade, AccountKind::Online, 1), Err(Reject::CardNotCollected));
 }
@@ -207,24 +212,25 @@ fn f9_purses_and_the_online_account_stand_in_the_statement_with_card_and_termina
     let mut desk = Desk::ward(ward_policy());
     let old = desk.issue_with_purse("P1", 7_000);
     desk.enable(old).unwrap();
-    desk.top_up(old, AccountKind::Offline, 2_000).unwrap();
-    desk.purchase(old, AccountKind::Offline, 300).unwrap();
-    let new = desk.issue(desk.holder(old), Some(old));
+    let chip = desk.issue(desk.holder(old), Some(old));
+    desk.enable(chip).unwrap();
+    desk.top_up(chip, AccountKind::Offline, 2_000).unwrap();
+    desk.purchase(chip, AccountKind::Offline, 300).unwrap();
+    let new = desk.issue(desk.holder(old), Some(chip));
     desk.enable(new).unwrap();
-    let rows: Vec<_> =
-        desk.statement(new).into_iter().map(|entry| (entry.account, entry.amount.0, entry.balance.0)).collect();
+    let entries = desk.statement(new);
+    let rows: Vec<_> = entries.iter().map(|entry| (entry.account, entry.amount.0, entry.balance.0)).collect();
     let expected = [
         (AccountKind::Purse, 7_000, 7_000),
-        (AccountKind::Offline, 2_000, 2_000),
-        (AccountKind::Offline, -300, 1_700),
         (AccountKind::Purse, -7_000, 0),
         (AccountKind::Insurance, 7_000, 7_000),
+        (AccountKind::Offline, 2_000, 2_000),
+        (AccountKind::Offline, -300, 1_700),
         (AccountKind::Offline, -1_700, 0),
         (AccountKind::Offline, 1_700, 1_700),
     ];
     assert_eq!(rows, expected);
-    let entries = desk.statement(new);
-    let Entry { event: Event::Purchased { card, terminal, .. }, .. } = &entries[2] else { panic!("{:?}", entries[2]) };
-    assert_eq!((*card, &**terminal), (old, "T9"));
-    assert_eq!(entries[4].event, Event::PurseMoved { from: old, to: new });
+    let Entry { event: Event::Purchased { card, terminal, .. }, .. } = &entries[4] else { panic!("{:?}", entries[4]) };
+    assert_eq!((*card, &**terminal), (chip, "T9"));
+    assert_eq!(entries[2].event, Event::PurseMoved { from: old, to: chip });
 }

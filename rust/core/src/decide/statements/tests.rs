@@ -10,6 +10,7 @@ use crate::ids::{CardId, PersonId};
 use crate::money::Fen;
 use crate::policy::{BenefitPolicy, OnCancel, VisitKind};
 use crate::reject::Reject;
+use crate::settlement::CredentialShown;
 use crate::statement::{Entry, Event, PAGE_ENTRIES, Range};
 
 const DAY_MS: i64 = 86_400_000;
@@ -60,7 +61,7 @@ fn f9_the_statement_shows_every_debit_with_institution_terminal_card_cryptogram_
         assert_eq!((entry.institution, entry.stamp_ms), (code(at), *stamp_ms));
         assert_eq!((shown, &*shown.presented.terminal), (settlement, "T1"));
         // A settlement is committed only with a right cryptogram, whose counter it keeps.
-        assert_eq!((shown.presented.card, shown.presented.atc > 0), (card, true));
+        assert!(matches!(shown.presented.credential, CredentialShown::Chip { card: used, .. } if used == card));
     }
     assert_eq!(entries[2].balance, desk.balance(card));
 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use crate::account::AccountKind;
-use crate::card::{CancelCause, Loss, ZoneKind};
+use crate::card::{CancelCause, Loss, Personalisation, ZoneKind};
 use crate::command::Command;
 use crate::decide::fixture::ward::ward_policy;
 use crate::decide::fixture::{Desk, personalisation};
@@ -52,8 +52,10 @@ fn take(desk: &mut Desk, cards: &mut [Vec<CardId>; PERSONS], person: usize, befo
         Step::Apply => {
             let id = desk.holder(newest);
             let Ok(card) = desk.apply_for(id, Some(newest)) else { return 0 };
-            let made = personalisation(card.0);
-            let purse = Fen(i64::try_from(card.0 % 3).unwrap() * 1_000);
+            // One in three has no chip, and a purse of its own.
+            let chip = personalisation(card.0).chip.filter(|_| card.0 % 3 != 0);
+            let made = Personalisation { chip, ..personalisation(card.0) };
+            let purse = Fen(if chip.is_none() { 1_000 } else { 0 });
             desk.run(Command::MarkCardMade { card, made, purse }).unwrap();
             of_person.push(card);
             return purse.0;
