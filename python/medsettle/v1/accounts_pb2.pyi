@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from medsettle.v1 import common_pb2 as _common_pb2
+from medsettle.v1 import presentation_pb2 as _presentation_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -628,6 +629,7 @@ class StatementEntry(_message.Message):
     CRYPTOGRAM_VALID_FIELD_NUMBER: _builtins.int
     SETTLEMENT_ID_FIELD_NUMBER: _builtins.int
     CARD_ID_FIELD_NUMBER: _builtins.int
+    CREDENTIAL_FIELD_NUMBER: _builtins.int
     TOTAL_FEN_FIELD_NUMBER: _builtins.int
     FUND_TOTAL_FEN_FIELD_NUMBER: _builtins.int
     PATIENT_PERSON_ID_FIELD_NUMBER: _builtins.int
@@ -653,6 +655,8 @@ class StatementEntry(_message.Message):
     settlement_id: _builtins.int
     """The settlement that was made, negated or recomputed."""
     card_id: _builtins.int
+    credential: _presentation_pb2.Credential.Kind.ValueType
+    """What was shown for the settlement."""
     total_fen: _builtins.int
     """The bill and what the funds pay of it; negative in a negation. Of an adjustment, by how much more the funds pay."""
     fund_total_fen: _builtins.int
@@ -680,6 +684,7 @@ class StatementEntry(_message.Message):
         cryptogram_valid: _builtins.bool = ...,
         settlement_id: _builtins.int = ...,
         card_id: _builtins.int = ...,
+        credential: _presentation_pb2.Credential.Kind.ValueType = ...,
         total_fen: _builtins.int = ...,
         fund_total_fen: _builtins.int = ...,
         patient_person_id: _builtins.int = ...,
@@ -690,7 +695,7 @@ class StatementEntry(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "amount_fen", b"amount_fen", "balance_fen", b"balance_fen", "cancellation_id", b"cancellation_id", "card_id", b"card_id", "card_sn", b"card_sn", "cryptogram_valid", b"cryptogram_valid", "fund_total_fen", b"fund_total_fen", "institution_code", b"institution_code", "kind", b"kind", "patient_person_id", b"patient_person_id", "reference", b"reference", "sequence", b"sequence", "settlement_id", b"settlement_id", "stamp_ms", b"stamp_ms", "terminal_id", b"terminal_id", "total_fen", b"total_fen", "visit_kind", b"visit_kind", "waiting_fen", b"waiting_fen"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "amount_fen", b"amount_fen", "balance_fen", b"balance_fen", "cancellation_id", b"cancellation_id", "card_id", b"card_id", "card_sn", b"card_sn", "credential", b"credential", "cryptogram_valid", b"cryptogram_valid", "fund_total_fen", b"fund_total_fen", "institution_code", b"institution_code", "kind", b"kind", "patient_person_id", b"patient_person_id", "reference", b"reference", "sequence", b"sequence", "settlement_id", b"settlement_id", "stamp_ms", b"stamp_ms", "terminal_id", b"terminal_id", "total_fen", b"total_fen", "visit_kind", b"visit_kind", "waiting_fen", b"waiting_fen"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

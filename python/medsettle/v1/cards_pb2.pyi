@@ -177,6 +177,7 @@ class Card(_message.Message):
     GENERATION_FIELD_NUMBER: _builtins.int
     PURSE_FEN_FIELD_NUMBER: _builtins.int
     OFFLINE_FEN_FIELD_NUMBER: _builtins.int
+    CHIPLESS_FIELD_NUMBER: _builtins.int
     card_id: _builtins.int
     person_id: _builtins.int
     region: _builtins.str
@@ -200,6 +201,8 @@ class Card(_message.Message):
     """Kept by the hub under the card; it goes to the person's account when the successor is enabled."""
     offline_fen: _builtins.int
     """In the chip's own purse, as far as the hub was told."""
+    chipless: _builtins.bool
+    """It was made without a chip."""
     def __init__(
         self,
         *,
@@ -220,10 +223,11 @@ class Card(_message.Message):
         generation: _builtins.str = ...,
         purse_fen: _builtins.int = ...,
         offline_fen: _builtins.int = ...,
+        chipless: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["atc", b"atc", "bank_lost_until_ms", b"bank_lost_until_ms", "bank_state", b"bank_state", "card_id", b"card_id", "card_sn", b"card_sn", "generation", b"generation", "insurance_lost_until_ms", b"insurance_lost_until_ms", "insurance_state", b"insurance_state", "key_index", b"key_index", "offline_fen", b"offline_fen", "pan", b"pan", "person_id", b"person_id", "predecessor_card_id", b"predecessor_card_id", "purse_fen", b"purse_fen", "region", b"region", "scheme", b"scheme", "sequence_number", b"sequence_number"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["atc", b"atc", "bank_lost_until_ms", b"bank_lost_until_ms", "bank_state", b"bank_state", "card_id", b"card_id", "card_sn", b"card_sn", "chipless", b"chipless", "generation", b"generation", "insurance_lost_until_ms", b"insurance_lost_until_ms", "insurance_state", b"insurance_state", "key_index", b"key_index", "offline_fen", b"offline_fen", "pan", b"pan", "person_id", b"person_id", "predecessor_card_id", b"predecessor_card_id", "purse_fen", b"purse_fen", "region", b"region", "scheme", b"scheme", "sequence_number", b"sequence_number"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -369,6 +373,7 @@ class CardsMarkMadeRequest(_message.Message):
     sequence_number: _builtins.int
     card_sn: _builtins.str
     scheme: _presentation_pb2.Chip.Scheme.ValueType
+    """UNSPECIFIED, with key index 0, for a card without a chip."""
     key_index: _builtins.int
     purse_fen: _builtins.int
     """What the hub keeps under the card in its own purse, brought over from the system before."""
@@ -985,8 +990,9 @@ class CardsAuthorizeStayRequest(_message.Message):
     CAUSE_FIELD_NUMBER: _builtins.int
     stay_id: _builtins.int
     account_limit_fen: _builtins.int
-    """What may be drawn from the own account."""
+    """What may be drawn from accounts; 0 draws nothing."""
     cause: _builtins.str
+    """Why there is no card, at most 64 characters."""
     @_builtins.property
     def header(self) -> _common_pb2.RequestHeader: ...
     def __init__(

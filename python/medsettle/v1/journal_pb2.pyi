@@ -13,6 +13,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from medsettle.v1 import accounts_pb2 as _accounts_pb2
 from medsettle.v1 import cards_pb2 as _cards_pb2
 from medsettle.v1 import common_pb2 as _common_pb2
@@ -73,6 +74,7 @@ class Record(_message.Message):
     FACTS_FIELD_NUMBER: _builtins.int
     RESPONSE_FIELD_NUMBER: _builtins.int
     FORWARDED_BY_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     operation: _builtins.int
     """Number of the operation in the contract."""
@@ -89,6 +91,8 @@ class Record(_message.Message):
     """The response without its header, as it left and as it is given again. Last when written, so that it can be appended."""
     forwarded_by: _builtins.str
     """Whose certificate it was, where that is not the institution itself: the hub that forwarded the request."""
+    refused: _builtins.bool
+    """The request was refused; `response` is the refusal."""
     @_builtins.property
     def facts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Fact]: ...
     def __init__(
@@ -105,10 +109,11 @@ class Record(_message.Message):
         facts: _abc.Iterable[Global___Fact] | None = ...,
         response: _builtins.bytes = ...,
         forwarded_by: _builtins.str = ...,
+        refused: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_ms", b"created_ms", "facts", b"facts", "forwarded_by", b"forwarded_by", "institution_code", b"institution_code", "operation", b"operation", "operator", b"operator", "request_digest", b"request_digest", "request_id", b"request_id", "response", b"response", "roles", b"roles", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_ms", b"created_ms", "facts", b"facts", "forwarded_by", b"forwarded_by", "institution_code", b"institution_code", "operation", b"operation", "operator", b"operator", "refused", b"refused", "request_digest", b"request_digest", "request_id", b"request_id", "response", b"response", "roles", b"roles", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -147,6 +152,9 @@ class Fact(_message.Message):
     SETTLEMENT_CANCELLED_FIELD_NUMBER: _builtins.int
     REQUEST_REVERSED_FIELD_NUMBER: _builtins.int
     REVERSAL_REMEMBERED_FIELD_NUMBER: _builtins.int
+    CARD_LOCKED_FIELD_NUMBER: _builtins.int
+    CRYPTOGRAM_WRONG_FIELD_NUMBER: _builtins.int
+    VOUCHER_ISSUED_FIELD_NUMBER: _builtins.int
     PERSON_SUSPENDED_FIELD_NUMBER: _builtins.int
     INSTITUTION_SUSPENDED_FIELD_NUMBER: _builtins.int
     INSTITUTION_RESUMED_FIELD_NUMBER: _builtins.int
@@ -221,6 +229,12 @@ class Fact(_message.Message):
     @_builtins.property
     def reversal_remembered(self) -> Global___ReversalRemembered: ...
     @_builtins.property
+    def card_locked(self) -> Global___CardLocked: ...
+    @_builtins.property
+    def cryptogram_wrong(self) -> Global___CryptogramWrong: ...
+    @_builtins.property
+    def voucher_issued(self) -> Global___VoucherIssued: ...
+    @_builtins.property
     def person_suspended(self) -> Global___PersonSuspended: ...
     @_builtins.property
     def institution_suspended(self) -> Global___InstitutionSuspended: ...
@@ -270,6 +284,9 @@ class Fact(_message.Message):
         settlement_cancelled: Global___SettlementCancelled | None = ...,
         request_reversed: Global___RequestReversed | None = ...,
         reversal_remembered: Global___ReversalRemembered | None = ...,
+        card_locked: Global___CardLocked | None = ...,
+        cryptogram_wrong: Global___CryptogramWrong | None = ...,
+        voucher_issued: Global___VoucherIssued | None = ...,
         person_suspended: Global___PersonSuspended | None = ...,
         institution_suspended: Global___InstitutionSuspended | None = ...,
         institution_resumed: Global___InstitutionResumed | None = ...,
@@ -280,11 +297,11 @@ class Fact(_message.Message):
         family_linked: Global___FamilyLinked | None = ...,
         family_unlinked: Global___FamilyUnlinked | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "family_linked", b"family_linked", "family_unlinked", b"family_unlinked", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "institution_registered", b"institution_registered", "institution_resumed", b"institution_resumed", "institution_suspended", b"institution_suspended", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "pay_out_made", b"pay_out_made", "pay_out_released", b"pay_out_released", "person_enrolled", b"person_enrolled", "person_suspended", b"person_suspended", "person_updated", b"person_updated", "policy_installed", b"policy_installed", "purchased", b"purchased", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settled", b"settled", "settlement_cancelled", b"settlement_cancelled", "stay_updated", b"stay_updated", "topped_up", b"topped_up", "year_opened", b"year_opened"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_locked", b"card_locked", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "cryptogram_wrong", b"cryptogram_wrong", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "family_linked", b"family_linked", "family_unlinked", b"family_unlinked", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "institution_registered", b"institution_registered", "institution_resumed", b"institution_resumed", "institution_suspended", b"institution_suspended", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "pay_out_made", b"pay_out_made", "pay_out_released", b"pay_out_released", "person_enrolled", b"person_enrolled", "person_suspended", b"person_suspended", "person_updated", b"person_updated", "policy_installed", b"policy_installed", "purchased", b"purchased", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settled", b"settled", "settlement_cancelled", b"settlement_cancelled", "stay_updated", b"stay_updated", "topped_up", b"topped_up", "voucher_issued", b"voucher_issued", "year_opened", b"year_opened"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "family_linked", b"family_linked", "family_unlinked", b"family_unlinked", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "institution_registered", b"institution_registered", "institution_resumed", b"institution_resumed", "institution_suspended", b"institution_suspended", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "pay_out_made", b"pay_out_made", "pay_out_released", b"pay_out_released", "person_enrolled", b"person_enrolled", "person_suspended", b"person_suspended", "person_updated", b"person_updated", "policy_installed", b"policy_installed", "purchased", b"purchased", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settled", b"settled", "settlement_cancelled", b"settlement_cancelled", "stay_updated", b"stay_updated", "topped_up", b"topped_up", "year_opened", b"year_opened"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_locked", b"card_locked", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "cryptogram_wrong", b"cryptogram_wrong", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "family_linked", b"family_linked", "family_unlinked", b"family_unlinked", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "institution_registered", b"institution_registered", "institution_resumed", b"institution_resumed", "institution_suspended", b"institution_suspended", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "pay_out_made", b"pay_out_made", "pay_out_released", b"pay_out_released", "person_enrolled", b"person_enrolled", "person_suspended", b"person_suspended", "person_updated", b"person_updated", "policy_installed", b"policy_installed", "purchased", b"purchased", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settled", b"settled", "settlement_cancelled", b"settlement_cancelled", "stay_updated", b"stay_updated", "topped_up", b"topped_up", "voucher_issued", b"voucher_issued", "year_opened", b"year_opened"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["person_enrolled", "person_updated", "card_applied", "card_application_failed", "card_made", "card_handed_over", "card_enabled", "card_reported_lost", "card_loss_withdrawn", "card_cancelled", "account_credited", "year_opened", "filing_filed", "filing_withdrawn", "policy_installed", "catalogue_installed", "regions_installed", "institution_registered", "patient_admitted", "stay_updated", "charges_added", "charges_revoked", "patient_discharged", "discharge_cancelled", "admission_cancelled", "settled", "settlement_cancelled", "request_reversed", "reversal_remembered", "person_suspended", "institution_suspended", "institution_resumed", "topped_up", "purchased", "pay_out_made", "pay_out_released", "family_linked", "family_unlinked"]  # noqa: Y015
+    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["person_enrolled", "person_updated", "card_applied", "card_application_failed", "card_made", "card_handed_over", "card_enabled", "card_reported_lost", "card_loss_withdrawn", "card_cancelled", "account_credited", "year_opened", "filing_filed", "filing_withdrawn", "policy_installed", "catalogue_installed", "regions_installed", "institution_registered", "patient_admitted", "stay_updated", "charges_added", "charges_revoked", "patient_discharged", "discharge_cancelled", "admission_cancelled", "settled", "settlement_cancelled", "request_reversed", "reversal_remembered", "card_locked", "cryptogram_wrong", "voucher_issued", "person_suspended", "institution_suspended", "institution_resumed", "topped_up", "purchased", "pay_out_made", "pay_out_released", "family_linked", "family_unlinked"]  # noqa: Y015
     _WhichOneofArgType_fact: _TypeAlias = _typing.Literal["fact", b"fact"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_fact) -> _WhichOneofReturnType_fact | None: ...
 
@@ -1050,33 +1067,169 @@ class InstitutionResumed(_message.Message):
 Global___InstitutionResumed: _TypeAlias = InstitutionResumed  # noqa: Y015
 
 @_typing.final
+class CardLocked(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Cause:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _CauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[CardLocked._Cause.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        UNSPECIFIED: CardLocked._Cause.ValueType  # 0
+        COUNTER_JUMPED: CardLocked._Cause.ValueType  # 1
+        """The counter was further ahead than it may be."""
+        COUNTER_EXHAUSTED: CardLocked._Cause.ValueType  # 2
+        """The counter ran out."""
+
+    class Cause(_Cause, metaclass=_CauseEnumTypeWrapper): ...
+    UNSPECIFIED: CardLocked.Cause.ValueType  # 0
+    COUNTER_JUMPED: CardLocked.Cause.ValueType  # 1
+    """The counter was further ahead than it may be."""
+    COUNTER_EXHAUSTED: CardLocked.Cause.ValueType  # 2
+    """The counter ran out."""
+
+    CARD_ID_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    card_id: _builtins.int
+    cause: Global___CardLocked.Cause.ValueType
+    def __init__(
+        self,
+        *,
+        card_id: _builtins.int = ...,
+        cause: Global___CardLocked.Cause.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_id", b"card_id", "cause", b"cause"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CardLocked: _TypeAlias = CardLocked  # noqa: Y015
+
+@_typing.final
+class CryptogramWrong(_message.Message):
+    """A card was shown at an institution with a cryptogram that is not right."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CARD_ID_FIELD_NUMBER: _builtins.int
+    INSTITUTION_CODE_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    card_id: _builtins.int
+    institution_code: _builtins.str
+    count: _builtins.int
+    """How many there were, this one included."""
+    def __init__(
+        self,
+        *,
+        card_id: _builtins.int = ...,
+        institution_code: _builtins.str = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_id", b"card_id", "count", b"count", "institution_code", b"institution_code"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CryptogramWrong: _TypeAlias = CryptogramWrong  # noqa: Y015
+
+@_typing.final
+class VoucherIssued(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STAY_ID_FIELD_NUMBER: _builtins.int
+    VOUCHER_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_LIMIT_FEN_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    stay_id: _builtins.int
+    voucher_id: _builtins.int
+    account_limit_fen: _builtins.int
+    cause: _builtins.str
+    def __init__(
+        self,
+        *,
+        stay_id: _builtins.int = ...,
+        voucher_id: _builtins.int = ...,
+        account_limit_fen: _builtins.int = ...,
+        cause: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_limit_fen", b"account_limit_fen", "cause", b"cause", "stay_id", b"stay_id", "voucher_id", b"voucher_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VoucherIssued: _TypeAlias = VoucherIssued  # noqa: Y015
+
+@_typing.final
 class PatientAdmitted(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     STAY_FIELD_NUMBER: _builtins.int
-    CARD_ID_FIELD_NUMBER: _builtins.int
-    ATC_FIELD_NUMBER: _builtins.int
-    card_id: _builtins.int
-    atc: _builtins.int
-    """Counter of the presentation; the card will not accept it again."""
+    CREDENTIAL_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def stay(self) -> Global___StoredStay:
         """The stay as it begins."""
 
+    @_builtins.property
+    def credential(self) -> Global___StoredCredential: ...
     def __init__(
         self,
         *,
         stay: Global___StoredStay | None = ...,
-        card_id: _builtins.int = ...,
-        atc: _builtins.int = ...,
+        credential: Global___StoredCredential | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["stay", b"stay"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["credential", b"credential", "stay", b"stay"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["atc", b"atc", "card_id", b"card_id", "stay", b"stay"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credential", b"credential", "stay", b"stay"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PatientAdmitted: _TypeAlias = PatientAdmitted  # noqa: Y015
+
+@_typing.final
+class StoredCredential(_message.Message):
+    """What was shown. It will not be accepted again, except a stripe and a voucher."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    CARD_ID_FIELD_NUMBER: _builtins.int
+    CARD_SN_FIELD_NUMBER: _builtins.int
+    ATC_FIELD_NUMBER: _builtins.int
+    TOKEN_ID_FIELD_NUMBER: _builtins.int
+    TOKEN_EXPIRES_MS_FIELD_NUMBER: _builtins.int
+    VOUCHER_ID_FIELD_NUMBER: _builtins.int
+    kind: _presentation_pb2.Credential.Kind.ValueType
+    card_id: _builtins.int
+    """Of all but a voucher."""
+    card_sn: _builtins.str
+    atc: _builtins.int
+    """Counter of a chip."""
+    token_id: _builtins.bytes
+    """Name and end of an electronic credential's token."""
+    token_expires_ms: _builtins.int
+    voucher_id: _builtins.int
+    def __init__(
+        self,
+        *,
+        kind: _presentation_pb2.Credential.Kind.ValueType = ...,
+        card_id: _builtins.int = ...,
+        card_sn: _builtins.str = ...,
+        atc: _builtins.int = ...,
+        token_id: _builtins.bytes = ...,
+        token_expires_ms: _builtins.int = ...,
+        voucher_id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["atc", b"atc", "card_id", b"card_id", "card_sn", b"card_sn", "kind", b"kind", "token_expires_ms", b"token_expires_ms", "token_id", b"token_id", "voucher_id", b"voucher_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StoredCredential: _TypeAlias = StoredCredential  # noqa: Y015
 
 @_typing.final
 class StayUpdated(_message.Message):
@@ -1407,6 +1560,8 @@ class StoredStay(_message.Message):
     SUM_FIELD_NUMBER: _builtins.int
     NEXT_ORDINAL_FIELD_NUMBER: _builtins.int
     SETTLEMENT_ID_FIELD_NUMBER: _builtins.int
+    VOUCHER_ID_FIELD_NUMBER: _builtins.int
+    VOUCHER_ACCOUNT_LIMIT_FEN_FIELD_NUMBER: _builtins.int
     stay_id: _builtins.int
     person_id: _builtins.int
     institution_code: _builtins.str
@@ -1424,6 +1579,9 @@ class StoredStay(_message.Message):
     next_ordinal: _builtins.int
     settlement_id: _builtins.int
     """The settlement that stands, 0 for none."""
+    voucher_id: _builtins.int
+    """The voucher that stands in for a card, 0 for none."""
+    voucher_account_limit_fen: _builtins.int
     @_builtins.property
     def entitlements(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -1454,10 +1612,12 @@ class StoredStay(_message.Message):
         sum: _common_pb2.LineSplit | None = ...,
         next_ordinal: _builtins.int = ...,
         settlement_id: _builtins.int = ...,
+        voucher_id: _builtins.int = ...,
+        voucher_account_limit_fen: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_discharge_days", b"_discharge_days", "discharge_days", b"discharge_days", "sum", b"sum"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_discharge_days", b"_discharge_days", "admission_days", b"admission_days", "care_region", b"care_region", "category", b"category", "department", b"department", "diagnosis", b"diagnosis", "discharge_days", b"discharge_days", "entitlements", b"entitlements", "institution_code", b"institution_code", "insurance_type", b"insurance_type", "insured_region", b"insured_region", "kind", b"kind", "level", b"level", "lines", b"lines", "next_ordinal", b"next_ordinal", "person_id", b"person_id", "settlement_id", b"settlement_id", "state", b"state", "stay_id", b"stay_id", "sum", b"sum"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_discharge_days", b"_discharge_days", "admission_days", b"admission_days", "care_region", b"care_region", "category", b"category", "department", b"department", "diagnosis", b"diagnosis", "discharge_days", b"discharge_days", "entitlements", b"entitlements", "institution_code", b"institution_code", "insurance_type", b"insurance_type", "insured_region", b"insured_region", "kind", b"kind", "level", b"level", "lines", b"lines", "next_ordinal", b"next_ordinal", "person_id", b"person_id", "settlement_id", b"settlement_id", "state", b"state", "stay_id", b"stay_id", "sum", b"sum", "voucher_account_limit_fen", b"voucher_account_limit_fen", "voucher_id", b"voucher_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__discharge_days: _TypeAlias = _typing.Literal["discharge_days"]  # noqa: Y015
     _WhichOneofArgType__discharge_days: _TypeAlias = _typing.Literal["_discharge_days", b"_discharge_days"]  # noqa: Y015
@@ -1552,11 +1712,9 @@ class StoredSettlement(_message.Message):
     DELTAS_FIELD_NUMBER: _builtins.int
     LEGS_FIELD_NUMBER: _builtins.int
     BALANCE_AFTER_FEN_FIELD_NUMBER: _builtins.int
-    CARD_ID_FIELD_NUMBER: _builtins.int
+    CREDENTIAL_FIELD_NUMBER: _builtins.int
     TERMINAL_ID_FIELD_NUMBER: _builtins.int
-    ATC_FIELD_NUMBER: _builtins.int
     STAMP_MS_FIELD_NUMBER: _builtins.int
-    CARD_SN_FIELD_NUMBER: _builtins.int
     FAMILY_FIELD_NUMBER: _builtins.int
     settlement_id: _builtins.int
     stay_id: _builtins.int
@@ -1566,13 +1724,8 @@ class StoredSettlement(_message.Message):
     """Catalogue of the discharge day."""
     balance_after_fen: _builtins.int
     """Of the own account."""
-    card_id: _builtins.int
     terminal_id: _builtins.str
-    atc: _builtins.int
-    """Counter of the presentation; the card will not accept it again."""
     stamp_ms: _builtins.int
-    card_sn: _builtins.str
-    """Recognition code of the card."""
     @_builtins.property
     def visit(self) -> Global___StoredVisit: ...
     @_builtins.property
@@ -1592,6 +1745,8 @@ class StoredSettlement(_message.Message):
     @_builtins.property
     def legs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Leg]: ...
     @_builtins.property
+    def credential(self) -> Global___StoredCredential: ...
+    @_builtins.property
     def family(self) -> _containers.RepeatedCompositeFieldContainer[Global___FamilyDraw]:
         """What each payer of the family paid, in the order of drawing."""
 
@@ -1610,16 +1765,14 @@ class StoredSettlement(_message.Message):
         deltas: _abc.Iterable[_common_pb2.YearAccumulators] | None = ...,
         legs: _abc.Iterable[Global___Leg] | None = ...,
         balance_after_fen: _builtins.int = ...,
-        card_id: _builtins.int = ...,
+        credential: Global___StoredCredential | None = ...,
         terminal_id: _builtins.str = ...,
-        atc: _builtins.int = ...,
         stamp_ms: _builtins.int = ...,
-        card_sn: _builtins.str = ...,
         family: _abc.Iterable[Global___FamilyDraw] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["case", b"case", "occasion", b"occasion", "split", b"split", "stay_id", b"stay_id", "visit", b"visit"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["case", b"case", "credential", b"credential", "occasion", b"occasion", "split", b"split", "stay_id", b"stay_id", "visit", b"visit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["atc", b"atc", "balance_after_fen", b"balance_after_fen", "card_id", b"card_id", "card_sn", b"card_sn", "case", b"case", "catalogue_hash", b"catalogue_hash", "deltas", b"deltas", "family", b"family", "institution_code", b"institution_code", "legs", b"legs", "occasion", b"occasion", "person_id", b"person_id", "policies", b"policies", "settlement_id", b"settlement_id", "split", b"split", "stamp_ms", b"stamp_ms", "stay_id", b"stay_id", "terminal_id", b"terminal_id", "visit", b"visit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance_after_fen", b"balance_after_fen", "case", b"case", "catalogue_hash", b"catalogue_hash", "credential", b"credential", "deltas", b"deltas", "family", b"family", "institution_code", b"institution_code", "legs", b"legs", "occasion", b"occasion", "person_id", b"person_id", "policies", b"policies", "settlement_id", b"settlement_id", "split", b"split", "stamp_ms", b"stamp_ms", "stay_id", b"stay_id", "terminal_id", b"terminal_id", "visit", b"visit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_occasion: _TypeAlias = _typing.Literal["stay_id", "visit"]  # noqa: Y015
     _WhichOneofArgType_occasion: _TypeAlias = _typing.Literal["occasion", b"occasion"]  # noqa: Y015

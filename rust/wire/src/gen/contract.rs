@@ -448,6 +448,12 @@ pub enum Reason {
     CardStateForbids = 2017,
     CardExists = 2018,
     CredentialNotAccepted = 2019,
+    TokenInvalid = 2022,
+    TokenExpired = 2023,
+    TokenUsed = 2024,
+    VoucherUnknown = 2025,
+    VoucherLimitExceeded = 2026,
+    CardHomeRegionOnly = 2027,
     StayUnknown = 3001,
     StayNotOpen = 3002,
     QuoteStale = 3003,
@@ -513,7 +519,7 @@ pub enum Reason {
 
 impl Reason {
     /// All, ascending by number.
-    pub const ALL: [Self; 88] = [
+    pub const ALL: [Self; 94] = [
         Self::RequestMalformed,
         Self::RequestIdReused,
         Self::RequestReversed,
@@ -541,6 +547,12 @@ impl Reason {
         Self::CardStateForbids,
         Self::CardExists,
         Self::CredentialNotAccepted,
+        Self::TokenInvalid,
+        Self::TokenExpired,
+        Self::TokenUsed,
+        Self::VoucherUnknown,
+        Self::VoucherLimitExceeded,
+        Self::CardHomeRegionOnly,
         Self::StayUnknown,
         Self::StayNotOpen,
         Self::QuoteStale,
@@ -634,6 +646,12 @@ impl Reason {
             2017 => Self::CardStateForbids,
             2018 => Self::CardExists,
             2019 => Self::CredentialNotAccepted,
+            2022 => Self::TokenInvalid,
+            2023 => Self::TokenExpired,
+            2024 => Self::TokenUsed,
+            2025 => Self::VoucherUnknown,
+            2026 => Self::VoucherLimitExceeded,
+            2027 => Self::CardHomeRegionOnly,
             3001 => Self::StayUnknown,
             3002 => Self::StayNotOpen,
             3003 => Self::QuoteStale,
@@ -728,7 +746,13 @@ impl Reason {
             Self::CardBlockedHere => &ReasonEntry { name: "CARD_BLOCKED_HERE", status: Status::PermissionDenied, retry: Retry::Never, metadata: &["until_ms"], advice: "The card works elsewhere; the holder may go to a desk.", advice_zh: "该卡在本机构暂停受理24小时；持卡人可到服务窗口咨询。" },
             Self::CardStateForbids => &ReasonEntry { name: "CARD_STATE_FORBIDS", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["state", "event"], advice: "The card's state, named in the details, does not allow this. A formal loss is final: issue a new card.", advice_zh: "卡片当前状态（见详情）不允许此操作；正式挂失不可撤销，请补办新卡。" },
             Self::CardExists => &ReasonEntry { name: "CARD_EXISTS", status: Status::AlreadyExists, retry: Retry::Never, metadata: &["field"], advice: "Look up the person's cards.", advice_zh: "请查询该参保人名下的卡。" },
-            Self::CredentialNotAccepted => &ReasonEntry { name: "CREDENTIAL_NOT_ACCEPTED", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &[], advice: "Present the card.", advice_zh: "请出示社保卡。" },
+            Self::CredentialNotAccepted => &ReasonEntry { name: "CREDENTIAL_NOT_ACCEPTED", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &[], advice: "Present the card; a voucher settles the stay that it was issued for and nothing else.", advice_zh: "请出示社保卡；凭单仅限用于所开具的住院结算。" },
+            Self::TokenInvalid => &ReasonEntry { name: "TOKEN_INVALID", status: Status::PermissionDenied, retry: Retry::Never, metadata: &[], advice: "Ask the holder to show a new code for this institution. If it is refused again, do not accept it.", advice_zh: "请参保人重新出示本机构的电子凭证；再次被拒的，请勿受理。" },
+            Self::TokenExpired => &ReasonEntry { name: "TOKEN_EXPIRED", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["expires_ms"], advice: "Ask the holder to show a new code.", advice_zh: "电子凭证已过期；请参保人刷新后重新出示。" },
+            Self::TokenUsed => &ReasonEntry { name: "TOKEN_USED", status: Status::PermissionDenied, retry: Retry::Never, metadata: &[], advice: "Ask the holder to show a new code; each is good for one use.", advice_zh: "电子凭证已使用；请参保人刷新后重新出示。" },
+            Self::VoucherUnknown => &ReasonEntry { name: "VOUCHER_UNKNOWN", status: Status::NotFound, retry: Retry::Never, metadata: &["voucher_id"], advice: "Ask a desk for a voucher of this stay.", advice_zh: "凭单与本次住院不符；请到服务窗口办理。" },
+            Self::VoucherLimitExceeded => &ReasonEntry { name: "VOUCHER_LIMIT_EXCEEDED", status: Status::FailedPrecondition, retry: Retry::QuoteAgain, metadata: &["limit_fen", "requested_fen"], advice: "Draw what the voucher allows; the rest is paid in cash.", advice_zh: "超出凭单允许的个人账户支付额；其余请以现金支付。" },
+            Self::CardHomeRegionOnly => &ReasonEntry { name: "CARD_HOME_REGION_ONLY", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &[], advice: "The holder needs a card of the present generation; a desk issues it.", advice_zh: "该卡仅限参保地使用；请持卡人到服务窗口换领新一代社保卡。" },
             Self::StayUnknown => &ReasonEntry { name: "STAY_UNKNOWN", status: Status::NotFound, retry: Retry::Never, metadata: &["stay_id"], advice: "Check the stay's number.", advice_zh: "请核对住院登记号。" },
             Self::StayNotOpen => &ReasonEntry { name: "STAY_NOT_OPEN", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["stay_id", "state"], advice: "Cancel the discharge first, if lines must be corrected.", advice_zh: "如需更正费用，请先撤销出院。" },
             Self::QuoteStale => &ReasonEntry { name: "QUOTE_STALE", status: Status::Aborted, retry: Retry::QuoteAgain, metadata: &[], advice: "Ask for a new quote and show it to the patient.", advice_zh: "请重新预结算并告知患者。" },
@@ -806,6 +830,7 @@ static BAND_BASIS_KIND: EnumSchema = EnumSchema { name: "BandBasis.Kind", number
 static BAND_MEASURE_KIND: EnumSchema = EnumSchema { name: "BandMeasure.Kind", numbers: &[0, 1, 2] };
 static CAP_MEASURE_KIND: EnumSchema = EnumSchema { name: "CapMeasure.Kind", numbers: &[0, 1, 2] };
 static CARD_STATE: EnumSchema = EnumSchema { name: "Card.State", numbers: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10] };
+static CARD_LOCKED_CAUSE: EnumSchema = EnumSchema { name: "CardLocked.Cause", numbers: &[0, 1, 2] };
 static CARDS_CANCEL_REQUEST_CAUSE: EnumSchema = EnumSchema { name: "CardsCancelRequest.Cause", numbers: &[0, 1, 2, 3, 4] };
 static CARDS_FAIL_APPLICATION_REQUEST_CAUSE: EnumSchema = EnumSchema { name: "CardsFailApplicationRequest.Cause", numbers: &[0, 1, 2, 3, 4, 5, 6] };
 static CATALOGUE_SPLIT_ORDER: EnumSchema = EnumSchema { name: "Catalogue.SplitOrder", numbers: &[0, 1, 2] };
@@ -815,6 +840,7 @@ static CERTIFICATE_KIND: EnumSchema = EnumSchema { name: "Certificate.Kind", num
 static CHANNEL_KIND: EnumSchema = EnumSchema { name: "Channel.Kind", numbers: &[0, 1, 2, 3, 4] };
 static CHIP_SCHEME: EnumSchema = EnumSchema { name: "Chip.Scheme", numbers: &[0, 1, 2, 3, 4] };
 static COUNTER_KIND: EnumSchema = EnumSchema { name: "Counter.Kind", numbers: &[0, 1, 2] };
+static CREDENTIAL_KIND: EnumSchema = EnumSchema { name: "Credential.Kind", numbers: &[0, 1, 2, 3, 4] };
 static CROSS_YEAR_KIND: EnumSchema = EnumSchema { name: "CrossYear.Kind", numbers: &[0, 1, 2] };
 static FILING_KIND: EnumSchema = EnumSchema { name: "Filing.Kind", numbers: &[0, 1, 2, 3, 4, 5, 6, 7] };
 static FUND_KIND: EnumSchema = EnumSchema { name: "Fund.Kind", numbers: &[0, 1, 2, 3, 4, 5, 6, 7] };
@@ -826,12 +852,12 @@ static LAYER_BASE_KIND: EnumSchema = EnumSchema { name: "LayerBase.Kind", number
 static LEDGER_BALANCE_ACCOUNT: EnumSchema = EnumSchema { name: "LedgerBalance.Account", numbers: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14] };
 static LEVEL_KIND: EnumSchema = EnumSchema { name: "Level.Kind", numbers: &[0, 1, 2, 3, 4] };
 static LOSS_KIND: EnumSchema = EnumSchema { name: "Loss.Kind", numbers: &[0, 1, 2] };
-static MESSAGES_GET_OUTCOME_RESPONSE_OUTCOME: EnumSchema = EnumSchema { name: "MessagesGetOutcomeResponse.Outcome", numbers: &[0, 1, 2, 3] };
+static MESSAGES_GET_OUTCOME_RESPONSE_OUTCOME: EnumSchema = EnumSchema { name: "MessagesGetOutcomeResponse.Outcome", numbers: &[0, 1, 2, 3, 4] };
 static MESSAGES_REVERSE_RESPONSE_EFFECT: EnumSchema = EnumSchema { name: "MessagesReverseResponse.Effect", numbers: &[0, 1, 2, 3] };
 static ON_CANCEL_KIND: EnumSchema = EnumSchema { name: "OnCancel.Kind", numbers: &[0, 1, 2, 3] };
 static OPERATIONS_STATUS_RESPONSE_STATE: EnumSchema = EnumSchema { name: "OperationsStatusResponse.State", numbers: &[0, 1, 2, 3, 4, 5] };
 static PACKAGE_SUMMARY_KIND: EnumSchema = EnumSchema { name: "PackageSummary.Kind", numbers: &[0, 1, 2, 3] };
-static REASON_CODE: EnumSchema = EnumSchema { name: "Reason.Code", numbers: &[0, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008, 2001, 2002, 2003, 2004, 2005, 2006, 2007, 2008, 2009, 2010, 2011, 2012, 2013, 2014, 2015, 2016, 2017, 2018, 2019, 3001, 3002, 3003, 3004, 3005, 3006, 3007, 3008, 3009, 3010, 3011, 3012, 3013, 3014, 3015, 3016, 3017, 3018, 3019, 3020, 4001, 4002, 4003, 4004, 4005, 4006, 4007, 4008, 4009, 4010, 4011, 4012, 5001, 5002, 5003, 5004, 5005, 5006, 5007, 5008, 5009, 5010, 5011, 5012, 5013, 5014, 5015, 5016, 5017, 5018, 5019, 7001, 7002, 7003, 7004, 9001, 9002, 9003, 9004, 9005, 9006] };
+static REASON_CODE: EnumSchema = EnumSchema { name: "Reason.Code", numbers: &[0, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008, 2001, 2002, 2003, 2004, 2005, 2006, 2007, 2008, 2009, 2010, 2011, 2012, 2013, 2014, 2015, 2016, 2017, 2018, 2019, 2022, 2023, 2024, 2025, 2026, 2027, 3001, 3002, 3003, 3004, 3005, 3006, 3007, 3008, 3009, 3010, 3011, 3012, 3013, 3014, 3015, 3016, 3017, 3018, 3019, 3020, 4001, 4002, 4003, 4004, 4005, 4006, 4007, 4008, 4009, 4010, 4011, 4012, 5001, 5002, 5003, 5004, 5005, 5006, 5007, 5008, 5009, 5010, 5011, 5012, 5013, 5014, 5015, 5016, 5017, 5018, 5019, 7001, 7002, 7003, 7004, 9001, 9002, 9003, 9004, 9005, 9006] };
 static SCOPE_KIND: EnumSchema = EnumSchema { name: "Scope.Kind", numbers: &[0, 1, 2] };
 static SETTLEMENT_STATE: EnumSchema = EnumSchema { name: "Settlement.State", numbers: &[0, 1, 2] };
 static SEX_KIND: EnumSchema = EnumSchema { name: "Sex.Kind", numbers: &[0, 1, 2] };
@@ -1376,6 +1402,7 @@ static CARD: MessageSchema = MessageSchema {
         Field { number: 15, name: "generation", kind: Kind::String, occurs: Occurs::Once(14) },
         Field { number: 16, name: "purse_fen", kind: Kind::Int64, occurs: Occurs::Once(15) },
         Field { number: 17, name: "offline_fen", kind: Kind::Int64, occurs: Occurs::Once(16) },
+        Field { number: 18, name: "chipless", kind: Kind::Bool, occurs: Occurs::Once(17) },
     ],
 };
 
@@ -1460,6 +1487,18 @@ static CARD_HANDED_OVER: MessageSchema = MessageSchema {
 
 impl Schema for v1::CardHandedOver {
     const SCHEMA: &'static MessageSchema = &CARD_HANDED_OVER;
+}
+
+static CARD_LOCKED: MessageSchema = MessageSchema {
+    name: "CardLocked",
+    fields: &[
+        Field { number: 1, name: "card_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "cause", kind: Kind::Enum(&CARD_LOCKED_CAUSE), occurs: Occurs::Once(1) },
+    ],
+};
+
+impl Schema for v1::CardLocked {
+    const SCHEMA: &'static MessageSchema = &CARD_LOCKED;
 }
 
 static CARD_LOSS_WITHDRAWN: MessageSchema = MessageSchema {
@@ -2316,6 +2355,16 @@ impl Schema for v1::Counter {
     const SCHEMA: &'static MessageSchema = &COUNTER;
 }
 
+static CREDENTIAL: MessageSchema = MessageSchema {
+    name: "Credential",
+    fields: &[
+    ],
+};
+
+impl Schema for v1::Credential {
+    const SCHEMA: &'static MessageSchema = &CREDENTIAL;
+}
+
 static CROSS_YEAR: MessageSchema = MessageSchema {
     name: "CrossYear",
     fields: &[
@@ -2324,6 +2373,19 @@ static CROSS_YEAR: MessageSchema = MessageSchema {
 
 impl Schema for v1::CrossYear {
     const SCHEMA: &'static MessageSchema = &CROSS_YEAR;
+}
+
+static CRYPTOGRAM_WRONG: MessageSchema = MessageSchema {
+    name: "CryptogramWrong",
+    fields: &[
+        Field { number: 1, name: "card_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "institution_code", kind: Kind::String, occurs: Occurs::Once(1) },
+        Field { number: 3, name: "count", kind: Kind::Uint32, occurs: Occurs::Once(2) },
+    ],
+};
+
+impl Schema for v1::CryptogramWrong {
+    const SCHEMA: &'static MessageSchema = &CRYPTOGRAM_WRONG;
 }
 
 static DEDUCTIBLE: MessageSchema = MessageSchema {
@@ -2408,6 +2470,9 @@ static FACT: MessageSchema = MessageSchema {
         Field { number: 27, name: "settlement_cancelled", kind: Kind::Message(&SETTLEMENT_CANCELLED), occurs: Occurs::Once(0) },
         Field { number: 28, name: "request_reversed", kind: Kind::Message(&REQUEST_REVERSED), occurs: Occurs::Once(0) },
         Field { number: 29, name: "reversal_remembered", kind: Kind::Message(&REVERSAL_REMEMBERED), occurs: Occurs::Once(0) },
+        Field { number: 32, name: "card_locked", kind: Kind::Message(&CARD_LOCKED), occurs: Occurs::Once(0) },
+        Field { number: 37, name: "cryptogram_wrong", kind: Kind::Message(&CRYPTOGRAM_WRONG), occurs: Occurs::Once(0) },
+        Field { number: 38, name: "voucher_issued", kind: Kind::Message(&VOUCHER_ISSUED), occurs: Occurs::Once(0) },
         Field { number: 39, name: "topped_up", kind: Kind::Message(&TOPPED_UP), occurs: Occurs::Once(0) },
         Field { number: 40, name: "purchased", kind: Kind::Message(&PURCHASED), occurs: Occurs::Once(0) },
         Field { number: 41, name: "pay_out_made", kind: Kind::Message(&PAY_OUT_MADE), occurs: Occurs::Once(0) },
@@ -3441,6 +3506,7 @@ static MESSAGES_GET_OUTCOME_RESPONSE: MessageSchema = MessageSchema {
         Field { number: 3, name: "method", kind: Kind::String, occurs: Occurs::Once(2) },
         Field { number: 4, name: "original_response", kind: Kind::Bytes, occurs: Occurs::Once(3) },
         Field { number: 5, name: "original_sequence", kind: Kind::Uint64, occurs: Occurs::Once(4) },
+        Field { number: 6, name: "original_refusal", kind: Kind::Message(&REFUSAL), occurs: Occurs::Once(5) },
     ],
 };
 
@@ -3807,8 +3873,7 @@ static PATIENT_ADMITTED: MessageSchema = MessageSchema {
     name: "PatientAdmitted",
     fields: &[
         Field { number: 1, name: "stay", kind: Kind::Message(&STORED_STAY), occurs: Occurs::Once(0) },
-        Field { number: 2, name: "card_id", kind: Kind::Uint64, occurs: Occurs::Once(1) },
-        Field { number: 3, name: "atc", kind: Kind::Uint32, occurs: Occurs::Once(2) },
+        Field { number: 2, name: "credential", kind: Kind::Message(&STORED_CREDENTIAL), occurs: Occurs::Once(1) },
     ],
 };
 
@@ -4104,6 +4169,7 @@ static PRESENTATION: MessageSchema = MessageSchema {
         Field { number: 2, name: "electronic", kind: Kind::Message(&ELECTRONIC_CREDENTIAL), occurs: Occurs::Once(0) },
         Field { number: 3, name: "voucher_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
         Field { number: 4, name: "terminal_id", kind: Kind::String, occurs: Occurs::Once(1) },
+        Field { number: 5, name: "stripe", kind: Kind::Message(&STRIPE), occurs: Occurs::Once(0) },
     ],
 };
 
@@ -4246,6 +4312,7 @@ static RECORD: MessageSchema = MessageSchema {
         Field { number: 9, name: "facts", kind: Kind::Message(&FACT), occurs: Occurs::Repeated },
         Field { number: 10, name: "response", kind: Kind::Bytes, occurs: Occurs::Once(8) },
         Field { number: 11, name: "forwarded_by", kind: Kind::String, occurs: Occurs::Once(9) },
+        Field { number: 12, name: "refused", kind: Kind::Bool, occurs: Occurs::Once(10) },
     ],
 };
 
@@ -4422,6 +4489,8 @@ static SETTLEMENT: MessageSchema = MessageSchema {
         Field { number: 23, name: "department", kind: Kind::String, occurs: Occurs::Once(20) },
         Field { number: 24, name: "diagnosis", kind: Kind::String, occurs: Occurs::Once(21) },
         Field { number: 25, name: "lines", kind: Kind::Message(&STAY_LINE), occurs: Occurs::Repeated },
+        Field { number: 26, name: "credential", kind: Kind::Enum(&CREDENTIAL_KIND), occurs: Occurs::Once(22) },
+        Field { number: 27, name: "voucher_id", kind: Kind::Uint64, occurs: Occurs::Once(23) },
     ],
 };
 
@@ -4536,13 +4605,14 @@ static STATEMENT_ENTRY: MessageSchema = MessageSchema {
         Field { number: 10, name: "cryptogram_valid", kind: Kind::Bool, occurs: Occurs::Once(9) },
         Field { number: 11, name: "settlement_id", kind: Kind::Uint64, occurs: Occurs::Once(10) },
         Field { number: 12, name: "card_id", kind: Kind::Uint64, occurs: Occurs::Once(11) },
-        Field { number: 14, name: "total_fen", kind: Kind::Int64, occurs: Occurs::Once(12) },
-        Field { number: 15, name: "fund_total_fen", kind: Kind::Int64, occurs: Occurs::Once(13) },
-        Field { number: 16, name: "patient_person_id", kind: Kind::Uint64, occurs: Occurs::Once(14) },
-        Field { number: 17, name: "reference", kind: Kind::String, occurs: Occurs::Once(15) },
-        Field { number: 18, name: "cancellation_id", kind: Kind::Uint64, occurs: Occurs::Once(16) },
-        Field { number: 19, name: "visit_kind", kind: Kind::Enum(&VISIT_KIND_KIND), occurs: Occurs::Once(17) },
-        Field { number: 20, name: "waiting_fen", kind: Kind::Int64, occurs: Occurs::Once(18) },
+        Field { number: 13, name: "credential", kind: Kind::Enum(&CREDENTIAL_KIND), occurs: Occurs::Once(12) },
+        Field { number: 14, name: "total_fen", kind: Kind::Int64, occurs: Occurs::Once(13) },
+        Field { number: 15, name: "fund_total_fen", kind: Kind::Int64, occurs: Occurs::Once(14) },
+        Field { number: 16, name: "patient_person_id", kind: Kind::Uint64, occurs: Occurs::Once(15) },
+        Field { number: 17, name: "reference", kind: Kind::String, occurs: Occurs::Once(16) },
+        Field { number: 18, name: "cancellation_id", kind: Kind::Uint64, occurs: Occurs::Once(17) },
+        Field { number: 19, name: "visit_kind", kind: Kind::Enum(&VISIT_KIND_KIND), occurs: Occurs::Once(18) },
+        Field { number: 20, name: "waiting_fen", kind: Kind::Int64, occurs: Occurs::Once(19) },
     ],
 };
 
@@ -4654,6 +4724,23 @@ impl Schema for v1::StoredCase {
     const SCHEMA: &'static MessageSchema = &STORED_CASE;
 }
 
+static STORED_CREDENTIAL: MessageSchema = MessageSchema {
+    name: "StoredCredential",
+    fields: &[
+        Field { number: 1, name: "kind", kind: Kind::Enum(&CREDENTIAL_KIND), occurs: Occurs::Once(0) },
+        Field { number: 2, name: "card_id", kind: Kind::Uint64, occurs: Occurs::Once(1) },
+        Field { number: 3, name: "card_sn", kind: Kind::String, occurs: Occurs::Once(2) },
+        Field { number: 4, name: "atc", kind: Kind::Uint32, occurs: Occurs::Once(3) },
+        Field { number: 5, name: "token_id", kind: Kind::Bytes, occurs: Occurs::Once(4) },
+        Field { number: 6, name: "token_expires_ms", kind: Kind::Int64, occurs: Occurs::Once(5) },
+        Field { number: 7, name: "voucher_id", kind: Kind::Uint64, occurs: Occurs::Once(6) },
+    ],
+};
+
+impl Schema for v1::StoredCredential {
+    const SCHEMA: &'static MessageSchema = &STORED_CREDENTIAL;
+}
+
 static STORED_LINE: MessageSchema = MessageSchema {
     name: "StoredLine",
     fields: &[
@@ -4693,11 +4780,9 @@ static STORED_SETTLEMENT: MessageSchema = MessageSchema {
         Field { number: 9, name: "deltas", kind: Kind::Message(&YEAR_ACCUMULATORS), occurs: Occurs::Repeated },
         Field { number: 10, name: "legs", kind: Kind::Message(&LEG), occurs: Occurs::Repeated },
         Field { number: 11, name: "balance_after_fen", kind: Kind::Int64, occurs: Occurs::Once(7) },
-        Field { number: 12, name: "card_id", kind: Kind::Uint64, occurs: Occurs::Once(8) },
+        Field { number: 12, name: "credential", kind: Kind::Message(&STORED_CREDENTIAL), occurs: Occurs::Once(8) },
         Field { number: 13, name: "terminal_id", kind: Kind::String, occurs: Occurs::Once(9) },
-        Field { number: 14, name: "atc", kind: Kind::Uint32, occurs: Occurs::Once(10) },
-        Field { number: 15, name: "stamp_ms", kind: Kind::Int64, occurs: Occurs::Once(11) },
-        Field { number: 16, name: "card_sn", kind: Kind::String, occurs: Occurs::Once(12) },
+        Field { number: 15, name: "stamp_ms", kind: Kind::Int64, occurs: Occurs::Once(10) },
         Field { number: 17, name: "visit", kind: Kind::Message(&STORED_VISIT), occurs: Occurs::Once(1) },
         Field { number: 30, name: "family", kind: Kind::Message(&FAMILY_DRAW), occurs: Occurs::Repeated },
     ],
@@ -4729,6 +4814,8 @@ static STORED_STAY: MessageSchema = MessageSchema {
         Field { number: 17, name: "sum", kind: Kind::Message(&LINE_SPLIT), occurs: Occurs::Once(14) },
         Field { number: 18, name: "next_ordinal", kind: Kind::Uint32, occurs: Occurs::Once(15) },
         Field { number: 19, name: "settlement_id", kind: Kind::Uint64, occurs: Occurs::Once(16) },
+        Field { number: 20, name: "voucher_id", kind: Kind::Uint64, occurs: Occurs::Once(17) },
+        Field { number: 21, name: "voucher_account_limit_fen", kind: Kind::Int64, occurs: Occurs::Once(18) },
     ],
 };
 
@@ -4747,6 +4834,17 @@ static STORED_VISIT: MessageSchema = MessageSchema {
 
 impl Schema for v1::StoredVisit {
     const SCHEMA: &'static MessageSchema = &STORED_VISIT;
+}
+
+static STRIPE: MessageSchema = MessageSchema {
+    name: "Stripe",
+    fields: &[
+        Field { number: 1, name: "card_sn", kind: Kind::String, occurs: Occurs::Once(0) },
+    ],
+};
+
+impl Schema for v1::Stripe {
+    const SCHEMA: &'static MessageSchema = &STRIPE;
 }
 
 static TOPPED_UP: MessageSchema = MessageSchema {
@@ -4933,6 +5031,20 @@ static VISITS_SETTLE_RESPONSE: MessageSchema = MessageSchema {
 
 impl Schema for v1::VisitsSettleResponse {
     const SCHEMA: &'static MessageSchema = &VISITS_SETTLE_RESPONSE;
+}
+
+static VOUCHER_ISSUED: MessageSchema = MessageSchema {
+    name: "VoucherIssued",
+    fields: &[
+        Field { number: 1, name: "stay_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "voucher_id", kind: Kind::Uint64, occurs: Occurs::Once(1) },
+        Field { number: 3, name: "account_limit_fen", kind: Kind::Int64, occurs: Occurs::Once(2) },
+        Field { number: 4, name: "cause", kind: Kind::String, occurs: Occurs::Once(3) },
+    ],
+};
+
+impl Schema for v1::VoucherIssued {
+    const SCHEMA: &'static MessageSchema = &VOUCHER_ISSUED;
 }
 
 static YEAR_ACCUMULATORS: MessageSchema = MessageSchema {

@@ -758,6 +758,314 @@ pub mod status {
         }
     }
 }
+/// A credential as the terminal read it. Admission and settlement need one; queries need none.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Presentation {
+    /// At most 32 characters.
+    #[prost(string, tag = "4")]
+    pub terminal_id: ::prost::alloc::string::String,
+    #[prost(oneof = "presentation::Credential", tags = "1, 2, 3, 5")]
+    pub credential: ::core::option::Option<presentation::Credential>,
+}
+/// Nested message and enum types in `Presentation`.
+pub mod presentation {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Credential {
+        #[prost(message, tag = "1")]
+        Chip(super::Chip),
+        #[prost(message, tag = "2")]
+        Electronic(super::ElectronicCredential),
+        /// A desk's voucher for one stay.
+        #[prost(uint64, tag = "3")]
+        VoucherId(u64),
+        /// A card of a generation without a chip.
+        #[prost(message, tag = "5")]
+        Stripe(super::Stripe),
+    }
+}
+/// What the chip signed and its cryptogram. The signed bytes are built from these fields and from nothing else.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Chip {
+    /// 12 to 19 digits (5A).
+    #[prost(string, tag = "1")]
+    pub pan: ::prost::alloc::string::String,
+    /// 0 to 99 (5F34).
+    #[prost(uint32, tag = "2")]
+    pub sequence_number: u32,
+    /// The card's recognition code as readers return it, 32 digits of 0-9 A-F (card_sn).
+    #[prost(string, tag = "3")]
+    pub card_sn: ::prost::alloc::string::String,
+    #[prost(enumeration = "chip::Scheme", tag = "4")]
+    pub scheme: i32,
+    #[prost(uint32, tag = "5")]
+    pub key_index: u32,
+    /// Application transaction counter, 0 to 65535 (9F36).
+    #[prost(uint32, tag = "6")]
+    pub atc: u32,
+    /// The bill's total; at admission 0 (9F02).
+    #[prost(int64, tag = "7")]
+    pub amount_fen: i64,
+    /// What is drawn from personal accounts; at admission 0 (9F03).
+    #[prost(int64, tag = "8")]
+    pub other_amount_fen: i64,
+    /// ISO 3166 numeric; 156 (9F1A).
+    #[prost(uint32, tag = "9")]
+    pub terminal_country: u32,
+    /// 5 bytes (95).
+    #[prost(bytes = "vec", tag = "10")]
+    pub tvr: ::prost::alloc::vec::Vec<u8>,
+    /// ISO 4217 numeric; 156 (5F2A).
+    #[prost(uint32, tag = "11")]
+    pub currency: u32,
+    /// YYYY-MM-DD (9A).
+    #[prost(string, tag = "12")]
+    pub transaction_date: ::prost::alloc::string::String,
+    /// 0x31 at admission; any other at settlement, 0x00 as a rule (9C).
+    #[prost(uint32, tag = "13")]
+    pub transaction_type: u32,
+    /// 4 bytes (9F37).
+    #[prost(bytes = "vec", tag = "14")]
+    pub unpredictable_number: ::prost::alloc::vec::Vec<u8>,
+    /// 2 bytes (82).
+    #[prost(bytes = "vec", tag = "15")]
+    pub aip: ::prost::alloc::vec::Vec<u8>,
+    /// Card verification results, 4 bytes; empty for EMV schemes that sign none.
+    #[prost(bytes = "vec", tag = "16")]
+    pub cvr: ::prost::alloc::vec::Vec<u8>,
+    /// 8 bytes (9F26).
+    #[prost(bytes = "vec", tag = "17")]
+    pub cryptogram: ::prost::alloc::vec::Vec<u8>,
+}
+/// Nested message and enum types in `Chip`.
+pub mod chip {
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Scheme {
+        Unspecified = 0,
+        PbocSm4 = 1,
+        PbocTdes = 2,
+        EmvCskTdes = 3,
+        EmvAes = 4,
+    }
+    impl Scheme {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "UNSPECIFIED",
+                Self::PbocSm4 => "PBOC_SM4",
+                Self::PbocTdes => "PBOC_TDES",
+                Self::EmvCskTdes => "EMV_CSK_TDES",
+                Self::EmvAes => "EMV_AES",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "UNSPECIFIED" => Some(Self::Unspecified),
+                "PBOC_SM4" => Some(Self::PbocSm4),
+                "PBOC_TDES" => Some(Self::PbocTdes),
+                "EMV_CSK_TDES" => Some(Self::EmvCskTdes),
+                "EMV_AES" => Some(Self::EmvAes),
+                _ => None,
+            }
+        }
+    }
+}
+/// A card of a generation without a chip: it proves nothing, so its holder must be checked, and it settles in its home region only,
+/// until its cut-over date.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Stripe {
+    /// The card's recognition code, 32 digits of 0-9 A-F (card_sn).
+    #[prost(string, tag = "1")]
+    pub card_sn: ::prost::alloc::string::String,
+}
+/// A token of the issuer that stands for a card at one institution, short-lived and good for one use.
+///
+/// A JSON web signature in compact form (RFC 7515) by Ed25519 (RFC 8037), at most 1,024 characters. The header holds `alg` "EdDSA",
+/// `kid`, the issuer's key in the key ring, and at most `typ` "JWT". The claims are `jti` (the token's own name, 32 digits of 0-9 a-f),
+/// `sub` (the card's recognition code), `aud` (the institution's code), `iat` and `exp` (seconds since 1970 UTC, at most 300 apart).
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ElectronicCredential {
+    #[prost(bytes = "vec", tag = "1")]
+    pub token: ::prost::alloc::vec::Vec<u8>,
+}
+/// What was shown.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Credential {}
+/// Nested message and enum types in `Credential`.
+pub mod credential {
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Kind {
+        Unspecified = 0,
+        Chip = 1,
+        Stripe = 2,
+        Electronic = 3,
+        Voucher = 4,
+    }
+    impl Kind {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "UNSPECIFIED",
+                Self::Chip => "CHIP",
+                Self::Stripe => "STRIPE",
+                Self::Electronic => "ELECTRONIC",
+                Self::Voucher => "VOUCHER",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "UNSPECIFIED" => Some(Self::Unspecified),
+                "CHIP" => Some(Self::Chip),
+                "STRIPE" => Some(Self::Stripe),
+                "ELECTRONIC" => Some(Self::Electronic),
+                "VOUCHER" => Some(Self::Voucher),
+                _ => None,
+            }
+        }
+    }
+}
+/// How the institution checked that the card's holder stood before it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HolderCheck {
+    #[prost(enumeration = "holder_check::Method", tag = "1")]
+    pub method: i32,
+    #[prost(enumeration = "sex::Kind", tag = "2")]
+    pub observed_sex: i32,
+    /// 0 when not observed.
+    #[prost(int32, tag = "3")]
+    pub observed_birth_year: i32,
+}
+/// Nested message and enum types in `HolderCheck`.
+pub mod holder_check {
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Method {
+        Unspecified = 0,
+        Photo = 1,
+        Pin = 2,
+        Face = 3,
+        None = 4,
+    }
+    impl Method {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "UNSPECIFIED",
+                Self::Photo => "PHOTO",
+                Self::Pin => "PIN",
+                Self::Face => "FACE",
+                Self::None => "NONE",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "UNSPECIFIED" => Some(Self::Unspecified),
+                "PHOTO" => Some(Self::Photo),
+                "PIN" => Some(Self::Pin),
+                "FACE" => Some(Self::Face),
+                "NONE" => Some(Self::None),
+                _ => None,
+            }
+        }
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Sex {}
+/// Nested message and enum types in `Sex`.
+pub mod sex {
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Kind {
+        Unspecified = 0,
+        Male = 1,
+        Female = 2,
+    }
+    impl Kind {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "UNSPECIFIED",
+                Self::Male => "MALE",
+                Self::Female => "FEMALE",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "UNSPECIFIED" => Some(Self::Unspecified),
+                "MALE" => Some(Self::Male),
+                "FEMALE" => Some(Self::Female),
+                _ => None,
+            }
+        }
+    }
+}
+/// The hub's answer to a cryptogram, for the chip.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChipAnswer {
+    /// Response code, 2 bytes: the hub's verdict.
+    #[prost(bytes = "vec", tag = "1")]
+    pub arc: ::prost::alloc::vec::Vec<u8>,
+    /// Response cryptogram, 8 bytes; empty when the presentation was not a chip.
+    #[prost(bytes = "vec", tag = "2")]
+    pub arpc: ::prost::alloc::vec::Vec<u8>,
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Account {
     #[prost(enumeration = "account::Kind", tag = "1")]
@@ -1031,6 +1339,9 @@ pub struct StatementEntry {
     pub settlement_id: u64,
     #[prost(uint64, tag = "12")]
     pub card_id: u64,
+    /// What was shown for the settlement.
+    #[prost(enumeration = "credential::Kind", tag = "13")]
+    pub credential: i32,
     /// The bill and what the funds pay of it; negative in a negation. Of an adjustment, by how much more the funds pay.
     #[prost(int64, tag = "14")]
     pub total_fen: i64,
@@ -1134,248 +1445,6 @@ pub struct AccountsStatementResponse {
     /// The sequence after which the next message begins; 0 in the last.
     #[prost(uint64, tag = "3")]
     pub next_after_sequence: u64,
-}
-/// A credential as the terminal read it. Admission and settlement need one; queries need none.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Presentation {
-    /// At most 32 characters.
-    #[prost(string, tag = "4")]
-    pub terminal_id: ::prost::alloc::string::String,
-    #[prost(oneof = "presentation::Credential", tags = "1, 2, 3")]
-    pub credential: ::core::option::Option<presentation::Credential>,
-}
-/// Nested message and enum types in `Presentation`.
-pub mod presentation {
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
-    pub enum Credential {
-        #[prost(message, tag = "1")]
-        Chip(super::Chip),
-        #[prost(message, tag = "2")]
-        Electronic(super::ElectronicCredential),
-        /// A desk's voucher for one stay.
-        #[prost(uint64, tag = "3")]
-        VoucherId(u64),
-    }
-}
-/// What the chip signed and its cryptogram. The signed bytes are built from these fields and from nothing else.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Chip {
-    /// 12 to 19 digits (5A).
-    #[prost(string, tag = "1")]
-    pub pan: ::prost::alloc::string::String,
-    /// 0 to 99 (5F34).
-    #[prost(uint32, tag = "2")]
-    pub sequence_number: u32,
-    /// The card's recognition code as readers return it, 32 digits of 0-9 A-F (card_sn).
-    #[prost(string, tag = "3")]
-    pub card_sn: ::prost::alloc::string::String,
-    #[prost(enumeration = "chip::Scheme", tag = "4")]
-    pub scheme: i32,
-    #[prost(uint32, tag = "5")]
-    pub key_index: u32,
-    /// Application transaction counter, 0 to 65535 (9F36).
-    #[prost(uint32, tag = "6")]
-    pub atc: u32,
-    /// The bill's total; at admission 0 (9F02).
-    #[prost(int64, tag = "7")]
-    pub amount_fen: i64,
-    /// What is drawn from personal accounts; at admission 0 (9F03).
-    #[prost(int64, tag = "8")]
-    pub other_amount_fen: i64,
-    /// ISO 3166 numeric; 156 (9F1A).
-    #[prost(uint32, tag = "9")]
-    pub terminal_country: u32,
-    /// 5 bytes (95).
-    #[prost(bytes = "vec", tag = "10")]
-    pub tvr: ::prost::alloc::vec::Vec<u8>,
-    /// ISO 4217 numeric; 156 (5F2A).
-    #[prost(uint32, tag = "11")]
-    pub currency: u32,
-    /// YYYY-MM-DD (9A).
-    #[prost(string, tag = "12")]
-    pub transaction_date: ::prost::alloc::string::String,
-    /// 0x31 at admission; any other at settlement, 0x00 as a rule (9C).
-    #[prost(uint32, tag = "13")]
-    pub transaction_type: u32,
-    /// 4 bytes (9F37).
-    #[prost(bytes = "vec", tag = "14")]
-    pub unpredictable_number: ::prost::alloc::vec::Vec<u8>,
-    /// 2 bytes (82).
-    #[prost(bytes = "vec", tag = "15")]
-    pub aip: ::prost::alloc::vec::Vec<u8>,
-    /// Card verification results, 4 bytes; empty for EMV schemes that sign none.
-    #[prost(bytes = "vec", tag = "16")]
-    pub cvr: ::prost::alloc::vec::Vec<u8>,
-    /// 8 bytes (9F26).
-    #[prost(bytes = "vec", tag = "17")]
-    pub cryptogram: ::prost::alloc::vec::Vec<u8>,
-}
-/// Nested message and enum types in `Chip`.
-pub mod chip {
-    #[derive(
-        Clone,
-        Copy,
-        Debug,
-        PartialEq,
-        Eq,
-        Hash,
-        PartialOrd,
-        Ord,
-        ::prost::Enumeration
-    )]
-    #[repr(i32)]
-    pub enum Scheme {
-        Unspecified = 0,
-        PbocSm4 = 1,
-        PbocTdes = 2,
-        EmvCskTdes = 3,
-        EmvAes = 4,
-    }
-    impl Scheme {
-        /// String value of the enum field names used in the ProtoBuf definition.
-        ///
-        /// The values are not transformed in any way and thus are considered stable
-        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
-        pub fn as_str_name(&self) -> &'static str {
-            match self {
-                Self::Unspecified => "UNSPECIFIED",
-                Self::PbocSm4 => "PBOC_SM4",
-                Self::PbocTdes => "PBOC_TDES",
-                Self::EmvCskTdes => "EMV_CSK_TDES",
-                Self::EmvAes => "EMV_AES",
-            }
-        }
-        /// Creates an enum from field names used in the ProtoBuf definition.
-        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
-            match value {
-                "UNSPECIFIED" => Some(Self::Unspecified),
-                "PBOC_SM4" => Some(Self::PbocSm4),
-                "PBOC_TDES" => Some(Self::PbocTdes),
-                "EMV_CSK_TDES" => Some(Self::EmvCskTdes),
-                "EMV_AES" => Some(Self::EmvAes),
-                _ => None,
-            }
-        }
-    }
-}
-/// A signed, short-lived, single-use token of the issuer.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ElectronicCredential {
-    #[prost(bytes = "vec", tag = "1")]
-    pub token: ::prost::alloc::vec::Vec<u8>,
-}
-/// How the institution checked that the card's holder stood before it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct HolderCheck {
-    #[prost(enumeration = "holder_check::Method", tag = "1")]
-    pub method: i32,
-    #[prost(enumeration = "sex::Kind", tag = "2")]
-    pub observed_sex: i32,
-    /// 0 when not observed.
-    #[prost(int32, tag = "3")]
-    pub observed_birth_year: i32,
-}
-/// Nested message and enum types in `HolderCheck`.
-pub mod holder_check {
-    #[derive(
-        Clone,
-        Copy,
-        Debug,
-        PartialEq,
-        Eq,
-        Hash,
-        PartialOrd,
-        Ord,
-        ::prost::Enumeration
-    )]
-    #[repr(i32)]
-    pub enum Method {
-        Unspecified = 0,
-        Photo = 1,
-        Pin = 2,
-        Face = 3,
-        None = 4,
-    }
-    impl Method {
-        /// String value of the enum field names used in the ProtoBuf definition.
-        ///
-        /// The values are not transformed in any way and thus are considered stable
-        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
-        pub fn as_str_name(&self) -> &'static str {
-            match self {
-                Self::Unspecified => "UNSPECIFIED",
-                Self::Photo => "PHOTO",
-                Self::Pin => "PIN",
-                Self::Face => "FACE",
-                Self::None => "NONE",
-            }
-        }
-        /// Creates an enum from field names used in the ProtoBuf definition.
-        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
-            match value {
-                "UNSPECIFIED" => Some(Self::Unspecified),
-                "PHOTO" => Some(Self::Photo),
-                "PIN" => Some(Self::Pin),
-                "FACE" => Some(Self::Face),
-                "NONE" => Some(Self::None),
-                _ => None,
-            }
-        }
-    }
-}
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Sex {}
-/// Nested message and enum types in `Sex`.
-pub mod sex {
-    #[derive(
-        Clone,
-        Copy,
-        Debug,
-        PartialEq,
-        Eq,
-        Hash,
-        PartialOrd,
-        Ord,
-        ::prost::Enumeration
-    )]
-    #[repr(i32)]
-    pub enum Kind {
-        Unspecified = 0,
-        Male = 1,
-        Female = 2,
-    }
-    impl Kind {
-        /// String value of the enum field names used in the ProtoBuf definition.
-        ///
-        /// The values are not transformed in any way and thus are considered stable
-        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
-        pub fn as_str_name(&self) -> &'static str {
-            match self {
-                Self::Unspecified => "UNSPECIFIED",
-                Self::Male => "MALE",
-                Self::Female => "FEMALE",
-            }
-        }
-        /// Creates an enum from field names used in the ProtoBuf definition.
-        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
-            match value {
-                "UNSPECIFIED" => Some(Self::Unspecified),
-                "MALE" => Some(Self::Male),
-                "FEMALE" => Some(Self::Female),
-                _ => None,
-            }
-        }
-    }
-}
-/// The hub's answer to a cryptogram, for the chip.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ChipAnswer {
-    /// Response code, 2 bytes: the hub's verdict.
-    #[prost(bytes = "vec", tag = "1")]
-    pub arc: ::prost::alloc::vec::Vec<u8>,
-    /// Response cryptogram, 8 bytes; empty when the presentation was not a chip.
-    #[prost(bytes = "vec", tag = "2")]
-    pub arpc: ::prost::alloc::vec::Vec<u8>,
 }
 /// The two zones of a card live apart.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1562,6 +1631,9 @@ pub struct Card {
     /// In the chip's own purse, as far as the hub was told.
     #[prost(int64, tag = "17")]
     pub offline_fen: i64,
+    /// It was made without a chip.
+    #[prost(bool, tag = "18")]
+    pub chipless: bool,
 }
 /// Nested message and enum types in `Card`.
 pub mod card {
@@ -1729,6 +1801,7 @@ pub struct CardsMarkMadeRequest {
     pub sequence_number: u32,
     #[prost(string, tag = "5")]
     pub card_sn: ::prost::alloc::string::String,
+    /// UNSPECIFIED, with key index 0, for a card without a chip.
     #[prost(enumeration = "chip::Scheme", tag = "6")]
     pub scheme: i32,
     #[prost(uint32, tag = "7")]
@@ -1992,9 +2065,10 @@ pub struct CardsAuthorizeStayRequest {
     pub header: ::core::option::Option<RequestHeader>,
     #[prost(uint64, tag = "2")]
     pub stay_id: u64,
-    /// What may be drawn from the own account.
+    /// What may be drawn from accounts; 0 draws nothing.
     #[prost(int64, tag = "3")]
     pub account_limit_fen: i64,
+    /// Why there is no card, at most 64 characters.
     #[prost(string, tag = "4")]
     pub cause: ::prost::alloc::string::String,
 }
@@ -3723,6 +3797,12 @@ pub struct Settlement {
     pub diagnosis: ::prost::alloc::string::String,
     #[prost(message, repeated, tag = "25")]
     pub lines: ::prost::alloc::vec::Vec<StayLine>,
+    /// What was shown.
+    #[prost(enumeration = "credential::Kind", tag = "26")]
+    pub credential: i32,
+    /// The voucher that was shown, 0 for none.
+    #[prost(uint64, tag = "27")]
+    pub voucher_id: u64,
 }
 /// Nested message and enum types in `Settlement`.
 pub mod settlement {
@@ -4142,13 +4222,438 @@ pub struct InstitutionsGetResponse {
     #[prost(message, optional, tag = "2")]
     pub institution: ::core::option::Option<Institution>,
 }
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Reason {}
+/// Nested message and enum types in `Reason`.
+pub mod reason {
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Code {
+        Unspecified = 0,
+        /// A field is missing, unknown or not of its form.
+        RequestMalformed = 1001,
+        /// The request id was used before with another body.
+        RequestIdReused = 1002,
+        /// The request was reversed before it arrived.
+        RequestReversed = 1003,
+        /// The request is older than the request-id window and no answer to it is on record.
+        RequestTooOld = 1004,
+        /// The request was made later than now.
+        ClockAhead = 1005,
+        /// The message or the number of its parts is over its limit.
+        RequestTooLarge = 1006,
+        /// The method or the request to be reversed is of a kind that cannot be asked for here.
+        RequestUnknown = 1007,
+        /// The institution has too many reversals of unknown requests waiting.
+        ReversalsExhausted = 1008,
+        /// No such card.
+        CardUnknown = 2001,
+        /// The card is not enabled.
+        CardNotEnabled = 2002,
+        /// The card was reported lost.
+        CardLost = 2003,
+        /// The card is locked.
+        CardLocked = 2004,
+        /// The card was cancelled.
+        CardCancelled = 2005,
+        /// The card belongs to a generation that no longer works.
+        CardRetired = 2006,
+        /// The card is not of the person whom the request is about.
+        CardNotOfPerson = 2007,
+        /// The card was made, but its holder has not collected it.
+        CardNotCollected = 2008,
+        /// First use needs the holder to be verified by the chip or the institution.
+        HolderNotVerified = 2009,
+        /// The cryptogram is not right, whatever the cause.
+        CryptogramInvalid = 2010,
+        /// The card's counter was seen before.
+        CryptogramReplayed = 2011,
+        /// The card's counter is too far ahead.
+        CounterJump = 2012,
+        /// The amounts that the chip signed are not those of the request.
+        AmountMismatch = 2013,
+        /// No key is allowed for this card number, key index and scheme.
+        SchemeNotAllowed = 2014,
+        /// The date that the chip signed is not within a day of now.
+        PresentationStale = 2015,
+        /// Too many wrong cryptograms of this card at this institution; it is refused here for 24 hours.
+        CardBlockedHere = 2016,
+        /// The card's state does not allow this event.
+        CardStateForbids = 2017,
+        /// The card number or recognition code is in use, or the person has a live application.
+        CardExists = 2018,
+        /// This kind of credential is not accepted for this.
+        CredentialNotAccepted = 2019,
+        /// The token of an electronic credential is not signed by a known issuer's key, or not for this institution.
+        TokenInvalid = 2022,
+        /// The token is not valid yet, or no longer.
+        TokenExpired = 2023,
+        /// The token was used before.
+        TokenUsed = 2024,
+        /// The voucher was not issued for this stay, or another took its place.
+        VoucherUnknown = 2025,
+        /// The voucher does not allow so much to be drawn from accounts.
+        VoucherLimitExceeded = 2026,
+        /// A card without a chip settles in its home region only.
+        CardHomeRegionOnly = 2027,
+        /// No such stay.
+        StayUnknown = 3001,
+        /// The stay's state does not allow this.
+        StayNotOpen = 3002,
+        /// The settlement would differ from the quote that it names.
+        QuoteStale = 3003,
+        /// The settlement was cancelled before.
+        AlreadyCancelled = 3004,
+        /// The person has another stay at that time.
+        StayOverlaps = 3005,
+        /// A later settlement of the year stands, and the policy cancels the last one first.
+        LaterSettlementExists = 3006,
+        /// The institution's total is not the hub's.
+        TotalMismatch = 3007,
+        /// The stay is settled.
+        AlreadySettled = 3008,
+        /// The stay has no discharge yet.
+        StayNotDischarged = 3009,
+        /// The line id is in use in this stay.
+        LineDuplicate = 3010,
+        /// More would be taken back than is left of the line.
+        RefundExceeds = 3011,
+        /// The item is not in the catalogue of the care region on that day.
+        ItemUnknown = 3012,
+        /// The line's amount is not quantity times price.
+        LineTotalMismatch = 3013,
+        /// No such settlement.
+        SettlementUnknown = 3014,
+        /// More settlements than one decision may hold.
+        UnwindTooLarge = 3015,
+        /// The dates of the stay and of its lines contradict each other or the calendar.
+        StayDatesWrong = 3016,
+        /// The line is not in this stay.
+        LineUnknown = 3017,
+        /// The stay holds as many lines as it may.
+        StayHasTooManyLines = 3018,
+        /// The stay has no charges.
+        StayEmpty = 3019,
+        /// A line that another line takes back cannot be revoked alone.
+        LineTakenBack = 3020,
+        /// The accounts do not hold what shall be drawn.
+        BalanceInsufficient = 4001,
+        /// No policy package is in force for region, insurance, kind and day.
+        PolicyNotInForce = 4002,
+        /// No catalogue of the care region is in force on that day.
+        CatalogueNotInForce = 4003,
+        /// The package has no rule for this case.
+        NoRule = 4004,
+        /// The package has faults.
+        PackageInvalid = 4005,
+        /// Another package is in force for the same key from the same day, or the package would change what is past.
+        PackageConflicts = 4006,
+        /// The account was credited for this period before.
+        PeriodCredited = 4007,
+        /// The year has accumulators already.
+        YearOpened = 4008,
+        /// An amount is over the limit that keeps every result exact.
+        AmountTooLarge = 4009,
+        /// The package does not allow the account to be used here.
+        AccountUseForbidden = 4010,
+        /// The claim was paid, or waits to be paid.
+        ClaimPaid = 4011,
+        /// The account is none of those that the operation is for, or the card does not carry it.
+        AccountNotOffered = 4012,
+        /// No such person.
+        PersonUnknown = 5001,
+        /// The person's networked settlement is suspended.
+        PersonSuspended = 5002,
+        /// The package refuses a stay without a filing.
+        FilingMissing = 5003,
+        /// The institution may not settle for this person.
+        InstitutionNotNetworked = 5004,
+        /// This hub does not decide persons of that region.
+        NotHomeOfRegion = 5005,
+        /// The person is not insured on that day.
+        NotInsured = 5006,
+        /// The institution or department is suspended.
+        InstitutionSuspended = 5007,
+        /// No such institution.
+        InstitutionUnknown = 5008,
+        /// No such region.
+        RegionUnknown = 5009,
+        /// The certificate names another person.
+        CertificateInUse = 5010,
+        /// No such filing.
+        FilingUnknown = 5011,
+        /// The filing contradicts itself or one that stands.
+        FilingConflicts = 5012,
+        /// The new tree drops or moves a region that is in use.
+        RegionInUse = 5013,
+        /// Nothing is suspended that could be resumed.
+        NotSuspended = 5014,
+        /// An institution of this kind does not give this kind of care.
+        VisitNotOffered = 5015,
+        /// The person's account is kept by another hub.
+        PersonOfOtherHub = 5016,
+        /// The account may pay for this person already.
+        FamilyLinkExists = 5017,
+        /// The account does not pay for this person.
+        FamilyLinkUnknown = 5018,
+        /// As many accounts may pay for this person as may at most.
+        FamilyLinksFull = 5019,
+        /// The caller's roles do not allow this method.
+        RoleForbidden = 7001,
+        /// The request names another institution than the caller's.
+        NotYourInstitution = 7002,
+        /// The certificate names no actor, or was revoked.
+        CertificateNotAccepted = 7003,
+        /// The hub does not serve this method yet.
+        MethodNotAvailable = 7004,
+        /// More is queued than the hub will hold.
+        Overloaded = 9001,
+        /// The hub stopped after a failed write; what it acknowledged is safe.
+        Halted = 9002,
+        /// The hub is starting.
+        Recovering = 9003,
+        /// A fault of the hub; nothing was changed.
+        Internal = 9004,
+        /// The hub does not trust its clock and changes nothing.
+        ClockSuspect = 9005,
+        /// The hub has no room for new records.
+        DiskFull = 9006,
+    }
+    impl Code {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "UNSPECIFIED",
+                Self::RequestMalformed => "REQUEST_MALFORMED",
+                Self::RequestIdReused => "REQUEST_ID_REUSED",
+                Self::RequestReversed => "REQUEST_REVERSED",
+                Self::RequestTooOld => "REQUEST_TOO_OLD",
+                Self::ClockAhead => "CLOCK_AHEAD",
+                Self::RequestTooLarge => "REQUEST_TOO_LARGE",
+                Self::RequestUnknown => "REQUEST_UNKNOWN",
+                Self::ReversalsExhausted => "REVERSALS_EXHAUSTED",
+                Self::CardUnknown => "CARD_UNKNOWN",
+                Self::CardNotEnabled => "CARD_NOT_ENABLED",
+                Self::CardLost => "CARD_LOST",
+                Self::CardLocked => "CARD_LOCKED",
+                Self::CardCancelled => "CARD_CANCELLED",
+                Self::CardRetired => "CARD_RETIRED",
+                Self::CardNotOfPerson => "CARD_NOT_OF_PERSON",
+                Self::CardNotCollected => "CARD_NOT_COLLECTED",
+                Self::HolderNotVerified => "HOLDER_NOT_VERIFIED",
+                Self::CryptogramInvalid => "CRYPTOGRAM_INVALID",
+                Self::CryptogramReplayed => "CRYPTOGRAM_REPLAYED",
+                Self::CounterJump => "COUNTER_JUMP",
+                Self::AmountMismatch => "AMOUNT_MISMATCH",
+                Self::SchemeNotAllowed => "SCHEME_NOT_ALLOWED",
+                Self::PresentationStale => "PRESENTATION_STALE",
+                Self::CardBlockedHere => "CARD_BLOCKED_HERE",
+                Self::CardStateForbids => "CARD_STATE_FORBIDS",
+                Self::CardExists => "CARD_EXISTS",
+                Self::CredentialNotAccepted => "CREDENTIAL_NOT_ACCEPTED",
+                Self::TokenInvalid => "TOKEN_INVALID",
+                Self::TokenExpired => "TOKEN_EXPIRED",
+                Self::TokenUsed => "TOKEN_USED",
+                Self::VoucherUnknown => "VOUCHER_UNKNOWN",
+                Self::VoucherLimitExceeded => "VOUCHER_LIMIT_EXCEEDED",
+                Self::CardHomeRegionOnly => "CARD_HOME_REGION_ONLY",
+                Self::StayUnknown => "STAY_UNKNOWN",
+                Self::StayNotOpen => "STAY_NOT_OPEN",
+                Self::QuoteStale => "QUOTE_STALE",
+                Self::AlreadyCancelled => "ALREADY_CANCELLED",
+                Self::StayOverlaps => "STAY_OVERLAPS",
+                Self::LaterSettlementExists => "LATER_SETTLEMENT_EXISTS",
+                Self::TotalMismatch => "TOTAL_MISMATCH",
+                Self::AlreadySettled => "ALREADY_SETTLED",
+                Self::StayNotDischarged => "STAY_NOT_DISCHARGED",
+                Self::LineDuplicate => "LINE_DUPLICATE",
+                Self::RefundExceeds => "REFUND_EXCEEDS",
+                Self::ItemUnknown => "ITEM_UNKNOWN",
+                Self::LineTotalMismatch => "LINE_TOTAL_MISMATCH",
+                Self::SettlementUnknown => "SETTLEMENT_UNKNOWN",
+                Self::UnwindTooLarge => "UNWIND_TOO_LARGE",
+                Self::StayDatesWrong => "STAY_DATES_WRONG",
+                Self::LineUnknown => "LINE_UNKNOWN",
+                Self::StayHasTooManyLines => "STAY_HAS_TOO_MANY_LINES",
+                Self::StayEmpty => "STAY_EMPTY",
+                Self::LineTakenBack => "LINE_TAKEN_BACK",
+                Self::BalanceInsufficient => "BALANCE_INSUFFICIENT",
+                Self::PolicyNotInForce => "POLICY_NOT_IN_FORCE",
+                Self::CatalogueNotInForce => "CATALOGUE_NOT_IN_FORCE",
+                Self::NoRule => "NO_RULE",
+                Self::PackageInvalid => "PACKAGE_INVALID",
+                Self::PackageConflicts => "PACKAGE_CONFLICTS",
+                Self::PeriodCredited => "PERIOD_CREDITED",
+                Self::YearOpened => "YEAR_OPENED",
+                Self::AmountTooLarge => "AMOUNT_TOO_LARGE",
+                Self::AccountUseForbidden => "ACCOUNT_USE_FORBIDDEN",
+                Self::ClaimPaid => "CLAIM_PAID",
+                Self::AccountNotOffered => "ACCOUNT_NOT_OFFERED",
+                Self::PersonUnknown => "PERSON_UNKNOWN",
+                Self::PersonSuspended => "PERSON_SUSPENDED",
+                Self::FilingMissing => "FILING_MISSING",
+                Self::InstitutionNotNetworked => "INSTITUTION_NOT_NETWORKED",
+                Self::NotHomeOfRegion => "NOT_HOME_OF_REGION",
+                Self::NotInsured => "NOT_INSURED",
+                Self::InstitutionSuspended => "INSTITUTION_SUSPENDED",
+                Self::InstitutionUnknown => "INSTITUTION_UNKNOWN",
+                Self::RegionUnknown => "REGION_UNKNOWN",
+                Self::CertificateInUse => "CERTIFICATE_IN_USE",
+                Self::FilingUnknown => "FILING_UNKNOWN",
+                Self::FilingConflicts => "FILING_CONFLICTS",
+                Self::RegionInUse => "REGION_IN_USE",
+                Self::NotSuspended => "NOT_SUSPENDED",
+                Self::VisitNotOffered => "VISIT_NOT_OFFERED",
+                Self::PersonOfOtherHub => "PERSON_OF_OTHER_HUB",
+                Self::FamilyLinkExists => "FAMILY_LINK_EXISTS",
+                Self::FamilyLinkUnknown => "FAMILY_LINK_UNKNOWN",
+                Self::FamilyLinksFull => "FAMILY_LINKS_FULL",
+                Self::RoleForbidden => "ROLE_FORBIDDEN",
+                Self::NotYourInstitution => "NOT_YOUR_INSTITUTION",
+                Self::CertificateNotAccepted => "CERTIFICATE_NOT_ACCEPTED",
+                Self::MethodNotAvailable => "METHOD_NOT_AVAILABLE",
+                Self::Overloaded => "OVERLOADED",
+                Self::Halted => "HALTED",
+                Self::Recovering => "RECOVERING",
+                Self::Internal => "INTERNAL",
+                Self::ClockSuspect => "CLOCK_SUSPECT",
+                Self::DiskFull => "DISK_FULL",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "UNSPECIFIED" => Some(Self::Unspecified),
+                "REQUEST_MALFORMED" => Some(Self::RequestMalformed),
+                "REQUEST_ID_REUSED" => Some(Self::RequestIdReused),
+                "REQUEST_REVERSED" => Some(Self::RequestReversed),
+                "REQUEST_TOO_OLD" => Some(Self::RequestTooOld),
+                "CLOCK_AHEAD" => Some(Self::ClockAhead),
+                "REQUEST_TOO_LARGE" => Some(Self::RequestTooLarge),
+                "REQUEST_UNKNOWN" => Some(Self::RequestUnknown),
+                "REVERSALS_EXHAUSTED" => Some(Self::ReversalsExhausted),
+                "CARD_UNKNOWN" => Some(Self::CardUnknown),
+                "CARD_NOT_ENABLED" => Some(Self::CardNotEnabled),
+                "CARD_LOST" => Some(Self::CardLost),
+                "CARD_LOCKED" => Some(Self::CardLocked),
+                "CARD_CANCELLED" => Some(Self::CardCancelled),
+                "CARD_RETIRED" => Some(Self::CardRetired),
+                "CARD_NOT_OF_PERSON" => Some(Self::CardNotOfPerson),
+                "CARD_NOT_COLLECTED" => Some(Self::CardNotCollected),
+                "HOLDER_NOT_VERIFIED" => Some(Self::HolderNotVerified),
+                "CRYPTOGRAM_INVALID" => Some(Self::CryptogramInvalid),
+                "CRYPTOGRAM_REPLAYED" => Some(Self::CryptogramReplayed),
+                "COUNTER_JUMP" => Some(Self::CounterJump),
+                "AMOUNT_MISMATCH" => Some(Self::AmountMismatch),
+                "SCHEME_NOT_ALLOWED" => Some(Self::SchemeNotAllowed),
+                "PRESENTATION_STALE" => Some(Self::PresentationStale),
+                "CARD_BLOCKED_HERE" => Some(Self::CardBlockedHere),
+                "CARD_STATE_FORBIDS" => Some(Self::CardStateForbids),
+                "CARD_EXISTS" => Some(Self::CardExists),
+                "CREDENTIAL_NOT_ACCEPTED" => Some(Self::CredentialNotAccepted),
+                "TOKEN_INVALID" => Some(Self::TokenInvalid),
+                "TOKEN_EXPIRED" => Some(Self::TokenExpired),
+                "TOKEN_USED" => Some(Self::TokenUsed),
+                "VOUCHER_UNKNOWN" => Some(Self::VoucherUnknown),
+                "VOUCHER_LIMIT_EXCEEDED" => Some(Self::VoucherLimitExceeded),
+                "CARD_HOME_REGION_ONLY" => Some(Self::CardHomeRegionOnly),
+                "STAY_UNKNOWN" => Some(Self::StayUnknown),
+                "STAY_NOT_OPEN" => Some(Self::StayNotOpen),
+                "QUOTE_STALE" => Some(Self::QuoteStale),
+                "ALREADY_CANCELLED" => Some(Self::AlreadyCancelled),
+                "STAY_OVERLAPS" => Some(Self::StayOverlaps),
+                "LATER_SETTLEMENT_EXISTS" => Some(Self::LaterSettlementExists),
+                "TOTAL_MISMATCH" => Some(Self::TotalMismatch),
+                "ALREADY_SETTLED" => Some(Self::AlreadySettled),
+                "STAY_NOT_DISCHARGED" => Some(Self::StayNotDischarged),
+                "LINE_DUPLICATE" => Some(Self::LineDuplicate),
+                "REFUND_EXCEEDS" => Some(Self::RefundExceeds),
+                "ITEM_UNKNOWN" => Some(Self::ItemUnknown),
+                "LINE_TOTAL_MISMATCH" => Some(Self::LineTotalMismatch),
+                "SETTLEMENT_UNKNOWN" => Some(Self::SettlementUnknown),
+                "UNWIND_TOO_LARGE" => Some(Self::UnwindTooLarge),
+                "STAY_DATES_WRONG" => Some(Self::StayDatesWrong),
+                "LINE_UNKNOWN" => Some(Self::LineUnknown),
+                "STAY_HAS_TOO_MANY_LINES" => Some(Self::StayHasTooManyLines),
+                "STAY_EMPTY" => Some(Self::StayEmpty),
+                "LINE_TAKEN_BACK" => Some(Self::LineTakenBack),
+                "BALANCE_INSUFFICIENT" => Some(Self::BalanceInsufficient),
+                "POLICY_NOT_IN_FORCE" => Some(Self::PolicyNotInForce),
+                "CATALOGUE_NOT_IN_FORCE" => Some(Self::CatalogueNotInForce),
+                "NO_RULE" => Some(Self::NoRule),
+                "PACKAGE_INVALID" => Some(Self::PackageInvalid),
+                "PACKAGE_CONFLICTS" => Some(Self::PackageConflicts),
+                "PERIOD_CREDITED" => Some(Self::PeriodCredited),
+                "YEAR_OPENED" => Some(Self::YearOpened),
+                "AMOUNT_TOO_LARGE" => Some(Self::AmountTooLarge),
+                "ACCOUNT_USE_FORBIDDEN" => Some(Self::AccountUseForbidden),
+                "CLAIM_PAID" => Some(Self::ClaimPaid),
+                "ACCOUNT_NOT_OFFERED" => Some(Self::AccountNotOffered),
+                "PERSON_UNKNOWN" => Some(Self::PersonUnknown),
+                "PERSON_SUSPENDED" => Some(Self::PersonSuspended),
+                "FILING_MISSING" => Some(Self::FilingMissing),
+                "INSTITUTION_NOT_NETWORKED" => Some(Self::InstitutionNotNetworked),
+                "NOT_HOME_OF_REGION" => Some(Self::NotHomeOfRegion),
+                "NOT_INSURED" => Some(Self::NotInsured),
+                "INSTITUTION_SUSPENDED" => Some(Self::InstitutionSuspended),
+                "INSTITUTION_UNKNOWN" => Some(Self::InstitutionUnknown),
+                "REGION_UNKNOWN" => Some(Self::RegionUnknown),
+                "CERTIFICATE_IN_USE" => Some(Self::CertificateInUse),
+                "FILING_UNKNOWN" => Some(Self::FilingUnknown),
+                "FILING_CONFLICTS" => Some(Self::FilingConflicts),
+                "REGION_IN_USE" => Some(Self::RegionInUse),
+                "NOT_SUSPENDED" => Some(Self::NotSuspended),
+                "VISIT_NOT_OFFERED" => Some(Self::VisitNotOffered),
+                "PERSON_OF_OTHER_HUB" => Some(Self::PersonOfOtherHub),
+                "FAMILY_LINK_EXISTS" => Some(Self::FamilyLinkExists),
+                "FAMILY_LINK_UNKNOWN" => Some(Self::FamilyLinkUnknown),
+                "FAMILY_LINKS_FULL" => Some(Self::FamilyLinksFull),
+                "ROLE_FORBIDDEN" => Some(Self::RoleForbidden),
+                "NOT_YOUR_INSTITUTION" => Some(Self::NotYourInstitution),
+                "CERTIFICATE_NOT_ACCEPTED" => Some(Self::CertificateNotAccepted),
+                "METHOD_NOT_AVAILABLE" => Some(Self::MethodNotAvailable),
+                "OVERLOADED" => Some(Self::Overloaded),
+                "HALTED" => Some(Self::Halted),
+                "RECOVERING" => Some(Self::Recovering),
+                "INTERNAL" => Some(Self::Internal),
+                "CLOCK_SUSPECT" => Some(Self::ClockSuspect),
+                "DISK_FULL" => Some(Self::DiskFull),
+                _ => None,
+            }
+        }
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Refusal {
+    #[prost(enumeration = "reason::Code", tag = "1")]
+    pub reason: i32,
+    /// The values of the metadata keys that the reason declares.
+    #[prost(btree_map = "string, string", tag = "2")]
+    pub metadata: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct MessagesGetOutcomeRequest {
     /// Of the asking institution.
     #[prost(string, tag = "1")]
     pub request_id: ::prost::alloc::string::String,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct MessagesGetOutcomeResponse {
     #[prost(message, optional, tag = "1")]
     pub header: ::core::option::Option<ResponseHeader>,
@@ -4163,6 +4668,9 @@ pub struct MessagesGetOutcomeResponse {
     /// The original request's sequence.
     #[prost(uint64, tag = "5")]
     pub original_sequence: u64,
+    /// The original refusal, where the request was refused.
+    #[prost(message, optional, tag = "6")]
+    pub original_refusal: ::core::option::Option<Refusal>,
 }
 /// Nested message and enum types in `MessagesGetOutcomeResponse`.
 pub mod messages_get_outcome_response {
@@ -4184,6 +4692,8 @@ pub mod messages_get_outcome_response {
         Unknown = 1,
         Accepted = 2,
         Reversed = 3,
+        /// The request was refused and left something behind, such as a wrong cryptogram that counts. It is refused for ever.
+        Refused = 4,
     }
     impl Outcome {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -4196,6 +4706,7 @@ pub mod messages_get_outcome_response {
                 Self::Unknown => "UNKNOWN",
                 Self::Accepted => "ACCEPTED",
                 Self::Reversed => "REVERSED",
+                Self::Refused => "REFUSED",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -4205,6 +4716,7 @@ pub mod messages_get_outcome_response {
                 "UNKNOWN" => Some(Self::Unknown),
                 "ACCEPTED" => Some(Self::Accepted),
                 "REVERSED" => Some(Self::Reversed),
+                "REFUSED" => Some(Self::Refused),
                 _ => None,
             }
         }
@@ -4792,407 +5304,6 @@ pub struct PersonsCheckEligibilityResponse {
     #[prost(string, repeated, tag = "12")]
     pub blocks: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Reason {}
-/// Nested message and enum types in `Reason`.
-pub mod reason {
-    #[derive(
-        Clone,
-        Copy,
-        Debug,
-        PartialEq,
-        Eq,
-        Hash,
-        PartialOrd,
-        Ord,
-        ::prost::Enumeration
-    )]
-    #[repr(i32)]
-    pub enum Code {
-        Unspecified = 0,
-        /// A field is missing, unknown or not of its form.
-        RequestMalformed = 1001,
-        /// The request id was used before with another body.
-        RequestIdReused = 1002,
-        /// The request was reversed before it arrived.
-        RequestReversed = 1003,
-        /// The request is older than the request-id window and no answer to it is on record.
-        RequestTooOld = 1004,
-        /// The request was made later than now.
-        ClockAhead = 1005,
-        /// The message or the number of its parts is over its limit.
-        RequestTooLarge = 1006,
-        /// The method or the request to be reversed is of a kind that cannot be asked for here.
-        RequestUnknown = 1007,
-        /// The institution has too many reversals of unknown requests waiting.
-        ReversalsExhausted = 1008,
-        /// No such card.
-        CardUnknown = 2001,
-        /// The card is not enabled.
-        CardNotEnabled = 2002,
-        /// The card was reported lost.
-        CardLost = 2003,
-        /// The card is locked.
-        CardLocked = 2004,
-        /// The card was cancelled.
-        CardCancelled = 2005,
-        /// The card belongs to a generation that no longer works.
-        CardRetired = 2006,
-        /// The card is not of the person whom the request is about.
-        CardNotOfPerson = 2007,
-        /// The card was made, but its holder has not collected it.
-        CardNotCollected = 2008,
-        /// First use needs the holder to be verified by the chip or the institution.
-        HolderNotVerified = 2009,
-        /// The cryptogram is not right, whatever the cause.
-        CryptogramInvalid = 2010,
-        /// The card's counter was seen before.
-        CryptogramReplayed = 2011,
-        /// The card's counter is too far ahead.
-        CounterJump = 2012,
-        /// The amounts that the chip signed are not those of the request.
-        AmountMismatch = 2013,
-        /// No key is allowed for this card number, key index and scheme.
-        SchemeNotAllowed = 2014,
-        /// The date that the chip signed is not within a day of now.
-        PresentationStale = 2015,
-        /// Too many wrong cryptograms of this card at this institution; it is refused here for 24 hours.
-        CardBlockedHere = 2016,
-        /// The card's state does not allow this event.
-        CardStateForbids = 2017,
-        /// The card number or recognition code is in use, or the person has a live application.
-        CardExists = 2018,
-        /// This kind of credential is not accepted here yet.
-        CredentialNotAccepted = 2019,
-        /// No such stay.
-        StayUnknown = 3001,
-        /// The stay's state does not allow this.
-        StayNotOpen = 3002,
-        /// The settlement would differ from the quote that it names.
-        QuoteStale = 3003,
-        /// The settlement was cancelled before.
-        AlreadyCancelled = 3004,
-        /// The person has another stay at that time.
-        StayOverlaps = 3005,
-        /// A later settlement of the year stands, and the policy cancels the last one first.
-        LaterSettlementExists = 3006,
-        /// The institution's total is not the hub's.
-        TotalMismatch = 3007,
-        /// The stay is settled.
-        AlreadySettled = 3008,
-        /// The stay has no discharge yet.
-        StayNotDischarged = 3009,
-        /// The line id is in use in this stay.
-        LineDuplicate = 3010,
-        /// More would be taken back than is left of the line.
-        RefundExceeds = 3011,
-        /// The item is not in the catalogue of the care region on that day.
-        ItemUnknown = 3012,
-        /// The line's amount is not quantity times price.
-        LineTotalMismatch = 3013,
-        /// No such settlement.
-        SettlementUnknown = 3014,
-        /// More settlements than one decision may hold.
-        UnwindTooLarge = 3015,
-        /// The dates of the stay and of its lines contradict each other or the calendar.
-        StayDatesWrong = 3016,
-        /// The line is not in this stay.
-        LineUnknown = 3017,
-        /// The stay holds as many lines as it may.
-        StayHasTooManyLines = 3018,
-        /// The stay has no charges.
-        StayEmpty = 3019,
-        /// A line that another line takes back cannot be revoked alone.
-        LineTakenBack = 3020,
-        /// The accounts do not hold what shall be drawn.
-        BalanceInsufficient = 4001,
-        /// No policy package is in force for region, insurance, kind and day.
-        PolicyNotInForce = 4002,
-        /// No catalogue of the care region is in force on that day.
-        CatalogueNotInForce = 4003,
-        /// The package has no rule for this case.
-        NoRule = 4004,
-        /// The package has faults.
-        PackageInvalid = 4005,
-        /// Another package is in force for the same key from the same day, or the package would change what is past.
-        PackageConflicts = 4006,
-        /// The account was credited for this period before.
-        PeriodCredited = 4007,
-        /// The year has accumulators already.
-        YearOpened = 4008,
-        /// An amount is over the limit that keeps every result exact.
-        AmountTooLarge = 4009,
-        /// The package does not allow the account to be used here.
-        AccountUseForbidden = 4010,
-        /// The claim was paid, or waits to be paid.
-        ClaimPaid = 4011,
-        /// The account is none of those that the operation is for, or the card does not carry it.
-        AccountNotOffered = 4012,
-        /// No such person.
-        PersonUnknown = 5001,
-        /// The person's networked settlement is suspended.
-        PersonSuspended = 5002,
-        /// The package refuses a stay without a filing.
-        FilingMissing = 5003,
-        /// The institution may not settle for this person.
-        InstitutionNotNetworked = 5004,
-        /// This hub does not decide persons of that region.
-        NotHomeOfRegion = 5005,
-        /// The person is not insured on that day.
-        NotInsured = 5006,
-        /// The institution or department is suspended.
-        InstitutionSuspended = 5007,
-        /// No such institution.
-        InstitutionUnknown = 5008,
-        /// No such region.
-        RegionUnknown = 5009,
-        /// The certificate names another person.
-        CertificateInUse = 5010,
-        /// No such filing.
-        FilingUnknown = 5011,
-        /// The filing contradicts itself or one that stands.
-        FilingConflicts = 5012,
-        /// The new tree drops or moves a region that is in use.
-        RegionInUse = 5013,
-        /// Nothing is suspended that could be resumed.
-        NotSuspended = 5014,
-        /// An institution of this kind does not give this kind of care.
-        VisitNotOffered = 5015,
-        /// The person's account is kept by another hub.
-        PersonOfOtherHub = 5016,
-        /// The account may pay for this person already.
-        FamilyLinkExists = 5017,
-        /// The account does not pay for this person.
-        FamilyLinkUnknown = 5018,
-        /// As many accounts may pay for this person as may at most.
-        FamilyLinksFull = 5019,
-        /// The caller's roles do not allow this method.
-        RoleForbidden = 7001,
-        /// The request names another institution than the caller's.
-        NotYourInstitution = 7002,
-        /// The certificate names no actor, or was revoked.
-        CertificateNotAccepted = 7003,
-        /// The hub does not serve this method yet.
-        MethodNotAvailable = 7004,
-        /// More is queued than the hub will hold.
-        Overloaded = 9001,
-        /// The hub stopped after a failed write; what it acknowledged is safe.
-        Halted = 9002,
-        /// The hub is starting.
-        Recovering = 9003,
-        /// A fault of the hub; nothing was changed.
-        Internal = 9004,
-        /// The hub does not trust its clock and changes nothing.
-        ClockSuspect = 9005,
-        /// The hub has no room for new records.
-        DiskFull = 9006,
-    }
-    impl Code {
-        /// String value of the enum field names used in the ProtoBuf definition.
-        ///
-        /// The values are not transformed in any way and thus are considered stable
-        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
-        pub fn as_str_name(&self) -> &'static str {
-            match self {
-                Self::Unspecified => "UNSPECIFIED",
-                Self::RequestMalformed => "REQUEST_MALFORMED",
-                Self::RequestIdReused => "REQUEST_ID_REUSED",
-                Self::RequestReversed => "REQUEST_REVERSED",
-                Self::RequestTooOld => "REQUEST_TOO_OLD",
-                Self::ClockAhead => "CLOCK_AHEAD",
-                Self::RequestTooLarge => "REQUEST_TOO_LARGE",
-                Self::RequestUnknown => "REQUEST_UNKNOWN",
-                Self::ReversalsExhausted => "REVERSALS_EXHAUSTED",
-                Self::CardUnknown => "CARD_UNKNOWN",
-                Self::CardNotEnabled => "CARD_NOT_ENABLED",
-                Self::CardLost => "CARD_LOST",
-                Self::CardLocked => "CARD_LOCKED",
-                Self::CardCancelled => "CARD_CANCELLED",
-                Self::CardRetired => "CARD_RETIRED",
-                Self::CardNotOfPerson => "CARD_NOT_OF_PERSON",
-                Self::CardNotCollected => "CARD_NOT_COLLECTED",
-                Self::HolderNotVerified => "HOLDER_NOT_VERIFIED",
-                Self::CryptogramInvalid => "CRYPTOGRAM_INVALID",
-                Self::CryptogramReplayed => "CRYPTOGRAM_REPLAYED",
-                Self::CounterJump => "COUNTER_JUMP",
-                Self::AmountMismatch => "AMOUNT_MISMATCH",
-                Self::SchemeNotAllowed => "SCHEME_NOT_ALLOWED",
-                Self::PresentationStale => "PRESENTATION_STALE",
-                Self::CardBlockedHere => "CARD_BLOCKED_HERE",
-                Self::CardStateForbids => "CARD_STATE_FORBIDS",
-                Self::CardExists => "CARD_EXISTS",
-                Self::CredentialNotAccepted => "CREDENTIAL_NOT_ACCEPTED",
-                Self::StayUnknown => "STAY_UNKNOWN",
-                Self::StayNotOpen => "STAY_NOT_OPEN",
-                Self::QuoteStale => "QUOTE_STALE",
-                Self::AlreadyCancelled => "ALREADY_CANCELLED",
-                Self::StayOverlaps => "STAY_OVERLAPS",
-                Self::LaterSettlementExists => "LATER_SETTLEMENT_EXISTS",
-                Self::TotalMismatch => "TOTAL_MISMATCH",
-                Self::AlreadySettled => "ALREADY_SETTLED",
-                Self::StayNotDischarged => "STAY_NOT_DISCHARGED",
-                Self::LineDuplicate => "LINE_DUPLICATE",
-                Self::RefundExceeds => "REFUND_EXCEEDS",
-                Self::ItemUnknown => "ITEM_UNKNOWN",
-                Self::LineTotalMismatch => "LINE_TOTAL_MISMATCH",
-                Self::SettlementUnknown => "SETTLEMENT_UNKNOWN",
-                Self::UnwindTooLarge => "UNWIND_TOO_LARGE",
-                Self::StayDatesWrong => "STAY_DATES_WRONG",
-                Self::LineUnknown => "LINE_UNKNOWN",
-                Self::StayHasTooManyLines => "STAY_HAS_TOO_MANY_LINES",
-                Self::StayEmpty => "STAY_EMPTY",
-                Self::LineTakenBack => "LINE_TAKEN_BACK",
-                Self::BalanceInsufficient => "BALANCE_INSUFFICIENT",
-                Self::PolicyNotInForce => "POLICY_NOT_IN_FORCE",
-                Self::CatalogueNotInForce => "CATALOGUE_NOT_IN_FORCE",
-                Self::NoRule => "NO_RULE",
-                Self::PackageInvalid => "PACKAGE_INVALID",
-                Self::PackageConflicts => "PACKAGE_CONFLICTS",
-                Self::PeriodCredited => "PERIOD_CREDITED",
-                Self::YearOpened => "YEAR_OPENED",
-                Self::AmountTooLarge => "AMOUNT_TOO_LARGE",
-                Self::AccountUseForbidden => "ACCOUNT_USE_FORBIDDEN",
-                Self::ClaimPaid => "CLAIM_PAID",
-                Self::AccountNotOffered => "ACCOUNT_NOT_OFFERED",
-                Self::PersonUnknown => "PERSON_UNKNOWN",
-                Self::PersonSuspended => "PERSON_SUSPENDED",
-                Self::FilingMissing => "FILING_MISSING",
-                Self::InstitutionNotNetworked => "INSTITUTION_NOT_NETWORKED",
-                Self::NotHomeOfRegion => "NOT_HOME_OF_REGION",
-                Self::NotInsured => "NOT_INSURED",
-                Self::InstitutionSuspended => "INSTITUTION_SUSPENDED",
-                Self::InstitutionUnknown => "INSTITUTION_UNKNOWN",
-                Self::RegionUnknown => "REGION_UNKNOWN",
-                Self::CertificateInUse => "CERTIFICATE_IN_USE",
-                Self::FilingUnknown => "FILING_UNKNOWN",
-                Self::FilingConflicts => "FILING_CONFLICTS",
-                Self::RegionInUse => "REGION_IN_USE",
-                Self::NotSuspended => "NOT_SUSPENDED",
-                Self::VisitNotOffered => "VISIT_NOT_OFFERED",
-                Self::PersonOfOtherHub => "PERSON_OF_OTHER_HUB",
-                Self::FamilyLinkExists => "FAMILY_LINK_EXISTS",
-                Self::FamilyLinkUnknown => "FAMILY_LINK_UNKNOWN",
-                Self::FamilyLinksFull => "FAMILY_LINKS_FULL",
-                Self::RoleForbidden => "ROLE_FORBIDDEN",
-                Self::NotYourInstitution => "NOT_YOUR_INSTITUTION",
-                Self::CertificateNotAccepted => "CERTIFICATE_NOT_ACCEPTED",
-                Self::MethodNotAvailable => "METHOD_NOT_AVAILABLE",
-                Self::Overloaded => "OVERLOADED",
-                Self::Halted => "HALTED",
-                Self::Recovering => "RECOVERING",
-                Self::Internal => "INTERNAL",
-                Self::ClockSuspect => "CLOCK_SUSPECT",
-                Self::DiskFull => "DISK_FULL",
-            }
-        }
-        /// Creates an enum from field names used in the ProtoBuf definition.
-        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
-            match value {
-                "UNSPECIFIED" => Some(Self::Unspecified),
-                "REQUEST_MALFORMED" => Some(Self::RequestMalformed),
-                "REQUEST_ID_REUSED" => Some(Self::RequestIdReused),
-                "REQUEST_REVERSED" => Some(Self::RequestReversed),
-                "REQUEST_TOO_OLD" => Some(Self::RequestTooOld),
-                "CLOCK_AHEAD" => Some(Self::ClockAhead),
-                "REQUEST_TOO_LARGE" => Some(Self::RequestTooLarge),
-                "REQUEST_UNKNOWN" => Some(Self::RequestUnknown),
-                "REVERSALS_EXHAUSTED" => Some(Self::ReversalsExhausted),
-                "CARD_UNKNOWN" => Some(Self::CardUnknown),
-                "CARD_NOT_ENABLED" => Some(Self::CardNotEnabled),
-                "CARD_LOST" => Some(Self::CardLost),
-                "CARD_LOCKED" => Some(Self::CardLocked),
-                "CARD_CANCELLED" => Some(Self::CardCancelled),
-                "CARD_RETIRED" => Some(Self::CardRetired),
-                "CARD_NOT_OF_PERSON" => Some(Self::CardNotOfPerson),
-                "CARD_NOT_COLLECTED" => Some(Self::CardNotCollected),
-                "HOLDER_NOT_VERIFIED" => Some(Self::HolderNotVerified),
-                "CRYPTOGRAM_INVALID" => Some(Self::CryptogramInvalid),
-                "CRYPTOGRAM_REPLAYED" => Some(Self::CryptogramReplayed),
-                "COUNTER_JUMP" => Some(Self::CounterJump),
-                "AMOUNT_MISMATCH" => Some(Self::AmountMismatch),
-                "SCHEME_NOT_ALLOWED" => Some(Self::SchemeNotAllowed),
-                "PRESENTATION_STALE" => Some(Self::PresentationStale),
-                "CARD_BLOCKED_HERE" => Some(Self::CardBlockedHere),
-                "CARD_STATE_FORBIDS" => Some(Self::CardStateForbids),
-                "CARD_EXISTS" => Some(Self::CardExists),
-                "CREDENTIAL_NOT_ACCEPTED" => Some(Self::CredentialNotAccepted),
-                "STAY_UNKNOWN" => Some(Self::StayUnknown),
-                "STAY_NOT_OPEN" => Some(Self::StayNotOpen),
-                "QUOTE_STALE" => Some(Self::QuoteStale),
-                "ALREADY_CANCELLED" => Some(Self::AlreadyCancelled),
-                "STAY_OVERLAPS" => Some(Self::StayOverlaps),
-                "LATER_SETTLEMENT_EXISTS" => Some(Self::LaterSettlementExists),
-                "TOTAL_MISMATCH" => Some(Self::TotalMismatch),
-                "ALREADY_SETTLED" => Some(Self::AlreadySettled),
-                "STAY_NOT_DISCHARGED" => Some(Self::StayNotDischarged),
-                "LINE_DUPLICATE" => Some(Self::LineDuplicate),
-                "REFUND_EXCEEDS" => Some(Self::RefundExceeds),
-                "ITEM_UNKNOWN" => Some(Self::ItemUnknown),
-                "LINE_TOTAL_MISMATCH" => Some(Self::LineTotalMismatch),
-                "SETTLEMENT_UNKNOWN" => Some(Self::SettlementUnknown),
-                "UNWIND_TOO_LARGE" => Some(Self::UnwindTooLarge),
-                "STAY_DATES_WRONG" => Some(Self::StayDatesWrong),
-                "LINE_UNKNOWN" => Some(Self::LineUnknown),
-                "STAY_HAS_TOO_MANY_LINES" => Some(Self::StayHasTooManyLines),
-                "STAY_EMPTY" => Some(Self::StayEmpty),
-                "LINE_TAKEN_BACK" => Some(Self::LineTakenBack),
-                "BALANCE_INSUFFICIENT" => Some(Self::BalanceInsufficient),
-                "POLICY_NOT_IN_FORCE" => Some(Self::PolicyNotInForce),
-                "CATALOGUE_NOT_IN_FORCE" => Some(Self::CatalogueNotInForce),
-                "NO_RULE" => Some(Self::NoRule),
-                "PACKAGE_INVALID" => Some(Self::PackageInvalid),
-                "PACKAGE_CONFLICTS" => Some(Self::PackageConflicts),
-                "PERIOD_CREDITED" => Some(Self::PeriodCredited),
-                "YEAR_OPENED" => Some(Self::YearOpened),
-                "AMOUNT_TOO_LARGE" => Some(Self::AmountTooLarge),
-                "ACCOUNT_USE_FORBIDDEN" => Some(Self::AccountUseForbidden),
-                "CLAIM_PAID" => Some(Self::ClaimPaid),
-                "ACCOUNT_NOT_OFFERED" => Some(Self::AccountNotOffered),
-                "PERSON_UNKNOWN" => Some(Self::PersonUnknown),
-                "PERSON_SUSPENDED" => Some(Self::PersonSuspended),
-                "FILING_MISSING" => Some(Self::FilingMissing),
-                "INSTITUTION_NOT_NETWORKED" => Some(Self::InstitutionNotNetworked),
-                "NOT_HOME_OF_REGION" => Some(Self::NotHomeOfRegion),
-                "NOT_INSURED" => Some(Self::NotInsured),
-                "INSTITUTION_SUSPENDED" => Some(Self::InstitutionSuspended),
-                "INSTITUTION_UNKNOWN" => Some(Self::InstitutionUnknown),
-                "REGION_UNKNOWN" => Some(Self::RegionUnknown),
-                "CERTIFICATE_IN_USE" => Some(Self::CertificateInUse),
-                "FILING_UNKNOWN" => Some(Self::FilingUnknown),
-                "FILING_CONFLICTS" => Some(Self::FilingConflicts),
-                "REGION_IN_USE" => Some(Self::RegionInUse),
-                "NOT_SUSPENDED" => Some(Self::NotSuspended),
-                "VISIT_NOT_OFFERED" => Some(Self::VisitNotOffered),
-                "PERSON_OF_OTHER_HUB" => Some(Self::PersonOfOtherHub),
-                "FAMILY_LINK_EXISTS" => Some(Self::FamilyLinkExists),
-                "FAMILY_LINK_UNKNOWN" => Some(Self::FamilyLinkUnknown),
-                "FAMILY_LINKS_FULL" => Some(Self::FamilyLinksFull),
-                "ROLE_FORBIDDEN" => Some(Self::RoleForbidden),
-                "NOT_YOUR_INSTITUTION" => Some(Self::NotYourInstitution),
-                "CERTIFICATE_NOT_ACCEPTED" => Some(Self::CertificateNotAccepted),
-                "METHOD_NOT_AVAILABLE" => Some(Self::MethodNotAvailable),
-                "OVERLOADED" => Some(Self::Overloaded),
-                "HALTED" => Some(Self::Halted),
-                "RECOVERING" => Some(Self::Recovering),
-                "INTERNAL" => Some(Self::Internal),
-                "CLOCK_SUSPECT" => Some(Self::ClockSuspect),
-                "DISK_FULL" => Some(Self::DiskFull),
-                _ => None,
-            }
-        }
-    }
-}
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct Refusal {
-    #[prost(enumeration = "reason::Code", tag = "1")]
-    pub reason: i32,
-    /// The values of the metadata keys that the reason declares.
-    #[prost(btree_map = "string, string", tag = "2")]
-    pub metadata: ::prost::alloc::collections::BTreeMap<
-        ::prost::alloc::string::String,
-        ::prost::alloc::string::String,
-    >,
-}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct VisitsQuoteRequest {
     #[prost(enumeration = "visit_kind::Kind", tag = "3")]
@@ -5704,12 +5815,15 @@ pub struct Record {
     /// Whose certificate it was, where that is not the institution itself: the hub that forwarded the request.
     #[prost(string, tag = "11")]
     pub forwarded_by: ::prost::alloc::string::String,
+    /// The request was refused; `response` is the refusal.
+    #[prost(bool, tag = "12")]
+    pub refused: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Fact {
     #[prost(
         oneof = "fact::Fact",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 55, 56, 57, 39, 40, 41, 42, 43, 44"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 32, 37, 38, 55, 56, 57, 39, 40, 41, 42, 43, 44"
     )]
     pub fact: ::core::option::Option<fact::Fact>,
 }
@@ -5778,6 +5892,12 @@ pub mod fact {
         RequestReversed(super::RequestReversed),
         #[prost(message, tag = "29")]
         ReversalRemembered(super::ReversalRemembered),
+        #[prost(message, tag = "32")]
+        CardLocked(super::CardLocked),
+        #[prost(message, tag = "37")]
+        CryptogramWrong(super::CryptogramWrong),
+        #[prost(message, tag = "38")]
+        VoucherIssued(super::VoucherIssued),
         #[prost(message, tag = "55")]
         PersonSuspended(super::PersonSuspended),
         #[prost(message, tag = "56")]
@@ -6089,16 +6209,107 @@ pub struct InstitutionResumed {
     #[prost(string, tag = "2")]
     pub department: ::prost::alloc::string::String,
 }
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CardLocked {
+    #[prost(uint64, tag = "1")]
+    pub card_id: u64,
+    #[prost(enumeration = "card_locked::Cause", tag = "2")]
+    pub cause: i32,
+}
+/// Nested message and enum types in `CardLocked`.
+pub mod card_locked {
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Cause {
+        Unspecified = 0,
+        /// The counter was further ahead than it may be.
+        CounterJumped = 1,
+        /// The counter ran out.
+        CounterExhausted = 2,
+    }
+    impl Cause {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "UNSPECIFIED",
+                Self::CounterJumped => "COUNTER_JUMPED",
+                Self::CounterExhausted => "COUNTER_EXHAUSTED",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "UNSPECIFIED" => Some(Self::Unspecified),
+                "COUNTER_JUMPED" => Some(Self::CounterJumped),
+                "COUNTER_EXHAUSTED" => Some(Self::CounterExhausted),
+                _ => None,
+            }
+        }
+    }
+}
+/// A card was shown at an institution with a cryptogram that is not right.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CryptogramWrong {
+    #[prost(uint64, tag = "1")]
+    pub card_id: u64,
+    #[prost(string, tag = "2")]
+    pub institution_code: ::prost::alloc::string::String,
+    /// How many there were, this one included.
+    #[prost(uint32, tag = "3")]
+    pub count: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct VoucherIssued {
+    #[prost(uint64, tag = "1")]
+    pub stay_id: u64,
+    #[prost(uint64, tag = "2")]
+    pub voucher_id: u64,
+    #[prost(int64, tag = "3")]
+    pub account_limit_fen: i64,
+    #[prost(string, tag = "4")]
+    pub cause: ::prost::alloc::string::String,
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PatientAdmitted {
     /// The stay as it begins.
     #[prost(message, optional, tag = "1")]
     pub stay: ::core::option::Option<StoredStay>,
+    #[prost(message, optional, tag = "2")]
+    pub credential: ::core::option::Option<StoredCredential>,
+}
+/// What was shown. It will not be accepted again, except a stripe and a voucher.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StoredCredential {
+    #[prost(enumeration = "credential::Kind", tag = "1")]
+    pub kind: i32,
+    /// Of all but a voucher.
     #[prost(uint64, tag = "2")]
     pub card_id: u64,
-    /// Counter of the presentation; the card will not accept it again.
-    #[prost(uint32, tag = "3")]
+    #[prost(string, tag = "3")]
+    pub card_sn: ::prost::alloc::string::String,
+    /// Counter of a chip.
+    #[prost(uint32, tag = "4")]
     pub atc: u32,
+    /// Name and end of an electronic credential's token.
+    #[prost(bytes = "vec", tag = "5")]
+    pub token_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(int64, tag = "6")]
+    pub token_expires_ms: i64,
+    #[prost(uint64, tag = "7")]
+    pub voucher_id: u64,
 }
 /// What is known of the stay now.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -6259,6 +6470,11 @@ pub struct StoredStay {
     /// The settlement that stands, 0 for none.
     #[prost(uint64, tag = "19")]
     pub settlement_id: u64,
+    /// The voucher that stands in for a card, 0 for none.
+    #[prost(uint64, tag = "20")]
+    pub voucher_id: u64,
+    #[prost(int64, tag = "21")]
+    pub voucher_account_limit_fen: i64,
 }
 /// A charge line with its split.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -6327,18 +6543,12 @@ pub struct StoredSettlement {
     /// Of the own account.
     #[prost(int64, tag = "11")]
     pub balance_after_fen: i64,
-    #[prost(uint64, tag = "12")]
-    pub card_id: u64,
+    #[prost(message, optional, tag = "12")]
+    pub credential: ::core::option::Option<StoredCredential>,
     #[prost(string, tag = "13")]
     pub terminal_id: ::prost::alloc::string::String,
-    /// Counter of the presentation; the card will not accept it again.
-    #[prost(uint32, tag = "14")]
-    pub atc: u32,
     #[prost(int64, tag = "15")]
     pub stamp_ms: i64,
-    /// Recognition code of the card.
-    #[prost(string, tag = "16")]
-    pub card_sn: ::prost::alloc::string::String,
     /// What each payer of the family paid, in the order of drawing.
     #[prost(message, repeated, tag = "30")]
     pub family: ::prost::alloc::vec::Vec<FamilyDraw>,

@@ -6,8 +6,8 @@ use crate::command::{Command, Reply};
 use crate::decide::fixture::ward::{DISTANT, LOCAL, code, ward_policy};
 use crate::decide::fixture::{Desk, card_sn, day, personalisation};
 use crate::fact::Fact;
-use crate::money::Fen;
 use crate::ids::{CardId, StayId};
+use crate::money::Fen;
 use crate::stay::AdmissionKind;
 use crate::token::TokenId;
 
