@@ -24,14 +24,19 @@ SUCCESSOR_SERIAL = 9_001
 class Bank(Town):
     """A town in which holders pay in and buy."""
 
-    def top_up(self, patient: Patient, account: Account.Kind.ValueType, amount_fen: int) -> int:
+    def top_up(self, patient: Patient, account: accounts_pb2.Account.Kind.ValueType, amount_fen: int) -> int:
         request = accounts_pb2.AccountsTopUpRequest(
             header=self.agency.desk.header(), card_id=patient.card_id, account=account, amount_fen=amount_fen
         )
         return self.acting(DESK).accounts.top_up(request).balance_fen
 
     def purchase(
-        self, counter: Counter, patient: Patient, account: Account.Kind.ValueType, amount_fen: int, pin: str = ""
+        self,
+        counter: Counter,
+        patient: Patient,
+        account: accounts_pb2.Account.Kind.ValueType,
+        amount_fen: int,
+        pin: str = "",
     ) -> int:
         request = accounts_pb2.AccountsPurchaseRequest(
             header=counter.header(),
@@ -61,18 +66,18 @@ class Bank(Town):
             )
         )
         chip = make_chip(SUCCESSOR_SERIAL)
-        hub.mark_made(
-            cards_pb2.CardsMarkMadeRequest(
-                header=header(),
-                card_id=applied.card_id,
-                pan=chip.pan,
-                sequence_number=chip.sequence_number,
-                card_sn=chip.card_sn,
-                scheme=presentation_pb2.Chip.PBOC_SM4,
-                key_index=chip.key_index,
-                purse_fen=purse_fen,
-            )
+        made = cards_pb2.CardsMarkMadeRequest(
+            header=header(),
+            card_id=applied.card_id,
+            pan=chip.pan,
+            sequence_number=chip.sequence_number,
+            card_sn=chip.card_sn,
+            purse_fen=purse_fen,
         )
+        # Only a card without a chip has a purse that the hub keeps.
+        if not purse_fen:
+            made.scheme, made.key_index = presentation_pb2.Chip.PBOC_SM4, chip.key_index
+        hub.mark_made(made)
         hub.hand_over(cards_pb2.CardsHandOverRequest(header=header(), card_id=applied.card_id, collected_by="holder"))
         return Patient(patient.person_id, patient.certificate, applied.card_id, chip)
 

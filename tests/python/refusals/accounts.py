@@ -1,8 +1,8 @@
-"""Requests refused for accounts: whose may pay for whom, and which card pays in and buys."""
+"""Requests refused for accounts: whose may pay for whom, which card pays in and buys, and what is reimbursed."""
 
 from medsettle.v1 import accounts_pb2
 from refusals.scene import Bad, Scene, forbidden_now, malformed, row
-from trial_world import BEIJING_HOSPITAL, DESK, Patient
+from trial_world import BEIJING_HOSPITAL, DESK, OPERATOR, Patient
 
 Account = accounts_pb2.Account
 
@@ -127,3 +127,35 @@ def a_purchase_online_with_a_lost_card(scene: Scene) -> Bad:
 @row("CARD_UNKNOWN", "NOT_FOUND")
 def a_purchase_with_a_card_that_nobody_made(scene: Scene) -> Bad:
     return Bad("Accounts.Purchase", _purchase(scene, scene.fresh, card_sn="F" * 32), {"card": "F" * 32})
+
+
+def _pay_out(scene: Scene, **changes: str | int) -> accounts_pb2.AccountsPayOutRequest:
+    request = accounts_pb2.AccountsPayOutRequest(
+        header=scene.agency.operator.header(),
+        person_id=scene.child.person_id,
+        amount_fen=100,
+        claim_number="C-2",
+    )
+    for name, value in changes.items():
+        setattr(request, name, value)
+    return request
+
+
+@row("CLAIM_PAID", "ALREADY_EXISTS", caller=OPERATOR)
+def a_claim_that_waits_to_be_paid_already(scene: Scene) -> Bad:
+    return Bad("Accounts.PayOut", _pay_out(scene, claim_number=scene.waiting_claim), {"claim_number": "C-1"})
+
+
+@row("PERSON_UNKNOWN", "NOT_FOUND", caller=OPERATOR)
+def a_claim_of_nobody(scene: Scene) -> Bad:
+    return Bad("Accounts.PayOut", _pay_out(scene, person_id=4_711))
+
+
+@malformed("amount_fen", caller=OPERATOR)
+def a_claim_for_nothing(scene: Scene) -> Bad:
+    return Bad("Accounts.PayOut", _pay_out(scene, amount_fen=0))
+
+
+@malformed("claim_number", caller=OPERATOR)
+def a_claim_without_a_number(scene: Scene) -> Bad:
+    return Bad("Accounts.PayOut", _pay_out(scene, claim_number=""))

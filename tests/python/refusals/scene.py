@@ -73,6 +73,8 @@ class Scene:
         self.child, *self.large_family = (self.agency.insure() for _ in range(9))
         for payer in self.large_family:
             self.agency.link_family(self.child, payer)
+        self.waiting_claim = "C-1"
+        self.agency.pay_out(self.child, 100, self.waiting_claim)
 
     def day(self) -> date:
         """Give a day within every stay."""
