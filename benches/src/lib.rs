@@ -11,8 +11,8 @@ use medsettle_core::calendar::Date;
 use medsettle_core::card::{Chip, Personalisation};
 use medsettle_core::catalogue::{Catalogue, CeilingOrder, Item, ItemClass};
 use medsettle_core::command::{
-    CheckMethod, ChipPresentation, Command, Credential, HolderCheck, Presentation, Reply, Request, RequestHeader,
-    Verdict,
+    CheckMethod, ChipPresentation, Command, Credential, HolderCheck, PinVerdict, Presentation, Reply, Request,
+    RequestHeader, Verdict,
 };
 use medsettle_core::fact::Record;
 use medsettle_core::hub::{Actor, Context, Decision, Hub};
@@ -129,6 +129,7 @@ impl Ward {
             operation: 1,
             digest: Hash32::default(),
             verdict: Verdict::Valid { arpc: [0; 8] },
+            pin: PinVerdict::NotCompared,
             records: &self.records,
         }
     }
@@ -210,7 +211,7 @@ impl Ward {
     fn issue(&mut self, id: CardId, card: u64) {
         let made =
             Personalisation { pan: pan(card), card_sn: card_sn(card), chip: Some(Chip { scheme: 1, key_index: 1 }) };
-        self.run(Command::MarkCardMade { card: id, made });
+        self.run(Command::MarkCardMade { card: id, made, purse: Fen::ZERO });
         self.run(Command::HandOverCard { card: id, collected_by: "holder".into() });
     }
 }

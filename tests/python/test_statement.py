@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from medsettle import AsyncHub, EngineSettings, Rejected
-from medsettle.v1 import accounts_pb2
+from medsettle.v1 import accounts_pb2, presentation_pb2
 from trial_town import Town
 from trial_visits import OUTPATIENT, PURCHASE, Counter
 from trial_world import AUDITOR, Patient, days_ago, line
@@ -58,6 +58,7 @@ def test_f9_the_holder_sees_every_debit_with_institution_terminal_card_cryptogra
             terminal_id="T1",
             card_sn=patient.chip.card_sn,
             card_id=patient.card_id,
+            credential=presentation_pb2.Credential.CHIP,
             cryptogram_valid=True,
             settlement_id=settled.settlement_id,
             total_fen=10_000,

@@ -298,6 +298,16 @@ class Agency:
             header=self.operator.header(), person_id=patient.person_id, amount_fen=amount_fen, period_key=period
         )
 
+    def pay_out(self, patient: Patient, amount_fen: int, claim_number: str) -> bool:
+        """Reimburse a claim, and say whether it waits."""
+        request = accounts_pb2.AccountsPayOutRequest(
+            header=self.operator.header(),
+            person_id=patient.person_id,
+            amount_fen=amount_fen,
+            claim_number=claim_number,
+        )
+        return self._operator_hub.accounts.pay_out(request).waiting
+
     def link_family(self, person: Patient, payer: Patient) -> None:
         """Let the payer's account pay for the person."""
         request = accounts_pb2.AccountsLinkFamilyRequest(

@@ -38,6 +38,10 @@ class Account(_message.Message):
         """Password protected; stops with the loss report."""
         OFFLINE: Account._Kind.ValueType  # 3
         """Lives in the chip; no password, cannot be reported lost."""
+        PURSE: Account._Kind.ValueType  # 4
+        """Kept by the hub under a card without a chip; it goes to the person's account when the successor is enabled."""
+        BANK: Account._Kind.ValueType  # 5
+        """The bank zone of a card; the bank keeps its balance, and ours says nothing of it."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper): ...
     UNSPECIFIED: Account.Kind.ValueType  # 0
@@ -47,20 +51,28 @@ class Account(_message.Message):
     """Password protected; stops with the loss report."""
     OFFLINE: Account.Kind.ValueType  # 3
     """Lives in the chip; no password, cannot be reported lost."""
+    PURSE: Account.Kind.ValueType  # 4
+    """Kept by the hub under a card without a chip; it goes to the person's account when the successor is enabled."""
+    BANK: Account.Kind.ValueType  # 5
+    """The bank zone of a card; the bank keeps its balance, and ours says nothing of it."""
 
     KIND_FIELD_NUMBER: _builtins.int
     BALANCE_FEN_FIELD_NUMBER: _builtins.int
+    CARD_ID_FIELD_NUMBER: _builtins.int
     kind: Global___Account.Kind.ValueType
     balance_fen: _builtins.int
+    card_id: _builtins.int
+    """Of OFFLINE and PURSE: the card."""
     def __init__(
         self,
         *,
         kind: Global___Account.Kind.ValueType = ...,
         balance_fen: _builtins.int = ...,
+        card_id: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance_fen", b"balance_fen", "kind", b"kind"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance_fen", b"balance_fen", "card_id", b"card_id", "kind", b"kind"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -172,6 +184,67 @@ class AccountsTopUpResponse(_message.Message):
 Global___AccountsTopUpResponse: _TypeAlias = AccountsTopUpResponse  # noqa: Y015
 
 @_typing.final
+class AccountsPurchaseRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEADER_FIELD_NUMBER: _builtins.int
+    CARD_SN_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    AMOUNT_FEN_FIELD_NUMBER: _builtins.int
+    TERMINAL_ID_FIELD_NUMBER: _builtins.int
+    PIN_FIELD_NUMBER: _builtins.int
+    card_sn: _builtins.str
+    """Recognition code of the card."""
+    account: Global___Account.Kind.ValueType
+    """ONLINE or OFFLINE."""
+    amount_fen: _builtins.int
+    terminal_id: _builtins.str
+    pin: _builtins.str
+    """Six digits, of ONLINE; empty otherwise."""
+    @_builtins.property
+    def header(self) -> _common_pb2.RequestHeader: ...
+    def __init__(
+        self,
+        *,
+        header: _common_pb2.RequestHeader | None = ...,
+        card_sn: _builtins.str = ...,
+        account: Global___Account.Kind.ValueType = ...,
+        amount_fen: _builtins.int = ...,
+        terminal_id: _builtins.str = ...,
+        pin: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["header", b"header"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "amount_fen", b"amount_fen", "card_sn", b"card_sn", "header", b"header", "pin", b"pin", "terminal_id", b"terminal_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AccountsPurchaseRequest: _TypeAlias = AccountsPurchaseRequest  # noqa: Y015
+
+@_typing.final
+class AccountsPurchaseResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEADER_FIELD_NUMBER: _builtins.int
+    BALANCE_FEN_FIELD_NUMBER: _builtins.int
+    balance_fen: _builtins.int
+    @_builtins.property
+    def header(self) -> _common_pb2.ResponseHeader: ...
+    def __init__(
+        self,
+        *,
+        header: _common_pb2.ResponseHeader | None = ...,
+        balance_fen: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["header", b"header"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance_fen", b"balance_fen", "header", b"header"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AccountsPurchaseResponse: _TypeAlias = AccountsPurchaseResponse  # noqa: Y015
+
+@_typing.final
 class AccountsPayOutRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -182,6 +255,7 @@ class AccountsPayOutRequest(_message.Message):
     person_id: _builtins.int
     amount_fen: _builtins.int
     claim_number: _builtins.str
+    """At most 32 characters."""
     @_builtins.property
     def header(self) -> _common_pb2.RequestHeader: ...
     def __init__(
@@ -207,7 +281,7 @@ class AccountsPayOutResponse(_message.Message):
     HEADER_FIELD_NUMBER: _builtins.int
     WAITING_FIELD_NUMBER: _builtins.int
     waiting: _builtins.bool
-    """The bank zone is not active yet; the money waits for it."""
+    """No card of the person has its bank zone in use; the money waits for one."""
     @_builtins.property
     def header(self) -> _common_pb2.ResponseHeader: ...
     def __init__(
@@ -520,6 +594,9 @@ class StatementEntry(_message.Message):
         """What a thief had drawn came back; `settlement_id` is the thief's."""
         ADJUSTMENT: StatementEntry._Kind.ValueType  # 7
         """A settlement was recomputed; the account stays as it was."""
+        PURCHASE: StatementEntry._Kind.ValueType  # 8
+        PURSE_MOVED: StatementEntry._Kind.ValueType  # 9
+        """Money went with the holder to a new card, or from an old card to the person's account."""
         FAMILY_PAYMENT: StatementEntry._Kind.ValueType  # 10
         """The account paid for another person, or got back what it had paid."""
         FAMILY_RETURN: StatementEntry._Kind.ValueType  # 11
@@ -535,6 +612,9 @@ class StatementEntry(_message.Message):
     """What a thief had drawn came back; `settlement_id` is the thief's."""
     ADJUSTMENT: StatementEntry.Kind.ValueType  # 7
     """A settlement was recomputed; the account stays as it was."""
+    PURCHASE: StatementEntry.Kind.ValueType  # 8
+    PURSE_MOVED: StatementEntry.Kind.ValueType  # 9
+    """Money went with the holder to a new card, or from an old card to the person's account."""
     FAMILY_PAYMENT: StatementEntry.Kind.ValueType  # 10
     """The account paid for another person, or got back what it had paid."""
     FAMILY_RETURN: StatementEntry.Kind.ValueType  # 11
@@ -551,13 +631,14 @@ class StatementEntry(_message.Message):
     CRYPTOGRAM_VALID_FIELD_NUMBER: _builtins.int
     SETTLEMENT_ID_FIELD_NUMBER: _builtins.int
     CARD_ID_FIELD_NUMBER: _builtins.int
+    CREDENTIAL_FIELD_NUMBER: _builtins.int
     TOTAL_FEN_FIELD_NUMBER: _builtins.int
     FUND_TOTAL_FEN_FIELD_NUMBER: _builtins.int
     PATIENT_PERSON_ID_FIELD_NUMBER: _builtins.int
     REFERENCE_FIELD_NUMBER: _builtins.int
     CANCELLATION_ID_FIELD_NUMBER: _builtins.int
     VISIT_KIND_FIELD_NUMBER: _builtins.int
-    CREDENTIAL_FIELD_NUMBER: _builtins.int
+    WAITING_FEN_FIELD_NUMBER: _builtins.int
     UNWIND_ID_FIELD_NUMBER: _builtins.int
     kind: Global___StatementEntry.Kind.ValueType
     sequence: _builtins.int
@@ -577,6 +658,8 @@ class StatementEntry(_message.Message):
     settlement_id: _builtins.int
     """The settlement that was made, negated or recomputed."""
     card_id: _builtins.int
+    credential: _presentation_pb2.Credential.Kind.ValueType
+    """What was shown for the settlement."""
     total_fen: _builtins.int
     """The bill and what the funds pay of it; negative in a negation. Of an adjustment, by how much more the funds pay."""
     fund_total_fen: _builtins.int
@@ -587,8 +670,8 @@ class StatementEntry(_message.Message):
     cancellation_id: _builtins.int
     """The negation itself."""
     visit_kind: _common_pb2.VisitKind.Kind.ValueType
-    credential: _presentation_pb2.Credential.Kind.ValueType
-    """What was shown."""
+    waiting_fen: _builtins.int
+    """Of PAY_OUT: so much waits for a bank zone; `amount_fen` follows when it is paid."""
     unwind_id: _builtins.int
     """Of UNWIND; 0 otherwise."""
     def __init__(
@@ -606,18 +689,19 @@ class StatementEntry(_message.Message):
         cryptogram_valid: _builtins.bool = ...,
         settlement_id: _builtins.int = ...,
         card_id: _builtins.int = ...,
+        credential: _presentation_pb2.Credential.Kind.ValueType = ...,
         total_fen: _builtins.int = ...,
         fund_total_fen: _builtins.int = ...,
         patient_person_id: _builtins.int = ...,
         reference: _builtins.str = ...,
         cancellation_id: _builtins.int = ...,
         visit_kind: _common_pb2.VisitKind.Kind.ValueType = ...,
-        credential: _presentation_pb2.Credential.Kind.ValueType = ...,
+        waiting_fen: _builtins.int = ...,
         unwind_id: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "amount_fen", b"amount_fen", "balance_fen", b"balance_fen", "cancellation_id", b"cancellation_id", "card_id", b"card_id", "card_sn", b"card_sn", "credential", b"credential", "cryptogram_valid", b"cryptogram_valid", "fund_total_fen", b"fund_total_fen", "institution_code", b"institution_code", "kind", b"kind", "patient_person_id", b"patient_person_id", "reference", b"reference", "sequence", b"sequence", "settlement_id", b"settlement_id", "stamp_ms", b"stamp_ms", "terminal_id", b"terminal_id", "total_fen", b"total_fen", "unwind_id", b"unwind_id", "visit_kind", b"visit_kind"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "amount_fen", b"amount_fen", "balance_fen", b"balance_fen", "cancellation_id", b"cancellation_id", "card_id", b"card_id", "card_sn", b"card_sn", "credential", b"credential", "cryptogram_valid", b"cryptogram_valid", "fund_total_fen", b"fund_total_fen", "institution_code", b"institution_code", "kind", b"kind", "patient_person_id", b"patient_person_id", "reference", b"reference", "sequence", b"sequence", "settlement_id", b"settlement_id", "stamp_ms", b"stamp_ms", "terminal_id", b"terminal_id", "total_fen", b"total_fen", "unwind_id", b"unwind_id", "visit_kind", b"visit_kind", "waiting_fen", b"waiting_fen"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -175,6 +175,8 @@ class Card(_message.Message):
     PREDECESSOR_CARD_ID_FIELD_NUMBER: _builtins.int
     ATC_FIELD_NUMBER: _builtins.int
     GENERATION_FIELD_NUMBER: _builtins.int
+    PURSE_FEN_FIELD_NUMBER: _builtins.int
+    OFFLINE_FEN_FIELD_NUMBER: _builtins.int
     CHIPLESS_FIELD_NUMBER: _builtins.int
     card_id: _builtins.int
     person_id: _builtins.int
@@ -195,6 +197,10 @@ class Card(_message.Message):
     atc: _builtins.int
     """Highest counter seen."""
     generation: _builtins.str
+    purse_fen: _builtins.int
+    """Kept by the hub under the card; it goes to the person's account when the successor is enabled."""
+    offline_fen: _builtins.int
+    """In the chip's own purse, as far as the hub was told."""
     chipless: _builtins.bool
     """It was made without a chip."""
     def __init__(
@@ -215,11 +221,13 @@ class Card(_message.Message):
         predecessor_card_id: _builtins.int = ...,
         atc: _builtins.int = ...,
         generation: _builtins.str = ...,
+        purse_fen: _builtins.int = ...,
+        offline_fen: _builtins.int = ...,
         chipless: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["atc", b"atc", "bank_lost_until_ms", b"bank_lost_until_ms", "bank_state", b"bank_state", "card_id", b"card_id", "card_sn", b"card_sn", "chipless", b"chipless", "generation", b"generation", "insurance_lost_until_ms", b"insurance_lost_until_ms", "insurance_state", b"insurance_state", "key_index", b"key_index", "pan", b"pan", "person_id", b"person_id", "predecessor_card_id", b"predecessor_card_id", "region", b"region", "scheme", b"scheme", "sequence_number", b"sequence_number"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["atc", b"atc", "bank_lost_until_ms", b"bank_lost_until_ms", "bank_state", b"bank_state", "card_id", b"card_id", "card_sn", b"card_sn", "chipless", b"chipless", "generation", b"generation", "insurance_lost_until_ms", b"insurance_lost_until_ms", "insurance_state", b"insurance_state", "key_index", b"key_index", "offline_fen", b"offline_fen", "pan", b"pan", "person_id", b"person_id", "predecessor_card_id", b"predecessor_card_id", "purse_fen", b"purse_fen", "region", b"region", "scheme", b"scheme", "sequence_number", b"sequence_number"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -359,6 +367,7 @@ class CardsMarkMadeRequest(_message.Message):
     CARD_SN_FIELD_NUMBER: _builtins.int
     SCHEME_FIELD_NUMBER: _builtins.int
     KEY_INDEX_FIELD_NUMBER: _builtins.int
+    PURSE_FEN_FIELD_NUMBER: _builtins.int
     card_id: _builtins.int
     pan: _builtins.str
     sequence_number: _builtins.int
@@ -366,6 +375,8 @@ class CardsMarkMadeRequest(_message.Message):
     scheme: _presentation_pb2.Chip.Scheme.ValueType
     """UNSPECIFIED, with key index 0, for a card without a chip."""
     key_index: _builtins.int
+    purse_fen: _builtins.int
+    """What the hub keeps under the card in its own purse, brought over from the system before."""
     @_builtins.property
     def header(self) -> _common_pb2.RequestHeader: ...
     def __init__(
@@ -378,10 +389,11 @@ class CardsMarkMadeRequest(_message.Message):
         card_sn: _builtins.str = ...,
         scheme: _presentation_pb2.Chip.Scheme.ValueType = ...,
         key_index: _builtins.int = ...,
+        purse_fen: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["header", b"header"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_id", b"card_id", "card_sn", b"card_sn", "header", b"header", "key_index", b"key_index", "pan", b"pan", "scheme", b"scheme", "sequence_number", b"sequence_number"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_id", b"card_id", "card_sn", b"card_sn", "header", b"header", "key_index", b"key_index", "pan", b"pan", "purse_fen", b"purse_fen", "scheme", b"scheme", "sequence_number", b"sequence_number"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -144,13 +144,24 @@ class Accounts:
     def top_up(
         self, request: accounts_pb2.AccountsTopUpRequest, *, timeout: float | None = None
     ) -> accounts_pb2.AccountsTopUpResponse:
-        """Accounts.TopUp."""
+        """Puts the holder's own money on the online account, or on the offline purse in the card's chip."""
         return self._call("Accounts.TopUp", request, accounts_pb2.AccountsTopUpResponse, timeout)
+
+    def purchase(
+        self, request: accounts_pb2.AccountsPurchaseRequest, *, timeout: float | None = None
+    ) -> accounts_pb2.AccountsPurchaseResponse:
+        """Pays an institution from the online account, with the card's PIN; or reports what a terminal took from the
+        purse in a card's chip.
+        """
+        return self._call("Accounts.Purchase", request, accounts_pb2.AccountsPurchaseResponse, timeout)
 
     def pay_out(
         self, request: accounts_pb2.AccountsPayOutRequest, *, timeout: float | None = None
     ) -> accounts_pb2.AccountsPayOutResponse:
-        """Pays cash reimbursement out to the bank zone."""
+        """Reimburses care that was paid in cash, once per claim number: to the bank zone of a card in use, or it waits
+        until there is one. Whatever brings a bank zone into use releases what waits; so does another request, also
+        of the same claim.
+        """
         return self._call("Accounts.PayOut", request, accounts_pb2.AccountsPayOutResponse, timeout)
 
     def open_year(
@@ -701,13 +712,24 @@ class AsyncAccounts:
     async def top_up(
         self, request: accounts_pb2.AccountsTopUpRequest, *, timeout: float | None = None
     ) -> accounts_pb2.AccountsTopUpResponse:
-        """Accounts.TopUp."""
+        """Puts the holder's own money on the online account, or on the offline purse in the card's chip."""
         return await self._call("Accounts.TopUp", request, accounts_pb2.AccountsTopUpResponse, timeout)
+
+    async def purchase(
+        self, request: accounts_pb2.AccountsPurchaseRequest, *, timeout: float | None = None
+    ) -> accounts_pb2.AccountsPurchaseResponse:
+        """Pays an institution from the online account, with the card's PIN; or reports what a terminal took from the
+        purse in a card's chip.
+        """
+        return await self._call("Accounts.Purchase", request, accounts_pb2.AccountsPurchaseResponse, timeout)
 
     async def pay_out(
         self, request: accounts_pb2.AccountsPayOutRequest, *, timeout: float | None = None
     ) -> accounts_pb2.AccountsPayOutResponse:
-        """Pays cash reimbursement out to the bank zone."""
+        """Reimburses care that was paid in cash, once per claim number: to the bank zone of a card in use, or it waits
+        until there is one. Whatever brings a bank zone into use releases what waits; so does another request, also
+        of the same claim.
+        """
         return await self._call("Accounts.PayOut", request, accounts_pb2.AccountsPayOutResponse, timeout)
 
     async def open_year(

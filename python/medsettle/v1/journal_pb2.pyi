@@ -14,6 +14,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from medsettle.v1 import accounts_pb2 as _accounts_pb2
 from medsettle.v1 import cards_pb2 as _cards_pb2
 from medsettle.v1 import common_pb2 as _common_pb2
 from medsettle.v1 import filings_pb2 as _filings_pb2
@@ -161,6 +162,10 @@ class Fact(_message.Message):
     PERSON_SUSPENDED_FIELD_NUMBER: _builtins.int
     INSTITUTION_SUSPENDED_FIELD_NUMBER: _builtins.int
     INSTITUTION_RESUMED_FIELD_NUMBER: _builtins.int
+    TOPPED_UP_FIELD_NUMBER: _builtins.int
+    PURCHASED_FIELD_NUMBER: _builtins.int
+    PAY_OUT_MADE_FIELD_NUMBER: _builtins.int
+    PAY_OUT_RELEASED_FIELD_NUMBER: _builtins.int
     FAMILY_LINKED_FIELD_NUMBER: _builtins.int
     FAMILY_UNLINKED_FIELD_NUMBER: _builtins.int
     @_builtins.property
@@ -248,6 +253,14 @@ class Fact(_message.Message):
     @_builtins.property
     def institution_resumed(self) -> Global___InstitutionResumed: ...
     @_builtins.property
+    def topped_up(self) -> Global___ToppedUp: ...
+    @_builtins.property
+    def purchased(self) -> Global___Purchased: ...
+    @_builtins.property
+    def pay_out_made(self) -> Global___PayOutMade: ...
+    @_builtins.property
+    def pay_out_released(self) -> Global___PayOutReleased: ...
+    @_builtins.property
     def family_linked(self) -> Global___FamilyLinked: ...
     @_builtins.property
     def family_unlinked(self) -> Global___FamilyUnlinked: ...
@@ -293,14 +306,18 @@ class Fact(_message.Message):
         person_suspended: Global___PersonSuspended | None = ...,
         institution_suspended: Global___InstitutionSuspended | None = ...,
         institution_resumed: Global___InstitutionResumed | None = ...,
+        topped_up: Global___ToppedUp | None = ...,
+        purchased: Global___Purchased | None = ...,
+        pay_out_made: Global___PayOutMade | None = ...,
+        pay_out_released: Global___PayOutReleased | None = ...,
         family_linked: Global___FamilyLinked | None = ...,
         family_unlinked: Global___FamilyUnlinked | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "alert_acknowledged", b"alert_acknowledged", "alert_raised", b"alert_raised", "alert_rules_installed", b"alert_rules_installed", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_locked", b"card_locked", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "cryptogram_wrong", b"cryptogram_wrong", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "family_linked", b"family_linked", "family_unlinked", b"family_unlinked", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "institution_registered", b"institution_registered", "institution_resumed", b"institution_resumed", "institution_suspended", b"institution_suspended", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "person_enrolled", b"person_enrolled", "person_suspended", b"person_suspended", "person_updated", b"person_updated", "policy_installed", b"policy_installed", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settled", b"settled", "settlement_cancelled", b"settlement_cancelled", "stay_updated", b"stay_updated", "unwound", b"unwound", "voucher_issued", b"voucher_issued", "year_opened", b"year_opened"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "alert_acknowledged", b"alert_acknowledged", "alert_raised", b"alert_raised", "alert_rules_installed", b"alert_rules_installed", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_locked", b"card_locked", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "cryptogram_wrong", b"cryptogram_wrong", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "family_linked", b"family_linked", "family_unlinked", b"family_unlinked", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "institution_registered", b"institution_registered", "institution_resumed", b"institution_resumed", "institution_suspended", b"institution_suspended", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "pay_out_made", b"pay_out_made", "pay_out_released", b"pay_out_released", "person_enrolled", b"person_enrolled", "person_suspended", b"person_suspended", "person_updated", b"person_updated", "policy_installed", b"policy_installed", "purchased", b"purchased", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settled", b"settled", "settlement_cancelled", b"settlement_cancelled", "stay_updated", b"stay_updated", "topped_up", b"topped_up", "unwound", b"unwound", "voucher_issued", b"voucher_issued", "year_opened", b"year_opened"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "alert_acknowledged", b"alert_acknowledged", "alert_raised", b"alert_raised", "alert_rules_installed", b"alert_rules_installed", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_locked", b"card_locked", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "cryptogram_wrong", b"cryptogram_wrong", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "family_linked", b"family_linked", "family_unlinked", b"family_unlinked", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "institution_registered", b"institution_registered", "institution_resumed", b"institution_resumed", "institution_suspended", b"institution_suspended", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "person_enrolled", b"person_enrolled", "person_suspended", b"person_suspended", "person_updated", b"person_updated", "policy_installed", b"policy_installed", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settled", b"settled", "settlement_cancelled", b"settlement_cancelled", "stay_updated", b"stay_updated", "unwound", b"unwound", "voucher_issued", b"voucher_issued", "year_opened", b"year_opened"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "alert_acknowledged", b"alert_acknowledged", "alert_raised", b"alert_raised", "alert_rules_installed", b"alert_rules_installed", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_locked", b"card_locked", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "cryptogram_wrong", b"cryptogram_wrong", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "family_linked", b"family_linked", "family_unlinked", b"family_unlinked", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "institution_registered", b"institution_registered", "institution_resumed", b"institution_resumed", "institution_suspended", b"institution_suspended", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "pay_out_made", b"pay_out_made", "pay_out_released", b"pay_out_released", "person_enrolled", b"person_enrolled", "person_suspended", b"person_suspended", "person_updated", b"person_updated", "policy_installed", b"policy_installed", "purchased", b"purchased", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settled", b"settled", "settlement_cancelled", b"settlement_cancelled", "stay_updated", b"stay_updated", "topped_up", b"topped_up", "unwound", b"unwound", "voucher_issued", b"voucher_issued", "year_opened", b"year_opened"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["person_enrolled", "person_updated", "card_applied", "card_application_failed", "card_made", "card_handed_over", "card_enabled", "card_reported_lost", "card_loss_withdrawn", "card_cancelled", "account_credited", "year_opened", "filing_filed", "filing_withdrawn", "policy_installed", "catalogue_installed", "regions_installed", "institution_registered", "patient_admitted", "stay_updated", "charges_added", "charges_revoked", "patient_discharged", "discharge_cancelled", "admission_cancelled", "settled", "settlement_cancelled", "request_reversed", "reversal_remembered", "card_locked", "cryptogram_wrong", "voucher_issued", "alert_rules_installed", "alert_raised", "alert_acknowledged", "unwound", "person_suspended", "institution_suspended", "institution_resumed", "family_linked", "family_unlinked"]  # noqa: Y015
+    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["person_enrolled", "person_updated", "card_applied", "card_application_failed", "card_made", "card_handed_over", "card_enabled", "card_reported_lost", "card_loss_withdrawn", "card_cancelled", "account_credited", "year_opened", "filing_filed", "filing_withdrawn", "policy_installed", "catalogue_installed", "regions_installed", "institution_registered", "patient_admitted", "stay_updated", "charges_added", "charges_revoked", "patient_discharged", "discharge_cancelled", "admission_cancelled", "settled", "settlement_cancelled", "request_reversed", "reversal_remembered", "card_locked", "cryptogram_wrong", "voucher_issued", "alert_rules_installed", "alert_raised", "alert_acknowledged", "unwound", "person_suspended", "institution_suspended", "institution_resumed", "topped_up", "purchased", "pay_out_made", "pay_out_released", "family_linked", "family_unlinked"]  # noqa: Y015
     _WhichOneofArgType_fact: _TypeAlias = _typing.Literal["fact", b"fact"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_fact) -> _WhichOneofReturnType_fact | None: ...
 
@@ -461,12 +478,18 @@ class CardMade(_message.Message):
     CARD_SN_FIELD_NUMBER: _builtins.int
     SCHEME_FIELD_NUMBER: _builtins.int
     KEY_INDEX_FIELD_NUMBER: _builtins.int
+    PURSE_FEN_FIELD_NUMBER: _builtins.int
+    LEGS_FIELD_NUMBER: _builtins.int
     card_id: _builtins.int
     pan: _builtins.str
     sequence_number: _builtins.int
     card_sn: _builtins.str
     scheme: _presentation_pb2.Chip.Scheme.ValueType
     key_index: _builtins.int
+    purse_fen: _builtins.int
+    """What the purse under a chipless card begins with, and its legs."""
+    @_builtins.property
+    def legs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Leg]: ...
     def __init__(
         self,
         *,
@@ -476,10 +499,12 @@ class CardMade(_message.Message):
         card_sn: _builtins.str = ...,
         scheme: _presentation_pb2.Chip.Scheme.ValueType = ...,
         key_index: _builtins.int = ...,
+        purse_fen: _builtins.int = ...,
+        legs: _abc.Iterable[Global___Leg] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_id", b"card_id", "card_sn", b"card_sn", "key_index", b"key_index", "pan", b"pan", "scheme", b"scheme", "sequence_number", b"sequence_number"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_id", b"card_id", "card_sn", b"card_sn", "key_index", b"key_index", "legs", b"legs", "pan", b"pan", "purse_fen", b"purse_fen", "scheme", b"scheme", "sequence_number", b"sequence_number"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -515,12 +540,20 @@ class CardEnabled(_message.Message):
     ZONE_FIELD_NUMBER: _builtins.int
     CANCELLED_CARD_ID_FIELD_NUMBER: _builtins.int
     BY_FIRST_USE_FIELD_NUMBER: _builtins.int
+    MOVES_FIELD_NUMBER: _builtins.int
+    LEGS_FIELD_NUMBER: _builtins.int
     card_id: _builtins.int
     zone: _cards_pb2.Zone.Kind.ValueType
     cancelled_card_id: _builtins.int
     """The predecessor that ended with this, 0 for none."""
     by_first_use: _builtins.bool
     """By first use at an institution, not at a desk."""
+    @_builtins.property
+    def moves(self) -> _containers.RepeatedCompositeFieldContainer[Global___PurseMoved]:
+        """What older cards of the person held, and its legs."""
+
+    @_builtins.property
+    def legs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Leg]: ...
     def __init__(
         self,
         *,
@@ -528,14 +561,43 @@ class CardEnabled(_message.Message):
         zone: _cards_pb2.Zone.Kind.ValueType = ...,
         cancelled_card_id: _builtins.int = ...,
         by_first_use: _builtins.bool = ...,
+        moves: _abc.Iterable[Global___PurseMoved] | None = ...,
+        legs: _abc.Iterable[Global___Leg] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["by_first_use", b"by_first_use", "cancelled_card_id", b"cancelled_card_id", "card_id", b"card_id", "zone", b"zone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by_first_use", b"by_first_use", "cancelled_card_id", b"cancelled_card_id", "card_id", b"card_id", "legs", b"legs", "moves", b"moves", "zone", b"zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CardEnabled: _TypeAlias = CardEnabled  # noqa: Y015
+
+@_typing.final
+class PurseMoved(_message.Message):
+    """Money of an older card: from PURSE to the person's account, from OFFLINE to the new card."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FROM_CARD_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    AMOUNT_FEN_FIELD_NUMBER: _builtins.int
+    from_card_id: _builtins.int
+    account: _accounts_pb2.Account.Kind.ValueType
+    amount_fen: _builtins.int
+    def __init__(
+        self,
+        *,
+        from_card_id: _builtins.int = ...,
+        account: _accounts_pb2.Account.Kind.ValueType = ...,
+        amount_fen: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "amount_fen", b"amount_fen", "from_card_id", b"from_card_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PurseMoved: _TypeAlias = PurseMoved  # noqa: Y015
 
 @_typing.final
 class CardReportedLost(_message.Message):
@@ -651,6 +713,145 @@ class AccountCredited(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AccountCredited: _TypeAlias = AccountCredited  # noqa: Y015
+
+@_typing.final
+class ToppedUp(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERSON_ID_FIELD_NUMBER: _builtins.int
+    CARD_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    AMOUNT_FEN_FIELD_NUMBER: _builtins.int
+    BALANCE_AFTER_FEN_FIELD_NUMBER: _builtins.int
+    LEGS_FIELD_NUMBER: _builtins.int
+    person_id: _builtins.int
+    card_id: _builtins.int
+    account: _accounts_pb2.Account.Kind.ValueType
+    amount_fen: _builtins.int
+    balance_after_fen: _builtins.int
+    @_builtins.property
+    def legs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Leg]: ...
+    def __init__(
+        self,
+        *,
+        person_id: _builtins.int = ...,
+        card_id: _builtins.int = ...,
+        account: _accounts_pb2.Account.Kind.ValueType = ...,
+        amount_fen: _builtins.int = ...,
+        balance_after_fen: _builtins.int = ...,
+        legs: _abc.Iterable[Global___Leg] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "amount_fen", b"amount_fen", "balance_after_fen", b"balance_after_fen", "card_id", b"card_id", "legs", b"legs", "person_id", b"person_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ToppedUp: _TypeAlias = ToppedUp  # noqa: Y015
+
+@_typing.final
+class Purchased(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERSON_ID_FIELD_NUMBER: _builtins.int
+    CARD_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    AMOUNT_FEN_FIELD_NUMBER: _builtins.int
+    BALANCE_AFTER_FEN_FIELD_NUMBER: _builtins.int
+    TERMINAL_ID_FIELD_NUMBER: _builtins.int
+    LEGS_FIELD_NUMBER: _builtins.int
+    person_id: _builtins.int
+    card_id: _builtins.int
+    account: _accounts_pb2.Account.Kind.ValueType
+    amount_fen: _builtins.int
+    balance_after_fen: _builtins.int
+    terminal_id: _builtins.str
+    @_builtins.property
+    def legs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Leg]: ...
+    def __init__(
+        self,
+        *,
+        person_id: _builtins.int = ...,
+        card_id: _builtins.int = ...,
+        account: _accounts_pb2.Account.Kind.ValueType = ...,
+        amount_fen: _builtins.int = ...,
+        balance_after_fen: _builtins.int = ...,
+        terminal_id: _builtins.str = ...,
+        legs: _abc.Iterable[Global___Leg] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "amount_fen", b"amount_fen", "balance_after_fen", b"balance_after_fen", "card_id", b"card_id", "legs", b"legs", "person_id", b"person_id", "terminal_id", b"terminal_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Purchased: _TypeAlias = Purchased  # noqa: Y015
+
+@_typing.final
+class PayOutMade(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERSON_ID_FIELD_NUMBER: _builtins.int
+    CLAIM_NUMBER_FIELD_NUMBER: _builtins.int
+    AMOUNT_FEN_FIELD_NUMBER: _builtins.int
+    CARD_ID_FIELD_NUMBER: _builtins.int
+    REGION_FIELD_NUMBER: _builtins.int
+    LEGS_FIELD_NUMBER: _builtins.int
+    person_id: _builtins.int
+    claim_number: _builtins.str
+    amount_fen: _builtins.int
+    card_id: _builtins.int
+    """To whose bank zone, 0 where it waits."""
+    region: _builtins.int
+    """In whose books."""
+    @_builtins.property
+    def legs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Leg]: ...
+    def __init__(
+        self,
+        *,
+        person_id: _builtins.int = ...,
+        claim_number: _builtins.str = ...,
+        amount_fen: _builtins.int = ...,
+        card_id: _builtins.int = ...,
+        region: _builtins.int = ...,
+        legs: _abc.Iterable[Global___Leg] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_fen", b"amount_fen", "card_id", b"card_id", "claim_number", b"claim_number", "legs", b"legs", "person_id", b"person_id", "region", b"region"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PayOutMade: _TypeAlias = PayOutMade  # noqa: Y015
+
+@_typing.final
+class PayOutReleased(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERSON_ID_FIELD_NUMBER: _builtins.int
+    CLAIM_NUMBER_FIELD_NUMBER: _builtins.int
+    CARD_ID_FIELD_NUMBER: _builtins.int
+    LEGS_FIELD_NUMBER: _builtins.int
+    person_id: _builtins.int
+    claim_number: _builtins.str
+    card_id: _builtins.int
+    @_builtins.property
+    def legs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Leg]: ...
+    def __init__(
+        self,
+        *,
+        person_id: _builtins.int = ...,
+        claim_number: _builtins.str = ...,
+        card_id: _builtins.int = ...,
+        legs: _abc.Iterable[Global___Leg] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_id", b"card_id", "claim_number", b"claim_number", "legs", b"legs", "person_id", b"person_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PayOutReleased: _TypeAlias = PayOutReleased  # noqa: Y015
 
 @_typing.final
 class FamilyLinked(_message.Message):
@@ -1535,7 +1736,7 @@ class Leg(_message.Message):
     AMOUNT_FEN_FIELD_NUMBER: _builtins.int
     account: _operations_pb2.LedgerBalance.Account.ValueType
     region: _builtins.int
-    """Of FUND, PERSONAL_ACCOUNTS, CONTRIBUTIONS and PERSON_SETTLEMENT."""
+    """Of all but INSTITUTION, CASH and HOSPITAL_PART."""
     insurance_type: _common_pb2.InsuranceType.Kind.ValueType
     """Of FUND."""
     fund: _common_pb2.Fund.Kind.ValueType

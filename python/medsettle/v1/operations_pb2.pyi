@@ -191,6 +191,20 @@ class LedgerBalance(_message.Message):
         """Borne by an institution."""
         PERSON_SETTLEMENT: LedgerBalance._Account.ValueType  # 7
         """Owed to or by persons after a recomputation."""
+        ONLINE_ACCOUNTS: LedgerBalance._Account.ValueType  # 8
+        """All online accounts of a region together."""
+        CARD_PURSES: LedgerBalance._Account.ValueType  # 9
+        """All purses that the hub keeps under chipless cards of a region."""
+        OFFLINE_PURSES: LedgerBalance._Account.ValueType  # 10
+        """All purses in chips of cards of a region."""
+        REIMBURSEMENTS: LedgerBalance._Account.ValueType  # 11
+        """What a region's funds reimburse for care that was paid in cash."""
+        BANK_PAYOUTS: LedgerBalance._Account.ValueType  # 12
+        """What was paid out to bank zones."""
+        PAYOUTS_WAITING: LedgerBalance._Account.ValueType  # 13
+        """What waits to be paid out."""
+        TOP_UPS: LedgerBalance._Account.ValueType  # 14
+        """Money that holders paid in at desks of a region."""
         CLAIMS: LedgerBalance._Account.ValueType  # 15
         """Claimed back from an institution."""
 
@@ -210,6 +224,20 @@ class LedgerBalance(_message.Message):
     """Borne by an institution."""
     PERSON_SETTLEMENT: LedgerBalance.Account.ValueType  # 7
     """Owed to or by persons after a recomputation."""
+    ONLINE_ACCOUNTS: LedgerBalance.Account.ValueType  # 8
+    """All online accounts of a region together."""
+    CARD_PURSES: LedgerBalance.Account.ValueType  # 9
+    """All purses that the hub keeps under chipless cards of a region."""
+    OFFLINE_PURSES: LedgerBalance.Account.ValueType  # 10
+    """All purses in chips of cards of a region."""
+    REIMBURSEMENTS: LedgerBalance.Account.ValueType  # 11
+    """What a region's funds reimburse for care that was paid in cash."""
+    BANK_PAYOUTS: LedgerBalance.Account.ValueType  # 12
+    """What was paid out to bank zones."""
+    PAYOUTS_WAITING: LedgerBalance.Account.ValueType  # 13
+    """What waits to be paid out."""
+    TOP_UPS: LedgerBalance.Account.ValueType  # 14
+    """Money that holders paid in at desks of a region."""
     CLAIMS: LedgerBalance.Account.ValueType  # 15
     """Claimed back from an institution."""
 
@@ -254,7 +282,9 @@ class OperationsTrialBalanceResponse(_message.Message):
     sum_fen: _builtins.int
     """Always zero."""
     personal_balances_fen: _builtins.int
-    """Sum of the balances of all persons; equals the PERSONAL_ACCOUNTS rows."""
+    """Sum of what all persons and their cards hold; equals the rows of PERSONAL_ACCOUNTS, ONLINE_ACCOUNTS, CARD_PURSES and OFFLINE_PURSES.
+    No card event changes it.
+    """
     @_builtins.property
     def header(self) -> _common_pb2.ResponseHeader: ...
     @_builtins.property

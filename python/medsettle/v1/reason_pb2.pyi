@@ -176,6 +176,10 @@ class Reason(_message.Message):
         """An amount is over the limit that keeps every result exact."""
         ACCOUNT_USE_FORBIDDEN: Reason._Code.ValueType  # 4010
         """The package does not allow the account to be used here."""
+        CLAIM_PAID: Reason._Code.ValueType  # 4011
+        """The claim was paid, or waits to be paid."""
+        ACCOUNT_NOT_OFFERED: Reason._Code.ValueType  # 4012
+        """The account is none of those that the operation is for, or the card does not carry it."""
         PERSON_UNKNOWN: Reason._Code.ValueType  # 5001
         """5xxx: persons, filings, institutions, regions.
 
@@ -392,6 +396,10 @@ class Reason(_message.Message):
     """An amount is over the limit that keeps every result exact."""
     ACCOUNT_USE_FORBIDDEN: Reason.Code.ValueType  # 4010
     """The package does not allow the account to be used here."""
+    CLAIM_PAID: Reason.Code.ValueType  # 4011
+    """The claim was paid, or waits to be paid."""
+    ACCOUNT_NOT_OFFERED: Reason.Code.ValueType  # 4012
+    """The account is none of those that the operation is for, or the card does not carry it."""
     PERSON_UNKNOWN: Reason.Code.ValueType  # 5001
     """5xxx: persons, filings, institutions, regions.
 

@@ -10,6 +10,7 @@ mod transition;
 pub use transition::Event;
 
 use crate::ids::{CardId, CardSn, Pan, PersonId, RegionCode};
+use crate::money::Fen;
 use crate::reject::Reject;
 
 /// A temporary loss lasts 7 × 24 hours.
@@ -190,6 +191,10 @@ pub struct Card {
     pub bank: Zone,
     /// Counter values seen.
     pub counter: Counter,
+    /// Money kept under a card without a chip.
+    pub purse: Fen,
+    /// What the purse in the chip holds, as far as the hub was told.
+    pub offline: Fen,
 }
 
 impl Card {
@@ -203,7 +208,9 @@ impl Card {
     ) -> Self {
         let zone = Zone { state: ZoneState::Applied, lost_until_ms: None };
         let counter = Counter::default();
-        Self { id, person, region, generation, predecessor, made: None, insurance: zone, bank: zone, counter }
+        let (purse, offline) = (Fen::ZERO, Fen::ZERO);
+        let (insurance, bank) = (zone, zone);
+        Self { id, person, region, generation, predecessor, made: None, insurance, bank, counter, purse, offline }
     }
 
     /// A zone.

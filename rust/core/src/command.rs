@@ -5,11 +5,12 @@
 mod presentation;
 
 pub use presentation::{
-    ARC_APPROVED, CheckMethod, ChipPresentation, Credential, HolderCheck, Presentation, Token, Verdict,
+    ARC_APPROVED, CheckMethod, ChipPresentation, Credential, HolderCheck, PinVerdict, Presentation, Token, Verdict,
 };
 
 use std::sync::Arc;
 
+use crate::account::AccountKind;
 use crate::accumulator::{AccumulatorKey, Accumulators};
 use crate::alert::{AlertFilter, AlertRules, AlertView};
 use crate::benefit::{LineSplit, Split};
@@ -117,6 +118,7 @@ pub enum Command {
     MarkCardMade {
         card: CardId,
         made: Personalisation,
+        purse: Fen,
     },
     HandOverCard {
         card: CardId,
@@ -156,6 +158,22 @@ pub enum Command {
         person: PersonId,
         key: AccumulatorKey,
         accumulators: Accumulators,
+    },
+    TopUp {
+        card: CardId,
+        account: AccountKind,
+        amount: Fen,
+    },
+    Purchase {
+        card: CardSn,
+        account: AccountKind,
+        amount: Fen,
+        terminal: Box<str>,
+    },
+    PayOut {
+        person: PersonId,
+        amount: Fen,
+        claim_number: Box<str>,
     },
     LinkFamily {
         person: PersonId,
@@ -446,8 +464,12 @@ pub enum Reply {
         next: Option<u64>,
     },
     Balance(Fen),
+    PaidOut {
+        waiting: bool,
+    },
     Accounts {
-        insurance: Fen,
+        /// Purses with their cards.
+        accounts: Vec<(AccountKind, Option<CardId>, Fen)>,
         payers: Vec<PersonId>,
     },
     Accumulators {

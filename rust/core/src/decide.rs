@@ -16,8 +16,10 @@ pub(crate) mod fraud;
 #[cfg(test)]
 mod histories;
 pub(crate) mod packages;
+pub(crate) mod payouts;
 pub(crate) mod persons;
 pub(crate) mod presentation;
+pub(crate) mod purses;
 pub(crate) mod queries;
 pub(crate) mod readjudication;
 pub(crate) mod requests;

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use crate::account::{AccountKind, PayOut, PurseMove};
 use crate::accumulator::{AccumulatorKey, Accumulators};
 use crate::alert::{Alert, AlertRules};
 use crate::benefit::LineSplit;
@@ -107,6 +108,10 @@ pub enum Fact {
         card: CardId,
         /// What is on it.
         made: Personalisation,
+        /// What the purse under it begins with.
+        purse: Fen,
+        /// In the books.
+        legs: Vec<Leg>,
     },
     /// A card was collected.
     CardHandedOver {
@@ -115,7 +120,7 @@ pub enum Fact {
         /// Who took it.
         collected_by: Box<str>,
     },
-    /// A zone came into use; for the insurance zone the predecessor ends in the same fact.
+    /// A zone came into use; for the insurance zone the predecessor ends and its money moves in the same fact.
     CardEnabled {
         /// The card.
         card: CardId,
@@ -125,6 +130,10 @@ pub enum Fact {
         cancelled: Option<CardId>,
         /// By first use at an institution.
         by_first_use: bool,
+        /// What older cards held.
+        moves: Vec<PurseMove>,
+        /// In the books.
+        legs: Vec<Leg>,
     },
     /// Zones were reported lost.
     CardReportedLost {
@@ -181,6 +190,60 @@ pub enum Fact {
         amount: Fen,
         /// For which period.
         period_key: Box<str>,
+        /// In the books.
+        legs: Vec<Leg>,
+    },
+    /// A holder paid in.
+    ToppedUp {
+        /// Whose.
+        person: PersonId,
+        /// With which card.
+        card: CardId,
+        /// `Online` or `Offline`.
+        account: AccountKind,
+        /// How much.
+        amount: Fen,
+        /// What the account holds afterwards.
+        balance_after: Fen,
+        /// In the books.
+        legs: Vec<Leg>,
+    },
+    /// An institution was paid from an account other than the insurance account.
+    Purchased {
+        /// Whose.
+        person: PersonId,
+        /// With which card.
+        card: CardId,
+        /// `Online` or `Offline`.
+        account: AccountKind,
+        /// How much.
+        amount: Fen,
+        /// What the account holds afterwards.
+        balance_after: Fen,
+        /// The terminal.
+        terminal: Box<str>,
+        /// In the books.
+        legs: Vec<Leg>,
+    },
+    /// Care that was paid in cash is reimbursed.
+    PayOutMade {
+        /// Whose.
+        person: PersonId,
+        /// What, and whether it waits.
+        pay_out: PayOut,
+        /// To whose bank zone; none where it waits.
+        card: Option<CardId>,
+        /// In the books.
+        legs: Vec<Leg>,
+    },
+    /// A reimbursement that waited was paid.
+    PayOutReleased {
+        /// Whose.
+        person: PersonId,
+        /// Which.
+        claim_number: Box<str>,
+        /// To whose bank zone.
+        card: CardId,
         /// In the books.
         legs: Vec<Leg>,
     },

@@ -13,7 +13,7 @@ use crate::alert::{AlertRules, Alerts};
 use crate::calendar::Date;
 use crate::card::Card;
 use crate::catalogue::Catalogue;
-use crate::command::{Command, Reply, Request, RequestHeader, Verdict};
+use crate::command::{Command, PinVerdict, Reply, Request, RequestHeader, Verdict};
 use crate::decide;
 use crate::fact::{Fact, Record};
 use crate::guess::WrongCryptograms;
@@ -72,6 +72,8 @@ pub struct Context<'a> {
     pub digest: Hash32,
     /// Verdict on the cryptogram.
     pub verdict: Verdict,
+    /// Verdict on the PIN.
+    pub pin: PinVerdict,
     /// The past.
     pub records: &'a dyn Records,
 }
@@ -211,8 +213,8 @@ impl Hub {
         context: &Context<'_>,
     ) -> Result<(Vec<Fact>, Reply), Reject> {
         use decide::{
-            accounts, alerts, cards, charges, family, filings, fraud, packages, persons, requests, settlements, stays,
-            suspensions, visits, vouchers,
+            accounts, alerts, cards, charges, family, filings, fraud, packages, payouts, persons, purses, requests,
+            settlements, stays, suspensions, visits, vouchers,
         };
         match command {
             Command::EnrollPerson { .. } | Command::UpdatePerson { .. } => persons::decide(self, command, context),
@@ -225,6 +227,11 @@ impl Hub {
             | Command::WithdrawLoss { .. }
             | Command::CancelCard { .. } => cards::decide(self, command, context),
             Command::CreditAccount { .. } | Command::OpenYear { .. } => accounts::decide(self, command, context),
+            Command::TopUp { card, account, amount } => purses::top_up(self, *card, *account, *amount, context),
+            Command::Purchase { .. } => purses::purchase(self, header.institution, command, context),
+            Command::PayOut { person, amount, claim_number } => {
+                payouts::pay_out(self, *person, *amount, claim_number, context)
+            }
             Command::LinkFamily { person, payer } => family::link(self, *person, *payer),
             Command::UnlinkFamily { person, payer } => family::unlink(self, *person, *payer),
             Command::File { .. } | Command::WithdrawFiling { .. } => filings::decide(self, command, context),

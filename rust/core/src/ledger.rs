@@ -33,6 +33,20 @@ pub enum LedgerAccount {
     Contributions(RegionCode),
     /// What a recomputation made persons of a region owe (negative) or receive.
     PersonSettlement(RegionCode),
+    /// All online accounts of a region together.
+    OnlineAccounts(RegionCode),
+    /// All purses kept under chipless cards of a region together.
+    CardPurses(RegionCode),
+    /// All purses in chips of a region's cards together.
+    OfflinePurses(RegionCode),
+    /// Where the money comes from that holders pay in at desks of a region.
+    TopUps(RegionCode),
+    /// Where reimbursements of a region come from.
+    Reimbursements(RegionCode),
+    /// What was paid out to bank zones.
+    BankPayouts(RegionCode),
+    /// What waits to be paid out.
+    PayoutsWaiting(RegionCode),
     /// What is claimed back from an institution (negative).
     Claims(InstitutionCode),
 }

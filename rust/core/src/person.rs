@@ -3,11 +3,12 @@
 //! Invariant: a certificate names one person; an identity number carries its right check character.
 //! Invariant: spells of one insurance type do not overlap.
 
-use crate::account::Account;
+use crate::account::{Account, PayOut};
 use crate::accumulator::{AccumulatorKey, Accumulators};
 use crate::calendar::Date;
 use crate::filing::Filing;
 use crate::ids::{CardId, PersonId, RegionCode, StayId};
+use crate::money::Fen;
 use crate::policy::{Category, InsuranceType};
 use crate::suspension::Suspension;
 use crate::trail::Trail;
@@ -217,6 +218,10 @@ pub struct Person {
     pub home: RegionCode,
     /// The person's own medical money.
     pub account: Account,
+    /// What the online account holds.
+    pub online: Fen,
+    /// In the order in which they were decided.
+    pub pay_outs: Vec<PayOut>,
     /// Sorted by key.
     pub years: Vec<(AccumulatorKey, Accumulators)>,
     /// In the order of filing.

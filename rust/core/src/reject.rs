@@ -5,6 +5,7 @@
 
 use thiserror::Error;
 
+use crate::account::AccountKind;
 use crate::alert::AlertKind;
 use crate::calendar::Date;
 use crate::card::ZoneState;
@@ -157,6 +158,11 @@ pub enum Reject {
     AmountTooLarge { field: String },
     #[error("account use is forbidden")]
     AccountUseForbidden,
+
+    #[error("claim was paid or waits")]
+    ClaimPaid { claim_number: Box<str> },
+    #[error("account is not offered")]
+    AccountNotOffered(AccountKind),
 
     #[error("no such person")]
     PersonUnknown,

@@ -7,23 +7,17 @@
 
 use std::sync::Arc;
 
+use crate::account::{AccountKind, PurseMove};
 use crate::calendar::Date;
 use crate::fact::{Fact, Record};
 use crate::fraud::{Claim, Unwind};
 use crate::hub::Hub;
-use crate::ids::{InstitutionCode, PersonId, SettlementId};
+use crate::ids::{CardId, CardSn, InstitutionCode, PersonId, SettlementId};
 use crate::money::Fen;
 use crate::settlement::{Adjustment, Cancellation, FamilyDraw, Settlement};
 
 /// Entries at which a page ends with the decision that reached it: a message of about 50 KB, and far less work than a settlement's sync.
 pub const PAGE_ENTRIES: usize = 256;
-
-/// One of the accounts in which the hub keeps a person's money.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum PersonalAccount {
-    /// The person's own medical money.
-    Insurance,
-}
 
 /// One row of a statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +29,7 @@ pub struct Entry {
     /// Who asked for it.
     pub institution: InstitutionCode,
     /// The account that it is about.
-    pub account: PersonalAccount,
+    pub account: AccountKind,
     /// What came in; negative went out; zero where only limits were used.
     pub amount: Fen,
     /// What the account held afterwards.
@@ -62,6 +56,41 @@ pub enum Event {
         settlement: SettlementId,
         /// By how much more the funds pay; negative is owed by the person.
         fund_delta: Fen,
+    },
+    /// The holder paid in.
+    ToppedUp {
+        /// The card; a purse is that card's.
+        card: CardId,
+    },
+    /// An institution was paid.
+    Purchased {
+        /// The card; a purse is that card's.
+        card: CardId,
+        /// Its recognition code.
+        card_sn: CardSn,
+        /// The terminal.
+        terminal: Box<str>,
+    },
+    /// The purse under a card was opened.
+    PurseOpened {
+        /// The card.
+        card: CardId,
+    },
+    /// Money came or went with a new card.
+    PurseMoved {
+        /// The older card, whose purse it was.
+        from: CardId,
+        /// The new card.
+        to: CardId,
+    },
+    /// A reimbursement was decided or paid.
+    PaidOut {
+        /// Which.
+        claim_number: Box<str>,
+        /// To whose bank zone; none while it waits.
+        card: Option<CardId>,
+        /// What waits from now on.
+        waiting: Fen,
     },
     /// The account paid for another person.
     FamilyPaid(Arc<Settlement>),
@@ -100,11 +129,12 @@ impl Range {
 /// Gives the entries of a record, whose they are, with the hub as it is before the record is applied.
 pub(crate) fn entries_of(record: &Record, before: &Hub, mut give: impl FnMut(PersonId, Entry)) {
     for fact in &record.facts {
-        let mut entry = |person: PersonId, amount: Fen, balance: Fen, event: Event| {
+        let mut of_account = |person: PersonId, account: AccountKind, amount: Fen, balance: Fen, event: Event| {
             let Record { sequence, stamp_ms, institution, .. } = *record;
-            let account = PersonalAccount::Insurance;
             give(person, Entry { sequence, stamp_ms, institution, account, amount, balance, event });
         };
+        let mut entry =
+            |person, amount, balance, event| of_account(person, AccountKind::Insurance, amount, balance, event);
         match fact {
             Fact::AccountCredited { person, amount, period_key, .. } => {
                 let balance = before.persons[person].account.balance + *amount;
@@ -119,8 +149,54 @@ pub(crate) fn entries_of(record: &Record, before: &Hub, mut give: impl FnMut(Per
             }
             Fact::SettlementCancelled { cancellation, .. } => cancelled(cancellation, entry),
             Fact::Unwound { unwind } => unwound(unwind, entry),
+            Fact::ToppedUp { person, card, account, amount, balance_after, .. } => {
+                of_account(*person, *account, *amount, *balance_after, Event::ToppedUp { card: *card });
+            }
+            Fact::Purchased { person, card, account, amount, balance_after, terminal, .. } => {
+                let made = before.cards[card].made.as_ref().expect("only a card that was made pays");
+                let event = Event::Purchased { card: *card, card_sn: made.card_sn, terminal: terminal.clone() };
+                of_account(*person, *account, -*amount, *balance_after, event);
+            }
+            Fact::PayOutMade { person, pay_out, card, .. } => {
+                let (paid, waiting) =
+                    if pay_out.waiting { (Fen::ZERO, pay_out.amount) } else { (pay_out.amount, Fen::ZERO) };
+                let event = Event::PaidOut { claim_number: pay_out.claim_number.clone(), card: *card, waiting };
+                of_account(*person, AccountKind::Bank, paid, Fen::ZERO, event);
+            }
+            Fact::PayOutReleased { person, claim_number, card, .. } => {
+                let pay_outs = before.persons[person].pay_outs.iter();
+                let paid = pay_outs
+                    .filter(|waiting| waiting.claim_number == *claim_number)
+                    .map(|waiting| waiting.amount)
+                    .sum();
+                let event =
+                    Event::PaidOut { claim_number: claim_number.clone(), card: Some(*card), waiting: Fen::ZERO };
+                of_account(*person, AccountKind::Bank, paid, Fen::ZERO, event);
+            }
+            Fact::CardMade { card, purse, .. } if *purse != Fen::ZERO => {
+                let person = before.cards[card].person;
+                of_account(person, AccountKind::Purse, *purse, *purse, Event::PurseOpened { card: *card });
+            }
+            Fact::CardEnabled { card, moves, .. } if !moves.is_empty() => moved(*card, moves, before, of_account),
             _ => {}
         }
+    }
+}
+
+/// Each purse is emptied, and each shows where it went.
+fn moved(to: CardId, moves: &[PurseMove], before: &Hub, mut entry: impl FnMut(PersonId, AccountKind, Fen, Fen, Event)) {
+    let person = before.cards[&to].person;
+    let mut insurance = before.persons[&person].account.balance;
+    let mut offline = before.cards[&to].offline;
+    for PurseMove { from, account, amount } in moves {
+        let (reached, balance) = match account {
+            AccountKind::Offline => (AccountKind::Offline, &mut offline),
+            _ => (AccountKind::Insurance, &mut insurance),
+        };
+        *balance += *amount;
+        let event = Event::PurseMoved { from: *from, to };
+        entry(person, *account, -*amount, Fen::ZERO, event.clone());
+        entry(person, reached, *amount, *balance, event);
     }
 }
 

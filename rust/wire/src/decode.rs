@@ -86,6 +86,9 @@ pub fn decode(operation: Operation, bytes: &[u8]) -> Result<Decoded, Refused> {
         Operation::CardsList => query(bytes, cards::list),
         Operation::AccountsCredit => command(operation, bytes, accounts::credit),
         Operation::AccountsOpenYear => command(operation, bytes, accounts::open_year),
+        Operation::AccountsTopUp => command(operation, bytes, accounts::top_up),
+        Operation::AccountsPayOut => command(operation, bytes, accounts::pay_out),
+        Operation::AccountsPurchase => purchase(operation, bytes),
         Operation::AccountsLinkFamily => command(operation, bytes, accounts::link_family),
         Operation::AccountsUnlinkFamily => command(operation, bytes, accounts::unlink_family),
         Operation::AccountsGet => query(bytes, accounts::get),
@@ -148,8 +151,6 @@ pub fn decode(operation: Operation, bytes: &[u8]) -> Result<Decoded, Refused> {
         | Operation::CardsSetPin
         | Operation::CardsVerifyPin
         | Operation::CardsCountByState
-        | Operation::AccountsTopUp
-        | Operation::AccountsPayOut
         | Operation::OperationsSnapshot
         | Operation::OperationsDigest => Err(Refused::not_available(operation)),
     }
@@ -174,7 +175,7 @@ mutating! {
     PersonsEnrollRequest PersonsUpdateRequest PersonsSuspendNetworkRequest
     CardsApplyRequest CardsFailApplicationRequest CardsMarkMadeRequest CardsHandOverRequest CardsEnableRequest
     CardsReportLossRequest CardsWithdrawLossRequest CardsCancelRequest CardsAuthorizeStayRequest
-    AccountsCreditRequest AccountsOpenYearRequest AccountsLinkFamilyRequest AccountsUnlinkFamilyRequest
+    AccountsCreditRequest AccountsTopUpRequest AccountsPurchaseRequest AccountsPayOutRequest AccountsOpenYearRequest AccountsLinkFamilyRequest AccountsUnlinkFamilyRequest
     FilingsFileRequest FilingsWithdrawRequest
     PackagesInstallPolicyRequest PackagesInstallCatalogueRequest PackagesInstallRegionsRequest
     PackagesInstallAlertRulesRequest
@@ -214,11 +215,26 @@ fn install<M: Mutating, A: Into<Asked>>(
     bytes: &[u8],
     convert: impl FnOnce(M) -> Result<A, Refused>,
 ) -> Result<Decoded, Refused> {
-    let mut message: M = strict::decode(bytes)?;
+    asked(operation, strict::decode(bytes)?, bytes.len(), convert)
+}
+
+/// The PIN is taken out before anything is made of the request, so that not even its digest knows it.
+fn purchase(operation: Operation, bytes: &[u8]) -> Result<Decoded, Refused> {
+    let mut message: v1::AccountsPurchaseRequest = strict::decode(bytes)?;
+    accounts::check_pin(message.account, &std::mem::take(&mut message.pin))?;
+    asked(operation, message, bytes.len(), |message| Ok(accounts::purchase(message)?))
+}
+
+fn asked<M: Mutating, A: Into<Asked>>(
+    operation: Operation,
+    mut message: M,
+    length: usize,
+    convert: impl FnOnce(M) -> Result<A, Refused>,
+) -> Result<Decoded, Refused> {
     let header = message.header_mut().as_mut().ok_or_else(no_header)?;
     let operator = std::mem::take(&mut header.operator);
     let created_ms = std::mem::take(&mut header.created_ms);
-    let digest = digest(operation, &message, bytes.len());
+    let digest = digest(operation, &message, length);
     let header = message.header_mut().take().ok_or_else(no_header)?;
     let header = at("header", self::header(v1::RequestHeader { operator, created_ms, ..header }))?;
     let Asked { command, proof } = convert(message)?.into();

@@ -60,7 +60,10 @@ pub fn encode_reply(operation: Operation, reply: &Reply, out: &mut Vec<u8>) {
             let cards = views.iter().map(cards::card).collect();
             append(&v1::CardsListResponse { header: None, cards, next_page_token: token(*next) }, out);
         }
-        Reply::Accounts { insurance, payers } => append(&accounts::get(*insurance, payers), out),
+        Reply::PaidOut { waiting } => {
+            append(&v1::AccountsPayOutResponse { header: None, waiting: *waiting }, out);
+        }
+        Reply::Accounts { accounts, payers } => append(&accounts::get(accounts, payers), out),
         Reply::Balance(balance) => append(&v1::AccountsCreditResponse { header: None, balance_fen: balance.0 }, out),
         Reply::Statement { entries, next } => append(&accounts::statement(entries, *next), out),
         Reply::Accumulators { person, years } => {

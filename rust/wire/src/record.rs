@@ -4,6 +4,7 @@
 //! Invariant: any change of the messages used here raises [`SCHEMA`]; a test binds the number to their descriptors.
 //! Leaves out: frames, their stamps and hashes (the engine).
 
+mod account;
 mod alerts;
 mod credential;
 mod facts;

@@ -173,8 +173,10 @@ fn card_of(request: &Request) -> Option<String> {
             | Command::HandOverCard { card, .. }
             | Command::EnableCard { card, .. }
             | Command::WithdrawLoss { card, .. }
+            | Command::TopUp { card, .. }
             | Command::CancelCard { card, .. } => Some(card.to_string()),
             Command::Unwind(asked) => Some(asked.scope.card.to_string()),
+            Command::Purchase { card, .. } => Some(card.to_string()),
             Command::ReportLoss { subject: LossSubject::Card(key), .. } => Some(named(key)),
             _ => None,
         },
@@ -256,6 +258,8 @@ fn reason(reject: &Reject) -> Reason {
         Reject::YearOpened { .. } => Reason::YearOpened,
         Reject::AmountTooLarge { .. } => Reason::AmountTooLarge,
         Reject::AccountUseForbidden => Reason::AccountUseForbidden,
+        Reject::ClaimPaid { .. } => Reason::ClaimPaid,
+        Reject::AccountNotOffered(_) => Reason::AccountNotOffered,
         Reject::PersonUnknown => Reason::PersonUnknown,
         Reject::FilingMissing => Reason::FilingMissing,
         Reject::InstitutionNotNetworked => Reason::InstitutionNotNetworked,
@@ -335,6 +339,8 @@ fn metadata(reject: &Reject, refused: Refused) -> Refused {
         Reject::VisitNotOffered { institution, visit } => {
             refused.with("institution_kind", institution.contract_name()).with("visit_kind", visit.contract_name())
         }
+        Reject::ClaimPaid { claim_number } => refused.with("claim_number", claim_number),
+        Reject::AccountNotOffered(account) => refused.with("account", account.contract_name()),
         Reject::PersonOfOtherHub { hub } => refused.with("hub_number", hub.get()),
         Reject::FamilyLinksFull => refused.with("limit", MAX_PAYERS),
         Reject::FilingUnknown(filing) | Reject::FilingConflicts { with: filing } => refused.with("filing_id", filing),

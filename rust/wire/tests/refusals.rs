@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use medsettle_core::account::AccountKind;
 use medsettle_core::alert::AlertKind;
 use medsettle_core::calendar::Date;
 use medsettle_core::card::{FailureCause, ZoneState};
@@ -105,6 +106,8 @@ fn rejects() -> Vec<Reject> {
         Reject::FilingConflicts { with: FilingId(1) },
         Reject::VisitNotOffered { institution: InstitutionKind::Pharmacy, visit: VisitKind::Outpatient },
         Reject::RegionInUse(region),
+        Reject::ClaimPaid { claim_number: "C1".into() },
+        Reject::AccountNotOffered(AccountKind::Purse),
         Reject::PersonOfOtherHub { hub: HubNumber::new(12).unwrap() },
         Reject::FamilyLinkExists,
         Reject::FamilyLinkUnknown,

@@ -1,13 +1,11 @@
 //! Requests from outside: what is accepted, what is refused and with which path, what "the same request" means, who may ask.
 
-use medsettle_core::calendar::Date;
 use medsettle_core::command::{CheckMethod, Command, Credential, Query, Request};
 use medsettle_core::hub::Actor;
-use medsettle_core::ids::{Hash32, InstitutionCode, PersonId};
+use medsettle_core::ids::{Hash32, InstitutionCode};
 use medsettle_core::money::Fen;
 use medsettle_core::person::Sex;
 use medsettle_core::reject::Reject;
-use medsettle_core::statement::Range;
 use medsettle_wire::decode::{Decoded, EngineRequest, Proof, decode, split_batch};
 use medsettle_wire::encode::{encode_batch, encode_header, encode_outcome};
 use medsettle_wire::{Operation, Reason, Refused, encode_refusal, limits, rights, v1};
@@ -91,33 +89,6 @@ fn accepted(operation: Operation, message: &impl Message) -> (Request, Hash32) {
 fn expect(operation: Operation, message: &impl Message, reason: Reason, field: &str) {
     let refused = refused(operation, message);
     assert_eq!((refused.reason, refused.metadata["field"].as_str()), (reason, field), "{refused:?}");
-}
-
-#[test]
-fn accounts_are_asked_for_by_whole_ids_and_real_days() {
-    use Reason::RequestMalformed;
-    let link = |person_id, payer_person_id| v1::AccountsLinkFamilyRequest {
-        header: Some(header()),
-        person_id,
-        payer_person_id,
-    };
-    let (request, _) = accepted(Operation::AccountsLinkFamily, &link(1, 2));
-    let Request::Command(_, command) = request else { panic!("a command") };
-    assert_eq!(*command, Command::LinkFamily { person: PersonId(1), payer: PersonId(2) });
-    expect(Operation::AccountsLinkFamily, &link(0, 2), RequestMalformed, "person_id");
-    expect(Operation::AccountsUnlinkFamily, &link(1, 0), RequestMalformed, "payer_person_id");
-    let statement = |from: &str, to: &str| v1::AccountsStatementRequest {
-        person_id: 1,
-        from_date: from.into(),
-        to_date: to.into(),
-        after_sequence: 7,
-    };
-    let (request, digest) = accepted(Operation::AccountsStatement, &statement("2026-02-28", ""));
-    let range = Range { after: 7, from: Date::parse("2026-02-28"), to: None };
-    assert_eq!(request, Request::Query(Query::Statement { person: PersonId(1), range }));
-    assert_eq!(digest, Hash32::default());
-    expect(Operation::AccountsStatement, &statement("2026-02-30", ""), RequestMalformed, "from_date");
-    expect(Operation::AccountsStatement, &statement("", "today"), RequestMalformed, "to_date");
 }
 
 #[test]

@@ -72,6 +72,8 @@ class Scene:
         for payer in self.large_family:
             self.agency.link_family(self.child, payer)
         self.acknowledged_alert, self.open_alert = self._watched()
+        self.waiting_claim = "C-1"
+        self.agency.pay_out(self.child, 100, self.waiting_claim)
 
     def day(self) -> date:
         """Give a day within every stay."""

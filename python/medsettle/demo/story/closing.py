@@ -60,7 +60,7 @@ def _ledger(stage: Stage, books: dict[Hospital, Reconciliation]) -> None:
     tell.equal("the sum over all accounts of the hub is zero", (balance.sum_fen, _sum(balance)), (0, 0))
     tell.equal(
         "what all patients have in their accounts is what the ledger says",
-        _sum(balance, LedgerBalance.PERSONAL_ACCOUNTS),
+        sum(_sum(balance, account) for account in _OF_PERSONS),
         balance.personal_balances_fen,
     )
     owed = {hospital.place.code: found.own_totals.total_fen for hospital, found in books.items()}
@@ -95,6 +95,15 @@ def _journal(stage: Stage) -> None:
         (verified.returncode, verified.stderr),
         (0, ""),
     )
+
+
+_OF_PERSONS = (
+    LedgerBalance.PERSONAL_ACCOUNTS,
+    LedgerBalance.ONLINE_ACCOUNTS,
+    LedgerBalance.CARD_PURSES,
+    LedgerBalance.OFFLINE_PURSES,
+)
+"""Rows of the books that hold the money of persons."""
 
 
 def _row(totals: Totals) -> list[str]:

@@ -2,6 +2,8 @@
 //!
 //! Invariant: a period key is credited once, a year is opened once and before anything was settled in it.
 
+use super::cards;
+use crate::account::AccountKind;
 use crate::accumulator::{AccumulatorKey, Accumulators};
 use crate::calendar::Date;
 use crate::command::{Command, Reply};
@@ -21,20 +23,33 @@ pub(crate) fn decide(hub: &Hub, command: &Command, _context: &Context<'_>) -> Re
     }
 }
 
-/// What a person holds, and whose accounts may pay beside it.
-pub(crate) fn of_person(person: &Person) -> Reply {
-    Reply::Accounts { insurance: person.account.balance, payers: person.payers.clone() }
+/// What a person holds, and whose accounts may pay beside it. A purse is shown while there is something in it.
+pub(crate) fn of_person(hub: &Hub, person: &Person) -> Reply {
+    let mut accounts =
+        vec![(AccountKind::Insurance, None, person.account.balance), (AccountKind::Online, None, person.online)];
+    for card in cards::of_person(hub, person) {
+        let purses = [(AccountKind::Offline, card.offline), (AccountKind::Purse, card.purse)];
+        let held = purses.into_iter().filter(|(_, balance)| *balance != Fen::ZERO);
+        accounts.extend(held.map(|(account, balance)| (account, Some(card.id), balance)));
+    }
+    Reply::Accounts { accounts, payers: person.payers.clone() }
+}
+
+/// An amount that may be moved.
+pub(crate) fn check_amount(amount: Fen) -> Result<(), Reject> {
+    if amount <= Fen::ZERO {
+        return Err(Reject::malformed("amount_fen", "must be positive"));
+    }
+    if amount > MAX_AMOUNT {
+        return Err(Reject::AmountTooLarge { field: "amount_fen".into() });
+    }
+    Ok(())
 }
 
 fn credit(hub: &Hub, person: PersonId, amount: Fen, period_key: &str) -> Result<(Vec<Fact>, Reply), Reject> {
     let too_large = || Reject::AmountTooLarge { field: "amount_fen".into() };
     let holder = hub.person(person)?;
-    if amount <= Fen::ZERO {
-        return Err(Reject::malformed("amount_fen", "must be positive"));
-    }
-    if amount > MAX_AMOUNT {
-        return Err(too_large());
-    }
+    check_amount(amount)?;
     if holder.account.is_credited(period_key) {
         return Err(Reject::PeriodCredited);
     }

@@ -82,12 +82,13 @@ pub(crate) struct Calculated {
 pub(crate) fn account_request(
     hub: &Hub,
     person: &Person,
+    own_balance: Fen,
     draw: Draw,
     requested: Fen,
     use_family: bool,
 ) -> AccountRequest {
     let family_balance = if use_family { family::balance(hub, person) } else { Fen::ZERO };
-    AccountRequest { draw, requested, use_family, own_balance: person.account.balance, family_balance }
+    AccountRequest { draw, requested, use_family, own_balance, family_balance }
 }
 
 pub(crate) fn calculate(

@@ -5,17 +5,26 @@
 //! Invariant: enabling the insurance zone of a card and the end of the card that it replaces are one fact (F2).
 //! Leaves out: what an event does to one zone (`card::Zone::after`).
 
+use super::{payouts, purses};
 use crate::card::{Card, Channel, Event, Loss, Personalisation, TEMPORARY_LOSS_MS, ZoneKind, ZoneState};
 use crate::command::{CardKey, CardView, Command, LossSubject, Reply};
 use crate::fact::Fact;
 use crate::hub::{Context, Hub};
 use crate::ids::{CardId, PersonId};
+use crate::money::Fen;
 use crate::person::Person;
 use crate::reject::Reject;
 
 type Decided = Result<(Vec<Fact>, Reply), Reject>;
 
+/// Whatever brings a bank zone into use pays out in the same record what waits for one.
 pub(crate) fn decide(hub: &Hub, command: &Command, context: &Context<'_>) -> Decided {
+    let (mut facts, reply) = decide_card(hub, command, context)?;
+    payouts::release(hub, &mut facts);
+    Ok((facts, reply))
+}
+
+fn decide_card(hub: &Hub, command: &Command, context: &Context<'_>) -> Decided {
     let now_ms = context.stamp_ms;
     match command {
         Command::ApplyForCard { person, predecessor, generation } => {
@@ -25,7 +34,7 @@ pub(crate) fn decide(hub: &Hub, command: &Command, context: &Context<'_>) -> Dec
             hub.card(*card)?.after(Event::FailApplication(*cause), now_ms)?;
             Ok((vec![Fact::CardApplicationFailed { card: *card, cause: *cause }], Reply::Done))
         }
-        Command::MarkCardMade { card, made } => mark_made(hub, *card, made, context),
+        Command::MarkCardMade { card, made, purse } => mark_made(hub, *card, made, *purse, context),
         Command::HandOverCard { card, collected_by } => {
             hub.card(*card)?.after(Event::HandOver, now_ms)?;
             Ok((vec![Fact::CardHandedOver { card: *card, collected_by: collected_by.clone() }], Reply::Done))
@@ -95,28 +104,31 @@ fn check_predecessor(hub: &Hub, person: &Person, id: CardId) -> Result<(), Rejec
     Ok(())
 }
 
-fn mark_made(hub: &Hub, card: CardId, made: &Personalisation, context: &Context<'_>) -> Decided {
-    hub.card(card)?.after(Event::MarkMade, context.stamp_ms)?;
+fn mark_made(hub: &Hub, id: CardId, made: &Personalisation, purse: Fen, context: &Context<'_>) -> Decided {
+    let card = hub.card(id)?;
+    card.after(Event::MarkMade, context.stamp_ms)?;
     if hub.by_pan.contains_key(&made.pan) {
         return Err(Reject::CardExists { field: "pan" });
     }
     if hub.by_sn.contains_key(&made.card_sn) {
         return Err(Reject::CardExists { field: "card_sn" });
     }
-    Ok((vec![Fact::CardMade { card, made: made.clone() }], Reply::Done))
+    let legs = purses::opening(card, made.chip.is_some(), purse)?;
+    Ok((vec![Fact::CardMade { card: id, made: made.clone(), purse, legs }], Reply::Done))
 }
 
 fn enable(hub: &Hub, id: CardId, zone: ZoneKind, context: &Context<'_>) -> Decided {
     let card = hub.card(id)?;
     card.zone(zone).after(Event::Enable, context.stamp_ms)?;
     let fact = match zone {
-        ZoneKind::Insurance => enabling(hub, card, false),
+        ZoneKind::Insurance => enabling(hub, card, false, context),
         ZoneKind::Bank => {
             // The bank zone cancels nobody: the card before must end, with its insurance zone or at a desk, first.
             if others(hub, card).any(|other| is_in_use(other.bank.state)) {
                 return Err(Reject::CardExists { field: "zone" });
             }
-            Fact::CardEnabled { card: id, zone, cancelled: None, by_first_use: false }
+            let (moves, legs) = (Vec::new(), Vec::new());
+            Fact::CardEnabled { card: id, zone, cancelled: None, by_first_use: false, moves, legs }
         }
     };
     let Fact::CardEnabled { cancelled, .. } = fact else { unreachable!("made just above") };
@@ -124,16 +136,17 @@ fn enable(hub: &Hub, id: CardId, zone: ZoneKind, context: &Context<'_>) -> Decid
 }
 
 /// The insurance zone of a collected card comes into use; the card in use before ends in the same fact. A card that is
-/// dead already, above all one formally lost, stays what it is.
-pub(crate) fn enabling(hub: &Hub, card: &Card, by_first_use: bool) -> Fact {
+/// dead already, above all one formally lost, stays what it is. The holder's money goes along.
+pub(crate) fn enabling(hub: &Hub, card: &Card, by_first_use: bool, context: &Context<'_>) -> Fact {
     let ends = |other: &&Card| other.insurance.state == ZoneState::Issued || is_in_use(other.insurance.state);
     let mut ending = others(hub, card).filter(ends);
     let cancelled = ending.next().map(|other| other.id);
     debug_assert!(ending.next().is_none(), "a person has one card in use");
-    Fact::CardEnabled { card: card.id, zone: ZoneKind::Insurance, cancelled, by_first_use }
+    let (moves, legs) = purses::moving(hub, card, cancelled, context.stamp_ms);
+    Fact::CardEnabled { card: card.id, zone: ZoneKind::Insurance, cancelled, by_first_use, moves, legs }
 }
 
-fn others<'a>(hub: &'a Hub, card: &'a Card) -> impl Iterator<Item = &'a Card> {
+pub(super) fn others<'a>(hub: &'a Hub, card: &'a Card) -> impl Iterator<Item = &'a Card> {
     of_person(hub, &hub.persons[&card.person]).filter(|other| other.id != card.id)
 }
 

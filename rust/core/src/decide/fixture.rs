@@ -9,7 +9,7 @@ pub(crate) mod ward;
 use crate::calendar::Date;
 use crate::card::{Chip, Personalisation};
 use crate::catalogue::{Catalogue, CeilingOrder, Item, ItemClass};
-use crate::command::{Command, Query, Reply, Request, RequestHeader, Verdict};
+use crate::command::{Command, PinVerdict, Query, Reply, Request, RequestHeader, Verdict};
 use crate::fact::{Fact, Record};
 use crate::hub::{Actor, Context, Decision, Hub};
 use crate::ids::{CardId, CardSn, Hash32, HubNumber, InstitutionCode, Pan, PersonId, RegionCode, RequestId};
@@ -37,6 +37,8 @@ pub(crate) struct Desk {
     pub(crate) actor: Actor,
     /// Verdict on the cryptogram of whatever is presented.
     pub(crate) verdict: Verdict,
+    /// Verdict on whatever PIN is given.
+    pub(crate) pin: PinVerdict,
     /// Facts of the last accepted command.
     pub(crate) facts: Vec<Fact>,
     /// Every record, from the first.
@@ -53,6 +55,7 @@ impl Desk {
             now_ms: i64::from(day("2026-03-01").days()) * 86_400_000,
             actor: Actor { institution, roles: u32::MAX },
             verdict: Verdict::Valid { arpc: ARPC },
+            pin: PinVerdict::Right,
             facts: Vec::new(),
             journal: Vec::new(),
         };
@@ -68,6 +71,7 @@ impl Desk {
             operation,
             digest,
             verdict: self.verdict,
+            pin: self.pin,
             records: &self.records,
         }
     }
@@ -143,7 +147,7 @@ impl Desk {
     /// Apply for a card, make it with the card's id as its number, and hand it over.
     pub(crate) fn issue(&mut self, person: PersonId, predecessor: Option<CardId>) -> CardId {
         let card = self.apply_for(person, predecessor).unwrap();
-        self.run(Command::MarkCardMade { card, made: personalisation(card.0) }).unwrap();
+        self.run(making(card, card.0)).unwrap();
         self.run(Command::HandOverCard { card, collected_by: "the holder".into() }).unwrap();
         card
     }
@@ -215,6 +219,11 @@ pub(crate) fn institution(code: &str, at: &str) -> Institution {
 
 pub(crate) fn card_sn(number: u64) -> CardSn {
     CardSn::parse(&format!("{number:032X}")).expect("32 digits")
+}
+
+/// A card is made with a number and nothing in its purse.
+pub(crate) fn making(card: CardId, number: u64) -> Command {
+    Command::MarkCardMade { card, made: personalisation(number), purse: Fen::ZERO }
 }
 
 pub(crate) fn personalisation(number: u64) -> Personalisation {

@@ -3,11 +3,13 @@
 //! Invariant: the order is cryptogram or signature, card, person, amounts, date, counter; a wrong cryptogram learns nothing about the card.
 //! Leaves out: what a refusal leaves behind (`aftermath`), and issuing vouchers (`vouchers`).
 
+use super::purses;
 use crate::card::{Card, Personalisation};
 use crate::command::{CheckMethod, ChipPresentation, Credential, HolderCheck, Presentation, Token, Verdict};
 use crate::hub::{Context, Hub};
 use crate::ids::{CardSn, InstitutionCode};
 use crate::money::Fen;
+use crate::person::Person;
 use crate::reject::Reject;
 use crate::settlement::{CredentialShown, Presented};
 use crate::stay::{Stay, Voucher};
@@ -63,6 +65,12 @@ impl<'a> Accepted<'a> {
             },
             _ => Err(Reject::CardNotOfPerson),
         }
+    }
+
+    /// What the holder's own account holds once the card is in use: a first use brings along what older cards hold.
+    pub(crate) fn own_balance(&self, hub: &Hub, person: &Person) -> Fen {
+        let brought = self.card.filter(|_| self.first_use).map(|card| purses::incoming(hub, card));
+        person.account.balance + brought.unwrap_or(Fen::ZERO)
     }
 
     /// A card that proves nothing settles at home only.

@@ -34,7 +34,7 @@ pub(crate) fn answer(hub: &Hub, query: &Query, context: &Context<'_>) -> Result<
             let (cards, next) = page_of(of_person, |card| card.id.0, *page);
             Ok(Reply::Cards { cards: cards.into_iter().map(view).collect(), next })
         }
-        Query::GetAccount { person } => Ok(accounts::of_person(hub.person(*person)?)),
+        Query::GetAccount { person } => Ok(accounts::of_person(hub, hub.person(*person)?)),
         Query::Statement { person, range } => statements::page(hub, *person, *range, context),
         Query::GetAccumulators { person, year } => Ok(accumulators(hub.person(*person)?, *year)),
         Query::ListFilings { person, page } => {
@@ -114,7 +114,12 @@ fn trial_balance(hub: &Hub) -> Reply {
     Reply::TrialBalance {
         balances: hub.ledger.balances().collect(),
         sum: hub.ledger.trial_balance(),
-        personal: hub.persons.values().map(|person| i128::from(person.account.balance.0)).sum(),
+        personal: hub
+            .persons
+            .values()
+            .map(|person| i128::from(person.account.balance.0) + i128::from(person.online.0))
+            .sum::<i128>()
+            + hub.cards.values().map(|card| i128::from(card.purse.0) + i128::from(card.offline.0)).sum::<i128>(),
     }
 }
 

@@ -58,7 +58,8 @@ pub(crate) fn settle(
         )
     })?;
     let person = hub.person(stay.person)?;
-    let draw = account_request(hub, person, Draw::Settle, *requested, *use_family);
+    let own_balance = accepted.own_balance(hub, person);
+    let draw = account_request(hub, person, own_balance, Draw::Settle, *requested, *use_family);
     let discharge = stay.discharge.ok_or_else(|| Reject::StayNotDischarged(stay.id))?;
     let calculated = calculate(hub, person, Billed::of_stay(stay, discharge)?, &draw, context)?;
     if quote.is_some_and(|quote| quote != quote_digest(quote_of(stay.id), &calculated)) {
@@ -105,7 +106,7 @@ pub(crate) fn commit(
         stamp_ms: context.stamp_ms,
     });
     let mut facts = Vec::with_capacity(2);
-    facts.extend(card.filter(|_| first_use).map(|card| cards::enabling(hub, card, true)));
+    facts.extend(card.filter(|_| first_use).map(|card| cards::enabling(hub, card, true, context)));
     facts.push(Fact::Settled { settlement: Arc::clone(&settlement) });
     let seen = Seen::settlement(person, holder, &settlement, &years);
     let alerts = alerts::look(hub, &seen, context, &mut facts)?;
@@ -186,7 +187,7 @@ fn quote(hub: &Hub, id: StayId, requested: Fen, use_family: bool, context: &Cont
         None => stays::open(hub, institution, id, context)?,
     };
     let person = hub.person(stay.person)?;
-    let draw = account_request(hub, person, Draw::Quote, requested, use_family);
+    let draw = account_request(hub, person, person.account.balance, Draw::Quote, requested, use_family);
     // An open stay is quoted as if the patient left today.
     let discharge = stay.discharge.unwrap_or_else(|| context.today());
     let calculated = calculate(hub, person, Billed::of_stay(stay, discharge)?, &draw, context)?;

@@ -129,7 +129,7 @@ fn admit(
     check_overlap(hub, person, None, day, None, context)?;
     let mut facts = Vec::with_capacity(2);
     if accepted.first_use {
-        facts.push(cards::enabling(hub, card, true));
+        facts.push(cards::enabling(hub, card, true, context));
     }
     let stay = Arc::new(stay);
     facts.push(Fact::PatientAdmitted { stay: Arc::clone(&stay), shown: accepted.presented.credential });

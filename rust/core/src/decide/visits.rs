@@ -51,7 +51,8 @@ pub(crate) fn settle(
     accepted.check_home(|| {
         stays::is_local(hub, care.insured_region, care.insurance_type, care.care_region, bill.kind, bill.day)
     })?;
-    let draw = account_request(hub, person, Draw::Settle, bill.account_request, bill.use_family);
+    let own_balance = accepted.own_balance(hub, person);
+    let draw = account_request(hub, person, own_balance, Draw::Settle, bill.account_request, bill.use_family);
     let calculated = calculate(hub, person, care, &draw, context)?;
     if asked.quote.is_some_and(|quote| quote != quote_digest(quote_of(person, bill, &lines), &calculated)) {
         return Err(Reject::QuoteStale);
@@ -70,7 +71,7 @@ pub(crate) fn quote(hub: &Hub, asked: &QuoteVisit, context: &Context<'_>) -> Res
         VisitHolder::Certificate(certificate) => queries::person_of(hub, certificate)?,
     };
     let (care, lines) = billed(hub, place, person, bill, context)?;
-    let draw = account_request(hub, person, Draw::Quote, bill.account_request, bill.use_family);
+    let draw = account_request(hub, person, person.account.balance, Draw::Quote, bill.account_request, bill.use_family);
     let calculated = calculate(hub, person, care, &draw, context)?;
     let of = quote_of(person, bill, &lines);
     Ok(settlements::quoted(of, lines, bill.account_request, calculated))

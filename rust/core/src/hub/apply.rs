@@ -6,11 +6,12 @@
 use std::sync::Arc;
 
 use super::Hub;
+use crate::account::{AccountKind, PurseMove};
 use crate::card::{Card, Loss, ZoneKind, ZoneState};
 use crate::fact::{Fact, Record};
 use crate::fraud::Unwind;
 use crate::ids::{CardId, InstitutionCode, PersonId, StayId};
-use crate::money::Quantity;
+use crate::money::{Fen, Quantity};
 use crate::person::Person;
 use crate::region::RegionTree;
 use crate::request::Bound;
@@ -47,6 +48,8 @@ impl Hub {
                     suspension: None,
                     payers: Vec::new(),
                     trail: Trail::default(),
+                    online: Fen::ZERO,
+                    pay_outs: Vec::new(),
                 };
                 self.persons.insert(person.id, person);
             }
@@ -77,6 +80,21 @@ impl Hub {
                 let account = &mut self.person_mut(*person).account;
                 account.balance += *amount;
                 account.note_credited(period_key);
+                self.ledger.post(legs);
+            }
+            Fact::ToppedUp { person, card, account, balance_after, legs, .. }
+            | Fact::Purchased { person, card, account, balance_after, legs, .. } => {
+                self.set_balance(*person, *card, *account, *balance_after);
+                self.ledger.post(legs);
+            }
+            Fact::PayOutMade { person, pay_out, legs, .. } => {
+                self.person_mut(*person).pay_outs.push(pay_out.clone());
+                self.ledger.post(legs);
+            }
+            Fact::PayOutReleased { person, claim_number, legs, .. } => {
+                let pay_outs = &mut self.person_mut(*person).pay_outs;
+                let waiting = pay_outs.iter_mut().find(|pay_out| pay_out.claim_number == *claim_number);
+                waiting.expect("what is released was made").waiting = false;
                 self.ledger.post(legs);
             }
             Fact::FamilyLinked { person, payer } => self.person_mut(*person).payers.push(*payer),
@@ -133,15 +151,22 @@ impl Hub {
                 self.person_mut(*person).cards.push(*card);
             }
             Fact::CardApplicationFailed { card, cause } => self.set_both(*card, ZoneState::Failed(*cause)),
-            Fact::CardMade { card, made } => {
+            Fact::CardMade { card, made, purse, legs } => {
                 self.by_pan.insert(made.pan, *card);
                 self.by_sn.insert(made.card_sn, *card);
-                self.card_mut(*card).made = Some(made.clone());
+                let making = self.card_mut(*card);
+                making.made = Some(made.clone());
+                making.purse = *purse;
+                self.ledger.post(legs);
                 self.set_both(*card, ZoneState::Made);
             }
             Fact::CardHandedOver { card, .. } => self.set_both(*card, ZoneState::Issued),
-            Fact::CardEnabled { card, zone, cancelled, .. } => {
+            Fact::CardEnabled { card, zone, cancelled, moves, legs, .. } => {
                 self.card_mut(*card).zone_mut(*zone).state = ZoneState::Enabled;
+                for moved in moves {
+                    self.move_purse(*card, moved);
+                }
+                self.ledger.post(legs);
                 if let Some(predecessor) = cancelled {
                     self.set_both(*predecessor, ZoneState::Cancelled);
                 }
@@ -163,6 +188,32 @@ impl Hub {
             Fact::CardLocked { card, .. } => self.card_mut(*card).insurance.state = ZoneState::Locked,
             Fact::CardCancelled { card, .. } => self.set_both(*card, ZoneState::Cancelled),
             _ => unreachable!("only card facts are sent here"),
+        }
+    }
+
+    fn move_purse(&mut self, to: CardId, moved: &PurseMove) {
+        let from = self.card_mut(moved.from);
+        match moved.account {
+            AccountKind::Purse => {
+                from.purse -= moved.amount;
+                let person = from.person;
+                self.person_mut(person).account.balance += moved.amount;
+            }
+            AccountKind::Offline => {
+                from.offline -= moved.amount;
+                self.card_mut(to).offline += moved.amount;
+            }
+            _ => unreachable!("only purses belong to a card"),
+        }
+    }
+
+    fn set_balance(&mut self, person: PersonId, card: CardId, account: AccountKind, balance: Fen) {
+        match account {
+            AccountKind::Insurance => self.person_mut(person).account.balance = balance,
+            AccountKind::Online => self.person_mut(person).online = balance,
+            AccountKind::Offline => self.card_mut(card).offline = balance,
+            AccountKind::Purse => self.card_mut(card).purse = balance,
+            AccountKind::Bank => unreachable!("the bank keeps that balance"),
         }
     }
 

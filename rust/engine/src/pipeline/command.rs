@@ -7,7 +7,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::Relaxed;
 
-use medsettle_core::command::{ARC_APPROVED, Outcome, Reply, Request, Verdict};
+use medsettle_core::command::{ARC_APPROVED, Outcome, PinVerdict, Reply, Request, Verdict};
 use medsettle_core::fact::Record;
 use medsettle_core::hub::{Actor, Context, Decision};
 use medsettle_core::ids::{Hash32, InstitutionCode, RegionCode};
@@ -159,6 +159,7 @@ impl Pipeline {
             operation: operation.number(),
             digest,
             verdict,
+            pin: PinVerdict::NotCompared,
             records: &self.history.records,
         };
         let decision = caught(&self.shared, "deciding", operation, || Ok(self.hub.decide(request, &context)))?;

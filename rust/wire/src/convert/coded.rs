@@ -2,6 +2,7 @@
 //!
 //! Invariant: both directions are exhaustive, so a value that one side adds does not compile until the other knows it.
 
+use medsettle_core::account::AccountKind;
 use medsettle_core::alert::{AlertKind, Apart};
 use medsettle_core::card::{CancelCause, Channel, FailureCause, LockCause, Loss, ZoneKind};
 use medsettle_core::catalogue::{CeilingOrder, ItemClass};
@@ -55,6 +56,7 @@ macro_rules! coded {
 }
 
 coded! {
+    AccountKind => v1::account::Kind { Insurance Online Offline Purse Bank }
     AccountUse => v1::account_use::Kind { Allowed Forbidden }
     AdmissionKind => v1::admission_kind::Kind { Planned Emergency Transfer }
     AlertKind => v1::alert_rule::Kind {

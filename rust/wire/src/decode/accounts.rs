@@ -1,13 +1,17 @@
 //! Requests about personal accounts and yearly accumulators.
 
-use medsettle_core::account::MAX_PERIOD_KEY;
+use medsettle_core::account::{AccountKind, MAX_CLAIM_NUMBER, MAX_PERIOD_KEY};
 use medsettle_core::accumulator::AccumulatorKey;
 use medsettle_core::command::{Command, Query};
-use medsettle_core::ids::PersonId;
+use medsettle_core::ids::{CardId, PersonId};
 use medsettle_core::statement::Range;
 
 use super::person;
-use crate::convert::{Checked, amount, at, coded, day_if_given, given_accumulators, given_text, within};
+use super::presentation::card_sn;
+use crate::convert::{
+    Checked, Coded, Fault, amount, at, coded, day_if_given, given_accumulators, given_text, id, within,
+};
+use crate::limits::MAX_TERMINAL;
 use crate::v1;
 
 pub(super) fn credit(message: v1::AccountsCreditRequest) -> Checked<Command> {
@@ -28,6 +32,42 @@ pub(super) fn open_year(message: v1::AccountsOpenYearRequest) -> Checked<Command
     Ok(Command::OpenYear { person: person(message.person_id)?, key, accumulators })
 }
 
+pub(super) fn top_up(message: v1::AccountsTopUpRequest) -> Checked<Command> {
+    Ok(Command::TopUp {
+        card: at("card_id", id(message.card_id)).map(CardId)?,
+        account: at("account", coded(message.account))?,
+        amount: at("amount_fen", amount(message.amount_fen))?,
+    })
+}
+
+pub(super) fn purchase(message: v1::AccountsPurchaseRequest) -> Checked<Command> {
+    Ok(Command::Purchase {
+        card: at("card_sn", card_sn(&message.card_sn))?,
+        account: at("account", coded(message.account))?,
+        amount: at("amount_fen", amount(message.amount_fen))?,
+        terminal: at("terminal_id", given_text(message.terminal_id, MAX_TERMINAL))?,
+    })
+}
+
+pub(super) fn pay_out(message: v1::AccountsPayOutRequest) -> Checked<Command> {
+    Ok(Command::PayOut {
+        person: person(message.person_id)?,
+        amount: at("amount_fen", amount(message.amount_fen))?,
+        claim_number: at("claim_number", given_text(message.claim_number, MAX_CLAIM_NUMBER))?,
+    })
+}
+
+/// The online account is used with six digits, any other without.
+pub(super) fn check_pin(account: i32, pin: &str) -> Checked<()> {
+    if account != AccountKind::Online.number() {
+        return if pin.is_empty() { Ok(()) } else { Err(Fault::of("pin", "is of the online account only")) };
+    }
+    if pin.len() == 6 && pin.bytes().all(|digit| digit.is_ascii_digit()) {
+        return Ok(());
+    }
+    Err(Fault::of("pin", "must have six digits"))
+}
+
 pub(super) fn link_family(message: v1::AccountsLinkFamilyRequest) -> Checked<Command> {
     Ok(Command::LinkFamily { person: person(message.person_id)?, payer: payer(message.payer_person_id)? })
 }
@@ -36,8 +76,8 @@ pub(super) fn unlink_family(message: v1::AccountsUnlinkFamilyRequest) -> Checked
     Ok(Command::UnlinkFamily { person: person(message.person_id)?, payer: payer(message.payer_person_id)? })
 }
 
-fn payer(id: u64) -> Checked<PersonId> {
-    at("payer_person_id", crate::convert::id(id)).map(PersonId)
+fn payer(person: u64) -> Checked<PersonId> {
+    at("payer_person_id", id(person)).map(PersonId)
 }
 
 pub(super) fn statement(message: v1::AccountsStatementRequest) -> Checked<Query> {

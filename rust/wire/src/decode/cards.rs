@@ -32,7 +32,8 @@ pub(super) fn mark_made(message: v1::CardsMarkMadeRequest) -> Checked<Command> {
         card_sn: at("card_sn", card_sn(&message.card_sn))?,
         chip: made_chip(message.scheme, message.key_index)?,
     };
-    Ok(Command::MarkCardMade { card: card(message.card_id)?, made })
+    let purse = at("purse_fen", amount(message.purse_fen))?;
+    Ok(Command::MarkCardMade { card: card(message.card_id)?, made, purse })
 }
 
 pub(super) fn hand_over(message: v1::CardsHandOverRequest) -> Checked<Command> {

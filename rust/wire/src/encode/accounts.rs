@@ -1,18 +1,23 @@
 //! Accounts and their statements as responses show them.
 
-use medsettle_core::ids::PersonId;
+use medsettle_core::account::AccountKind;
+use medsettle_core::ids::{CardId, PersonId};
 use medsettle_core::money::Fen;
 use medsettle_core::settlement::{CredentialShown, Settlement};
-use medsettle_core::statement::{Entry, Event, PersonalAccount};
+use medsettle_core::statement::{Entry, Event};
 
 use crate::convert::{Coded, credential_kind};
 use crate::v1;
 use crate::v1::statement_entry::Kind;
 
-pub(super) fn get(insurance: Fen, payers: &[PersonId]) -> v1::AccountsGetResponse {
-    let account = v1::Account { kind: v1::account::Kind::Insurance as i32, balance_fen: insurance.0 };
+pub(super) fn get(accounts: &[(AccountKind, Option<CardId>, Fen)], payers: &[PersonId]) -> v1::AccountsGetResponse {
+    let account = |(kind, card, balance): &(AccountKind, Option<CardId>, Fen)| v1::Account {
+        kind: kind.number(),
+        balance_fen: balance.0,
+        card_id: card.map_or(0, |card| card.0),
+    };
     let payer_person_ids = payers.iter().map(|payer| payer.0).collect();
-    v1::AccountsGetResponse { header: None, accounts: vec![account], payer_person_ids }
+    v1::AccountsGetResponse { header: None, accounts: accounts.iter().map(account).collect(), payer_person_ids }
 }
 
 pub(super) fn statement(entries: &[Entry], next: Option<u64>) -> v1::AccountsStatementResponse {
@@ -24,7 +29,7 @@ fn entry(entry: &Entry) -> v1::StatementEntry {
     let row = v1::StatementEntry {
         sequence: entry.sequence,
         stamp_ms: entry.stamp_ms,
-        account: account_kind(entry.account) as i32,
+        account: entry.account.number(),
         amount_fen: entry.amount.0,
         balance_fen: entry.balance.0,
         institution_code: entry.institution.as_str().to_owned(),
@@ -52,6 +57,25 @@ fn entry(entry: &Entry) -> v1::StatementEntry {
                 ..of(Kind::Unwind)
             }
         }
+        Event::ToppedUp { card } => v1::StatementEntry { card_id: card.0, ..of(Kind::TopUp) },
+        Event::Purchased { card, card_sn, terminal } => v1::StatementEntry {
+            card_id: card.0,
+            card_sn: card_sn.to_string(),
+            terminal_id: terminal.to_string(),
+            ..of(Kind::Purchase)
+        },
+        Event::PurseOpened { card } => v1::StatementEntry { card_id: card.0, ..of(Kind::Credit) },
+        Event::PurseMoved { from, to } => {
+            // What went shows the card that it left, what came the card that brought it.
+            let card = if entry.amount < Fen::ZERO { from } else { to };
+            v1::StatementEntry { card_id: card.0, ..of(Kind::PurseMoved) }
+        }
+        Event::PaidOut { claim_number, card, waiting } => v1::StatementEntry {
+            card_id: card.map_or(0, |card| card.0),
+            reference: claim_number.to_string(),
+            waiting_fen: waiting.0,
+            ..of(Kind::PayOut)
+        },
         Event::FamilyPaid(settlement) => v1::StatementEntry {
             patient_person_id: settlement.person.0,
             ..settled(of(Kind::FamilyPayment), settlement, 1)
@@ -66,24 +90,18 @@ fn entry(entry: &Entry) -> v1::StatementEntry {
 
 /// What a settlement tells of the card and of the bill; `sign` is negative in its negation.
 fn settled(row: v1::StatementEntry, settlement: &Settlement, sign: i64) -> v1::StatementEntry {
-    let presented = &settlement.presented;
+    let credential = settlement.presented.credential;
     v1::StatementEntry {
-        terminal_id: presented.terminal.to_string(),
-        card_sn: presented.credential.card_sn().map(|card_sn| card_sn.to_string()).unwrap_or_default(),
-        card_id: presented.credential.card().map_or(0, |card| card.0),
-        // A chip settles only with a right cryptogram.
-        cryptogram_valid: matches!(presented.credential, CredentialShown::Chip { .. }),
-        credential: credential_kind(&presented.credential) as i32,
+        terminal_id: settlement.presented.terminal.to_string(),
+        card_sn: credential.card_sn().map(|card_sn| card_sn.to_string()).unwrap_or_default(),
+        card_id: credential.card().map_or(0, |card| card.0),
+        credential: credential_kind(&credential) as i32,
+        // A chip settles only with a right cryptogram; nothing else has one.
+        cryptogram_valid: matches!(credential, CredentialShown::Chip { .. }),
         settlement_id: settlement.id.0,
         total_fen: sign * settlement.split.bill.total.0,
         fund_total_fen: sign * settlement.split.fund_total().0,
         visit_kind: settlement.case.visit_kind.number(),
         ..row
-    }
-}
-
-fn account_kind(account: PersonalAccount) -> v1::account::Kind {
-    match account {
-        PersonalAccount::Insurance => v1::account::Kind::Insurance,
     }
 }

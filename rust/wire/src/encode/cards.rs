@@ -51,6 +51,8 @@ pub(super) fn card(view: &CardView) -> v1::Card {
         predecessor_card_id: card.predecessor.map_or(0, |card| card.0),
         atc: u32::from(card.counter.highest),
         generation: card.generation.to_string(),
+        purse_fen: card.purse.0,
+        offline_fen: card.offline.0,
         chipless: made.is_some() && chip.is_none(),
     }
 }

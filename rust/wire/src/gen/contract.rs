@@ -6,7 +6,7 @@ use crate::schema::{EnumSchema, Field, Kind, MessageSchema, Occurs, Schema};
 use crate::v1;
 
 /// Every method of the contract: those that the engine answers by their number, then the rest.
-pub static METHODS: [Method; 78] = [
+pub static METHODS: [Method; 79] = [
     Method { service: "Persons", method: "Enroll", name: "Persons.Enroll", path: "/medsettle.v1.Persons/Enroll", operation: Some(Operation::PersonsEnroll), roles: RoleSet::of(&[Role::Desk, Role::Operator]), read: false, streaming: false },
     Method { service: "Persons", method: "Update", name: "Persons.Update", path: "/medsettle.v1.Persons/Update", operation: Some(Operation::PersonsUpdate), roles: RoleSet::of(&[Role::Desk, Role::Operator]), read: false, streaming: false },
     Method { service: "Persons", method: "TransferRegion", name: "Persons.TransferRegion", path: "/medsettle.v1.Persons/TransferRegion", operation: Some(Operation::PersonsTransferRegion), roles: RoleSet::of(&[Role::Desk, Role::Operator]), read: false, streaming: false },
@@ -39,6 +39,7 @@ pub static METHODS: [Method; 78] = [
     Method { service: "Accounts", method: "Get", name: "Accounts.Get", path: "/medsettle.v1.Accounts/Get", operation: Some(Operation::AccountsGet), roles: RoleSet::of(&[Role::Desk, Role::Operator, Role::Auditor]), read: true, streaming: false },
     Method { service: "Accounts", method: "GetAccumulators", name: "Accounts.GetAccumulators", path: "/medsettle.v1.Accounts/GetAccumulators", operation: Some(Operation::AccountsGetAccumulators), roles: RoleSet::of(&[Role::Desk, Role::Operator, Role::Auditor]), read: true, streaming: false },
     Method { service: "Accounts", method: "Statement", name: "Accounts.Statement", path: "/medsettle.v1.Accounts/Statement", operation: Some(Operation::AccountsStatement), roles: RoleSet::of(&[Role::Desk, Role::Operator, Role::Auditor]), read: true, streaming: true },
+    Method { service: "Accounts", method: "Purchase", name: "Accounts.Purchase", path: "/medsettle.v1.Accounts/Purchase", operation: Some(Operation::AccountsPurchase), roles: RoleSet::of(&[Role::Hospital, Role::Pharmacy, Role::Hub]), read: false, streaming: false },
     Method { service: "Filings", method: "File", name: "Filings.File", path: "/medsettle.v1.Filings/File", operation: Some(Operation::FilingsFile), roles: RoleSet::of(&[Role::Desk, Role::Operator]), read: false, streaming: false },
     Method { service: "Filings", method: "Withdraw", name: "Filings.Withdraw", path: "/medsettle.v1.Filings/Withdraw", operation: Some(Operation::FilingsWithdraw), roles: RoleSet::of(&[Role::Desk, Role::Operator]), read: false, streaming: false },
     Method { service: "Filings", method: "List", name: "Filings.List", path: "/medsettle.v1.Filings/List", operation: Some(Operation::FilingsList), roles: RoleSet::of(&[Role::Desk, Role::Operator, Role::Auditor]), read: true, streaming: false },
@@ -123,6 +124,7 @@ pub enum Operation {
     AccountsGet = 307,
     AccountsGetAccumulators = 308,
     AccountsStatement = 309,
+    AccountsPurchase = 310,
     FilingsFile = 401,
     FilingsWithdraw = 402,
     FilingsList = 403,
@@ -170,7 +172,7 @@ pub enum Operation {
 
 impl Operation {
     /// All, ascending by number.
-    pub const ALL: [Self; 75] = [
+    pub const ALL: [Self; 76] = [
         Self::PersonsEnroll,
         Self::PersonsUpdate,
         Self::PersonsTransferRegion,
@@ -203,6 +205,7 @@ impl Operation {
         Self::AccountsGet,
         Self::AccountsGetAccumulators,
         Self::AccountsStatement,
+        Self::AccountsPurchase,
         Self::FilingsFile,
         Self::FilingsWithdraw,
         Self::FilingsList,
@@ -283,6 +286,7 @@ impl Operation {
             307 => Self::AccountsGet,
             308 => Self::AccountsGetAccumulators,
             309 => Self::AccountsStatement,
+            310 => Self::AccountsPurchase,
             401 => Self::FilingsFile,
             402 => Self::FilingsWithdraw,
             403 => Self::FilingsList,
@@ -365,49 +369,50 @@ impl Operation {
             Self::AccountsGet => &METHODS[29],
             Self::AccountsGetAccumulators => &METHODS[30],
             Self::AccountsStatement => &METHODS[31],
-            Self::FilingsFile => &METHODS[32],
-            Self::FilingsWithdraw => &METHODS[33],
-            Self::FilingsList => &METHODS[34],
-            Self::PackagesInstallPolicy => &METHODS[35],
-            Self::PackagesInstallCatalogue => &METHODS[36],
-            Self::PackagesInstallRegions => &METHODS[37],
-            Self::PackagesInstallAlertRules => &METHODS[38],
-            Self::PackagesGet => &METHODS[39],
-            Self::PackagesList => &METHODS[40],
-            Self::InstitutionsRegister => &METHODS[41],
-            Self::InstitutionsSuspend => &METHODS[42],
-            Self::InstitutionsResume => &METHODS[43],
-            Self::InstitutionsGet => &METHODS[44],
-            Self::InpatientAdmit => &METHODS[45],
-            Self::InpatientUpdateStay => &METHODS[46],
-            Self::InpatientAddCharges => &METHODS[47],
-            Self::InpatientRevokeCharges => &METHODS[48],
-            Self::InpatientDischarge => &METHODS[49],
-            Self::InpatientCancelDischarge => &METHODS[50],
-            Self::InpatientCancelAdmission => &METHODS[51],
-            Self::InpatientQuote => &METHODS[52],
-            Self::InpatientSettle => &METHODS[53],
-            Self::InpatientCancelSettlement => &METHODS[54],
-            Self::InpatientGetStay => &METHODS[55],
-            Self::InpatientGetSettlement => &METHODS[56],
-            Self::InpatientListStays => &METHODS[57],
-            Self::InpatientListSettlements => &METHODS[58],
-            Self::InpatientExplain => &METHODS[59],
-            Self::VisitsQuote => &METHODS[60],
-            Self::VisitsSettle => &METHODS[61],
-            Self::VisitsCancel => &METHODS[62],
-            Self::MessagesGetOutcome => &METHODS[63],
-            Self::MessagesReverse => &METHODS[64],
-            Self::FraudPreviewUnwind => &METHODS[65],
-            Self::FraudUnwind => &METHODS[66],
-            Self::FraudListClaims => &METHODS[67],
-            Self::FraudListAlerts => &METHODS[68],
-            Self::FraudAcknowledgeAlert => &METHODS[69],
-            Self::OperationsStatus => &METHODS[70],
-            Self::OperationsSnapshot => &METHODS[71],
-            Self::OperationsTrialBalance => &METHODS[72],
-            Self::OperationsDigest => &METHODS[73],
-            Self::OperationsConfirmClock => &METHODS[74],
+            Self::AccountsPurchase => &METHODS[32],
+            Self::FilingsFile => &METHODS[33],
+            Self::FilingsWithdraw => &METHODS[34],
+            Self::FilingsList => &METHODS[35],
+            Self::PackagesInstallPolicy => &METHODS[36],
+            Self::PackagesInstallCatalogue => &METHODS[37],
+            Self::PackagesInstallRegions => &METHODS[38],
+            Self::PackagesInstallAlertRules => &METHODS[39],
+            Self::PackagesGet => &METHODS[40],
+            Self::PackagesList => &METHODS[41],
+            Self::InstitutionsRegister => &METHODS[42],
+            Self::InstitutionsSuspend => &METHODS[43],
+            Self::InstitutionsResume => &METHODS[44],
+            Self::InstitutionsGet => &METHODS[45],
+            Self::InpatientAdmit => &METHODS[46],
+            Self::InpatientUpdateStay => &METHODS[47],
+            Self::InpatientAddCharges => &METHODS[48],
+            Self::InpatientRevokeCharges => &METHODS[49],
+            Self::InpatientDischarge => &METHODS[50],
+            Self::InpatientCancelDischarge => &METHODS[51],
+            Self::InpatientCancelAdmission => &METHODS[52],
+            Self::InpatientQuote => &METHODS[53],
+            Self::InpatientSettle => &METHODS[54],
+            Self::InpatientCancelSettlement => &METHODS[55],
+            Self::InpatientGetStay => &METHODS[56],
+            Self::InpatientGetSettlement => &METHODS[57],
+            Self::InpatientListStays => &METHODS[58],
+            Self::InpatientListSettlements => &METHODS[59],
+            Self::InpatientExplain => &METHODS[60],
+            Self::VisitsQuote => &METHODS[61],
+            Self::VisitsSettle => &METHODS[62],
+            Self::VisitsCancel => &METHODS[63],
+            Self::MessagesGetOutcome => &METHODS[64],
+            Self::MessagesReverse => &METHODS[65],
+            Self::FraudPreviewUnwind => &METHODS[66],
+            Self::FraudUnwind => &METHODS[67],
+            Self::FraudListClaims => &METHODS[68],
+            Self::FraudListAlerts => &METHODS[69],
+            Self::FraudAcknowledgeAlert => &METHODS[70],
+            Self::OperationsStatus => &METHODS[71],
+            Self::OperationsSnapshot => &METHODS[72],
+            Self::OperationsTrialBalance => &METHODS[73],
+            Self::OperationsDigest => &METHODS[74],
+            Self::OperationsConfirmClock => &METHODS[75],
         }
     }
 }
@@ -483,6 +488,8 @@ pub enum Reason {
     YearOpened = 4008,
     AmountTooLarge = 4009,
     AccountUseForbidden = 4010,
+    ClaimPaid = 4011,
+    AccountNotOffered = 4012,
     PersonUnknown = 5001,
     PersonSuspended = 5002,
     FilingMissing = 5003,
@@ -516,7 +523,7 @@ pub enum Reason {
 
 impl Reason {
     /// All, ascending by number.
-    pub const ALL: [Self; 96] = [
+    pub const ALL: [Self; 98] = [
         Self::RequestMalformed,
         Self::RequestIdReused,
         Self::RequestReversed,
@@ -584,6 +591,8 @@ impl Reason {
         Self::YearOpened,
         Self::AmountTooLarge,
         Self::AccountUseForbidden,
+        Self::ClaimPaid,
+        Self::AccountNotOffered,
         Self::PersonUnknown,
         Self::PersonSuspended,
         Self::FilingMissing,
@@ -685,6 +694,8 @@ impl Reason {
             4008 => Self::YearOpened,
             4009 => Self::AmountTooLarge,
             4010 => Self::AccountUseForbidden,
+            4011 => Self::ClaimPaid,
+            4012 => Self::AccountNotOffered,
             5001 => Self::PersonUnknown,
             5002 => Self::PersonSuspended,
             5003 => Self::FilingMissing,
@@ -788,6 +799,8 @@ impl Reason {
             Self::YearOpened => &ReasonEntry { name: "YEAR_OPENED", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["benefit_year"], advice: "Accumulators are imported before the first settlement of the year.", advice_zh: "该年度累计已存在。" },
             Self::AmountTooLarge => &ReasonEntry { name: "AMOUNT_TOO_LARGE", status: Status::InvalidArgument, retry: Retry::Never, metadata: &["field", "limit_fen"], advice: "Check the amount.", advice_zh: "金额超限，请核对。" },
             Self::AccountUseForbidden => &ReasonEntry { name: "ACCOUNT_USE_FORBIDDEN", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &[], advice: "Settle without the account.", advice_zh: "政策不允许使用个人账户；请改为现金结算。" },
+            Self::ClaimPaid => &ReasonEntry { name: "CLAIM_PAID", status: Status::AlreadyExists, retry: Retry::Never, metadata: &["claim_number"], advice: "Nothing is left to do; what waits is paid as soon as a bank zone is in use.", advice_zh: "该报销单已支付或待支付；金融账户启用后自动到账。" },
+            Self::AccountNotOffered => &ReasonEntry { name: "ACCOUNT_NOT_OFFERED", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["account"], advice: "Name the online account, or the purse of a card with a chip.", advice_zh: "该账户不适用此业务；请选择联机账户或芯片卡的脱机账户。" },
             Self::PersonUnknown => &ReasonEntry { name: "PERSON_UNKNOWN", status: Status::NotFound, retry: Retry::Never, metadata: &[], advice: "Check the certificate.", advice_zh: "请核对证件。" },
             Self::PersonSuspended => &ReasonEntry { name: "PERSON_SUSPENDED", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["until"], advice: "The patient pays in cash and claims at the insured place.", advice_zh: "暂停联网结算；请现金垫付后回参保地报销。" },
             Self::FilingMissing => &ReasonEntry { name: "FILING_MISSING", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &[], advice: "File before the discharge is settled; the insured region's desk or app does it at once.", advice_zh: "请在出院结算前补办异地就医备案。" },
@@ -824,7 +837,7 @@ impl Reason {
 /// How deep the messages of the contract nest.
 pub(crate) const DEEPEST: usize = 8;
 
-static ACCOUNT_KIND: EnumSchema = EnumSchema { name: "Account.Kind", numbers: &[0, 1, 2, 3] };
+static ACCOUNT_KIND: EnumSchema = EnumSchema { name: "Account.Kind", numbers: &[0, 1, 2, 3, 4, 5] };
 static ACCOUNT_USE_KIND: EnumSchema = EnumSchema { name: "AccountUse.Kind", numbers: &[0, 1, 2] };
 static ADJUSTMENT_MODE: EnumSchema = EnumSchema { name: "Adjustment.Mode", numbers: &[0, 1, 2] };
 static ADMISSION_KIND_KIND: EnumSchema = EnumSchema { name: "AdmissionKind.Kind", numbers: &[0, 1, 2, 3] };
@@ -853,7 +866,7 @@ static INSTITUTION_KIND: EnumSchema = EnumSchema { name: "Institution.Kind", num
 static INSURANCE_SPELL_STATUS: EnumSchema = EnumSchema { name: "InsuranceSpell.Status", numbers: &[0, 1, 2, 3] };
 static INSURANCE_TYPE_KIND: EnumSchema = EnumSchema { name: "InsuranceType.Kind", numbers: &[0, 1, 2] };
 static LAYER_BASE_KIND: EnumSchema = EnumSchema { name: "LayerBase.Kind", numbers: &[0, 1, 2, 3, 4] };
-static LEDGER_BALANCE_ACCOUNT: EnumSchema = EnumSchema { name: "LedgerBalance.Account", numbers: &[0, 1, 2, 3, 4, 5, 6, 7, 15] };
+static LEDGER_BALANCE_ACCOUNT: EnumSchema = EnumSchema { name: "LedgerBalance.Account", numbers: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15] };
 static LEVEL_KIND: EnumSchema = EnumSchema { name: "Level.Kind", numbers: &[0, 1, 2, 3, 4] };
 static LOSS_KIND: EnumSchema = EnumSchema { name: "Loss.Kind", numbers: &[0, 1, 2] };
 static MESSAGES_GET_OUTCOME_RESPONSE_OUTCOME: EnumSchema = EnumSchema { name: "MessagesGetOutcomeResponse.Outcome", numbers: &[0, 1, 2, 3, 4] };
@@ -861,11 +874,11 @@ static MESSAGES_REVERSE_RESPONSE_EFFECT: EnumSchema = EnumSchema { name: "Messag
 static ON_CANCEL_KIND: EnumSchema = EnumSchema { name: "OnCancel.Kind", numbers: &[0, 1, 2, 3] };
 static OPERATIONS_STATUS_RESPONSE_STATE: EnumSchema = EnumSchema { name: "OperationsStatusResponse.State", numbers: &[0, 1, 2, 3, 4, 5] };
 static PACKAGE_SUMMARY_KIND: EnumSchema = EnumSchema { name: "PackageSummary.Kind", numbers: &[0, 1, 2, 3] };
-static REASON_CODE: EnumSchema = EnumSchema { name: "Reason.Code", numbers: &[0, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008, 2001, 2002, 2003, 2004, 2005, 2006, 2007, 2008, 2009, 2010, 2011, 2012, 2013, 2014, 2015, 2016, 2017, 2018, 2019, 2022, 2023, 2024, 2025, 2026, 2027, 3001, 3002, 3003, 3004, 3005, 3006, 3007, 3008, 3009, 3010, 3011, 3012, 3013, 3014, 3015, 3016, 3017, 3018, 3019, 3020, 3021, 3022, 3023, 3024, 4001, 4002, 4003, 4004, 4005, 4006, 4007, 4008, 4009, 4010, 5001, 5002, 5003, 5004, 5005, 5006, 5007, 5008, 5009, 5010, 5011, 5012, 5013, 5014, 5015, 5016, 5017, 5018, 5019, 7001, 7002, 7003, 7004, 9001, 9002, 9003, 9004, 9005, 9006] };
+static REASON_CODE: EnumSchema = EnumSchema { name: "Reason.Code", numbers: &[0, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008, 2001, 2002, 2003, 2004, 2005, 2006, 2007, 2008, 2009, 2010, 2011, 2012, 2013, 2014, 2015, 2016, 2017, 2018, 2019, 2022, 2023, 2024, 2025, 2026, 2027, 3001, 3002, 3003, 3004, 3005, 3006, 3007, 3008, 3009, 3010, 3011, 3012, 3013, 3014, 3015, 3016, 3017, 3018, 3019, 3020, 3021, 3022, 3023, 3024, 4001, 4002, 4003, 4004, 4005, 4006, 4007, 4008, 4009, 4010, 4011, 4012, 5001, 5002, 5003, 5004, 5005, 5006, 5007, 5008, 5009, 5010, 5011, 5012, 5013, 5014, 5015, 5016, 5017, 5018, 5019, 7001, 7002, 7003, 7004, 9001, 9002, 9003, 9004, 9005, 9006] };
 static SCOPE_KIND: EnumSchema = EnumSchema { name: "Scope.Kind", numbers: &[0, 1, 2] };
 static SETTLEMENT_STATE: EnumSchema = EnumSchema { name: "Settlement.State", numbers: &[0, 1, 2, 3] };
 static SEX_KIND: EnumSchema = EnumSchema { name: "Sex.Kind", numbers: &[0, 1, 2] };
-static STATEMENT_ENTRY_KIND: EnumSchema = EnumSchema { name: "StatementEntry.Kind", numbers: &[0, 1, 2, 3, 4, 5, 6, 7, 10, 11] };
+static STATEMENT_ENTRY_KIND: EnumSchema = EnumSchema { name: "StatementEntry.Kind", numbers: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11] };
 static STAY_STATE: EnumSchema = EnumSchema { name: "Stay.State", numbers: &[0, 1, 2, 3, 4] };
 static UNFILED_KIND: EnumSchema = EnumSchema { name: "Unfiled.Kind", numbers: &[0, 1, 2] };
 static VISIT_KIND_KIND: EnumSchema = EnumSchema { name: "VisitKind.Kind", numbers: &[0, 1, 2, 3] };
@@ -876,6 +889,7 @@ static ACCOUNT: MessageSchema = MessageSchema {
     fields: &[
         Field { number: 1, name: "kind", kind: Kind::Enum(&ACCOUNT_KIND), occurs: Occurs::Once(0) },
         Field { number: 2, name: "balance_fen", kind: Kind::Int64, occurs: Occurs::Once(1) },
+        Field { number: 3, name: "card_id", kind: Kind::Uint64, occurs: Occurs::Once(2) },
     ],
 };
 
@@ -1056,6 +1070,34 @@ static ACCOUNTS_PAY_OUT_RESPONSE: MessageSchema = MessageSchema {
 
 impl Schema for v1::AccountsPayOutResponse {
     const SCHEMA: &'static MessageSchema = &ACCOUNTS_PAY_OUT_RESPONSE;
+}
+
+static ACCOUNTS_PURCHASE_REQUEST: MessageSchema = MessageSchema {
+    name: "AccountsPurchaseRequest",
+    fields: &[
+        Field { number: 1, name: "header", kind: Kind::Message(&REQUEST_HEADER), occurs: Occurs::Once(0) },
+        Field { number: 2, name: "card_sn", kind: Kind::String, occurs: Occurs::Once(1) },
+        Field { number: 3, name: "account", kind: Kind::Enum(&ACCOUNT_KIND), occurs: Occurs::Once(2) },
+        Field { number: 4, name: "amount_fen", kind: Kind::Int64, occurs: Occurs::Once(3) },
+        Field { number: 5, name: "terminal_id", kind: Kind::String, occurs: Occurs::Once(4) },
+        Field { number: 6, name: "pin", kind: Kind::String, occurs: Occurs::Once(5) },
+    ],
+};
+
+impl Schema for v1::AccountsPurchaseRequest {
+    const SCHEMA: &'static MessageSchema = &ACCOUNTS_PURCHASE_REQUEST;
+}
+
+static ACCOUNTS_PURCHASE_RESPONSE: MessageSchema = MessageSchema {
+    name: "AccountsPurchaseResponse",
+    fields: &[
+        Field { number: 1, name: "header", kind: Kind::Message(&RESPONSE_HEADER), occurs: Occurs::Once(0) },
+        Field { number: 2, name: "balance_fen", kind: Kind::Int64, occurs: Occurs::Once(1) },
+    ],
+};
+
+impl Schema for v1::AccountsPurchaseResponse {
+    const SCHEMA: &'static MessageSchema = &ACCOUNTS_PURCHASE_RESPONSE;
 }
 
 static ACCOUNTS_STATEMENT_REQUEST: MessageSchema = MessageSchema {
@@ -1436,7 +1478,9 @@ static CARD: MessageSchema = MessageSchema {
         Field { number: 13, name: "predecessor_card_id", kind: Kind::Uint64, occurs: Occurs::Once(12) },
         Field { number: 14, name: "atc", kind: Kind::Uint32, occurs: Occurs::Once(13) },
         Field { number: 15, name: "generation", kind: Kind::String, occurs: Occurs::Once(14) },
-        Field { number: 18, name: "chipless", kind: Kind::Bool, occurs: Occurs::Once(15) },
+        Field { number: 16, name: "purse_fen", kind: Kind::Int64, occurs: Occurs::Once(15) },
+        Field { number: 17, name: "offline_fen", kind: Kind::Int64, occurs: Occurs::Once(16) },
+        Field { number: 18, name: "chipless", kind: Kind::Bool, occurs: Occurs::Once(17) },
     ],
 };
 
@@ -1502,6 +1546,8 @@ static CARD_ENABLED: MessageSchema = MessageSchema {
         Field { number: 2, name: "zone", kind: Kind::Enum(&ZONE_KIND), occurs: Occurs::Once(1) },
         Field { number: 3, name: "cancelled_card_id", kind: Kind::Uint64, occurs: Occurs::Once(2) },
         Field { number: 4, name: "by_first_use", kind: Kind::Bool, occurs: Occurs::Once(3) },
+        Field { number: 20, name: "moves", kind: Kind::Message(&PURSE_MOVED), occurs: Occurs::Repeated },
+        Field { number: 21, name: "legs", kind: Kind::Message(&LEG), occurs: Occurs::Repeated },
     ],
 };
 
@@ -1555,6 +1601,8 @@ static CARD_MADE: MessageSchema = MessageSchema {
         Field { number: 4, name: "card_sn", kind: Kind::String, occurs: Occurs::Once(3) },
         Field { number: 5, name: "scheme", kind: Kind::Enum(&CHIP_SCHEME), occurs: Occurs::Once(4) },
         Field { number: 6, name: "key_index", kind: Kind::Uint32, occurs: Occurs::Once(5) },
+        Field { number: 20, name: "purse_fen", kind: Kind::Int64, occurs: Occurs::Once(6) },
+        Field { number: 21, name: "legs", kind: Kind::Message(&LEG), occurs: Occurs::Repeated },
     ],
 };
 
@@ -1811,6 +1859,7 @@ static CARDS_MARK_MADE_REQUEST: MessageSchema = MessageSchema {
         Field { number: 5, name: "card_sn", kind: Kind::String, occurs: Occurs::Once(4) },
         Field { number: 6, name: "scheme", kind: Kind::Enum(&CHIP_SCHEME), occurs: Occurs::Once(5) },
         Field { number: 7, name: "key_index", kind: Kind::Uint32, occurs: Occurs::Once(6) },
+        Field { number: 8, name: "purse_fen", kind: Kind::Int64, occurs: Occurs::Once(7) },
     ],
 };
 
@@ -2238,6 +2287,7 @@ static COMMAND: MessageSchema = MessageSchema {
         Field { number: 306, name: "accounts_unlink_family", kind: Kind::Message(&ACCOUNTS_UNLINK_FAMILY_REQUEST), occurs: Occurs::Once(0) },
         Field { number: 307, name: "accounts_get", kind: Kind::Message(&ACCOUNTS_GET_REQUEST), occurs: Occurs::Once(0) },
         Field { number: 308, name: "accounts_get_accumulators", kind: Kind::Message(&ACCOUNTS_GET_ACCUMULATORS_REQUEST), occurs: Occurs::Once(0) },
+        Field { number: 310, name: "accounts_purchase", kind: Kind::Message(&ACCOUNTS_PURCHASE_REQUEST), occurs: Occurs::Once(0) },
         Field { number: 401, name: "filings_file", kind: Kind::Message(&FILINGS_FILE_REQUEST), occurs: Occurs::Once(0) },
         Field { number: 402, name: "filings_withdraw", kind: Kind::Message(&FILINGS_WITHDRAW_REQUEST), occurs: Occurs::Once(0) },
         Field { number: 403, name: "filings_list", kind: Kind::Message(&FILINGS_LIST_REQUEST), occurs: Occurs::Once(0) },
@@ -2323,6 +2373,7 @@ static COMMAND_RESULT: MessageSchema = MessageSchema {
         Field { number: 306, name: "accounts_unlink_family", kind: Kind::Message(&ACCOUNTS_UNLINK_FAMILY_RESPONSE), occurs: Occurs::Once(0) },
         Field { number: 307, name: "accounts_get", kind: Kind::Message(&ACCOUNTS_GET_RESPONSE), occurs: Occurs::Once(0) },
         Field { number: 308, name: "accounts_get_accumulators", kind: Kind::Message(&ACCOUNTS_GET_ACCUMULATORS_RESPONSE), occurs: Occurs::Once(0) },
+        Field { number: 310, name: "accounts_purchase", kind: Kind::Message(&ACCOUNTS_PURCHASE_RESPONSE), occurs: Occurs::Once(0) },
         Field { number: 401, name: "filings_file", kind: Kind::Message(&FILINGS_FILE_RESPONSE), occurs: Occurs::Once(0) },
         Field { number: 402, name: "filings_withdraw", kind: Kind::Message(&FILINGS_WITHDRAW_RESPONSE), occurs: Occurs::Once(0) },
         Field { number: 403, name: "filings_list", kind: Kind::Message(&FILINGS_LIST_RESPONSE), occurs: Occurs::Once(0) },
@@ -2501,6 +2552,10 @@ static FACT: MessageSchema = MessageSchema {
         Field { number: 32, name: "card_locked", kind: Kind::Message(&CARD_LOCKED), occurs: Occurs::Once(0) },
         Field { number: 37, name: "cryptogram_wrong", kind: Kind::Message(&CRYPTOGRAM_WRONG), occurs: Occurs::Once(0) },
         Field { number: 38, name: "voucher_issued", kind: Kind::Message(&VOUCHER_ISSUED), occurs: Occurs::Once(0) },
+        Field { number: 39, name: "topped_up", kind: Kind::Message(&TOPPED_UP), occurs: Occurs::Once(0) },
+        Field { number: 40, name: "purchased", kind: Kind::Message(&PURCHASED), occurs: Occurs::Once(0) },
+        Field { number: 41, name: "pay_out_made", kind: Kind::Message(&PAY_OUT_MADE), occurs: Occurs::Once(0) },
+        Field { number: 42, name: "pay_out_released", kind: Kind::Message(&PAY_OUT_RELEASED), occurs: Occurs::Once(0) },
         Field { number: 43, name: "family_linked", kind: Kind::Message(&FAMILY_LINKED), occurs: Occurs::Once(0) },
         Field { number: 44, name: "family_unlinked", kind: Kind::Message(&FAMILY_UNLINKED), occurs: Occurs::Once(0) },
         Field { number: 45, name: "alert_rules_installed", kind: Kind::Message(&ALERT_RULES_INSTALLED), occurs: Occurs::Once(0) },
@@ -3925,6 +3980,36 @@ impl Schema for v1::PatientDischarged {
     const SCHEMA: &'static MessageSchema = &PATIENT_DISCHARGED;
 }
 
+static PAY_OUT_MADE: MessageSchema = MessageSchema {
+    name: "PayOutMade",
+    fields: &[
+        Field { number: 1, name: "person_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "claim_number", kind: Kind::String, occurs: Occurs::Once(1) },
+        Field { number: 3, name: "amount_fen", kind: Kind::Int64, occurs: Occurs::Once(2) },
+        Field { number: 4, name: "card_id", kind: Kind::Uint64, occurs: Occurs::Once(3) },
+        Field { number: 5, name: "region", kind: Kind::Uint32, occurs: Occurs::Once(4) },
+        Field { number: 6, name: "legs", kind: Kind::Message(&LEG), occurs: Occurs::Repeated },
+    ],
+};
+
+impl Schema for v1::PayOutMade {
+    const SCHEMA: &'static MessageSchema = &PAY_OUT_MADE;
+}
+
+static PAY_OUT_RELEASED: MessageSchema = MessageSchema {
+    name: "PayOutReleased",
+    fields: &[
+        Field { number: 1, name: "person_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "claim_number", kind: Kind::String, occurs: Occurs::Once(1) },
+        Field { number: 3, name: "card_id", kind: Kind::Uint64, occurs: Occurs::Once(2) },
+        Field { number: 4, name: "legs", kind: Kind::Message(&LEG), occurs: Occurs::Repeated },
+    ],
+};
+
+impl Schema for v1::PayOutReleased {
+    const SCHEMA: &'static MessageSchema = &PAY_OUT_RELEASED;
+}
+
 static PERSON: MessageSchema = MessageSchema {
     name: "Person",
     fields: &[
@@ -4193,6 +4278,36 @@ static PROFILE: MessageSchema = MessageSchema {
 
 impl Schema for v1::Profile {
     const SCHEMA: &'static MessageSchema = &PROFILE;
+}
+
+static PURCHASED: MessageSchema = MessageSchema {
+    name: "Purchased",
+    fields: &[
+        Field { number: 1, name: "person_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "card_id", kind: Kind::Uint64, occurs: Occurs::Once(1) },
+        Field { number: 3, name: "account", kind: Kind::Enum(&ACCOUNT_KIND), occurs: Occurs::Once(2) },
+        Field { number: 4, name: "amount_fen", kind: Kind::Int64, occurs: Occurs::Once(3) },
+        Field { number: 5, name: "balance_after_fen", kind: Kind::Int64, occurs: Occurs::Once(4) },
+        Field { number: 6, name: "terminal_id", kind: Kind::String, occurs: Occurs::Once(5) },
+        Field { number: 7, name: "legs", kind: Kind::Message(&LEG), occurs: Occurs::Repeated },
+    ],
+};
+
+impl Schema for v1::Purchased {
+    const SCHEMA: &'static MessageSchema = &PURCHASED;
+}
+
+static PURSE_MOVED: MessageSchema = MessageSchema {
+    name: "PurseMoved",
+    fields: &[
+        Field { number: 1, name: "from_card_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "account", kind: Kind::Enum(&ACCOUNT_KIND), occurs: Occurs::Once(1) },
+        Field { number: 3, name: "amount_fen", kind: Kind::Int64, occurs: Occurs::Once(2) },
+    ],
+};
+
+impl Schema for v1::PurseMoved {
+    const SCHEMA: &'static MessageSchema = &PURSE_MOVED;
 }
 
 static QUOTE_ACCOUNT: MessageSchema = MessageSchema {
@@ -4578,14 +4693,15 @@ static STATEMENT_ENTRY: MessageSchema = MessageSchema {
         Field { number: 10, name: "cryptogram_valid", kind: Kind::Bool, occurs: Occurs::Once(9) },
         Field { number: 11, name: "settlement_id", kind: Kind::Uint64, occurs: Occurs::Once(10) },
         Field { number: 12, name: "card_id", kind: Kind::Uint64, occurs: Occurs::Once(11) },
-        Field { number: 14, name: "total_fen", kind: Kind::Int64, occurs: Occurs::Once(12) },
-        Field { number: 15, name: "fund_total_fen", kind: Kind::Int64, occurs: Occurs::Once(13) },
-        Field { number: 16, name: "patient_person_id", kind: Kind::Uint64, occurs: Occurs::Once(14) },
-        Field { number: 17, name: "reference", kind: Kind::String, occurs: Occurs::Once(15) },
-        Field { number: 18, name: "cancellation_id", kind: Kind::Uint64, occurs: Occurs::Once(16) },
-        Field { number: 19, name: "visit_kind", kind: Kind::Enum(&VISIT_KIND_KIND), occurs: Occurs::Once(17) },
-        Field { number: 20, name: "credential", kind: Kind::Enum(&CREDENTIAL_KIND), occurs: Occurs::Once(18) },
-        Field { number: 21, name: "unwind_id", kind: Kind::Uint64, occurs: Occurs::Once(19) },
+        Field { number: 13, name: "credential", kind: Kind::Enum(&CREDENTIAL_KIND), occurs: Occurs::Once(12) },
+        Field { number: 14, name: "total_fen", kind: Kind::Int64, occurs: Occurs::Once(13) },
+        Field { number: 15, name: "fund_total_fen", kind: Kind::Int64, occurs: Occurs::Once(14) },
+        Field { number: 16, name: "patient_person_id", kind: Kind::Uint64, occurs: Occurs::Once(15) },
+        Field { number: 17, name: "reference", kind: Kind::String, occurs: Occurs::Once(16) },
+        Field { number: 18, name: "cancellation_id", kind: Kind::Uint64, occurs: Occurs::Once(17) },
+        Field { number: 19, name: "visit_kind", kind: Kind::Enum(&VISIT_KIND_KIND), occurs: Occurs::Once(18) },
+        Field { number: 20, name: "waiting_fen", kind: Kind::Int64, occurs: Occurs::Once(19) },
+        Field { number: 21, name: "unwind_id", kind: Kind::Uint64, occurs: Occurs::Once(20) },
     ],
 };
 
@@ -4837,6 +4953,22 @@ static STRIPE: MessageSchema = MessageSchema {
 
 impl Schema for v1::Stripe {
     const SCHEMA: &'static MessageSchema = &STRIPE;
+}
+
+static TOPPED_UP: MessageSchema = MessageSchema {
+    name: "ToppedUp",
+    fields: &[
+        Field { number: 1, name: "person_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "card_id", kind: Kind::Uint64, occurs: Occurs::Once(1) },
+        Field { number: 3, name: "account", kind: Kind::Enum(&ACCOUNT_KIND), occurs: Occurs::Once(2) },
+        Field { number: 4, name: "amount_fen", kind: Kind::Int64, occurs: Occurs::Once(3) },
+        Field { number: 5, name: "balance_after_fen", kind: Kind::Int64, occurs: Occurs::Once(4) },
+        Field { number: 6, name: "legs", kind: Kind::Message(&LEG), occurs: Occurs::Repeated },
+    ],
+};
+
+impl Schema for v1::ToppedUp {
+    const SCHEMA: &'static MessageSchema = &TOPPED_UP;
 }
 
 static TRACE_STEP: MessageSchema = MessageSchema {

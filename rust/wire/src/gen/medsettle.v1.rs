@@ -1072,6 +1072,9 @@ pub struct Account {
     pub kind: i32,
     #[prost(int64, tag = "2")]
     pub balance_fen: i64,
+    /// Of OFFLINE and PURSE: the card.
+    #[prost(uint64, tag = "3")]
+    pub card_id: u64,
 }
 /// Nested message and enum types in `Account`.
 pub mod account {
@@ -1095,6 +1098,10 @@ pub mod account {
         Online = 2,
         /// Lives in the chip; no password, cannot be reported lost.
         Offline = 3,
+        /// Kept by the hub under a card without a chip; it goes to the person's account when the successor is enabled.
+        Purse = 4,
+        /// The bank zone of a card; the bank keeps its balance, and ours says nothing of it.
+        Bank = 5,
     }
     impl Kind {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -1107,6 +1114,8 @@ pub mod account {
                 Self::Insurance => "INSURANCE",
                 Self::Online => "ONLINE",
                 Self::Offline => "OFFLINE",
+                Self::Purse => "PURSE",
+                Self::Bank => "BANK",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1116,6 +1125,8 @@ pub mod account {
                 "INSURANCE" => Some(Self::Insurance),
                 "ONLINE" => Some(Self::Online),
                 "OFFLINE" => Some(Self::Offline),
+                "PURSE" => Some(Self::Purse),
+                "BANK" => Some(Self::Bank),
                 _ => None,
             }
         }
@@ -1159,6 +1170,31 @@ pub struct AccountsTopUpResponse {
     pub balance_fen: i64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AccountsPurchaseRequest {
+    #[prost(message, optional, tag = "1")]
+    pub header: ::core::option::Option<RequestHeader>,
+    /// Recognition code of the card.
+    #[prost(string, tag = "2")]
+    pub card_sn: ::prost::alloc::string::String,
+    /// ONLINE or OFFLINE.
+    #[prost(enumeration = "account::Kind", tag = "3")]
+    pub account: i32,
+    #[prost(int64, tag = "4")]
+    pub amount_fen: i64,
+    #[prost(string, tag = "5")]
+    pub terminal_id: ::prost::alloc::string::String,
+    /// Six digits, of ONLINE; empty otherwise.
+    #[prost(string, tag = "6")]
+    pub pin: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AccountsPurchaseResponse {
+    #[prost(message, optional, tag = "1")]
+    pub header: ::core::option::Option<ResponseHeader>,
+    #[prost(int64, tag = "2")]
+    pub balance_fen: i64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AccountsPayOutRequest {
     #[prost(message, optional, tag = "1")]
     pub header: ::core::option::Option<RequestHeader>,
@@ -1166,6 +1202,7 @@ pub struct AccountsPayOutRequest {
     pub person_id: u64,
     #[prost(int64, tag = "3")]
     pub amount_fen: i64,
+    /// At most 32 characters.
     #[prost(string, tag = "4")]
     pub claim_number: ::prost::alloc::string::String,
 }
@@ -1173,7 +1210,7 @@ pub struct AccountsPayOutRequest {
 pub struct AccountsPayOutResponse {
     #[prost(message, optional, tag = "1")]
     pub header: ::core::option::Option<ResponseHeader>,
-    /// The bank zone is not active yet; the money waits for it.
+    /// No card of the person has its bank zone in use; the money waits for one.
     #[prost(bool, tag = "2")]
     pub waiting: bool,
 }
@@ -1302,6 +1339,9 @@ pub struct StatementEntry {
     pub settlement_id: u64,
     #[prost(uint64, tag = "12")]
     pub card_id: u64,
+    /// What was shown for the settlement.
+    #[prost(enumeration = "credential::Kind", tag = "13")]
+    pub credential: i32,
     /// The bill and what the funds pay of it; negative in a negation. Of an adjustment, by how much more the funds pay.
     #[prost(int64, tag = "14")]
     pub total_fen: i64,
@@ -1318,9 +1358,9 @@ pub struct StatementEntry {
     pub cancellation_id: u64,
     #[prost(enumeration = "visit_kind::Kind", tag = "19")]
     pub visit_kind: i32,
-    /// What was shown.
-    #[prost(enumeration = "credential::Kind", tag = "20")]
-    pub credential: i32,
+    /// Of PAY_OUT: so much waits for a bank zone; `amount_fen` follows when it is paid.
+    #[prost(int64, tag = "20")]
+    pub waiting_fen: i64,
     /// Of UNWIND; 0 otherwise.
     #[prost(uint64, tag = "21")]
     pub unwind_id: u64,
@@ -1350,6 +1390,9 @@ pub mod statement_entry {
         Unwind = 6,
         /// A settlement was recomputed; the account stays as it was.
         Adjustment = 7,
+        Purchase = 8,
+        /// Money went with the holder to a new card, or from an old card to the person's account.
+        PurseMoved = 9,
         /// The account paid for another person, or got back what it had paid.
         FamilyPayment = 10,
         FamilyReturn = 11,
@@ -1369,6 +1412,8 @@ pub mod statement_entry {
                 Self::PayOut => "PAY_OUT",
                 Self::Unwind => "UNWIND",
                 Self::Adjustment => "ADJUSTMENT",
+                Self::Purchase => "PURCHASE",
+                Self::PurseMoved => "PURSE_MOVED",
                 Self::FamilyPayment => "FAMILY_PAYMENT",
                 Self::FamilyReturn => "FAMILY_RETURN",
             }
@@ -1384,6 +1429,8 @@ pub mod statement_entry {
                 "PAY_OUT" => Some(Self::PayOut),
                 "UNWIND" => Some(Self::Unwind),
                 "ADJUSTMENT" => Some(Self::Adjustment),
+                "PURCHASE" => Some(Self::Purchase),
+                "PURSE_MOVED" => Some(Self::PurseMoved),
                 "FAMILY_PAYMENT" => Some(Self::FamilyPayment),
                 "FAMILY_RETURN" => Some(Self::FamilyReturn),
                 _ => None,
@@ -1582,6 +1629,12 @@ pub struct Card {
     pub atc: u32,
     #[prost(string, tag = "15")]
     pub generation: ::prost::alloc::string::String,
+    /// Kept by the hub under the card; it goes to the person's account when the successor is enabled.
+    #[prost(int64, tag = "16")]
+    pub purse_fen: i64,
+    /// In the chip's own purse, as far as the hub was told.
+    #[prost(int64, tag = "17")]
+    pub offline_fen: i64,
     /// It was made without a chip.
     #[prost(bool, tag = "18")]
     pub chipless: bool,
@@ -1757,6 +1810,9 @@ pub struct CardsMarkMadeRequest {
     pub scheme: i32,
     #[prost(uint32, tag = "7")]
     pub key_index: u32,
+    /// What the hub keeps under the card in its own purse, brought over from the system before.
+    #[prost(int64, tag = "8")]
+    pub purse_fen: i64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CardsMarkMadeResponse {
@@ -4468,6 +4524,10 @@ pub mod reason {
         AmountTooLarge = 4009,
         /// The package does not allow the account to be used here.
         AccountUseForbidden = 4010,
+        /// The claim was paid, or waits to be paid.
+        ClaimPaid = 4011,
+        /// The account is none of those that the operation is for, or the card does not carry it.
+        AccountNotOffered = 4012,
         /// No such person.
         PersonUnknown = 5001,
         /// The person's networked settlement is suspended.
@@ -4602,6 +4662,8 @@ pub mod reason {
                 Self::YearOpened => "YEAR_OPENED",
                 Self::AmountTooLarge => "AMOUNT_TOO_LARGE",
                 Self::AccountUseForbidden => "ACCOUNT_USE_FORBIDDEN",
+                Self::ClaimPaid => "CLAIM_PAID",
+                Self::AccountNotOffered => "ACCOUNT_NOT_OFFERED",
                 Self::PersonUnknown => "PERSON_UNKNOWN",
                 Self::PersonSuspended => "PERSON_SUSPENDED",
                 Self::FilingMissing => "FILING_MISSING",
@@ -4704,6 +4766,8 @@ pub mod reason {
                 "YEAR_OPENED" => Some(Self::YearOpened),
                 "AMOUNT_TOO_LARGE" => Some(Self::AmountTooLarge),
                 "ACCOUNT_USE_FORBIDDEN" => Some(Self::AccountUseForbidden),
+                "CLAIM_PAID" => Some(Self::ClaimPaid),
+                "ACCOUNT_NOT_OFFERED" => Some(Self::AccountNotOffered),
                 "PERSON_UNKNOWN" => Some(Self::PersonUnknown),
                 "PERSON_SUSPENDED" => Some(Self::PersonSuspended),
                 "FILING_MISSING" => Some(Self::FilingMissing),
@@ -5026,6 +5090,20 @@ pub mod ledger_balance {
         HospitalPart = 6,
         /// Owed to or by persons after a recomputation.
         PersonSettlement = 7,
+        /// All online accounts of a region together.
+        OnlineAccounts = 8,
+        /// All purses that the hub keeps under chipless cards of a region.
+        CardPurses = 9,
+        /// All purses in chips of cards of a region.
+        OfflinePurses = 10,
+        /// What a region's funds reimburse for care that was paid in cash.
+        Reimbursements = 11,
+        /// What was paid out to bank zones.
+        BankPayouts = 12,
+        /// What waits to be paid out.
+        PayoutsWaiting = 13,
+        /// Money that holders paid in at desks of a region.
+        TopUps = 14,
         /// Claimed back from an institution.
         Claims = 15,
     }
@@ -5044,6 +5122,13 @@ pub mod ledger_balance {
                 Self::Contributions => "CONTRIBUTIONS",
                 Self::HospitalPart => "HOSPITAL_PART",
                 Self::PersonSettlement => "PERSON_SETTLEMENT",
+                Self::OnlineAccounts => "ONLINE_ACCOUNTS",
+                Self::CardPurses => "CARD_PURSES",
+                Self::OfflinePurses => "OFFLINE_PURSES",
+                Self::Reimbursements => "REIMBURSEMENTS",
+                Self::BankPayouts => "BANK_PAYOUTS",
+                Self::PayoutsWaiting => "PAYOUTS_WAITING",
+                Self::TopUps => "TOP_UPS",
                 Self::Claims => "CLAIMS",
             }
         }
@@ -5058,6 +5143,13 @@ pub mod ledger_balance {
                 "CONTRIBUTIONS" => Some(Self::Contributions),
                 "HOSPITAL_PART" => Some(Self::HospitalPart),
                 "PERSON_SETTLEMENT" => Some(Self::PersonSettlement),
+                "ONLINE_ACCOUNTS" => Some(Self::OnlineAccounts),
+                "CARD_PURSES" => Some(Self::CardPurses),
+                "OFFLINE_PURSES" => Some(Self::OfflinePurses),
+                "REIMBURSEMENTS" => Some(Self::Reimbursements),
+                "BANK_PAYOUTS" => Some(Self::BankPayouts),
+                "PAYOUTS_WAITING" => Some(Self::PayoutsWaiting),
+                "TOP_UPS" => Some(Self::TopUps),
                 "CLAIMS" => Some(Self::Claims),
                 _ => None,
             }
@@ -5073,7 +5165,8 @@ pub struct OperationsTrialBalanceResponse {
     /// Always zero.
     #[prost(int64, tag = "3")]
     pub sum_fen: i64,
-    /// Sum of the balances of all persons; equals the PERSONAL_ACCOUNTS rows.
+    /// Sum of what all persons and their cards hold; equals the rows of PERSONAL_ACCOUNTS, ONLINE_ACCOUNTS, CARD_PURSES and OFFLINE_PURSES.
+    /// No card event changes it.
     #[prost(int64, tag = "4")]
     pub personal_balances_fen: i64,
 }
@@ -5501,7 +5594,7 @@ pub struct VisitsCancelResponse {
 pub struct Command {
     #[prost(
         oneof = "command::Command",
-        tags = "101, 102, 103, 104, 105, 106, 201, 202, 203, 204, 205, 206, 207, 208, 209, 210, 211, 212, 213, 214, 215, 216, 217, 301, 302, 303, 304, 305, 306, 307, 308, 401, 402, 403, 501, 502, 503, 504, 505, 506, 601, 602, 603, 604, 701, 702, 703, 704, 705, 706, 707, 708, 709, 710, 711, 712, 713, 714, 715, 801, 802, 803, 901, 902, 1001, 1002, 1003, 1004, 1005, 1101, 1102, 1103, 1104, 1105"
+        tags = "101, 102, 103, 104, 105, 106, 201, 202, 203, 204, 205, 206, 207, 208, 209, 210, 211, 212, 213, 214, 215, 216, 217, 301, 302, 303, 304, 305, 306, 307, 308, 310, 401, 402, 403, 501, 502, 503, 504, 505, 506, 601, 602, 603, 604, 701, 702, 703, 704, 705, 706, 707, 708, 709, 710, 711, 712, 713, 714, 715, 801, 802, 803, 901, 902, 1001, 1002, 1003, 1004, 1005, 1101, 1102, 1103, 1104, 1105"
     )]
     pub command: ::core::option::Option<command::Command>,
 }
@@ -5571,6 +5664,8 @@ pub mod command {
         AccountsGet(super::AccountsGetRequest),
         #[prost(message, tag = "308")]
         AccountsGetAccumulators(super::AccountsGetAccumulatorsRequest),
+        #[prost(message, tag = "310")]
+        AccountsPurchase(super::AccountsPurchaseRequest),
         /// 309 is Accounts.Statement, which answers with a stream and cannot be batched.
         #[prost(message, tag = "401")]
         FilingsFile(super::FilingsFileRequest),
@@ -5666,7 +5761,7 @@ pub mod command {
 pub struct CommandResult {
     #[prost(
         oneof = "command_result::Result",
-        tags = "1, 101, 102, 103, 104, 105, 106, 201, 202, 203, 204, 205, 206, 207, 208, 209, 210, 211, 212, 213, 214, 215, 216, 217, 301, 302, 303, 304, 305, 306, 307, 308, 401, 402, 403, 501, 502, 503, 504, 505, 506, 601, 602, 603, 604, 701, 702, 703, 704, 705, 706, 707, 708, 709, 710, 711, 712, 713, 714, 715, 801, 802, 803, 901, 902, 1001, 1002, 1003, 1004, 1005, 1101, 1102, 1103, 1104, 1105"
+        tags = "1, 101, 102, 103, 104, 105, 106, 201, 202, 203, 204, 205, 206, 207, 208, 209, 210, 211, 212, 213, 214, 215, 216, 217, 301, 302, 303, 304, 305, 306, 307, 308, 310, 401, 402, 403, 501, 502, 503, 504, 505, 506, 601, 602, 603, 604, 701, 702, 703, 704, 705, 706, 707, 708, 709, 710, 711, 712, 713, 714, 715, 801, 802, 803, 901, 902, 1001, 1002, 1003, 1004, 1005, 1101, 1102, 1103, 1104, 1105"
     )]
     pub result: ::core::option::Option<command_result::Result>,
 }
@@ -5738,6 +5833,8 @@ pub mod command_result {
         AccountsGet(super::AccountsGetResponse),
         #[prost(message, tag = "308")]
         AccountsGetAccumulators(super::AccountsGetAccumulatorsResponse),
+        #[prost(message, tag = "310")]
+        AccountsPurchase(super::AccountsPurchaseResponse),
         #[prost(message, tag = "401")]
         FilingsFile(super::FilingsFileResponse),
         #[prost(message, tag = "402")]
@@ -5896,7 +5993,7 @@ pub struct Record {
 pub struct Fact {
     #[prost(
         oneof = "fact::Fact",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 32, 37, 38, 45, 46, 47, 48, 55, 56, 57, 43, 44"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 32, 37, 38, 45, 46, 47, 48, 55, 56, 57, 39, 40, 41, 42, 43, 44"
     )]
     pub fact: ::core::option::Option<fact::Fact>,
 }
@@ -5985,6 +6082,14 @@ pub mod fact {
         InstitutionSuspended(super::InstitutionSuspended),
         #[prost(message, tag = "57")]
         InstitutionResumed(super::InstitutionResumed),
+        #[prost(message, tag = "39")]
+        ToppedUp(super::ToppedUp),
+        #[prost(message, tag = "40")]
+        Purchased(super::Purchased),
+        #[prost(message, tag = "41")]
+        PayOutMade(super::PayOutMade),
+        #[prost(message, tag = "42")]
+        PayOutReleased(super::PayOutReleased),
         #[prost(message, tag = "43")]
         FamilyLinked(super::FamilyLinked),
         #[prost(message, tag = "44")]
@@ -6046,7 +6151,7 @@ pub struct CardApplicationFailed {
     #[prost(enumeration = "cards_fail_application_request::Cause", tag = "2")]
     pub cause: i32,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CardMade {
     #[prost(uint64, tag = "1")]
     pub card_id: u64,
@@ -6060,6 +6165,11 @@ pub struct CardMade {
     pub scheme: i32,
     #[prost(uint32, tag = "6")]
     pub key_index: u32,
+    /// What the purse under a chipless card begins with, and its legs.
+    #[prost(int64, tag = "20")]
+    pub purse_fen: i64,
+    #[prost(message, repeated, tag = "21")]
+    pub legs: ::prost::alloc::vec::Vec<Leg>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CardHandedOver {
@@ -6068,7 +6178,7 @@ pub struct CardHandedOver {
     #[prost(string, tag = "2")]
     pub collected_by: ::prost::alloc::string::String,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CardEnabled {
     #[prost(uint64, tag = "1")]
     pub card_id: u64,
@@ -6080,6 +6190,21 @@ pub struct CardEnabled {
     /// By first use at an institution, not at a desk.
     #[prost(bool, tag = "4")]
     pub by_first_use: bool,
+    /// What older cards of the person held, and its legs.
+    #[prost(message, repeated, tag = "20")]
+    pub moves: ::prost::alloc::vec::Vec<PurseMoved>,
+    #[prost(message, repeated, tag = "21")]
+    pub legs: ::prost::alloc::vec::Vec<Leg>,
+}
+/// Money of an older card: from PURSE to the person's account, from OFFLINE to the new card.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PurseMoved {
+    #[prost(uint64, tag = "1")]
+    pub from_card_id: u64,
+    #[prost(enumeration = "account::Kind", tag = "2")]
+    pub account: i32,
+    #[prost(int64, tag = "3")]
+    pub amount_fen: i64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CardReportedLost {
@@ -6121,6 +6246,66 @@ pub struct AccountCredited {
     pub amount_fen: i64,
     #[prost(string, tag = "3")]
     pub period_key: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "4")]
+    pub legs: ::prost::alloc::vec::Vec<Leg>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ToppedUp {
+    #[prost(uint64, tag = "1")]
+    pub person_id: u64,
+    #[prost(uint64, tag = "2")]
+    pub card_id: u64,
+    #[prost(enumeration = "account::Kind", tag = "3")]
+    pub account: i32,
+    #[prost(int64, tag = "4")]
+    pub amount_fen: i64,
+    #[prost(int64, tag = "5")]
+    pub balance_after_fen: i64,
+    #[prost(message, repeated, tag = "6")]
+    pub legs: ::prost::alloc::vec::Vec<Leg>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Purchased {
+    #[prost(uint64, tag = "1")]
+    pub person_id: u64,
+    #[prost(uint64, tag = "2")]
+    pub card_id: u64,
+    #[prost(enumeration = "account::Kind", tag = "3")]
+    pub account: i32,
+    #[prost(int64, tag = "4")]
+    pub amount_fen: i64,
+    #[prost(int64, tag = "5")]
+    pub balance_after_fen: i64,
+    #[prost(string, tag = "6")]
+    pub terminal_id: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "7")]
+    pub legs: ::prost::alloc::vec::Vec<Leg>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PayOutMade {
+    #[prost(uint64, tag = "1")]
+    pub person_id: u64,
+    #[prost(string, tag = "2")]
+    pub claim_number: ::prost::alloc::string::String,
+    #[prost(int64, tag = "3")]
+    pub amount_fen: i64,
+    /// To whose bank zone, 0 where it waits.
+    #[prost(uint64, tag = "4")]
+    pub card_id: u64,
+    /// In whose books.
+    #[prost(uint32, tag = "5")]
+    pub region: u32,
+    #[prost(message, repeated, tag = "6")]
+    pub legs: ::prost::alloc::vec::Vec<Leg>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PayOutReleased {
+    #[prost(uint64, tag = "1")]
+    pub person_id: u64,
+    #[prost(string, tag = "2")]
+    pub claim_number: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "3")]
+    pub card_id: u64,
     #[prost(message, repeated, tag = "4")]
     pub legs: ::prost::alloc::vec::Vec<Leg>,
 }
@@ -6502,7 +6687,7 @@ pub struct ReversalRemembered {
 pub struct Leg {
     #[prost(enumeration = "ledger_balance::Account", tag = "1")]
     pub account: i32,
-    /// Of FUND, PERSONAL_ACCOUNTS, CONTRIBUTIONS and PERSON_SETTLEMENT.
+    /// Of all but INSTITUTION, CASH and HOSPITAL_PART.
     #[prost(uint32, tag = "2")]
     pub region: u32,
     /// Of FUND.

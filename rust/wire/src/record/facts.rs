@@ -12,7 +12,7 @@ use medsettle_core::policy::Problem;
 use medsettle_core::request::RequestKey;
 use medsettle_core::stay::Voucher;
 
-use super::{alerts, credential, fraud, settlement, stay, suspension};
+use super::{account, alerts, credential, fraud, settlement, stay, suspension};
 use crate::convert::{
     Checked, Coded, Fault, at, catalogue, certificates, coded, each, entitlements, filing, from_catalogue,
     from_certificates, from_entitlements, from_filing, from_institution, from_line_split, from_policy, from_regions,
@@ -53,18 +53,13 @@ pub(super) fn from_fact(fact: &Fact) -> v1::Fact {
         | Fact::CardLocked { .. }
         | Fact::CryptogramWrong { .. }
         | Fact::CardCancelled { .. } => from_card_fact(fact),
-        Fact::AccountCredited { person, amount, period_key, legs } => Message::AccountCredited(v1::AccountCredited {
-            person_id: person.0,
-            amount_fen: amount.0,
-            period_key: period_key.to_string(),
-            legs: settlement::from_legs(legs),
-        }),
-        Fact::FamilyLinked { person, payer } => {
-            Message::FamilyLinked(v1::FamilyLinked { person_id: person.0, payer_person_id: payer.0 })
-        }
-        Fact::FamilyUnlinked { person, payer } => {
-            Message::FamilyUnlinked(v1::FamilyUnlinked { person_id: person.0, payer_person_id: payer.0 })
-        }
+        Fact::AccountCredited { .. }
+        | Fact::ToppedUp { .. }
+        | Fact::Purchased { .. }
+        | Fact::PayOutMade { .. }
+        | Fact::PayOutReleased { .. }
+        | Fact::FamilyLinked { .. }
+        | Fact::FamilyUnlinked { .. } => account::from_fact(fact),
         Fact::YearOpened { person, key, accumulators } => {
             let mut years = from_years(*person, &[(*key, *accumulators)]);
             Message::YearOpened(years.remove(0))
@@ -129,23 +124,29 @@ fn from_card_fact(fact: &Fact) -> Message {
         Fact::CardApplicationFailed { card, cause } => {
             Message::CardApplicationFailed(v1::CardApplicationFailed { card_id: card.0, cause: cause.number() })
         }
-        Fact::CardMade { card, made } => Message::CardMade(v1::CardMade {
+        Fact::CardMade { card, made, purse, legs } => Message::CardMade(v1::CardMade {
             card_id: card.0,
             pan: made.pan.number(),
             sequence_number: u32::from(made.pan.sequence_number()),
             card_sn: made.card_sn.to_string(),
             scheme: made.chip.map_or(0, |chip| i32::from(chip.scheme)),
             key_index: made.chip.map_or(0, |chip| chip.key_index),
+            purse_fen: purse.0,
+            legs: settlement::from_legs(legs),
         }),
         Fact::CardHandedOver { card, collected_by } => {
             Message::CardHandedOver(v1::CardHandedOver { card_id: card.0, collected_by: collected_by.to_string() })
         }
-        Fact::CardEnabled { card, zone, cancelled, by_first_use } => Message::CardEnabled(v1::CardEnabled {
-            card_id: card.0,
-            zone: zone.number(),
-            cancelled_card_id: cancelled.map_or(0, |card| card.0),
-            by_first_use: *by_first_use,
-        }),
+        Fact::CardEnabled { card, zone, cancelled, by_first_use, moves, legs } => {
+            Message::CardEnabled(v1::CardEnabled {
+                card_id: card.0,
+                zone: zone.number(),
+                cancelled_card_id: cancelled.map_or(0, |card| card.0),
+                by_first_use: *by_first_use,
+                moves: account::from_moves(moves),
+                legs: settlement::from_legs(legs),
+            })
+        }
         Fact::CardReportedLost { card, zones, loss, until_ms, channel, verified_by } => {
             Message::CardReportedLost(v1::CardReportedLost {
                 card_id: card.0,
@@ -230,16 +231,11 @@ pub(super) fn fact(message: v1::Fact) -> Checked<Fact> {
             let cause = at("card_application_failed.cause", coded(m.cause))?;
             Ok(Fact::CardApplicationFailed { card: CardId(m.card_id), cause })
         }
-        Message::CardMade(m) => at("card_made", card_made(&m)),
+        Message::CardMade(m) => at("card_made", card_made(m)),
         Message::CardHandedOver(m) => {
             Ok(Fact::CardHandedOver { card: CardId(m.card_id), collected_by: m.collected_by.into() })
         }
-        Message::CardEnabled(m) => Ok(Fact::CardEnabled {
-            card: CardId(m.card_id),
-            zone: at("card_enabled.zone", coded(m.zone))?,
-            cancelled: id_if_given(m.cancelled_card_id).map(CardId),
-            by_first_use: m.by_first_use,
-        }),
+        Message::CardEnabled(m) => at("card_enabled", card_enabled(m)),
         Message::CardReportedLost(m) => at("card_reported_lost", card_reported_lost(m)),
         Message::CardLossWithdrawn(m) => Ok(Fact::CardLossWithdrawn {
             card: CardId(m.card_id),
@@ -262,12 +258,11 @@ pub(super) fn fact(message: v1::Fact) -> Checked<Fact> {
             voucher: Voucher { id: VoucherId(m.voucher_id), account_limit: Fen(m.account_limit_fen) },
             cause: m.cause.into(),
         }),
-        Message::AccountCredited(m) => Ok(Fact::AccountCredited {
-            person: PersonId(m.person_id),
-            amount: Fen(m.amount_fen),
-            period_key: m.period_key.into(),
-            legs: at("account_credited", settlement::legs(m.legs))?,
-        }),
+        Message::AccountCredited(m) => at("account_credited", account::credited(m)),
+        Message::ToppedUp(m) => at("topped_up", account::topped_up(m)),
+        Message::Purchased(m) => at("purchased", account::purchased(m)),
+        Message::PayOutMade(m) => at("pay_out_made", account::pay_out_made(m)),
+        Message::PayOutReleased(m) => at("pay_out_released", account::pay_out_released(m)),
         Message::FamilyLinked(m) => {
             Ok(Fact::FamilyLinked { person: PersonId(m.person_id), payer: PersonId(m.payer_person_id) })
         }
@@ -365,7 +360,7 @@ fn card_applied(message: v1::CardApplied) -> Checked<Fact> {
     })
 }
 
-fn card_made(message: &v1::CardMade) -> Checked<Fact> {
+fn card_made(message: v1::CardMade) -> Checked<Fact> {
     let pan = Pan::parse(&message.pan, message.sequence_number);
     let made = Personalisation {
         pan: pan.ok_or_else(|| Fault::of("pan", "is no number of a card"))?,
@@ -375,7 +370,19 @@ fn card_made(message: &v1::CardMade) -> Checked<Fact> {
             scheme => Some(Chip { scheme, key_index: message.key_index }),
         },
     };
-    Ok(Fact::CardMade { card: CardId(message.card_id), made })
+    let (purse, legs) = (Fen(message.purse_fen), settlement::legs(message.legs)?);
+    Ok(Fact::CardMade { card: CardId(message.card_id), made, purse, legs })
+}
+
+fn card_enabled(message: v1::CardEnabled) -> Checked<Fact> {
+    Ok(Fact::CardEnabled {
+        card: CardId(message.card_id),
+        zone: at("zone", coded(message.zone))?,
+        cancelled: id_if_given(message.cancelled_card_id).map(CardId),
+        by_first_use: message.by_first_use,
+        moves: account::moves(message.moves)?,
+        legs: settlement::legs(message.legs)?,
+    })
 }
 
 fn card_reported_lost(message: v1::CardReportedLost) -> Checked<Fact> {

@@ -236,6 +236,13 @@ pub(crate) fn ledger_account(account: LedgerAccount) -> v1::Leg {
         LedgerAccount::PersonalAccounts(region) => v1::Leg { region: region.get(), ..of(Account::PersonalAccounts) },
         LedgerAccount::Contributions(region) => v1::Leg { region: region.get(), ..of(Account::Contributions) },
         LedgerAccount::PersonSettlement(region) => v1::Leg { region: region.get(), ..of(Account::PersonSettlement) },
+        LedgerAccount::OnlineAccounts(region) => v1::Leg { region: region.get(), ..of(Account::OnlineAccounts) },
+        LedgerAccount::CardPurses(region) => v1::Leg { region: region.get(), ..of(Account::CardPurses) },
+        LedgerAccount::OfflinePurses(region) => v1::Leg { region: region.get(), ..of(Account::OfflinePurses) },
+        LedgerAccount::TopUps(region) => v1::Leg { region: region.get(), ..of(Account::TopUps) },
+        LedgerAccount::Reimbursements(region) => v1::Leg { region: region.get(), ..of(Account::Reimbursements) },
+        LedgerAccount::BankPayouts(region) => v1::Leg { region: region.get(), ..of(Account::BankPayouts) },
+        LedgerAccount::PayoutsWaiting(region) => v1::Leg { region: region.get(), ..of(Account::PayoutsWaiting) },
         LedgerAccount::Institution(code) => {
             v1::Leg { institution_code: code.as_str().to_owned(), ..of(Account::Institution) }
         }
@@ -264,6 +271,13 @@ fn account(message: &v1::Leg) -> Checked<LedgerAccount> {
         Account::PersonalAccounts => region().map(LedgerAccount::PersonalAccounts),
         Account::Contributions => region().map(LedgerAccount::Contributions),
         Account::PersonSettlement => region().map(LedgerAccount::PersonSettlement),
+        Account::OnlineAccounts => region().map(LedgerAccount::OnlineAccounts),
+        Account::CardPurses => region().map(LedgerAccount::CardPurses),
+        Account::OfflinePurses => region().map(LedgerAccount::OfflinePurses),
+        Account::TopUps => region().map(LedgerAccount::TopUps),
+        Account::Reimbursements => region().map(LedgerAccount::Reimbursements),
+        Account::BankPayouts => region().map(LedgerAccount::BankPayouts),
+        Account::PayoutsWaiting => region().map(LedgerAccount::PayoutsWaiting),
         Account::Institution => institution().map(LedgerAccount::Institution),
         Account::Cash => institution().map(LedgerAccount::Cash),
         Account::HospitalPart => institution().map(LedgerAccount::HospitalPart),

@@ -7,6 +7,7 @@ mod persons;
 
 use std::sync::Arc;
 
+use medsettle_core::account::{AccountKind, PayOut, PurseMove};
 use medsettle_core::accumulator::{AccumulatorKey, Accumulators};
 use medsettle_core::benefit::{Code, LineSplit, Split, Step};
 use medsettle_core::calendar::Date;
@@ -37,7 +38,7 @@ use medsettle_core::token::TokenId;
 use medsettle_core::visit::Visit;
 
 /// How many kinds of facts there are.
-pub(crate) const FACTS: usize = 41;
+pub(crate) const FACTS: usize = 45;
 
 /// A source of values: splitmix64.
 pub(crate) struct Arbitrary(u64);
@@ -167,13 +168,20 @@ impl Arbitrary {
                     FailureCause::NameOrNumberChanged,
                 ]),
             },
-            4 => Fact::CardMade { card: CardId(self.bits()), made: self.personalisation() },
+            4 => Fact::CardMade {
+                card: CardId(self.bits()),
+                made: self.personalisation(),
+                purse: self.fen(),
+                legs: self.some(Self::leg),
+            },
             5 => Fact::CardHandedOver { card: CardId(self.bits()), collected_by: self.text().into() },
             6 => Fact::CardEnabled {
                 card: CardId(self.bits()),
                 zone: self.pick(&ZoneKind::ALL),
                 cancelled: self.maybe(|a| CardId(a.id())),
                 by_first_use: self.flag(),
+                moves: self.some(|a| PurseMove { from: CardId(a.bits()), account: a.account_kind(), amount: a.fen() }),
+                legs: self.some(Self::leg),
             },
             7 => Fact::CardReportedLost {
                 card: CardId(self.bits()),
@@ -239,8 +247,53 @@ impl Arbitrary {
             27 => Fact::FamilyLinked { person: PersonId(self.bits()), payer: PersonId(self.bits()) },
             28 => Fact::FamilyUnlinked { person: PersonId(self.bits()), payer: PersonId(self.bits()) },
             29 => Fact::Unwound { unwind: Arc::new(self.unwind()) },
+            30 => self.pay_out_made(),
+            31 => Fact::PayOutReleased {
+                person: PersonId(self.bits()),
+                claim_number: self.text().into(),
+                card: CardId(self.bits()),
+                legs: self.some(Self::leg),
+            },
+            32 => Fact::ToppedUp {
+                person: PersonId(self.bits()),
+                card: CardId(self.bits()),
+                account: self.account_kind(),
+                amount: self.fen(),
+                balance_after: self.fen(),
+                legs: self.some(Self::leg),
+            },
+            33 => Fact::Purchased {
+                person: PersonId(self.bits()),
+                card: CardId(self.bits()),
+                account: self.account_kind(),
+                amount: self.fen(),
+                balance_after: self.fen(),
+                terminal: self.text().into(),
+                legs: self.some(Self::leg),
+            },
             _ => self.fact_of_stay(),
         }
+    }
+
+    fn pay_out_made(&mut self) -> Fact {
+        let card = self.maybe(|a| CardId(a.id()));
+        let pay_out = PayOut {
+            claim_number: self.text().into(),
+            amount: self.fen(),
+            region: self.region(),
+            waiting: card.is_none(),
+        };
+        Fact::PayOutMade { person: PersonId(self.bits()), pay_out, card, legs: self.some(Self::leg) }
+    }
+
+    fn account_kind(&mut self) -> AccountKind {
+        self.pick(&[
+            AccountKind::Insurance,
+            AccountKind::Online,
+            AccountKind::Offline,
+            AccountKind::Purse,
+            AccountKind::Bank,
+        ])
     }
 
     fn suspension(&mut self) -> Suspension {
@@ -346,7 +399,7 @@ impl Arbitrary {
     }
 
     fn leg(&mut self) -> Leg {
-        let account = match self.below(8) {
+        let account = match self.below(15) {
             0 => LedgerAccount::Fund {
                 region: self.region(),
                 insurance_type: self.pick(InsuranceType::ALL),
@@ -357,7 +410,14 @@ impl Arbitrary {
             3 => LedgerAccount::Cash(self.institution_code()),
             4 => LedgerAccount::HospitalPart(self.institution_code()),
             5 => LedgerAccount::Contributions(self.region()),
-            6 => LedgerAccount::Claims(self.institution_code()),
+            6 => LedgerAccount::OnlineAccounts(self.region()),
+            7 => LedgerAccount::CardPurses(self.region()),
+            8 => LedgerAccount::OfflinePurses(self.region()),
+            9 => LedgerAccount::TopUps(self.region()),
+            10 => LedgerAccount::Reimbursements(self.region()),
+            11 => LedgerAccount::BankPayouts(self.region()),
+            12 => LedgerAccount::PayoutsWaiting(self.region()),
+            13 => LedgerAccount::Claims(self.institution_code()),
             _ => LedgerAccount::PersonSettlement(self.region()),
         };
         Leg { account, amount: self.fen() }

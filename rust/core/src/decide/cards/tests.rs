@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::card::{CancelCause, FailureCause, Shown};
-use crate::decide::fixture::{Desk, card_sn, certificate, enrolment, personalisation};
+use crate::decide::fixture::{Desk, card_sn, certificate, enrolment, making, personalisation};
 use crate::money::Fen;
 
 const HOUR_MS: i64 = 3_600_000;
@@ -91,11 +91,17 @@ fn a_card_number_and_a_recognition_code_are_used_once() {
     let card = desk.apply_for(other, None).unwrap();
     let mut made = personalisation(taken.0);
     made.card_sn = card_sn(1);
-    assert_eq!(desk.run(Command::MarkCardMade { card, made }), Err(Reject::CardExists { field: "pan" }));
+    assert_eq!(
+        desk.run(Command::MarkCardMade { card, made, purse: Fen::ZERO }),
+        Err(Reject::CardExists { field: "pan" })
+    );
     let mut made = personalisation(1);
     made.card_sn = card_sn(taken.0);
-    assert_eq!(desk.run(Command::MarkCardMade { card, made }), Err(Reject::CardExists { field: "card_sn" }));
-    assert_eq!(desk.run(Command::MarkCardMade { card, made: personalisation(1) }), Ok(Reply::Done));
+    assert_eq!(
+        desk.run(Command::MarkCardMade { card, made, purse: Fen::ZERO }),
+        Err(Reject::CardExists { field: "card_sn" })
+    );
+    assert_eq!(desk.run(making(card, 1)), Ok(Reply::Done));
 }
 
 #[test]
@@ -210,7 +216,7 @@ fn take(desk: &mut Desk, person: PersonId, step: Step) -> Result<Reply, Reject> 
         }
         Step::Issue(age) => {
             let card = card(age);
-            desk.run(Command::MarkCardMade { card, made: personalisation(card.0) })?;
+            desk.run(making(card, card.0))?;
             desk.run(Command::HandOverCard { card, collected_by: "the holder".into() })
         }
         Step::Fail(age) => desk.run(Command::FailApplication { card: card(age), cause: FailureCause::NoValidPhoto }),

@@ -7,6 +7,7 @@ use crate::decide::fixture::ward::{DISTANT, LOCAL, code, ward_policy};
 use crate::decide::fixture::{Desk, card_sn, day, personalisation};
 use crate::fact::Fact;
 use crate::ids::{CardId, StayId};
+use crate::money::Fen;
 use crate::stay::AdmissionKind;
 use crate::token::TokenId;
 
@@ -15,7 +16,7 @@ fn patient(change: impl Fn(Personalisation) -> Personalisation) -> (Desk, CardId
     let mut desk = Desk::ward(ward_policy());
     let person = desk.enrol("P1");
     let card = desk.apply_for(person, None).unwrap();
-    desk.run(Command::MarkCardMade { card, made: change(personalisation(card.0)) }).unwrap();
+    desk.run(Command::MarkCardMade { card, made: change(personalisation(card.0)), purse: Fen::ZERO }).unwrap();
     desk.run(Command::HandOverCard { card, collected_by: "the holder".into() }).unwrap();
     desk.run(Command::EnableCard { card, zone: ZoneKind::Insurance }).unwrap();
     (desk, card)

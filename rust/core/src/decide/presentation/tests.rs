@@ -106,7 +106,7 @@ fn a_card_that_was_made_and_not_collected_is_refused() {
     let person = desk.enrol("P9");
     let card = desk.apply_for(person, None).unwrap();
     let made = crate::decide::fixture::personalisation(card.0);
-    desk.run(Command::MarkCardMade { card, made }).unwrap();
+    desk.run(Command::MarkCardMade { card, made, purse: Fen::ZERO }).unwrap();
     assert_eq!(admit(&mut desk, card, |_| ()), Err(Reject::CardNotCollected));
 }
 
@@ -192,7 +192,8 @@ fn a_first_use_needs_a_verified_holder_and_ends_the_card_before_in_the_same_fact
     desk.run(bent(settlement, HolderCheck::by(CheckMethod::Photo), |_| ())).unwrap();
     let [enabled, Fact::Settled { settlement }] = &desk.facts[..] else { panic!("{:?}", desk.facts) };
     let (zone, by_first_use) = (ZoneKind::Insurance, true);
-    assert_eq!(*enabled, Fact::CardEnabled { card: new, zone, cancelled: Some(old), by_first_use });
+    let (moves, legs) = (Vec::new(), Vec::new());
+    assert_eq!(*enabled, Fact::CardEnabled { card: new, zone, cancelled: Some(old), by_first_use, moves, legs });
     assert_eq!(settlement.presented.credential.card(), Some(new));
     assert_eq!(desk.hub.cards[&old].insurance.state, ZoneState::Cancelled);
     assert_eq!(desk.hub.cards[&new].insurance.state, ZoneState::Enabled);

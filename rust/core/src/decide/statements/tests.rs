@@ -16,7 +16,7 @@ use crate::statement::{Entry, Event, PAGE_ENTRIES, Range};
 const DAY_MS: i64 = 86_400_000;
 
 impl Desk {
-    fn page(&self, person: PersonId, range: Range) -> (Vec<Entry>, Option<u64>) {
+    pub(in crate::decide) fn page(&self, person: PersonId, range: Range) -> (Vec<Entry>, Option<u64>) {
         match self.ask(Query::Statement { person, range }) {
             Ok(Reply::Statement { entries, next }) => (entries, next),
             other => panic!("a statement was asked for and came {other:?}"),
@@ -24,7 +24,7 @@ impl Desk {
     }
 
     /// Every page of the statement of a card's holder.
-    fn statement(&self, card: CardId) -> Vec<Entry> {
+    pub(in crate::decide) fn statement(&self, card: CardId) -> Vec<Entry> {
         let (mut all, mut range) = (Vec::new(), Range::default());
         loop {
             let (entries, next) = self.page(self.holder(card), range);

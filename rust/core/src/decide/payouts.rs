@@ -1,0 +1,92 @@
+//! Reimbursement of care outside the network: paid to a bank zone, or waiting for one.
+//!
+//! Invariant: a claim number is paid once; what waits is in the books from the moment it is decided.
+//! Invariant: a temporary loss that ends by itself is no event: the next request of the person finds the zone in use.
+//!
+//! | claim | a bank zone in use | none in use |
+//! | --- | --- | --- |
+//! | new | paid, and what waits is released | waits |
+//! | waits, same amount | released with all that waits | CLAIM_PAID: it waits on |
+//! | paid, or another amount | CLAIM_PAID | CLAIM_PAID |
+
+use super::{accounts, cards};
+use crate::account::PayOut;
+use crate::card::{Shown, ZoneKind, ZoneState};
+use crate::command::Reply;
+use crate::fact::Fact;
+use crate::hub::{Context, Hub};
+use crate::ids::{CardId, PersonId};
+use crate::ledger::{LedgerAccount, Leg};
+use crate::money::Fen;
+use crate::person::Person;
+use crate::reject::Reject;
+
+pub(crate) fn pay_out(
+    hub: &Hub,
+    id: PersonId,
+    amount: Fen,
+    claim_number: &str,
+    context: &Context<'_>,
+) -> Result<(Vec<Fact>, Reply), Reject> {
+    let person = hub.person(id)?;
+    accounts::check_amount(amount)?;
+    let card = bank_zone(hub, person, context.stamp_ms);
+    let known = person.pay_outs.iter().find(|known| *known.claim_number == *claim_number);
+    let mut facts = card.map_or_else(Vec::new, |card| releases(person, card).collect());
+    match known {
+        Some(known) if known.waiting && known.amount == amount && card.is_some() => {}
+        Some(_) => return Err(Reject::ClaimPaid { claim_number: claim_number.into() }),
+        None => facts.push(made(person, amount, claim_number, card)),
+    }
+    Ok((facts, Reply::PaidOut { waiting: card.is_none() }))
+}
+
+fn made(person: &Person, amount: Fen, claim_number: &str, card: Option<CardId>) -> Fact {
+    let region = person.home;
+    let to = if card.is_some() { LedgerAccount::BankPayouts } else { LedgerAccount::PayoutsWaiting };
+    let pay_out = PayOut { claim_number: claim_number.into(), amount, region, waiting: card.is_none() };
+    let legs = moved(LedgerAccount::Reimbursements(region), to(region), amount);
+    Fact::PayOutMade { person: person.id, pay_out, card, legs }
+}
+
+/// Adds to the facts of a card what they release: a person whose bank zone comes into use is paid what waits.
+pub(crate) fn release(hub: &Hub, facts: &mut Vec<Fact>) {
+    let in_use: Vec<CardId> = facts.iter().filter_map(|fact| comes_into_use(hub, fact)).collect();
+    for card in in_use {
+        facts.extend(releases(&hub.persons[&hub.cards[&card].person], card));
+    }
+}
+
+/// The card whose bank zone a fact brings into use.
+fn comes_into_use(hub: &Hub, fact: &Fact) -> Option<CardId> {
+    match fact {
+        Fact::CardEnabled { card, zone: ZoneKind::Bank, .. } => Some(*card),
+        Fact::CardLossWithdrawn { card, zones, .. } => {
+            let comes = zones.contains(&ZoneKind::Bank) && hub.cards[card].bank.state == ZoneState::Enabled;
+            comes.then_some(*card)
+        }
+        _ => None,
+    }
+}
+
+/// The person's card whose bank zone is in use now.
+fn bank_zone(hub: &Hub, person: &Person, now_ms: i64) -> Option<CardId> {
+    let in_use = |card: &&crate::card::Card| card.bank.shown(now_ms) == Shown::Plain(ZoneState::Enabled);
+    cards::of_person(hub, person).find(in_use).map(|card| card.id)
+}
+
+fn releases(person: &Person, card: CardId) -> impl Iterator<Item = Fact> {
+    person.pay_outs.iter().filter(|pay_out| pay_out.waiting).map(
+        move |PayOut { claim_number, amount, region, .. }| {
+            let legs = moved(LedgerAccount::PayoutsWaiting(*region), LedgerAccount::BankPayouts(*region), *amount);
+            Fact::PayOutReleased { person: person.id, claim_number: claim_number.clone(), card, legs }
+        },
+    )
+}
+
+fn moved(from: LedgerAccount, to: LedgerAccount, amount: Fen) -> Vec<Leg> {
+    vec![Leg { account: from, amount: -amount }, Leg { account: to, amount }]
+}
+
+#[cfg(test)]
+mod tests;
