@@ -62,7 +62,7 @@ pub(crate) fn draws(hub: &Hub, person: &Person, amount: Fen) -> Vec<FamilyDraw> 
         let amount = balance.min(left);
         if amount > Fen::ZERO {
             draws.push(FamilyDraw { payer: *payer, amount, balance_after: balance - amount });
-            left = left - amount;
+            left -= amount;
         }
     }
     debug_assert_eq!(left, Fen::ZERO, "the family gives no more than its accounts hold");

@@ -76,29 +76,13 @@ impl Hub {
             Fact::CryptogramWrong { card, institution, count } => {
                 self.wrong_cryptograms.note(*institution, *card, *count, record.stamp_ms);
             }
-            Fact::AccountCredited { person, amount, period_key, legs } => {
-                let account = &mut self.person_mut(*person).account;
-                account.balance += *amount;
-                account.note_credited(period_key);
-                self.ledger.post(legs);
-            }
-            Fact::ToppedUp { person, card, account, balance_after, legs, .. }
-            | Fact::Purchased { person, card, account, balance_after, legs, .. } => {
-                self.set_balance(*person, *card, *account, *balance_after);
-                self.ledger.post(legs);
-            }
-            Fact::PayOutMade { person, pay_out, legs, .. } => {
-                self.person_mut(*person).pay_outs.push(pay_out.clone());
-                self.ledger.post(legs);
-            }
-            Fact::PayOutReleased { person, claim_number, legs, .. } => {
-                let pay_outs = &mut self.person_mut(*person).pay_outs;
-                let waiting = pay_outs.iter_mut().find(|pay_out| pay_out.claim_number == *claim_number);
-                waiting.expect("what is released was made").waiting = false;
-                self.ledger.post(legs);
-            }
-            Fact::FamilyLinked { person, payer } => self.person_mut(*person).payers.push(*payer),
-            Fact::FamilyUnlinked { person, payer } => self.person_mut(*person).payers.retain(|other| other != payer),
+            Fact::AccountCredited { .. }
+            | Fact::ToppedUp { .. }
+            | Fact::Purchased { .. }
+            | Fact::PayOutMade { .. }
+            | Fact::PayOutReleased { .. }
+            | Fact::FamilyLinked { .. }
+            | Fact::FamilyUnlinked { .. } => self.apply_account(fact),
             Fact::YearOpened { person, key, accumulators } => {
                 *self.person_mut(*person).used_mut(*key) = *accumulators;
             }
@@ -188,6 +172,35 @@ impl Hub {
             Fact::CardLocked { card, .. } => self.card_mut(*card).insurance.state = ZoneState::Locked,
             Fact::CardCancelled { card, .. } => self.set_both(*card, ZoneState::Cancelled),
             _ => unreachable!("only card facts are sent here"),
+        }
+    }
+
+    fn apply_account(&mut self, fact: &Fact) {
+        match fact {
+            Fact::AccountCredited { person, amount, period_key, legs } => {
+                let account = &mut self.person_mut(*person).account;
+                account.balance += *amount;
+                account.note_credited(period_key);
+                self.ledger.post(legs);
+            }
+            Fact::ToppedUp { person, card, account, balance_after, legs, .. }
+            | Fact::Purchased { person, card, account, balance_after, legs, .. } => {
+                self.set_balance(*person, *card, *account, *balance_after);
+                self.ledger.post(legs);
+            }
+            Fact::PayOutMade { person, pay_out, legs, .. } => {
+                self.person_mut(*person).pay_outs.push(pay_out.clone());
+                self.ledger.post(legs);
+            }
+            Fact::PayOutReleased { person, claim_number, legs, .. } => {
+                let pay_outs = &mut self.person_mut(*person).pay_outs;
+                let waiting = pay_outs.iter_mut().find(|pay_out| pay_out.claim_number == *claim_number);
+                waiting.expect("what is released was made").waiting = false;
+                self.ledger.post(legs);
+            }
+            Fact::FamilyLinked { person, payer } => self.person_mut(*person).payers.push(*payer),
+            Fact::FamilyUnlinked { person, payer } => self.person_mut(*person).payers.retain(|other| other != payer),
+            _ => unreachable!("only facts of accounts are sent here"),
         }
     }
 
