@@ -99,6 +99,9 @@ def verify(data: str, progress: Callable[[int, int], None] | None) -> list[dict[
 def inspect(data: str, from_frame: int, limit: int) -> list[dict[str, object]]:
     """Read frames; each has `number`, `epoch`, `stamp_ms`, `first_sequence`, `last_sequence`, `hash` and `records`."""
 
+def explain(data: str, id: int) -> list[str] | None:
+    """Tell a settlement or an unwind; None where the journal knows neither by this number."""
+
 def keyring_create(path: str, kek: str) -> None:
     """Write an empty key ring; an existing file is never replaced."""
 

@@ -1,4 +1,4 @@
-"""The chip of a social-security card in software, for the demo, tests and load.
+"""The chip of a social-security card and the issuer of electronic credentials, in software, for demo, tests and load.
 
 Owns the card's side of a presentation: its keys, its counter, the application cryptogram and the check of the answer.
 Invariant: written from the published rules alone and never from the engine, so that the two prove each other.
@@ -6,8 +6,10 @@ Invariant: a counter value is used for one cryptogram only; a card whose counter
 Leaves out card states, PINs and the offline purse: the hub knows the first two, and no settlement touches the third.
 """
 
+import base64
 import hashlib
 import hmac
+import json
 import random
 import re
 import secrets
@@ -18,6 +20,7 @@ from enum import StrEnum
 from typing import Literal
 
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers import BlockCipherAlgorithm, Cipher, modes
 from cryptography.hazmat.primitives.ciphers.algorithms import AES, SM4
 from cryptography.hazmat.primitives.cmac import CMAC
@@ -41,6 +44,35 @@ class Scheme(StrEnum):
     PBOC_TDES = "PBOC_TDES"
     EMV_CSK_TDES = "EMV_CSK_TDES"
     EMV_AES = "EMV_AES"
+
+
+class TokenIssuer:
+    """Who issues tokens that stand for a card: the server behind an app.
+
+    A token is a JSON web signature by Ed25519 with the claims that the contract's `ElectronicCredential` names.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._key = Ed25519PrivateKey.generate()
+
+    @property
+    def public_key(self) -> bytes:
+        """Its public key, 32 bytes, for the key ring."""
+        return self._key.public_key().public_bytes_raw()
+
+    def token(self, card_sn: str, institution: str, issued_s: int, lives_s: int = 120) -> bytes:
+        """Issue a token for a card at one institution, from a second since 1970 on."""
+        header = {"alg": "EdDSA", "kid": self.name, "typ": "JWT"}
+        claims = {
+            "jti": secrets.token_hex(16),
+            "sub": card_sn,
+            "aud": institution,
+            "iat": issued_s,
+            "exp": issued_s + lives_s,
+        }
+        signed = b".".join(_base64url(json.dumps(part).encode()) for part in (header, claims))
+        return signed + b"." + _base64url(self._key.sign(signed))
 
 
 class CounterExhausted(Exception):
@@ -321,6 +353,10 @@ def _complement(data: bytes) -> bytes:
 
 def _xor(left: bytes, right: bytes) -> bytes:
     return bytes(a ^ b for a, b in zip(left, right, strict=True))
+
+
+def _base64url(data: bytes) -> bytes:
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
 
 
 def _bcd(number: int, length: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Every bad request gets its own reason over real gRPC, with field, details and advice, and changes nothing."""
+"""Every bad request gets its own reason over real gRPC, with field, details and advice, and changes nothing else."""
 
 import json
 from collections.abc import Iterator
@@ -54,8 +54,13 @@ def test_it_is_refused_with_its_reason_and_changes_nothing(
     office: Office, scene: Scene, channels: dict[str, grpc.Channel], row: Row
 ) -> None:
     bad = row.make(scene)
-    with office.unchanged():
-        failed = failure_of(channels[row.caller], bad.method, bad.request)
+    before = office.sequence()
+    failed = failure_of(channels[row.caller], bad.method, bad.request)
+    assert office.sequence() == before + row.remembered
+    if row.remembered:
+        # It is on record: asked again, it is given again and counts no more.
+        assert failure_of(channels[row.caller], bad.method, bad.request) == failed
+        assert office.sequence() == before + 1
     check_details(failed, row.reason, row.status)
     expected = dict(bad.metadata) if row.field is None else {"field": row.field, **bad.metadata}
     assert failed.metadata.items() >= expected.items()
@@ -73,8 +78,9 @@ def test_inside_a_batch_it_is_refused_alike_and_its_neighbours_are_answered(
     status = batch_pb2.Command(operations_status=operations_pb2.OperationsStatusRequest()).SerializeToString()
     wanted = b"".join(_field(1, command) for command in (status, _field(operation, body), status))
     submit: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channels[row.caller].unary_unary(METHODS["Batch.Submit"].path)
-    with office.unchanged():
-        results = batch_pb2.BatchSubmitResponse.FromString(submit(wanted, timeout=CALL_TIMEOUT_S)).results
+    before = office.sequence()
+    results = batch_pb2.BatchSubmitResponse.FromString(submit(wanted, timeout=CALL_TIMEOUT_S)).results
+    assert office.sequence() == before + row.remembered
     first, refused, last = (result.WhichOneof("result") for result in results)
     assert (first, refused, last) == ("operations_status", "refusal", "operations_status")
     assert results[1].refusal.reason == CATALOG[row.reason].number

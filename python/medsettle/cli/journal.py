@@ -1,4 +1,4 @@
-"""`medsettle verify` and `medsettle inspect`: look into a data directory, change nothing."""
+"""`medsettle verify`, `inspect` and `explain`: look into a data directory, change nothing."""
 
 import json
 import sys
@@ -84,6 +84,23 @@ def inspect(
         raise CommandFailed(f"frames are missing; all that is wrong: medsettle verify {directory}", ExitCode.BAD_NEWS)
     elif len(frames) == limit and not as_json:
         out.print(f"{limit} frames shown; for more: --from {start + limit}")
+
+
+def explain(
+    directory: _Directory,
+    number: Annotated[int, typer.Argument(metavar="ID", min=1, help="Of a settlement or of an unwind.")],
+) -> None:
+    """Tell who paid what of a settlement and why, or what an unwind took back from a thief; nothing is changed.
+
+    Exit codes: 0 told; 1 damage, or nothing has this number; 2 could not run.
+    """
+    from medsettle import journal
+
+    lines = journal.explain(directory, number)
+    if lines is None:
+        raise CommandFailed(f"{directory}: no settlement and no unwind has the number {number}", ExitCode.BAD_NEWS)
+    for line in lines:
+        print(line)
 
 
 def _tree(frame: "Frame") -> "Tree":

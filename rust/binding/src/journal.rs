@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use medsettle_engine::error::Finding;
+use medsettle_engine::explain::{ExplainError, explain as tell};
 use medsettle_engine::journal::{FrameHash, FrameHeader, FrameRef};
 use medsettle_engine::recovery::Unusable;
 use medsettle_engine::storage::DataDirectory;
@@ -14,7 +15,7 @@ use medsettle_wire::record::{SCHEMA, decode_body, encoded_records};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
-use crate::errors::journal_error;
+use crate::errors::{CorruptJournal, journal_error};
 
 /// Walk every frame and gather all that is wrong; `progress` gets the bytes done and the bytes in all.
 #[pyfunction]
@@ -98,6 +99,16 @@ impl Copied {
         dict.set_item("records", PyList::new(py, records.iter().map(|record| PyBytes::new(py, record)))?)?;
         Ok(dict)
     }
+}
+
+/// The lines about a settlement or an unwind; `None` where the journal knows neither by this number.
+#[pyfunction]
+pub(crate) fn explain(py: Python<'_>, data: PathBuf, id: u64) -> PyResult<Option<Vec<String>>> {
+    let directory = existing(&data)?;
+    py.detach(|| tell(&directory, id)).map_err(|error| match error {
+        ExplainError::Journal(error) => journal_error(&error),
+        ExplainError::Damaged(finding) => CorruptJournal::new_err(finding.to_string()),
+    })
 }
 
 fn existing(data: &Path) -> PyResult<DataDirectory> {

@@ -6,6 +6,7 @@ pub mod clock;
 mod config;
 mod engine;
 pub mod error;
+pub mod explain;
 pub mod halt;
 mod history;
 pub mod journal;

@@ -41,26 +41,26 @@ def the_card_of_somebody_else(scene: Scene) -> Bad:
     return Bad("Inpatient.Settle", scene.ward.settlement(scene.filed.stay_id, card))
 
 
-@row("CRYPTOGRAM_INVALID", "PERMISSION_DENIED")
+@row("CRYPTOGRAM_INVALID", "PERMISSION_DENIED", remembered=True)
 def a_wrong_cryptogram(scene: Scene) -> Bad:
-    request = scene.settlement()
+    request = scene.admission(scene.agency.insure())
     wrong = bytearray(request.presentation.chip.cryptogram)
     wrong[7] ^= 1
     request.presentation.chip.cryptogram = bytes(wrong)
-    return Bad("Inpatient.Settle", request)
+    return Bad("Inpatient.Admit", request)
 
 
-@row("CRYPTOGRAM_INVALID", "PERMISSION_DENIED")
+@row("CRYPTOGRAM_INVALID", "PERMISSION_DENIED", remembered=True)
 def a_card_made_with_another_issuers_key(scene: Scene) -> Bad:
     forged = Patient(0, common_pb2.Certificate(), 0, make_chip(1, bytes(range(16))))
     return Bad("Inpatient.Admit", scene.admission(forged))
 
 
-@row("CRYPTOGRAM_INVALID", "PERMISSION_DENIED")
+@row("CRYPTOGRAM_INVALID", "PERMISSION_DENIED", remembered=True)
 def an_amount_changed_after_signing(scene: Scene) -> Bad:
-    request = scene.settlement()
+    request = scene.admission(scene.agency.insure())
     request.presentation.chip.amount_fen += 1
-    return Bad("Inpatient.Settle", request)
+    return Bad("Inpatient.Admit", request)
 
 
 @row("SCHEME_NOT_ALLOWED", "PERMISSION_DENIED")
@@ -81,12 +81,10 @@ def a_counter_that_was_seen(scene: Scene) -> Bad:
 
 @forbidden_now("COUNTER_JUMP")
 def a_counter_far_ahead(scene: Scene) -> Bad:
-    chip = scene.filed.patient.chip
-    # The admission was the only presentation that was accepted, with counter 1.
-    counter, chip.atc = chip.atc, 1 + JUMP
-    request = scene.settlement()
-    chip.atc = counter
-    return Bad("Inpatient.Settle", request, {"atc": str(2 + JUMP), "highest": "1"})
+    # A card that is not in use yet is not locked by it.
+    patient = scene.agency.insure()
+    patient.chip.atc = JUMP
+    return Bad("Inpatient.Admit", scene.admission(patient), {"atc": str(1 + JUMP), "highest": "0"})
 
 
 @forbidden_now("PRESENTATION_STALE")

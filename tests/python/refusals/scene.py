@@ -143,7 +143,10 @@ class Bad:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the table; `lacks` are declared metadata keys that this case does not have."""
+    """A row of the table; `lacks` are declared metadata keys that this case does not have.
+
+    A refusal that is `remembered` leaves itself behind and is given again.
+    """
 
     make: Callable[[Scene], Bad]
     reason: str
@@ -151,6 +154,7 @@ class Row:
     field: str | None
     caller: str
     lacks: frozenset[str]
+    remembered: bool
 
     @property
     def name(self) -> str:
@@ -161,12 +165,18 @@ TABLE: list[Row] = []
 
 
 def row(
-    reason: str, status: str, field: str | None = None, *, caller: str = BEIJING_HOSPITAL, lacks: str = ""
+    reason: str,
+    status: str,
+    field: str | None = None,
+    *,
+    caller: str = BEIJING_HOSPITAL,
+    lacks: str = "",
+    remembered: bool = False,
 ) -> Callable[[Callable[[Scene], Bad]], Callable[[Scene], Bad]]:
     """Put a maker of requests on the table."""
 
     def put(make: Callable[[Scene], Bad]) -> Callable[[Scene], Bad]:
-        TABLE.append(Row(make, reason, status, field, caller, frozenset(lacks.split())))
+        TABLE.append(Row(make, reason, status, field, caller, frozenset(lacks.split()), remembered))
         return make
 
     return put
