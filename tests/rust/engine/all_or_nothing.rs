@@ -82,6 +82,38 @@ const FIRST_USE: Scenario = Scenario {
     },
 };
 
+/// What a thief settled with the card is taken back, with its claims.
+const UNWINDING: Scenario = Scenario {
+    prepare: |engine| {
+        let office = office(engine);
+        visits::furnish(&office);
+        let patient = request::enroll(&office, 1);
+        office.get::<v1::AccountsCreditResponse>(
+            Operation::AccountsCredit,
+            &request::credit(patient.person, 250_000, "2026-01"),
+        );
+        for number in 1..=5 {
+            let visit = visits::claim(patient, number, false);
+            hospital(engine).get::<v1::VisitsSettleResponse>(Operation::VisitsSettle, &visit);
+        }
+        let cards: v1::CardsListResponse =
+            office.get(Operation::CardsList, &v1::CardsListRequest { person_id: patient.person, page: None });
+        let mut header = request::header(OFFICE);
+        header.operator = "clerk".into();
+        let scope = v1::UnwindScope { card_id: cards.cards[0].card_id, since_ms: 1, ..Default::default() };
+        let request = v1::FraudUnwindRequest {
+            header: Some(header),
+            scope: Some(scope),
+            case_number: "F-1".into(),
+            second_approver: "director".into(),
+            preview_digest: Vec::new(),
+        };
+        let id = request::id_of(request.header.as_ref());
+        let (operation, request) = (Operation::FraudUnwind, encode(&request));
+        Decision { operation, by_hospital: false, id, request, person: patient.person }
+    },
+};
+
 fn open(process: &Process) -> Result<Engine, OpenError> {
     open_with(Arc::new(process.clone()), config(), &Time::at(NOW_MS))
 }
@@ -105,6 +137,7 @@ impl Decision {
             (Operation::AccountsGet, encode(&v1::AccountsGetRequest { person_id })),
             (Operation::AccountsGetAccumulators, encode(&accumulators)),
             (Operation::OperationsTrialBalance, Vec::new()),
+            (Operation::FraudListClaims, Vec::new()),
         ];
         let office = office(engine);
         let told = asked.map(|(operation, request)| office.call(operation.number(), request));
@@ -179,5 +212,11 @@ fn f2_an_enabling_that_ends_the_card_before_is_there_whole_or_not_at_all_whereve
 #[test]
 fn f2_a_first_use_that_ends_the_card_before_is_there_whole_or_not_at_all_wherever_the_hub_dies() {
     let (nothing, all) = die_everywhere(&FIRST_USE);
+    assert!(nothing > 0 && all > 0, "{nothing} times nothing, {all} times all");
+}
+
+#[test]
+fn f7_an_unwind_is_there_whole_or_not_at_all_wherever_the_hub_dies() {
+    let (nothing, all) = die_everywhere(&UNWINDING);
     assert!(nothing > 0 && all > 0, "{nothing} times nothing, {all} times all");
 }

@@ -108,6 +108,7 @@ pub(crate) fn issue(office: &Caller<'_>, patient: Patient, predecessor_card_id: 
         card_sn: card_sn(patient.number),
         scheme: v1::chip::Scheme::PbocSm4.into(),
         key_index: 1,
+        purse_fen: 0,
     };
     office.get::<v1::CardsMarkMadeResponse>(Operation::CardsMarkMade, &request);
     let request = v1::CardsHandOverRequest { header: Some(header(OFFICE)), card_id, collected_by: "holder".into() };
