@@ -22,6 +22,7 @@ from medsettle.v1 import (
     cards_pb2,
     common_pb2,
     filings_pb2,
+    fraud_pb2,
     inpatient_pb2,
     institutions_pb2,
     operations_pb2,
@@ -71,21 +72,22 @@ class Agency:
         client, header = self.operator.client, self.operator.header
         regions = [jsonform.parse(packages_pb2.Region, region) for region in world.package("regions")]
         client.packages.install_regions(packages_pb2.PackagesInstallRegionsRequest(header=header(), regions=regions))
-        for province in world.PROVINCES:
-            policy = jsonform.parse(packages_pb2.BenefitPolicy, world.package(province.policy))
+        for name in (*(province.policy for province in world.PROVINCES), *world.VISIT_POLICIES):
+            policy = jsonform.parse(packages_pb2.BenefitPolicy, world.package(name))
             client.packages.install_policy(packages_pb2.PackagesInstallPolicyRequest(header=header(), policy=policy))
+        for province in world.PROVINCES:
             catalogue = jsonform.parse(packages_pb2.Catalogue, world.package(province.catalogue))
             client.packages.install_catalogue(
                 packages_pb2.PackagesInstallCatalogueRequest(header=header(), catalogue=catalogue)
             )
 
     def register(self, place: world.Place) -> None:
-        """Register a third-level hospital that is open to patients of every region."""
+        """Register a third-level hospital, or a pharmacy, that is open to patients of every region."""
         institution = institutions_pb2.Institution(
             institution_code=place.code,
             name=place.name,
-            kind=institutions_pb2.Institution.HOSPITAL,
-            level=common_pb2.Level.THREE,
+            kind=institutions_pb2.Institution.Kind.Value(place.role),
+            level=common_pb2.Level.THREE if place.role == "HOSPITAL" else common_pb2.Level.NONE,
             region=place.district,
             networked=True,
             cross_region=True,
@@ -126,6 +128,64 @@ class Agency:
         ]
         submit(client, handed, cards_pb2.CardsHandOverResponse)
         return dict(zip(residents, zip(ids, chips, strict=True), strict=True))
+
+    def install_alert_rules(self, name: str) -> None:
+        """Install rules that look whenever a card is shown."""
+        rules = jsonform.parse(packages_pb2.AlertRules, world.package(name))
+        self.operator.client.packages.install_alert_rules(
+            packages_pb2.PackagesInstallAlertRulesRequest(header=self.operator.header(), rules=rules)
+        )
+
+    def replace(self, patient: Patient) -> Patient:
+        """Replace a lost card at the desk, while the holder waits; the new one is in use at once."""
+        product = PRODUCTS[patient.resident.scheme]
+        chip = self._scratch.make_card(patient.resident.scheme, next(self._card_serials))
+        request = cards_pb2.CardsReplaceRequest(
+            header=self.desk.header(),
+            lost_card_id=patient.card_id,
+            pan=chip.pan,
+            sequence_number=chip.sequence_number,
+            card_sn=chip.card_sn,
+            scheme=presentation_pb2.Chip.Scheme.Value(chip.scheme),
+            key_index=product.key_index,
+            generation=product.generation,
+            enable=True,
+        )
+        card = self.desk.client.cards.replace(request).card
+        return Patient(patient.resident, patient.person_id, card.card_id, chip)
+
+    def preview_unwind(self, scope: fraud_pb2.UnwindScope) -> fraud_pb2.FraudPreviewUnwindResponse:
+        """Ask what an unwind would do."""
+        return self.operator.client.fraud.preview_unwind(fraud_pb2.FraudPreviewUnwindRequest(scope=scope))
+
+    def unwind(
+        self, scope: fraud_pb2.UnwindScope, case_number: str, second_approver: str, preview_digest: bytes
+    ) -> fraud_pb2.FraudUnwindResponse:
+        """Take back everything in the scope."""
+        return self.operator.client.fraud.unwind(
+            fraud_pb2.FraudUnwindRequest(
+                header=self.operator.header(),
+                scope=scope,
+                case_number=case_number,
+                second_approver=second_approver,
+                preview_digest=preview_digest,
+            )
+        )
+
+    def claims(self, case_number: str) -> list[fraud_pb2.Claim]:
+        """List what institutions owe in a case."""
+        request = fraud_pb2.FraudListClaimsRequest(case_number=case_number)
+        return list(self.operator.client.fraud.list_claims(request).claims)
+
+    def alerts(self, patient: Patient) -> list[fraud_pb2.Alert]:
+        """List the open alerts about a person."""
+        request = fraud_pb2.FraudListAlertsRequest(person_id=patient.person_id)
+        return list(self.operator.client.fraud.list_alerts(request).alerts)
+
+    def statement(self, patient: Patient) -> list[accounts_pb2.StatementEntry]:
+        """Read everything that moved the person's money or used the person's limits."""
+        request = accounts_pb2.AccountsStatementRequest(person_id=patient.person_id)
+        return [entry for page in self.desk.client.accounts.statement(request) for entry in page.entries]
 
     def credit(self, patient: Patient, amount_fen: int, period: str) -> None:
         """Pay a contribution into the personal account."""

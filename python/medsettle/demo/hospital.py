@@ -1,4 +1,4 @@
-"""A hospital as a process of its own: it talks to the hub over mutual TLS, and to the storyteller over a pipe.
+"""A hospital or pharmacy as a process of its own: it talks to the hub over mutual TLS, to the storyteller over a pipe.
 
 Owns the process and the pipe. Each message on the pipe is one step of `BusyWard` by name; the answer is its result or
 the exception that it raised.

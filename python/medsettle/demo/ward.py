@@ -20,6 +20,7 @@ from medsettle.v1 import (
     messages_pb2,
     persons_pb2,
     presentation_pb2,
+    visits_pb2,
 )
 
 ONE_ATTEMPT = Retries(attempts=1)
@@ -102,6 +103,32 @@ class Ward:
         """Settle what the chip signed, and enter it in the books."""
         request = self._settlement(stay_id, signed, quote_digest)
         return self._entered(request, self._client.inpatient.settle(request))
+
+    def visit(
+        self,
+        kind: common_pb2.VisitKind.Kind.ValueType,
+        day: date,
+        items: Sequence[Item],
+        signed: presentation_pb2.Presentation,
+        check: presentation_pb2.HolderCheck,
+    ) -> visits_pb2.VisitsSettleResponse:
+        """Settle an outpatient visit or a purchase, and enter it in the books."""
+        request = visits_pb2.VisitsSettleRequest(
+            header=self._header(),
+            visit_kind=kind,
+            visit_date=day.isoformat(),
+            department="counter",
+            diagnosis="J06",
+            lines=self._lines(items, day),
+            total_fen=signed.chip.amount_fen,
+            account_request_fen=signed.chip.other_amount_fen,
+            presentation=signed,
+            holder_check=check,
+        )
+        response = self._client.visits.settle(request)
+        row = Row.of_split(response.settlement_id, request.header.request_id, response.split)
+        self._books[row.settlement_id] = row
+        return response
 
     def cancel_settlement(self, settlement_id: int) -> inpatient_pb2.InpatientCancelSettlementResponse:
         """Cancel a settlement, and enter its negation in the books."""
@@ -199,7 +226,12 @@ class Ward:
         )
 
     def _charges(self, stay_id: int, items: Sequence[Item], day: date) -> inpatient_pb2.InpatientAddChargesRequest:
-        lines = [
+        return inpatient_pb2.InpatientAddChargesRequest(
+            header=self._header(), stay_id=stay_id, lines=self._lines(items, day)
+        )
+
+    def _lines(self, items: Sequence[Item], day: date) -> list[inpatient_pb2.ChargeLine]:
+        return [
             inpatient_pb2.ChargeLine(
                 line_id=str(next(self._line_numbers)),
                 item_code=item.code,
@@ -209,7 +241,6 @@ class Ward:
             )
             for item in items
         ]
-        return inpatient_pb2.InpatientAddChargesRequest(header=self._header(), stay_id=stay_id, lines=lines)
 
     def _discharge(self, stay_id: int, day: date) -> inpatient_pb2.InpatientDischargeRequest:
         return inpatient_pb2.InpatientDischargeRequest(

@@ -50,12 +50,13 @@ PROVINCES = (JINAN, JIAXING, BEIJING)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A hospital: its code, its name and its district."""
+    """A hospital or a pharmacy: its code, its name, its district, and the role of its certificate."""
 
     code: str
     name: str
     province: Province
     district: str
+    role: str = "HOSPITAL"
 
 
 HOSPITALS = (
@@ -63,6 +64,7 @@ HOSPITALS = (
     Place("H33040200001", "South Lake Hospital", JIAXING, "330402"),
     Place("H11010500001", "Altar Park Hospital", BEIJING, "110105"),
 )
+SHOP = Place("P37010200001", "Lotus Pharmacy", JINAN, "370102", role="PHARMACY")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,8 @@ SHEN = Resident(4, "Shen Meiying", "FEMALE", date(1962, 6, 9), JIAXING, Scheme.P
 QIAN = Resident(5, "Qian Xiaofeng", "FEMALE", date(1994, 1, 21), JIAXING)
 ZHOU = Resident(6, "Zhou Lihua", "FEMALE", date(1988, 5, 17), JINAN)
 GAO = Resident(7, "Gao Tianyi", "MALE", date(1975, 9, 25), JINAN, Scheme.PBOC_TDES)
-NAMED = (LIN, OLD_HE, SUN, SHEN, QIAN, ZHOU, GAO)
+WU = Resident(8, "Wu Xiulan", "FEMALE", date(1986, 4, 2), JINAN)
+NAMED = (LIN, OLD_HE, SUN, SHEN, QIAN, ZHOU, GAO, WU)
 
 
 def crowd(province: Province, first_serial: int, count: int) -> Iterator[Resident]:
@@ -111,6 +114,13 @@ class Item:
     quantity: str
     price: str
 
+
+CONSULTATION, TONIC = "CONSULTATION", "TONIC"
+"""What outpatient departments and pharmacies bill, wholly within scope."""
+
+VISIT_POLICIES = ("policy_jinan_outpatient", "policy_jinan_pharmacy")
+"""Packages that pay 55 % of outpatient visits and purchases together, up to 5,500.00 a year."""
+VISIT_LIMIT_FEN = 550_000
 
 HEART_BILL = (
     Item("SURGERY", "1", "12000"),

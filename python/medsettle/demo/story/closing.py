@@ -7,6 +7,7 @@ from medsettle.demo import world
 from medsettle.demo.books import Reconciliation, Totals
 from medsettle.demo.hospital import Hospital
 from medsettle.demo.rush import BusyWard
+from medsettle.demo.story import theft
 from medsettle.demo.story.stage import Stage
 from medsettle.demo.tell import faults, yuan
 from medsettle.v1 import common_pb2, operations_pb2
@@ -19,7 +20,8 @@ def books_agree(stage: Stage) -> None:
     """Compare the hospitals' books with the hub's, the hub's with themselves, and the journal with its hashes."""
     stage.tell.chapter("Closing the day")
     last_day = world.today()
-    books = {hospital: hospital.run(BusyWard.reconcile, stage.today, last_day) for hospital in stage.hospitals.values()}
+    places = (*stage.hospitals.values(), stage.shop)
+    books = {place: place.run(BusyWard.reconcile, stage.today, last_day) for place in places}
     _day_totals(stage, books)
     _every_amount(stage, books)
     _ledger(stage, books)
@@ -70,7 +72,14 @@ def _ledger(stage: Stage, books: dict[Hospital, Reconciliation]) -> None:
     )
     tell.equal("and the cash is what it took at its counter", _by_code(balance, LedgerBalance.CASH), paid)
     funds_fen = sum(found.own_totals.fund_total_fen for found in books.values())
-    tell.equal("the funds paid what the hospitals got from them", _sum(balance, LedgerBalance.FUND), -funds_fen)
+    # What was taken back from the thief is claimed; what had been cut for his sake is owed to the person.
+    claimed_fen, owed_fen = _sum(balance, LedgerBalance.CLAIMS), _sum(balance, LedgerBalance.PERSON_SETTLEMENT)
+    drawn_fen = sum(claim.account_fen for claim in stage.agency.claims(theft.CASE))
+    tell.equal(
+        "the funds paid what the hospitals got from them, less what is claimed back, and what a recomputation added",
+        _sum(balance, LedgerBalance.FUND),
+        -funds_fen - claimed_fen - drawn_fen - owed_fen,
+    )
     rows = [
         [_fund_name(row), yuan(-row.balance_fen)]
         for row in balance.balances

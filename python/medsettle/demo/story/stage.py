@@ -30,6 +30,7 @@ class Stage:
     hub: HubProcess
     agency: Agency
     hospitals: dict[world.Province, Hospital]
+    shop: Hospital
     patients: dict[world.Resident, Patient]
     today: date
     progress: int
