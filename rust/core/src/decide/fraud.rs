@@ -176,10 +176,11 @@ impl Balances<'_> {
 fn legs_of(standing: &Standing) -> Vec<Leg> {
     let settlement = &standing.settlement;
     let adjusted = standing.adjustments.iter().flat_map(|adjustment| &adjustment.legs);
-    let moved = settlement.legs.iter().chain(adjusted).filter(|leg| match leg.account {
-        LedgerAccount::Institution(_) | LedgerAccount::Cash(_) | LedgerAccount::HospitalPart(_) => false,
-        _ => true,
-    });
+    let stays = |leg: &Leg| {
+        use LedgerAccount::{Cash, HospitalPart, Institution};
+        matches!(leg.account, Institution(_) | Cash(_) | HospitalPart(_))
+    };
+    let moved = settlement.legs.iter().chain(adjusted).filter(|leg| !stays(leg));
     let mut legs: Vec<Leg> = moved.map(|leg| Leg { amount: -leg.amount, ..*leg }).collect();
     let claimed = legs.iter().fold(Fen::ZERO, |sum, leg| sum + leg.amount);
     if claimed != Fen::ZERO {

@@ -17,8 +17,8 @@ use crate::v1;
 pub enum Proof {
     /// Of a chip.
     Cryptogram(CryptogramCheck),
-    /// Of an electronic credential.
-    Token(TokenCheck),
+    /// Of an electronic credential. Boxed: chips are the many, and a queue of requests stays small.
+    Token(Box<TokenCheck>),
 }
 
 /// A cryptogram with what it signs.
@@ -55,7 +55,7 @@ pub(super) fn presentation(message: Option<v1::Presentation>) -> Checked<(Presen
             }
             Message::Electronic(electronic) => {
                 let (token, check) = at("electronic", at("token", token(&electronic.token)))?;
-                (Credential::Electronic(token), Some(Proof::Token(check)))
+                (Credential::Electronic(token), Some(Proof::Token(Box::new(check))))
             }
             Message::VoucherId(number) => (Credential::Voucher(VoucherId(at("voucher_id", id(number))?)), None),
         };

@@ -28,7 +28,7 @@ pub(super) fn from_shown(shown: &CredentialShown) -> v1::StoredCredential {
     message
 }
 
-pub(super) fn shown(message: v1::StoredCredential) -> Checked<CredentialShown> {
+pub(super) fn shown(message: &v1::StoredCredential) -> Checked<CredentialShown> {
     let card = CardId(message.card_id);
     Ok(match message.kind() {
         Kind::Unspecified => return Err(Fault::of("kind", "is missing")),

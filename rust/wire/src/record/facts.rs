@@ -422,7 +422,7 @@ fn regions_installed(message: &v1::RegionsInstalled) -> Checked<Fact> {
 }
 
 fn patient_admitted(message: v1::PatientAdmitted) -> Checked<Fact> {
-    let shown = within("credential", message.credential, credential::shown)?;
+    let shown = within("credential", message.credential.as_ref(), credential::shown)?;
     Ok(Fact::PatientAdmitted { stay: Arc::new(within("stay", message.stay, stay::stay)?), shown })
 }
 

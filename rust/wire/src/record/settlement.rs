@@ -61,7 +61,7 @@ pub(super) fn settlement(message: v1::StoredSettlement) -> Checked<Settlement> {
         balance_after: Fen(message.balance_after_fen),
         family: draws(&message.family),
         presented: Presented {
-            credential: within("credential", message.credential, credential::shown)?,
+            credential: within("credential", message.credential.as_ref(), credential::shown)?,
             terminal: message.terminal_id.into(),
         },
         stamp_ms: message.stamp_ms,

@@ -67,7 +67,7 @@ fn the_own_account_pays_first_then_the_payers_in_the_order_of_linking() {
     assert_eq!(draws(&desk, &settlement.family), expected);
     assert_eq!([child, mother, father].map(|card| desk.balance(card)), [Fen(0), Fen(0), Fen(13_000)]);
     assert_eq!(desk.used_by_visits(child, 2026).account, Fen(5_000), "what the family paid is not the child's use");
-    assert_eq!(desk.used_by_visits(mother, 2026), Default::default());
+    assert_eq!(desk.used_by_visits(mother, 2026), crate::accumulator::Accumulators::default());
     assert_eq!(desk.hub.ledger.trial_balance(), 0);
 }
 

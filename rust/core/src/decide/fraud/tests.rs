@@ -179,11 +179,12 @@ fn an_unwind_that_would_differ_from_its_preview_is_refused() {
     assert!(unwind(desk, request).is_ok(), "time alone changes nothing");
 }
 
+type Change = fn(&mut UnwindRequest, i64);
+
 #[test]
 fn an_unwind_that_contradicts_itself_is_refused_with_the_field() {
     let robbed = robbed();
     let now_ms = robbed.desk.now_ms;
-    type Change = fn(&mut UnwindRequest, i64);
     let cases: [(Change, &str); 6] = [
         (|asked, now_ms| asked.scope.since_ms = now_ms + 1, "scope.since_ms"),
         (|asked, now_ms| asked.scope.until_ms = Some(now_ms + 1), "scope.until_ms"),
