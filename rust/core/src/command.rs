@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::accumulator::{AccumulatorKey, Accumulators};
 use crate::benefit::{LineSplit, Split};
 use crate::calendar::Date;
-use crate::card::{CancelCause, Channel, FailureCause, Loss, Personalisation, ZoneKind};
+use crate::card::{CancelCause, CardState, Channel, FailureCause, Loss, Moment, Personalisation, ZoneKind};
 use crate::catalogue::Catalogue;
 use crate::filing::Filing;
 use crate::ids::{
@@ -99,6 +99,10 @@ pub enum Command {
         spells: Vec<Spell>,
         entitlements: Option<Vec<Entitlement>>,
     },
+    TransferRegion {
+        person: PersonId,
+        spell: Spell,
+    },
     ApplyForCard {
         person: PersonId,
         predecessor: Option<CardId>,
@@ -126,15 +130,34 @@ pub enum Command {
         zones: Vec<ZoneKind>,
         channel: Channel,
         verified_by: Box<str>,
+        /// Whom the caller was verified as, where that was asked.
+        holder: Option<Certificate>,
     },
     WithdrawLoss {
         card: CardId,
         zones: Vec<ZoneKind>,
         verified_by: Box<str>,
     },
+    /// The new card takes the place of one that is formally lost, on the spot.
+    ReplaceCard {
+        lost: CardId,
+        made: Personalisation,
+        generation: Box<str>,
+        enable: bool,
+    },
+    UnlockCard {
+        card: CardId,
+        zone: ZoneKind,
+        presentation: Option<Presentation>,
+    },
     CancelCard {
         card: CardId,
         cause: CancelCause,
+    },
+    RetireGeneration {
+        region: RegionCode,
+        generation: Box<str>,
+        cut_over: Date,
     },
     AuthorizeStay {
         stay: StayId,
@@ -270,6 +293,11 @@ pub enum Query {
         person: PersonId,
         page: Page,
     },
+    /// Of a region and what lies below it, or of all; of one generation, or of all.
+    CountCards {
+        region: Option<RegionCode>,
+        generation: Option<Box<str>>,
+    },
     GetAccount {
         person: PersonId,
     },
@@ -359,8 +387,8 @@ pub struct Eligibility {
 pub struct CardView {
     /// The card.
     pub card: crate::card::Card,
-    /// Decides which temporary losses still hold.
-    pub at_ms: i64,
+    /// Decides which temporary losses still hold, and whether its generation is over.
+    pub at: Moment,
 }
 
 /// An installed package.
@@ -389,6 +417,10 @@ pub enum Reply {
     Cards {
         cards: Vec<CardView>,
         next: Option<u64>,
+    },
+    CardCounts {
+        counts: Vec<(CardState, u64)>,
+        insured: u64,
     },
     Balance(Fen),
     Accumulators {

@@ -10,8 +10,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::calendar::Date;
-use crate::card::Card;
+use crate::card::{Card, Moment};
 use crate::catalogue::Catalogue;
+use crate::census::Census;
 use crate::command::{Command, Reply, Request, RequestHeader, Verdict};
 use crate::decide;
 use crate::fact::{Fact, Record};
@@ -25,6 +26,7 @@ use crate::records::Records;
 use crate::region::RegionTree;
 use crate::reject::Reject;
 use crate::request::Requests;
+use crate::retirement::Retirements;
 use crate::settlement::Settlement;
 use crate::stay::Stay;
 use crate::suspension::PlaceSuspension;
@@ -109,6 +111,8 @@ pub struct Hub {
     pub(crate) cards: Table<CardId, Card>,
     pub(crate) by_pan: Table<Pan, CardId>,
     pub(crate) by_sn: Table<CardSn, CardId>,
+    pub(crate) retirements: Retirements,
+    pub(crate) census: Census,
     pub(crate) institutions: Table<InstitutionCode, Institution>,
     /// Of institutions and departments; a new registration leaves them.
     pub(crate) suspensions: BTreeMap<InstitutionCode, Vec<PlaceSuspension>>,
@@ -135,6 +139,8 @@ impl Hub {
             cards: Table::seeded(seed),
             by_pan: Table::seeded(seed),
             by_sn: Table::seeded(seed),
+            retirements: Retirements::default(),
+            census: Census::default(),
             suspensions: BTreeMap::new(),
             institutions: Table::seeded(seed),
             regions: RegionTree::default(),
@@ -206,11 +212,12 @@ impl Hub {
         context: &Context<'_>,
     ) -> Result<(Vec<Fact>, Reply), Reject> {
         use decide::{
-            accounts, cards, charges, filings, packages, persons, requests, settlements, stays, suspensions, visits,
-            vouchers,
+            accounts, cards, charges, filings, packages, persons, requests, retirements, settlements, stays,
+            suspensions, transfers, visits, vouchers,
         };
         match command {
             Command::EnrollPerson { .. } | Command::UpdatePerson { .. } => persons::decide(self, command, context),
+            Command::TransferRegion { person, spell } => transfers::decide(self, *person, spell, context),
             Command::ApplyForCard { .. }
             | Command::FailApplication { .. }
             | Command::MarkCardMade { .. }
@@ -218,7 +225,12 @@ impl Hub {
             | Command::EnableCard { .. }
             | Command::ReportLoss { .. }
             | Command::WithdrawLoss { .. }
+            | Command::ReplaceCard { .. }
+            | Command::UnlockCard { .. }
             | Command::CancelCard { .. } => cards::decide(self, command, context),
+            Command::RetireGeneration { region, generation, cut_over } => {
+                retirements::decide(self, *region, generation, *cut_over, context)
+            }
             Command::CreditAccount { .. } | Command::OpenYear { .. } => accounts::decide(self, command, context),
             Command::File { .. } | Command::WithdrawFiling { .. } => filings::decide(self, command, context),
             Command::InstallPolicy { .. }
@@ -262,6 +274,12 @@ impl Hub {
 
     pub(crate) fn card(&self, id: CardId) -> Result<&Card, Reject> {
         self.cards.get(&id).ok_or_else(|| Reject::CardUnknown)
+    }
+
+    /// The moment of a stamp for a card: whether its generation is over then.
+    pub(crate) fn moment(&self, card: &Card, now_ms: i64) -> Moment {
+        let cut_over = self.retirements.cut_over(&self.regions, card.region, &card.generation);
+        Moment { now_ms, retired: cut_over.is_some_and(|day| day <= Date::business_day(now_ms)) }
     }
 
     pub(crate) fn institution(&self, code: InstitutionCode) -> Result<&Institution, Reject> {

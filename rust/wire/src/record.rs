@@ -4,8 +4,10 @@
 //! Invariant: any change of the messages used here raises [`SCHEMA`]; a test binds the number to their descriptors.
 //! Leaves out: frames, their stamps and hashes (the engine).
 
+mod cards;
 mod credential;
 mod facts;
+mod persons;
 mod settlement;
 mod stay;
 mod suspension;

@@ -44,7 +44,7 @@ fn wrong_cryptogram(hub: &Hub, header: &RequestHeader, command: &Command, contex
 
 fn locked(hub: &Hub, command: &Command, cause: LockCause, context: &Context<'_>) -> Option<Fact> {
     let card = named(hub, chip(command)?)?;
-    let in_use = card.insurance.shown(context.stamp_ms) == Shown::Plain(ZoneState::Enabled);
+    let in_use = card.insurance.shown(hub.moment(card, context.stamp_ms)) == Shown::Plain(ZoneState::Enabled);
     in_use.then_some(Fact::CardLocked { card: card.id, cause })
 }
 

@@ -90,7 +90,8 @@ fn in_use(hub: &Hub) -> BTreeSet<RegionCode> {
     let of_stays = hub.stays.values().flat_map(|stay| [stay.insured_region, stay.care_region]);
     let of_institutions = hub.institutions.values().map(|institution| institution.region);
     let of_packages = hub.policies.keys().map(|(region, ..)| *region).chain(hub.catalogues.keys().copied());
-    of_persons.chain(of_stays).chain(of_institutions).chain(of_packages).collect()
+    let of_cards = hub.cards.values().map(|card| card.region).chain(hub.retirements.regions());
+    of_persons.chain(of_stays).chain(of_institutions).chain(of_packages).chain(of_cards).collect()
 }
 
 /// Whether the way up to the province is the same, and what was home still is.

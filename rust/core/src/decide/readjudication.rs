@@ -19,11 +19,12 @@ use crate::reject::Reject;
 use crate::settlement::{Adjustment, Settlement, Standing};
 
 /// Standing settlements that were committed later and count in one of the same years, in the order of admission, then of the journal.
-pub(crate) fn later_than(cancelled: &Standing, records: &dyn Records) -> Vec<Standing> {
-    let person = cancelled.settlement.person;
+pub(crate) fn later_than(cancelled: &Standing, holder: &Person, records: &dyn Records) -> Vec<Standing> {
+    let person = holder.id;
     let mut later: Vec<Standing> = cancelled
         .deltas()
         .iter()
+        .filter(|(key, _)| holder.still_counts(*key, cancelled.settlement.id))
         .flat_map(|(key, _)| records.settlements_of_year(person, *key))
         .filter(|other| other.settlement.id > cancelled.settlement.id)
         .collect();
@@ -41,15 +42,16 @@ pub(crate) fn recompute(
     because_of: SettlementId,
 ) -> Result<Vec<Adjustment>, Reject> {
     let mut used = Used { person, changed: BTreeMap::new() };
+    let counts = |standing: &Standing, key| person.still_counts(key, standing.settlement.id);
     for standing in later.iter().chain([cancelled]) {
-        for (key, delta) in standing.deltas() {
+        for (key, delta) in standing.deltas().iter().filter(|(key, _)| counts(standing, *key)) {
             used.change(*key, |sum| sum.checked_sub(*delta))?;
         }
     }
     let mut adjustments = Vec::new();
     for standing in later {
         let adjustment = recompute_one(hub, person, standing, &used, because_of)?;
-        for (key, delta) in &adjustment.deltas {
+        for (key, delta) in adjustment.deltas.iter().filter(|(key, _)| counts(standing, *key)) {
             used.change(*key, |sum| sum.checked_add(*delta))?;
         }
         if adjustment.split.funds != standing.split().funds || adjustment.deltas != standing.deltas() {
@@ -132,7 +134,8 @@ fn recompute_one(
     if fund_delta != Fen::ZERO {
         legs.push(Leg { account: LedgerAccount::PersonSettlement(person.home), amount: fund_delta });
     }
-    let changes = changes(standing.deltas(), &deltas)?;
+    let mut changes = changes(standing.deltas(), &deltas)?;
+    changes.retain(|(key, _)| person.still_counts(*key, settlement.id));
     Ok(Adjustment { settlement: settlement.id, because_of, fund_delta, split, deltas, changes, legs })
 }
 

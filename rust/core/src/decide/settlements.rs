@@ -202,10 +202,11 @@ pub(crate) fn cancel(
     let person = hub.person(settlement.person)?;
     let rule = readjudication::recorded_policy(hub, settlement, settlement.case.discharge.year())
         .map_or(OnCancel::Keep, |policy| policy.on_cancel);
-    let deltas = standing.deltas().to_vec();
+    let counts = |(key, _): &&(AccumulatorKey, Accumulators)| person.still_counts(*key, settlement.id);
+    let deltas: Years = standing.deltas().iter().filter(counts).copied().collect();
     let drawn = settlement.split.account - settlement.split.family;
     let cancellation_id = SettlementId(hub.number.id(context.sequence));
-    let later = || readjudication::later_than(&standing, context.records);
+    let later = || readjudication::later_than(&standing, person, context.records);
     let adjustments = match rule {
         OnCancel::Keep => Vec::new(),
         OnCancel::LastFirst => match later().first() {
@@ -217,7 +218,7 @@ pub(crate) fn cancel(
     let cancellation = Arc::new(Cancellation {
         id: cancellation_id,
         settlement: Arc::clone(settlement),
-        legs: negated_legs(&standing),
+        legs: negated_legs(&standing, person, drawn),
         balance_after: person.account.balance + drawn,
         adjustments,
         deltas,
@@ -234,9 +235,16 @@ fn reopened(id: StayId, context: &Context<'_>) -> Result<Arc<Stay>, Reject> {
     Ok(Arc::new(Stay { state: StayState::Discharged, settlement: None, ..Stay::clone(&settled) }))
 }
 
-fn negated_legs(standing: &Standing) -> Vec<Leg> {
+/// What the account gets back follows the person to the region that holds it now.
+fn negated_legs(standing: &Standing, person: &Person, drawn: Fen) -> Vec<Leg> {
     let adjusted = standing.adjustments.iter().flat_map(|adjustment| &adjustment.legs);
-    negated(&standing.settlement.legs.iter().chain(adjusted).copied().collect::<Vec<_>>())
+    let mut legs = negated(&standing.settlement.legs.iter().chain(adjusted).copied().collect::<Vec<_>>());
+    let home_then = person.home_when(standing.settlement.id.0);
+    if home_then != person.home && drawn != Fen::ZERO {
+        legs.push(Leg { account: LedgerAccount::PersonalAccounts(home_then), amount: -drawn });
+        legs.push(Leg { account: LedgerAccount::PersonalAccounts(person.home), amount: drawn });
+    }
+    legs
 }
 
 fn years_after(person: &Person, cancellation: &Cancellation) -> Result<Years, Reject> {

@@ -7,17 +7,15 @@ use medsettle_core::card::{Chip, Personalisation};
 use medsettle_core::fact::Fact;
 use medsettle_core::ids::{CardId, CardSn, FilingId, Hash32, Pan, PersonId, RegionCode, StayId, VoucherId};
 use medsettle_core::money::Fen;
-use medsettle_core::person::Profile;
 use medsettle_core::policy::Problem;
 use medsettle_core::request::RequestKey;
 use medsettle_core::stay::Voucher;
 
-use super::{credential, settlement, stay, suspension};
+use super::{cards, credential, persons, settlement, stay, suspension};
 use crate::convert::{
-    Checked, Coded, Fault, at, catalogue, certificates, coded, each, entitlements, filing, from_catalogue,
-    from_certificates, from_entitlements, from_filing, from_institution, from_line_split, from_policy, from_regions,
-    from_spells, from_years, hash, id_if_given, institution, institution_code, line_split, policy, regions, request_id,
-    spells, within, year_accumulators,
+    Checked, Coded, Fault, at, catalogue, coded, each, filing, from_catalogue, from_filing, from_institution,
+    from_line_split, from_policy, from_regions, from_years, hash, id_if_given, institution, institution_code,
+    line_split, policy, regions, request_id, within, year_accumulators,
 };
 use crate::error::DecodeError;
 use crate::v1;
@@ -37,12 +35,15 @@ pub(super) fn from_fact(fact: &Fact) -> v1::Fact {
     let message = match fact {
         Fact::PersonEnrolled { person, profile, home } => Message::PersonEnrolled(v1::PersonEnrolled {
             person_id: person.0,
-            profile: Some(from_profile(profile)),
+            profile: Some(persons::from_profile(profile)),
             home_region: home.get(),
         }),
-        Fact::PersonUpdated { person, profile } => {
-            Message::PersonUpdated(v1::PersonUpdated { person_id: person.0, profile: Some(from_profile(profile)) })
-        }
+        Fact::PersonUpdated { person, profile } => Message::PersonUpdated(v1::PersonUpdated {
+            person_id: person.0,
+            profile: Some(persons::from_profile(profile)),
+        }),
+        Fact::PersonTransferred { .. } => persons::from_transferred(fact),
+        Fact::CardUnlocked { .. } | Fact::GenerationRetired { .. } => cards::from_fact(fact),
         Fact::CardApplied { .. }
         | Fact::CardApplicationFailed { .. }
         | Fact::CardMade { .. }
@@ -208,50 +209,27 @@ pub(super) fn fact(message: v1::Fact) -> Checked<Fact> {
     match message.fact.ok_or_else(|| Fault::here("is of no kind that this release knows"))? {
         Message::PersonEnrolled(m) => Ok(Fact::PersonEnrolled {
             person: PersonId(m.person_id),
-            profile: within("person_enrolled.profile", m.profile, profile)?,
+            profile: within("person_enrolled.profile", m.profile, persons::profile)?,
             home: at("person_enrolled.home_region", region(m.home_region))?,
         }),
         Message::PersonUpdated(m) => Ok(Fact::PersonUpdated {
             person: PersonId(m.person_id),
-            profile: within("person_updated.profile", m.profile, profile)?,
+            profile: within("person_updated.profile", m.profile, persons::profile)?,
         }),
-        Message::CardApplied(m) => at("card_applied", card_applied(m)),
-        Message::CardApplicationFailed(m) => {
-            let cause = at("card_application_failed.cause", coded(m.cause))?;
-            Ok(Fact::CardApplicationFailed { card: CardId(m.card_id), cause })
-        }
-        Message::CardMade(m) => at("card_made", card_made(&m)),
-        Message::CardHandedOver(m) => {
-            Ok(Fact::CardHandedOver { card: CardId(m.card_id), collected_by: m.collected_by.into() })
-        }
-        Message::CardEnabled(m) => Ok(Fact::CardEnabled {
-            card: CardId(m.card_id),
-            zone: at("card_enabled.zone", coded(m.zone))?,
-            cancelled: id_if_given(m.cancelled_card_id).map(CardId),
-            by_first_use: m.by_first_use,
-        }),
-        Message::CardReportedLost(m) => at("card_reported_lost", card_reported_lost(m)),
-        Message::CardLossWithdrawn(m) => Ok(Fact::CardLossWithdrawn {
-            card: CardId(m.card_id),
-            zones: at("card_loss_withdrawn", each("zones", m.zones, coded))?,
-            verified_by: m.verified_by.into(),
-        }),
-        Message::CardCancelled(m) => {
-            Ok(Fact::CardCancelled { card: CardId(m.card_id), cause: at("card_cancelled.cause", coded(m.cause))? })
-        }
-        Message::CardLocked(m) => {
-            Ok(Fact::CardLocked { card: CardId(m.card_id), cause: at("card_locked.cause", coded(m.cause))? })
-        }
-        Message::CryptogramWrong(m) => Ok(Fact::CryptogramWrong {
-            card: CardId(m.card_id),
-            institution: at("cryptogram_wrong.institution_code", institution_code(&m.institution_code))?,
-            count: m.count,
-        }),
-        Message::VoucherIssued(m) => Ok(Fact::VoucherIssued {
-            stay: StayId(m.stay_id),
-            voucher: Voucher { id: VoucherId(m.voucher_id), account_limit: Fen(m.account_limit_fen) },
-            cause: m.cause.into(),
-        }),
+        Message::PersonTransferred(m) => at("person_transferred", persons::transferred(m)),
+        message @ (Message::CardUnlocked(_)
+        | Message::GenerationRetired(_)
+        | Message::CardApplied(_)
+        | Message::CardApplicationFailed(_)
+        | Message::CardMade(_)
+        | Message::CardHandedOver(_)
+        | Message::CardEnabled(_)
+        | Message::CardReportedLost(_)
+        | Message::CardLossWithdrawn(_)
+        | Message::CardCancelled(_)
+        | Message::CardLocked(_)
+        | Message::CryptogramWrong(_)
+        | Message::VoucherIssued(_)) => card_fact(message),
         Message::AccountCredited(m) => Ok(Fact::AccountCredited {
             person: PersonId(m.person_id),
             amount: Fen(m.amount_fen),
@@ -306,26 +284,49 @@ pub(super) fn fact(message: v1::Fact) -> Checked<Fact> {
     }
 }
 
-fn from_profile(profile: &Profile) -> v1::Profile {
-    v1::Profile {
-        name: profile.name.to_string(),
-        sex: profile.sex.number(),
-        birth_days: profile.birth_date.days(),
-        certificates: from_certificates(&profile.certificates),
-        spells: from_spells(&profile.spells),
-        entitlements: from_entitlements(&profile.entitlements),
+fn card_fact(message: Message) -> Checked<Fact> {
+    match message {
+        Message::CardUnlocked(m) => at("card_unlocked", cards::unlocked(&m)),
+        Message::GenerationRetired(m) => at("generation_retired", cards::generation_retired(m)),
+        Message::CardApplied(m) => at("card_applied", card_applied(m)),
+        Message::CardApplicationFailed(m) => {
+            let cause = at("card_application_failed.cause", coded(m.cause))?;
+            Ok(Fact::CardApplicationFailed { card: CardId(m.card_id), cause })
+        }
+        Message::CardMade(m) => at("card_made", card_made(&m)),
+        Message::CardHandedOver(m) => {
+            Ok(Fact::CardHandedOver { card: CardId(m.card_id), collected_by: m.collected_by.into() })
+        }
+        Message::CardEnabled(m) => Ok(Fact::CardEnabled {
+            card: CardId(m.card_id),
+            zone: at("card_enabled.zone", coded(m.zone))?,
+            cancelled: id_if_given(m.cancelled_card_id).map(CardId),
+            by_first_use: m.by_first_use,
+        }),
+        Message::CardReportedLost(m) => at("card_reported_lost", card_reported_lost(m)),
+        Message::CardLossWithdrawn(m) => Ok(Fact::CardLossWithdrawn {
+            card: CardId(m.card_id),
+            zones: at("card_loss_withdrawn", each("zones", m.zones, coded))?,
+            verified_by: m.verified_by.into(),
+        }),
+        Message::CardCancelled(m) => {
+            Ok(Fact::CardCancelled { card: CardId(m.card_id), cause: at("card_cancelled.cause", coded(m.cause))? })
+        }
+        Message::CardLocked(m) => {
+            Ok(Fact::CardLocked { card: CardId(m.card_id), cause: at("card_locked.cause", coded(m.cause))? })
+        }
+        Message::CryptogramWrong(m) => Ok(Fact::CryptogramWrong {
+            card: CardId(m.card_id),
+            institution: at("cryptogram_wrong.institution_code", institution_code(&m.institution_code))?,
+            count: m.count,
+        }),
+        Message::VoucherIssued(m) => Ok(Fact::VoucherIssued {
+            stay: StayId(m.stay_id),
+            voucher: Voucher { id: VoucherId(m.voucher_id), account_limit: Fen(m.account_limit_fen) },
+            cause: m.cause.into(),
+        }),
+        _ => unreachable!("only facts of cards are sent here"),
     }
-}
-
-fn profile(message: v1::Profile) -> Checked<Profile> {
-    Ok(Profile {
-        name: message.name.into(),
-        sex: at("sex", coded(message.sex))?,
-        birth_date: at("birth_days", day(message.birth_days))?,
-        certificates: certificates(message.certificates)?,
-        spells: spells(message.spells)?,
-        entitlements: entitlements(message.entitlements)?,
-    })
 }
 
 fn card_applied(message: v1::CardApplied) -> Checked<Fact> {

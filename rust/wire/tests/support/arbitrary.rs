@@ -2,6 +2,7 @@
 #![expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "any bits will do")]
 
 mod packages;
+mod persons;
 
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ use medsettle_core::person::{Certificate, CertificateKind, Entitlement, Profile,
 use medsettle_core::policy::{
     AccountUse, Adjustment, AdmissionRange, AnyOf, Band, BandBasis, BandMeasure, BenefitPolicy, CapMeasure, Category,
     Counter, CrossYear, DeductibleRow, FilingAdjustment, FilingKind, Fund, InsuranceType, Layer, LayerBase, Level,
-    Mode, OnCancel, Scope, Unfiled, VisitKind,
+    Mode, OnCancel, OnTransfer, Scope, Unfiled, VisitKind,
 };
 use medsettle_core::region::Region;
 use medsettle_core::settlement::{
@@ -35,7 +36,7 @@ use medsettle_core::token::TokenId;
 use medsettle_core::visit::Visit;
 
 /// How many kinds of facts there are.
-pub(crate) const FACTS: usize = 35;
+pub(crate) const FACTS: usize = 38;
 
 /// A source of values: splitmix64.
 pub(crate) struct Arbitrary(u64);
@@ -221,22 +222,43 @@ impl Arbitrary {
                 case_number: self.text().into(),
             },
             20 => Fact::InstitutionResumed { institution: self.institution_code(), department: self.text().into() },
-            21 => Fact::CardLocked {
+            21..=23 => self.fact_of_life(),
+            24 => Fact::CardLocked {
                 card: CardId(self.bits()),
                 cause: self.pick(&[LockCause::CounterJumped, LockCause::CounterExhausted]),
             },
-            22 => Fact::CryptogramWrong {
+            25 => Fact::CryptogramWrong {
                 card: CardId(self.bits()),
                 institution: self.institution_code(),
                 count: self.number(),
             },
-            23 => Fact::VoucherIssued { stay: StayId(self.bits()), voucher: self.voucher(), cause: self.text().into() },
+            26 => Fact::VoucherIssued { stay: StayId(self.bits()), voucher: self.voucher(), cause: self.text().into() },
             _ => self.fact_of_stay(),
         }
     }
 
     fn suspension(&mut self) -> Suspension {
         Suspension { from: self.day(), to: self.maybe(Self::day) }
+    }
+
+    /// Of cards and persons that go on with their lives.
+    fn fact_of_life(&mut self) -> Fact {
+        match self.below(3) {
+            0 => {
+                let zone = self.pick(&ZoneKind::ALL);
+                Fact::CardUnlocked { card: CardId(self.bits()), zone, atc: self.maybe(|a| a.bits() as u16) }
+            }
+            1 => {
+                Fact::GenerationRetired { region: self.region(), generation: self.text().into(), cut_over: self.day() }
+            }
+            _ => Fact::PersonTransferred {
+                person: PersonId(self.bits()),
+                profile: self.profile(),
+                home: self.region(),
+                anew: self.some(Self::key),
+                legs: self.some(Self::leg),
+            },
+        }
     }
 
     fn fact_of_stay(&mut self) -> Fact {
@@ -266,28 +288,6 @@ impl Arbitrary {
             }
             9 => Fact::RequestReversed { request: (self.institution_code(), self.request_id()) },
             _ => Fact::ReversalRemembered { request: (self.institution_code(), self.request_id()) },
-        }
-    }
-
-    fn profile(&mut self) -> Profile {
-        Profile {
-            name: self.text().into(),
-            sex: self.pick(&[Sex::Male, Sex::Female]),
-            birth_date: self.day(),
-            certificates: self.some(|a| {
-                let kind =
-                    a.pick(&[CertificateKind::Passport, CertificateKind::ResidencePermit, CertificateKind::Military]);
-                Certificate::new(kind, &format!("E{}", a.bits())).unwrap()
-            }),
-            spells: self.some(|a| Spell {
-                insurance_type: a.pick(InsuranceType::ALL),
-                region: a.region(),
-                category: a.pick(Category::ALL),
-                status: a.pick(&[SpellStatus::Normal, SpellStatus::Suspended, SpellStatus::Ended]),
-                from: a.day(),
-                to: a.maybe(Self::day),
-            }),
-            entitlements: self.some(|a| Entitlement { name: a.word(), from: a.day(), to: a.maybe(Self::day) }),
         }
     }
 
@@ -359,33 +359,6 @@ impl Arbitrary {
 
     fn years(&mut self) -> Vec<(AccumulatorKey, Accumulators)> {
         self.some(|a| (a.key(), a.accumulators()))
-    }
-
-    fn filing(&mut self) -> Filing {
-        Filing {
-            id: FilingId(self.bits()),
-            kind: self.pick(FilingKind::ALL),
-            destination: self.region(),
-            valid_from: self.day(),
-            valid_to: self.maybe(Self::day),
-        }
-    }
-
-    fn region_node(&mut self) -> Region {
-        let (code, parent) = (self.region(), self.maybe(Self::region));
-        Region { code, name: self.word(), parent, home: self.flag() }
-    }
-
-    fn institution(&mut self) -> Institution {
-        Institution {
-            code: self.institution_code(),
-            name: self.word(),
-            kind: self.pick(&[InstitutionKind::Hospital, InstitutionKind::Clinic, InstitutionKind::Pharmacy]),
-            level: self.pick(Level::ALL),
-            region: self.region(),
-            networked: self.flag(),
-            cross_region: self.flag(),
-        }
     }
 
     fn admission_kind(&mut self) -> AdmissionKind {
