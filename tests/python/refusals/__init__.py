@@ -3,7 +3,7 @@
 Leaves out how a row is sent and what must hold of its refusal: e2e/test_bad_input.py.
 """
 
-from refusals import cards, messages, stays
+from refusals import cards, desk, messages, stays
 from refusals.scene import MESSAGE_BYTES, TABLE, Row, Scene
 
-__all__ = ["MESSAGE_BYTES", "TABLE", "Row", "Scene", "cards", "messages", "stays"]
+__all__ = ["MESSAGE_BYTES", "TABLE", "Row", "Scene", "cards", "desk", "messages", "stays"]
