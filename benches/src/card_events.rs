@@ -14,7 +14,7 @@ impl Ward {
         let subject = LossSubject::Card(CardKey::Id(self.patients[patient].id));
         let (channel, verified_by) = (Channel::Phone, "hotline".into());
         let loss = Loss::Temporary;
-        self.request(Command::ReportLoss { subject, loss, zones: Vec::new(), channel, verified_by })
+        self.request(Command::ReportLoss { subject, loss, zones: Vec::new(), channel, verified_by, holder: None })
     }
 
     /// The end of that loss.

@@ -24,7 +24,7 @@ use medsettle_core::money::{Fen, Quantity, UnitPrice};
 use medsettle_core::person::{Certificate, CertificateKind, Sex, Spell, SpellStatus};
 use medsettle_core::policy::{
     AccountUse, AdmissionRange, AnyOf, Band, BandBasis, BandMeasure, BenefitPolicy, CapMeasure, Category, CrossYear,
-    DeductibleRow, Fund, InsuranceType, Layer, LayerBase, Level, OnCancel, Unfiled, VisitKind,
+    DeductibleRow, Fund, InsuranceType, Layer, LayerBase, Level, OnCancel, OnTransfer, Unfiled, VisitKind,
 };
 use medsettle_core::records::MemoryRecords;
 use medsettle_core::region::Region;
@@ -329,6 +329,7 @@ fn policy() -> BenefitPolicy {
         on_cancel: OnCancel::Keep,
         account_use: AccountUse::Allowed,
         family_use: AccountUse::Allowed,
+        on_transfer: OnTransfer::Carry,
     }
 }
 

@@ -528,6 +528,7 @@ class CardsReportLossRequest(_message.Message):
     ZONES_FIELD_NUMBER: _builtins.int
     CHANNEL_FIELD_NUMBER: _builtins.int
     VERIFIED_BY_FIELD_NUMBER: _builtins.int
+    HOLDER_FIELD_NUMBER: _builtins.int
     card_id: _builtins.int
     card_sn: _builtins.str
     loss: Global___Loss.Kind.ValueType
@@ -544,6 +545,10 @@ class CardsReportLossRequest(_message.Message):
     def zones(self) -> _containers.RepeatedScalarFieldContainer[Global___Zone.Kind.ValueType]:
         """Both zones when empty."""
 
+    @_builtins.property
+    def holder(self) -> _common_pb2.Certificate:
+        """Whom the caller was verified as. Where it is given, a card of another person is refused."""
+
     def __init__(
         self,
         *,
@@ -555,10 +560,11 @@ class CardsReportLossRequest(_message.Message):
         zones: _abc.Iterable[Global___Zone.Kind.ValueType] | None = ...,
         channel: Global___Channel.Kind.ValueType = ...,
         verified_by: _builtins.str = ...,
+        holder: _common_pb2.Certificate | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["card_id", b"card_id", "card_sn", b"card_sn", "certificate", b"certificate", "header", b"header", "subject", b"subject"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card_id", b"card_id", "card_sn", b"card_sn", "certificate", b"certificate", "header", b"header", "holder", b"holder", "subject", b"subject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_id", b"card_id", "card_sn", b"card_sn", "certificate", b"certificate", "channel", b"channel", "header", b"header", "loss", b"loss", "subject", b"subject", "verified_by", b"verified_by", "zones", b"zones"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_id", b"card_id", "card_sn", b"card_sn", "certificate", b"certificate", "channel", b"channel", "header", b"header", "holder", b"holder", "loss", b"loss", "subject", b"subject", "verified_by", b"verified_by", "zones", b"zones"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_subject: _TypeAlias = _typing.Literal["card_id", "card_sn", "certificate"]  # noqa: Y015
     _WhichOneofArgType_subject: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
@@ -658,6 +664,7 @@ class CardsReplaceRequest(_message.Message):
     GENERATION_FIELD_NUMBER: _builtins.int
     ENABLE_FIELD_NUMBER: _builtins.int
     lost_card_id: _builtins.int
+    """Its insurance zone must be FORMAL_LOST."""
     pan: _builtins.str
     sequence_number: _builtins.int
     card_sn: _builtins.str
@@ -727,7 +734,9 @@ class CardsUnlockRequest(_message.Message):
     def header(self) -> _common_pb2.RequestHeader: ...
     @_builtins.property
     def presentation(self) -> _presentation_pb2.Presentation:
-        """A fresh valid presentation also clears a counter jump."""
+        """The card, where the holder has it: it signs what it signs at an admission. Its counter goes on from there, so that a jump is
+        cleared.
+        """
 
     def __init__(
         self,
@@ -847,9 +856,10 @@ class CardsRetireGenerationRequest(_message.Message):
     GENERATION_FIELD_NUMBER: _builtins.int
     CUT_OVER_DATE_FIELD_NUMBER: _builtins.int
     region: _builtins.str
+    """Where the cards were issued, with everything below it."""
     generation: _builtins.str
     cut_over_date: _builtins.str
-    """First day on which the generation no longer works."""
+    """First day on which the generation no longer works; today or later."""
     @_builtins.property
     def header(self) -> _common_pb2.RequestHeader: ...
     def __init__(
@@ -1139,7 +1149,9 @@ class CardsCountByStateRequest(_message.Message):
     REGION_FIELD_NUMBER: _builtins.int
     GENERATION_FIELD_NUMBER: _builtins.int
     region: _builtins.str
+    """Where the cards were issued and the persons are insured, with everything below it; empty counts the whole hub."""
     generation: _builtins.str
+    """Empty counts every generation."""
     def __init__(
         self,
         *,
@@ -1182,19 +1194,25 @@ class CardsCountByStateResponse(_message.Message):
 
     HEADER_FIELD_NUMBER: _builtins.int
     COUNTS_FIELD_NUMBER: _builtins.int
+    INSURED_PERSONS_FIELD_NUMBER: _builtins.int
+    insured_persons: _builtins.int
+    """Persons whose insurance is in force today, whatever cards they have."""
     @_builtins.property
     def header(self) -> _common_pb2.ResponseHeader: ...
     @_builtins.property
-    def counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___CardCount]: ...
+    def counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___CardCount]:
+        """Every state in the order of its numbers. MADE are the cards that nobody has collected."""
+
     def __init__(
         self,
         *,
         header: _common_pb2.ResponseHeader | None = ...,
         counts: _abc.Iterable[Global___CardCount] | None = ...,
+        insured_persons: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["header", b"header"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "header", b"header"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "header", b"header", "insured_persons", b"insured_persons"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -255,13 +255,17 @@ class Cards:
     def replace(
         self, request: cards_pb2.CardsReplaceRequest, *, timeout: float | None = None
     ) -> cards_pb2.CardsReplaceResponse:
-        """Cards.Replace."""
+        """Gives the holder of a card that is formally lost another one on the spot: applied for, made, handed over and,
+        if asked, enabled at once. A card is replaced once; while another card of the person is applied for or in use
+        nothing is replaced.
+        """
         return self._call("Cards.Replace", request, cards_pb2.CardsReplaceResponse, timeout)
 
     def unlock(
         self, request: cards_pb2.CardsUnlockRequest, *, timeout: float | None = None
     ) -> cards_pb2.CardsUnlockResponse:
-        """Cards.Unlock."""
+        """Gives a locked zone back to its holder, as it was before. A card whose counter has run out is never unlocked.
+        """
         return self._call("Cards.Unlock", request, cards_pb2.CardsUnlockResponse, timeout)
 
     def cancel(
@@ -273,7 +277,9 @@ class Cards:
     def retire_generation(
         self, request: cards_pb2.CardsRetireGenerationRequest, *, timeout: float | None = None
     ) -> cards_pb2.CardsRetireGenerationResponse:
-        """Cards.RetireGeneration."""
+        """Ends a generation of cards in a region and everything below it: from the date on its live cards show RETIRED
+        and settle nothing. A date that has not come may be moved.
+        """
         return self._call("Cards.RetireGeneration", request, cards_pb2.CardsRetireGenerationResponse, timeout)
 
     def set_pin(
@@ -305,7 +311,7 @@ class Cards:
     def count_by_state(
         self, request: cards_pb2.CardsCountByStateRequest, *, timeout: float | None = None
     ) -> cards_pb2.CardsCountByStateResponse:
-        """Cards.CountByState."""
+        """Counts cards by the state of their insurance zone, and persons insured, as they are now."""
         return self._call("Cards.CountByState", request, cards_pb2.CardsCountByStateResponse, timeout)
 
 
@@ -633,7 +639,10 @@ class Persons:
     def transfer_region(
         self, request: persons_pb2.PersonsTransferRegionRequest, *, timeout: float | None = None
     ) -> persons_pb2.PersonsTransferRegionResponse:
-        """Persons.TransferRegion."""
+        """Moves a person's insurance to another region: the spell in force ends the day before, the balance goes along,
+        cards of the old region and a card that is waited for are cancelled. A new card is applied for afterwards; an
+        open stay keeps its insured region.
+        """
         return self._call("Persons.TransferRegion", request, persons_pb2.PersonsTransferRegionResponse, timeout)
 
     def suspend_network(
@@ -825,13 +834,17 @@ class AsyncCards:
     async def replace(
         self, request: cards_pb2.CardsReplaceRequest, *, timeout: float | None = None
     ) -> cards_pb2.CardsReplaceResponse:
-        """Cards.Replace."""
+        """Gives the holder of a card that is formally lost another one on the spot: applied for, made, handed over and,
+        if asked, enabled at once. A card is replaced once; while another card of the person is applied for or in use
+        nothing is replaced.
+        """
         return await self._call("Cards.Replace", request, cards_pb2.CardsReplaceResponse, timeout)
 
     async def unlock(
         self, request: cards_pb2.CardsUnlockRequest, *, timeout: float | None = None
     ) -> cards_pb2.CardsUnlockResponse:
-        """Cards.Unlock."""
+        """Gives a locked zone back to its holder, as it was before. A card whose counter has run out is never unlocked.
+        """
         return await self._call("Cards.Unlock", request, cards_pb2.CardsUnlockResponse, timeout)
 
     async def cancel(
@@ -843,7 +856,9 @@ class AsyncCards:
     async def retire_generation(
         self, request: cards_pb2.CardsRetireGenerationRequest, *, timeout: float | None = None
     ) -> cards_pb2.CardsRetireGenerationResponse:
-        """Cards.RetireGeneration."""
+        """Ends a generation of cards in a region and everything below it: from the date on its live cards show RETIRED
+        and settle nothing. A date that has not come may be moved.
+        """
         return await self._call("Cards.RetireGeneration", request, cards_pb2.CardsRetireGenerationResponse, timeout)
 
     async def set_pin(
@@ -879,7 +894,7 @@ class AsyncCards:
     async def count_by_state(
         self, request: cards_pb2.CardsCountByStateRequest, *, timeout: float | None = None
     ) -> cards_pb2.CardsCountByStateResponse:
-        """Cards.CountByState."""
+        """Counts cards by the state of their insurance zone, and persons insured, as they are now."""
         return await self._call("Cards.CountByState", request, cards_pb2.CardsCountByStateResponse, timeout)
 
 
@@ -1227,7 +1242,10 @@ class AsyncPersons:
     async def transfer_region(
         self, request: persons_pb2.PersonsTransferRegionRequest, *, timeout: float | None = None
     ) -> persons_pb2.PersonsTransferRegionResponse:
-        """Persons.TransferRegion."""
+        """Moves a person's insurance to another region: the spell in force ends the day before, the balance goes along,
+        cards of the old region and a card that is waited for are cancelled. A new card is applied for afterwards; an
+        open stay keeps its insured region.
+        """
         return await self._call("Persons.TransferRegion", request, persons_pb2.PersonsTransferRegionResponse, timeout)
 
     async def suspend_network(

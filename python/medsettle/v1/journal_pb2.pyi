@@ -152,7 +152,10 @@ class Fact(_message.Message):
     SETTLEMENT_CANCELLED_FIELD_NUMBER: _builtins.int
     REQUEST_REVERSED_FIELD_NUMBER: _builtins.int
     REVERSAL_REMEMBERED_FIELD_NUMBER: _builtins.int
+    GENERATION_RETIRED_FIELD_NUMBER: _builtins.int
+    CARD_UNLOCKED_FIELD_NUMBER: _builtins.int
     CARD_LOCKED_FIELD_NUMBER: _builtins.int
+    PERSON_TRANSFERRED_FIELD_NUMBER: _builtins.int
     CRYPTOGRAM_WRONG_FIELD_NUMBER: _builtins.int
     VOUCHER_ISSUED_FIELD_NUMBER: _builtins.int
     ALERT_RULES_INSTALLED_FIELD_NUMBER: _builtins.int
@@ -233,7 +236,13 @@ class Fact(_message.Message):
     @_builtins.property
     def reversal_remembered(self) -> Global___ReversalRemembered: ...
     @_builtins.property
+    def generation_retired(self) -> Global___GenerationRetired: ...
+    @_builtins.property
+    def card_unlocked(self) -> Global___CardUnlocked: ...
+    @_builtins.property
     def card_locked(self) -> Global___CardLocked: ...
+    @_builtins.property
+    def person_transferred(self) -> Global___PersonTransferred: ...
     @_builtins.property
     def cryptogram_wrong(self) -> Global___CryptogramWrong: ...
     @_builtins.property
@@ -296,7 +305,10 @@ class Fact(_message.Message):
         settlement_cancelled: Global___SettlementCancelled | None = ...,
         request_reversed: Global___RequestReversed | None = ...,
         reversal_remembered: Global___ReversalRemembered | None = ...,
+        generation_retired: Global___GenerationRetired | None = ...,
+        card_unlocked: Global___CardUnlocked | None = ...,
         card_locked: Global___CardLocked | None = ...,
+        person_transferred: Global___PersonTransferred | None = ...,
         cryptogram_wrong: Global___CryptogramWrong | None = ...,
         voucher_issued: Global___VoucherIssued | None = ...,
         alert_rules_installed: Global___AlertRulesInstalled | None = ...,
@@ -313,11 +325,11 @@ class Fact(_message.Message):
         family_linked: Global___FamilyLinked | None = ...,
         family_unlinked: Global___FamilyUnlinked | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "alert_acknowledged", b"alert_acknowledged", "alert_raised", b"alert_raised", "alert_rules_installed", b"alert_rules_installed", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_locked", b"card_locked", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "cryptogram_wrong", b"cryptogram_wrong", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "family_linked", b"family_linked", "family_unlinked", b"family_unlinked", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "institution_registered", b"institution_registered", "institution_resumed", b"institution_resumed", "institution_suspended", b"institution_suspended", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "pay_out_made", b"pay_out_made", "pay_out_released", b"pay_out_released", "person_enrolled", b"person_enrolled", "person_suspended", b"person_suspended", "person_updated", b"person_updated", "policy_installed", b"policy_installed", "purchased", b"purchased", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settled", b"settled", "settlement_cancelled", b"settlement_cancelled", "stay_updated", b"stay_updated", "topped_up", b"topped_up", "unwound", b"unwound", "voucher_issued", b"voucher_issued", "year_opened", b"year_opened"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "alert_acknowledged", b"alert_acknowledged", "alert_raised", b"alert_raised", "alert_rules_installed", b"alert_rules_installed", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_locked", b"card_locked", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "card_unlocked", b"card_unlocked", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "cryptogram_wrong", b"cryptogram_wrong", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "family_linked", b"family_linked", "family_unlinked", b"family_unlinked", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "generation_retired", b"generation_retired", "institution_registered", b"institution_registered", "institution_resumed", b"institution_resumed", "institution_suspended", b"institution_suspended", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "pay_out_made", b"pay_out_made", "pay_out_released", b"pay_out_released", "person_enrolled", b"person_enrolled", "person_suspended", b"person_suspended", "person_transferred", b"person_transferred", "person_updated", b"person_updated", "policy_installed", b"policy_installed", "purchased", b"purchased", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settled", b"settled", "settlement_cancelled", b"settlement_cancelled", "stay_updated", b"stay_updated", "topped_up", b"topped_up", "unwound", b"unwound", "voucher_issued", b"voucher_issued", "year_opened", b"year_opened"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "alert_acknowledged", b"alert_acknowledged", "alert_raised", b"alert_raised", "alert_rules_installed", b"alert_rules_installed", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_locked", b"card_locked", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "cryptogram_wrong", b"cryptogram_wrong", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "family_linked", b"family_linked", "family_unlinked", b"family_unlinked", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "institution_registered", b"institution_registered", "institution_resumed", b"institution_resumed", "institution_suspended", b"institution_suspended", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "pay_out_made", b"pay_out_made", "pay_out_released", b"pay_out_released", "person_enrolled", b"person_enrolled", "person_suspended", b"person_suspended", "person_updated", b"person_updated", "policy_installed", b"policy_installed", "purchased", b"purchased", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settled", b"settled", "settlement_cancelled", b"settlement_cancelled", "stay_updated", b"stay_updated", "topped_up", b"topped_up", "unwound", b"unwound", "voucher_issued", b"voucher_issued", "year_opened", b"year_opened"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "alert_acknowledged", b"alert_acknowledged", "alert_raised", b"alert_raised", "alert_rules_installed", b"alert_rules_installed", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_locked", b"card_locked", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "card_unlocked", b"card_unlocked", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "cryptogram_wrong", b"cryptogram_wrong", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "family_linked", b"family_linked", "family_unlinked", b"family_unlinked", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "generation_retired", b"generation_retired", "institution_registered", b"institution_registered", "institution_resumed", b"institution_resumed", "institution_suspended", b"institution_suspended", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "pay_out_made", b"pay_out_made", "pay_out_released", b"pay_out_released", "person_enrolled", b"person_enrolled", "person_suspended", b"person_suspended", "person_transferred", b"person_transferred", "person_updated", b"person_updated", "policy_installed", b"policy_installed", "purchased", b"purchased", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settled", b"settled", "settlement_cancelled", b"settlement_cancelled", "stay_updated", b"stay_updated", "topped_up", b"topped_up", "unwound", b"unwound", "voucher_issued", b"voucher_issued", "year_opened", b"year_opened"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["person_enrolled", "person_updated", "card_applied", "card_application_failed", "card_made", "card_handed_over", "card_enabled", "card_reported_lost", "card_loss_withdrawn", "card_cancelled", "account_credited", "year_opened", "filing_filed", "filing_withdrawn", "policy_installed", "catalogue_installed", "regions_installed", "institution_registered", "patient_admitted", "stay_updated", "charges_added", "charges_revoked", "patient_discharged", "discharge_cancelled", "admission_cancelled", "settled", "settlement_cancelled", "request_reversed", "reversal_remembered", "card_locked", "cryptogram_wrong", "voucher_issued", "alert_rules_installed", "alert_raised", "alert_acknowledged", "unwound", "person_suspended", "institution_suspended", "institution_resumed", "topped_up", "purchased", "pay_out_made", "pay_out_released", "family_linked", "family_unlinked"]  # noqa: Y015
+    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["person_enrolled", "person_updated", "card_applied", "card_application_failed", "card_made", "card_handed_over", "card_enabled", "card_reported_lost", "card_loss_withdrawn", "card_cancelled", "account_credited", "year_opened", "filing_filed", "filing_withdrawn", "policy_installed", "catalogue_installed", "regions_installed", "institution_registered", "patient_admitted", "stay_updated", "charges_added", "charges_revoked", "patient_discharged", "discharge_cancelled", "admission_cancelled", "settled", "settlement_cancelled", "request_reversed", "reversal_remembered", "generation_retired", "card_unlocked", "card_locked", "person_transferred", "cryptogram_wrong", "voucher_issued", "alert_rules_installed", "alert_raised", "alert_acknowledged", "unwound", "person_suspended", "institution_suspended", "institution_resumed", "topped_up", "purchased", "pay_out_made", "pay_out_released", "family_linked", "family_unlinked"]  # noqa: Y015
     _WhichOneofArgType_fact: _TypeAlias = _typing.Literal["fact", b"fact"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_fact) -> _WhichOneofReturnType_fact | None: ...
 
@@ -684,6 +696,105 @@ class CardCancelled(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CardCancelled: _TypeAlias = CardCancelled  # noqa: Y015
+
+@_typing.final
+class GenerationRetired(_message.Message):
+    """It takes the place of any date of the same region and generation before."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REGION_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
+    CUT_OVER_DAYS_FIELD_NUMBER: _builtins.int
+    region: _builtins.int
+    generation: _builtins.str
+    cut_over_days: _builtins.int
+    """First day on which its cards no longer work."""
+    def __init__(
+        self,
+        *,
+        region: _builtins.int = ...,
+        generation: _builtins.str = ...,
+        cut_over_days: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cut_over_days", b"cut_over_days", "generation", b"generation", "region", b"region"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GenerationRetired: _TypeAlias = GenerationRetired  # noqa: Y015
+
+@_typing.final
+class CardUnlocked(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CARD_ID_FIELD_NUMBER: _builtins.int
+    ZONE_FIELD_NUMBER: _builtins.int
+    ATC_FIELD_NUMBER: _builtins.int
+    card_id: _builtins.int
+    zone: _cards_pb2.Zone.Kind.ValueType
+    atc: _builtins.int
+    """Counter of the presentation at the desk, from which the card goes on; absent where none was shown."""
+    def __init__(
+        self,
+        *,
+        card_id: _builtins.int = ...,
+        zone: _cards_pb2.Zone.Kind.ValueType = ...,
+        atc: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_atc", b"_atc", "atc", b"atc"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_atc", b"_atc", "atc", b"atc", "card_id", b"card_id", "zone", b"zone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__atc: _TypeAlias = _typing.Literal["atc"]  # noqa: Y015
+    _WhichOneofArgType__atc: _TypeAlias = _typing.Literal["_atc", b"_atc"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__atc) -> _WhichOneofReturnType__atc | None: ...
+
+Global___CardUnlocked: _TypeAlias = CardUnlocked  # noqa: Y015
+
+@_typing.final
+class PersonTransferred(_message.Message):
+    """Cards that end with it are facts of their own in the same record."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERSON_ID_FIELD_NUMBER: _builtins.int
+    PROFILE_FIELD_NUMBER: _builtins.int
+    HOME_REGION_FIELD_NUMBER: _builtins.int
+    ANEW_FIELD_NUMBER: _builtins.int
+    LEGS_FIELD_NUMBER: _builtins.int
+    person_id: _builtins.int
+    home_region: _builtins.int
+    """Region whose books hold the person's account from now on."""
+    @_builtins.property
+    def profile(self) -> Global___Profile:
+        """What documents say now, whole."""
+
+    @_builtins.property
+    def anew(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.YearAccumulators]:
+        """Years in which the new region counts anew: what was settled before no longer counts. Only the keys are filled in."""
+
+    @_builtins.property
+    def legs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Leg]:
+        """The balance, from the old region's books to the new ones."""
+
+    def __init__(
+        self,
+        *,
+        person_id: _builtins.int = ...,
+        profile: Global___Profile | None = ...,
+        home_region: _builtins.int = ...,
+        anew: _abc.Iterable[_common_pb2.YearAccumulators] | None = ...,
+        legs: _abc.Iterable[Global___Leg] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["profile", b"profile"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anew", b"anew", "home_region", b"home_region", "legs", b"legs", "person_id", b"person_id", "profile", b"profile"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PersonTransferred: _TypeAlias = PersonTransferred  # noqa: Y015
 
 @_typing.final
 class AccountCredited(_message.Message):
@@ -1637,7 +1748,9 @@ class SettlementCancelled(_message.Message):
 
     @_builtins.property
     def legs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Leg]:
-        """What is taken back from the books: the settlement's legs and those of its adjustments, negated."""
+        """What is taken back from the books: the settlement's legs and those of its adjustments, negated. Where the person's insured region
+        has changed since, what the account gets back goes on to its new region.
+        """
 
     @_builtins.property
     def deltas(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.YearAccumulators]:

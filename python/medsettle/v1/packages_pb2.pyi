@@ -45,6 +45,7 @@ class BenefitPolicy(_message.Message):
     ON_CANCEL_FIELD_NUMBER: _builtins.int
     ACCOUNT_USE_FIELD_NUMBER: _builtins.int
     FAMILY_USE_FIELD_NUMBER: _builtins.int
+    ON_TRANSFER_FIELD_NUMBER: _builtins.int
     region: _builtins.str
     insurance_type: _common_pb2.InsuranceType.Kind.ValueType
     visit_kind: _common_pb2.VisitKind.Kind.ValueType
@@ -64,6 +65,8 @@ class BenefitPolicy(_message.Message):
     """UNSPECIFIED means ALLOWED."""
     family_use: Global___AccountUse.Kind.ValueType
     """UNSPECIFIED means ALLOWED."""
+    on_transfer: Global___OnTransfer.Kind.ValueType
+    """Of the region that a person comes to."""
     @_builtins.property
     def deductibles(self) -> _containers.RepeatedCompositeFieldContainer[Global___Deductible]: ...
     @_builtins.property
@@ -95,10 +98,11 @@ class BenefitPolicy(_message.Message):
         on_cancel: Global___OnCancel.Kind.ValueType = ...,
         account_use: Global___AccountUse.Kind.ValueType = ...,
         family_use: Global___AccountUse.Kind.ValueType = ...,
+        on_transfer: Global___OnTransfer.Kind.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_deductible_year_cap_fen", b"_deductible_year_cap_fen", "_effective_to", b"_effective_to", "_unfiled_adjustment", b"_unfiled_adjustment", "deductible_year_cap_fen", b"deductible_year_cap_fen", "effective_to", b"effective_to", "unfiled_adjustment", b"unfiled_adjustment"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_deductible_year_cap_fen", b"_deductible_year_cap_fen", "_effective_to", b"_effective_to", "_unfiled_adjustment", b"_unfiled_adjustment", "account_use", b"account_use", "band_basis", b"band_basis", "band_measure", b"band_measure", "counter", b"counter", "cross_year", b"cross_year", "deductible_year_cap_fen", b"deductible_year_cap_fen", "deductibles", b"deductibles", "effective_from", b"effective_from", "effective_to", b"effective_to", "family_use", b"family_use", "filing_adjustments", b"filing_adjustments", "insurance_type", b"insurance_type", "layers", b"layers", "on_cancel", b"on_cancel", "region", b"region", "unfiled", b"unfiled", "unfiled_adjustment", b"unfiled_adjustment", "visit_kind", b"visit_kind"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_deductible_year_cap_fen", b"_deductible_year_cap_fen", "_effective_to", b"_effective_to", "_unfiled_adjustment", b"_unfiled_adjustment", "account_use", b"account_use", "band_basis", b"band_basis", "band_measure", b"band_measure", "counter", b"counter", "cross_year", b"cross_year", "deductible_year_cap_fen", b"deductible_year_cap_fen", "deductibles", b"deductibles", "effective_from", b"effective_from", "effective_to", b"effective_to", "family_use", b"family_use", "filing_adjustments", b"filing_adjustments", "insurance_type", b"insurance_type", "layers", b"layers", "on_cancel", b"on_cancel", "on_transfer", b"on_transfer", "region", b"region", "unfiled", b"unfiled", "unfiled_adjustment", b"unfiled_adjustment", "visit_kind", b"visit_kind"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__deductible_year_cap_fen: _TypeAlias = _typing.Literal["deductible_year_cap_fen"]  # noqa: Y015
     _WhichOneofArgType__deductible_year_cap_fen: _TypeAlias = _typing.Literal["_deductible_year_cap_fen", b"_deductible_year_cap_fen"]  # noqa: Y015
@@ -546,6 +550,42 @@ class CrossYear(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CrossYear: _TypeAlias = CrossYear  # noqa: Y015
+
+@_typing.final
+class OnTransfer(_message.Message):
+    """What becomes of what was used elsewhere, for who comes from another insured region during the year."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Kind:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[OnTransfer._Kind.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        UNSPECIFIED: OnTransfer._Kind.ValueType  # 0
+        CARRY: OnTransfer._Kind.ValueType  # 1
+        """It counts here too; what UNSPECIFIED means."""
+        START_ANEW: OnTransfer._Kind.ValueType  # 2
+        """The year begins anew."""
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper): ...
+    UNSPECIFIED: OnTransfer.Kind.ValueType  # 0
+    CARRY: OnTransfer.Kind.ValueType  # 1
+    """It counts here too; what UNSPECIFIED means."""
+    START_ANEW: OnTransfer.Kind.ValueType  # 2
+    """The year begins anew."""
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OnTransfer: _TypeAlias = OnTransfer  # noqa: Y015
 
 @_typing.final
 class OnCancel(_message.Message):

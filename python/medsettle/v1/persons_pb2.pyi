@@ -317,7 +317,9 @@ class PersonsTransferRegionRequest(_message.Message):
     @_builtins.property
     def header(self) -> _common_pb2.RequestHeader: ...
     @_builtins.property
-    def new_spell(self) -> Global___InsuranceSpell: ...
+    def new_spell(self) -> Global___InsuranceSpell:
+        """It follows on the spell of the same insurance; its first day is today or before, its status NORMAL."""
+
     def __init__(
         self,
         *,

@@ -102,6 +102,10 @@ class Reason(_message.Message):
         """The voucher does not allow so much to be drawn from accounts."""
         CARD_HOME_REGION_ONLY: Reason._Code.ValueType  # 2027
         """A card without a chip settles in its home region only."""
+        COUNTER_EXHAUSTED: Reason._Code.ValueType  # 2030
+        """The chip has shown its last counter value; the card can never be unlocked."""
+        GENERATION_RETIRED: Reason._Code.ValueType  # 2031
+        """The generation ended on that day, which cannot be moved any more and after which no card of it is issued."""
         STAY_UNKNOWN: Reason._Code.ValueType  # 3001
         """3xxx: stays and settlements.
 
@@ -322,6 +326,10 @@ class Reason(_message.Message):
     """The voucher does not allow so much to be drawn from accounts."""
     CARD_HOME_REGION_ONLY: Reason.Code.ValueType  # 2027
     """A card without a chip settles in its home region only."""
+    COUNTER_EXHAUSTED: Reason.Code.ValueType  # 2030
+    """The chip has shown its last counter value; the card can never be unlocked."""
+    GENERATION_RETIRED: Reason.Code.ValueType  # 2031
+    """The generation ended on that day, which cannot be moved any more and after which no card of it is issued."""
     STAY_UNKNOWN: Reason.Code.ValueType  # 3001
     """3xxx: stays and settlements.
 

@@ -15,7 +15,7 @@ use crate::accumulator::{AccumulatorKey, Accumulators};
 use crate::alert::{AlertFilter, AlertRules, AlertView};
 use crate::benefit::{LineSplit, Split};
 use crate::calendar::Date;
-use crate::card::{CancelCause, Channel, FailureCause, Loss, Personalisation, ZoneKind};
+use crate::card::{CancelCause, CardState, Channel, FailureCause, Loss, Moment, Personalisation, ZoneKind};
 use crate::catalogue::Catalogue;
 use crate::filing::Filing;
 use crate::fraud::{Claim, ClaimFilter, Unwind, UnwindScope};
@@ -106,6 +106,10 @@ pub enum Command {
         spells: Vec<Spell>,
         entitlements: Option<Vec<Entitlement>>,
     },
+    TransferRegion {
+        person: PersonId,
+        spell: Spell,
+    },
     ApplyForCard {
         person: PersonId,
         predecessor: Option<CardId>,
@@ -134,15 +138,34 @@ pub enum Command {
         zones: Vec<ZoneKind>,
         channel: Channel,
         verified_by: Box<str>,
+        /// Whom the caller was verified as, where that was asked.
+        holder: Option<Certificate>,
     },
     WithdrawLoss {
         card: CardId,
         zones: Vec<ZoneKind>,
         verified_by: Box<str>,
     },
+    /// The new card takes the place of one that is formally lost, on the spot.
+    ReplaceCard {
+        lost: CardId,
+        made: Personalisation,
+        generation: Box<str>,
+        enable: bool,
+    },
+    UnlockCard {
+        card: CardId,
+        zone: ZoneKind,
+        presentation: Option<Presentation>,
+    },
     CancelCard {
         card: CardId,
         cause: CancelCause,
+    },
+    RetireGeneration {
+        region: RegionCode,
+        generation: Box<str>,
+        cut_over: Date,
     },
     AuthorizeStay {
         stay: StayId,
@@ -324,6 +347,11 @@ pub enum Query {
         person: PersonId,
         page: Page,
     },
+    /// Of a region and what lies below it, or of all; of one generation, or of all.
+    CountCards {
+        region: Option<RegionCode>,
+        generation: Option<Box<str>>,
+    },
     GetAccount {
         person: PersonId,
     },
@@ -430,8 +458,8 @@ pub struct Eligibility {
 pub struct CardView {
     /// The card.
     pub card: crate::card::Card,
-    /// Decides which temporary losses still hold.
-    pub at_ms: i64,
+    /// Decides which temporary losses still hold, and whether its generation is over.
+    pub at: Moment,
 }
 
 /// An installed package.
@@ -462,6 +490,10 @@ pub enum Reply {
     Cards {
         cards: Vec<CardView>,
         next: Option<u64>,
+    },
+    CardCounts {
+        counts: Vec<(CardState, u64)>,
+        insured: u64,
     },
     Balance(Fen),
     PaidOut {

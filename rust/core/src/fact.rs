@@ -175,12 +175,43 @@ pub enum Fact {
         /// How many there were at that institution, this one included.
         count: u32,
     },
-    /// A card was cancelled at a desk, both zones.
+    /// A desk unlocked a zone.
+    CardUnlocked {
+        /// The card.
+        card: CardId,
+        /// The zone.
+        zone: ZoneKind,
+        /// The counter that the card showed at the desk, from which it goes on.
+        atc: Option<u16>,
+    },
+    /// A card was cancelled at a desk or with its insured region, both zones.
     CardCancelled {
         /// The card.
         card: CardId,
         /// Why.
         cause: CancelCause,
+    },
+    /// A generation of cards ends.
+    GenerationRetired {
+        /// Where, with all that lies below.
+        region: RegionCode,
+        /// Which.
+        generation: Box<str>,
+        /// First day on which it no longer works.
+        cut_over: Date,
+    },
+    /// A person is insured in another region; cards that end with it are facts of their own in the same record.
+    PersonTransferred {
+        /// Who.
+        person: PersonId,
+        /// What documents say now.
+        profile: Profile,
+        /// Region of the account now.
+        home: RegionCode,
+        /// Years in which the new region begins to count anew.
+        anew: Vec<AccumulatorKey>,
+        /// The balance goes along, in the books.
+        legs: Vec<Leg>,
     },
     /// Money came into a personal account.
     AccountCredited {

@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 use crate::alert::{AlertRules, Alerts};
 use crate::calendar::Date;
-use crate::card::Card;
+use crate::card::{Card, Moment};
 use crate::catalogue::Catalogue;
+use crate::census::Census;
 use crate::command::{Command, PinVerdict, Reply, Request, RequestHeader, Verdict};
 use crate::decide;
 use crate::fact::{Fact, Record};
@@ -26,6 +27,7 @@ use crate::records::Records;
 use crate::region::RegionTree;
 use crate::reject::Reject;
 use crate::request::Requests;
+use crate::retirement::Retirements;
 use crate::settlement::Settlement;
 use crate::stay::Stay;
 use crate::suspension::PlaceSuspension;
@@ -112,6 +114,8 @@ pub struct Hub {
     pub(crate) cards: Table<CardId, Card>,
     pub(crate) by_pan: Table<Pan, CardId>,
     pub(crate) by_sn: Table<CardSn, CardId>,
+    pub(crate) retirements: Retirements,
+    pub(crate) census: Census,
     pub(crate) institutions: Table<InstitutionCode, Institution>,
     /// Of institutions and departments; a new registration leaves them.
     pub(crate) suspensions: BTreeMap<InstitutionCode, Vec<PlaceSuspension>>,
@@ -140,6 +144,8 @@ impl Hub {
             cards: Table::seeded(seed),
             by_pan: Table::seeded(seed),
             by_sn: Table::seeded(seed),
+            retirements: Retirements::default(),
+            census: Census::default(),
             suspensions: BTreeMap::new(),
             institutions: Table::seeded(seed),
             regions: RegionTree::default(),
@@ -214,10 +220,11 @@ impl Hub {
     ) -> Result<(Vec<Fact>, Reply), Reject> {
         use decide::{
             accounts, alerts, cards, charges, family, filings, fraud, packages, payouts, persons, purses, requests,
-            settlements, stays, suspensions, visits, vouchers,
+            retirements, settlements, stays, suspensions, transfers, visits, vouchers,
         };
         match command {
             Command::EnrollPerson { .. } | Command::UpdatePerson { .. } => persons::decide(self, command, context),
+            Command::TransferRegion { person, spell } => transfers::decide(self, *person, spell, context),
             Command::ApplyForCard { .. }
             | Command::FailApplication { .. }
             | Command::MarkCardMade { .. }
@@ -225,7 +232,12 @@ impl Hub {
             | Command::EnableCard { .. }
             | Command::ReportLoss { .. }
             | Command::WithdrawLoss { .. }
+            | Command::ReplaceCard { .. }
+            | Command::UnlockCard { .. }
             | Command::CancelCard { .. } => cards::decide(self, command, context),
+            Command::RetireGeneration { region, generation, cut_over } => {
+                retirements::decide(self, *region, generation, *cut_over, context)
+            }
             Command::CreditAccount { .. } | Command::OpenYear { .. } => accounts::decide(self, command, context),
             Command::TopUp { card, account, amount } => purses::top_up(self, *card, *account, *amount, context),
             Command::Purchase { .. } => purses::purchase(self, header.institution, command, context),
@@ -279,6 +291,12 @@ impl Hub {
 
     pub(crate) fn card(&self, id: CardId) -> Result<&Card, Reject> {
         self.cards.get(&id).ok_or_else(|| Reject::CardUnknown)
+    }
+
+    /// The moment of a stamp for a card: whether its generation is over then.
+    pub(crate) fn moment(&self, card: &Card, now_ms: i64) -> Moment {
+        let cut_over = self.retirements.cut_over(&self.regions, card.region, &card.generation);
+        Moment { now_ms, retired: cut_over.is_some_and(|day| day <= Date::business_day(now_ms)) }
     }
 
     pub(crate) fn institution(&self, code: InstitutionCode) -> Result<&Institution, Reject> {

@@ -7,7 +7,7 @@ use crate::account::{Account, PayOut};
 use crate::accumulator::{AccumulatorKey, Accumulators};
 use crate::calendar::Date;
 use crate::filing::Filing;
-use crate::ids::{CardId, PersonId, RegionCode, StayId};
+use crate::ids::{CardId, PersonId, RegionCode, SettlementId, StayId};
 use crate::money::Fen;
 use crate::policy::{Category, InsuranceType};
 use crate::suspension::Suspension;
@@ -236,9 +236,32 @@ pub struct Person {
     pub payers: Vec<PersonId>,
     /// Recent uses of the person's cards.
     pub trail: Trail,
+    /// Changes of the insured region, in their order.
+    pub transfers: Vec<Transfer>,
+}
+
+/// What a change of the insured region leaves behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transfer {
+    /// Ids of this and later are of what was made with the change or after it.
+    pub at: u64,
+    /// Region that held the account until then.
+    pub home_before: RegionCode,
+    /// Years in which what was settled before no longer counts.
+    pub anew: Vec<AccumulatorKey>,
 }
 
 impl Person {
+    /// Region that held the account when something with this id was made.
+    pub fn home_when(&self, id: u64) -> RegionCode {
+        self.transfers.iter().find(|transfer| id < transfer.at).map_or(self.home, |transfer| transfer.home_before)
+    }
+
+    /// Whether what a settlement added to a year is still in it: it is not where a new region began to count anew.
+    pub fn still_counts(&self, key: AccumulatorKey, settlement: SettlementId) -> bool {
+        !self.transfers.iter().any(|transfer| settlement.0 < transfer.at && transfer.anew.contains(&key))
+    }
+
     /// What was used in a year; zero where nothing was.
     pub fn used(&self, key: AccumulatorKey) -> Accumulators {
         match self.years.binary_search_by_key(&key, |(k, _)| *k) {

@@ -10,7 +10,7 @@ mod dictionary;
 pub use check::{Problem, check};
 pub use dictionary::{
     AccountUse, AnyOf, BandBasis, BandMeasure, CapMeasure, Category, Counter, CrossYear, FilingKind, Fund,
-    InsuranceType, LayerBase, Level, Mode, OnCancel, Scope, Unfiled, VisitKind,
+    InsuranceType, LayerBase, Level, Mode, OnCancel, OnTransfer, Scope, Unfiled, VisitKind,
 };
 
 use crate::calendar::Date;
@@ -56,6 +56,8 @@ pub struct BenefitPolicy {
     pub account_use: AccountUse,
     /// Whether a family account may pay the person's part.
     pub family_use: AccountUse,
+    /// What was used elsewhere, for who comes from another insured region during the year.
+    pub on_transfer: OnTransfer,
 }
 
 impl BenefitPolicy {

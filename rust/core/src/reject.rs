@@ -8,7 +8,7 @@ use thiserror::Error;
 use crate::account::AccountKind;
 use crate::alert::AlertKind;
 use crate::calendar::Date;
-use crate::card::ZoneState;
+use crate::card::CardState;
 use crate::ids::{AlertId, FilingId, Hash32, HubNumber, InstitutionCode, RegionCode, SettlementId, StayId, VoucherId};
 use crate::institution::InstitutionKind;
 use crate::money::Fen;
@@ -39,7 +39,7 @@ pub enum Reject {
     #[error("no such card")]
     CardUnknown,
     #[error("card is not enabled")]
-    CardNotEnabled { state: ZoneState },
+    CardNotEnabled { state: CardState },
     #[error("card is lost")]
     CardLost { until_ms: Option<i64> },
     #[error("card is locked")]
@@ -69,11 +69,15 @@ pub enum Reject {
     #[error("signed date is not within a day of now")]
     PresentationStale { transaction_date: Date },
     #[error("card's state {state:?} does not allow {event}")]
-    CardStateForbids { state: ZoneState, event: &'static str },
+    CardStateForbids { state: CardState, event: &'static str },
     #[error("card exists: {field}")]
     CardExists { field: &'static str },
     #[error("credential is not accepted")]
     CredentialNotAccepted,
+    #[error("counter has run out, so the card is never unlocked")]
+    CardNeverUnlocked,
+    #[error("generation is over since {cut_over}")]
+    GenerationRetired { cut_over: Date },
     #[error("too many wrong cryptograms here")]
     CardBlockedHere { until_ms: i64 },
     #[error("token is not right")]

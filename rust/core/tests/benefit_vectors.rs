@@ -11,7 +11,7 @@ use medsettle_core::money::{Fen, Quantity, UnitPrice};
 use medsettle_core::policy::{
     AccountUse, Adjustment, AdmissionRange, AnyOf, Band, BandBasis, BandMeasure, BenefitPolicy, CapMeasure, Category,
     CrossYear, DeductibleRow, FilingAdjustment, FilingKind, Fund, InsuranceType, Layer, LayerBase, Level, Mode,
-    OnCancel, Unfiled, VisitKind, check,
+    OnCancel, OnTransfer, Unfiled, VisitKind, check,
 };
 use serde_json::Value;
 
@@ -118,6 +118,7 @@ fn policy(value: &Value) -> BenefitPolicy {
         on_cancel: named(&value["on_cancel"], OnCancel::from_name),
         account_use: AccountUse::Allowed,
         family_use: AccountUse::Allowed,
+        on_transfer: OnTransfer::Carry,
     }
 }
 

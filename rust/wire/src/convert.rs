@@ -28,5 +28,5 @@ pub(crate) use package::{
     catalogue, catalogue_hash, from_catalogue, from_policy, from_regions, policy, policy_hash, regions, regions_hash,
 };
 pub(crate) use persons::{
-    certificate, certificates, entitlements, from_certificates, from_entitlements, from_spells, spells,
+    certificate, certificates, entitlements, from_certificates, from_entitlements, from_spells, spell, spells,
 };

@@ -70,6 +70,7 @@ pub fn decode(operation: Operation, bytes: &[u8]) -> Result<Decoded, Refused> {
     match operation {
         Operation::PersonsEnroll => command(operation, bytes, persons::enroll),
         Operation::PersonsUpdate => command(operation, bytes, persons::update),
+        Operation::PersonsTransferRegion => command(operation, bytes, persons::transfer_region),
         Operation::PersonsSuspendNetwork => command(operation, bytes, persons::suspend),
         Operation::PersonsGet => query(bytes, persons::get),
         Operation::PersonsCheckEligibility => query(bytes, persons::check_eligibility),
@@ -80,9 +81,13 @@ pub fn decode(operation: Operation, bytes: &[u8]) -> Result<Decoded, Refused> {
         Operation::CardsEnable => command(operation, bytes, cards::enable),
         Operation::CardsReportLoss => command(operation, bytes, cards::report_loss),
         Operation::CardsWithdrawLoss => command(operation, bytes, cards::withdraw_loss),
+        Operation::CardsReplace => command(operation, bytes, cards::replace),
+        Operation::CardsUnlock => command(operation, bytes, cards::unlock),
+        Operation::CardsRetireGeneration => command(operation, bytes, cards::retire_generation),
         Operation::CardsCancel => command(operation, bytes, cards::cancel),
         Operation::CardsAuthorizeStay => command(operation, bytes, cards::authorize_stay),
         Operation::CardsGet => query(bytes, cards::get),
+        Operation::CardsCountByState => query(bytes, cards::count_by_state),
         Operation::CardsList => query(bytes, cards::list),
         Operation::AccountsCredit => command(operation, bytes, accounts::credit),
         Operation::AccountsOpenYear => command(operation, bytes, accounts::open_year),
@@ -144,13 +149,8 @@ pub fn decode(operation: Operation, bytes: &[u8]) -> Result<Decoded, Refused> {
             let header = message.header.ok_or_else(no_header)?;
             Ok(Decoded::Engine(EngineRequest::ConfirmClock(at("header", self::header(header))?)))
         }
-        Operation::PersonsTransferRegion
-        | Operation::CardsReplace
-        | Operation::CardsUnlock
-        | Operation::CardsRetireGeneration
-        | Operation::CardsSetPin
+        Operation::CardsSetPin
         | Operation::CardsVerifyPin
-        | Operation::CardsCountByState
         | Operation::OperationsSnapshot
         | Operation::OperationsDigest => Err(Refused::not_available(operation)),
     }
@@ -172,10 +172,12 @@ macro_rules! mutating {
 }
 
 mutating! {
-    PersonsEnrollRequest PersonsUpdateRequest PersonsSuspendNetworkRequest
+    PersonsEnrollRequest PersonsUpdateRequest PersonsTransferRegionRequest PersonsSuspendNetworkRequest
     CardsApplyRequest CardsFailApplicationRequest CardsMarkMadeRequest CardsHandOverRequest CardsEnableRequest
-    CardsReportLossRequest CardsWithdrawLossRequest CardsCancelRequest CardsAuthorizeStayRequest
-    AccountsCreditRequest AccountsTopUpRequest AccountsPurchaseRequest AccountsPayOutRequest AccountsOpenYearRequest AccountsLinkFamilyRequest AccountsUnlinkFamilyRequest
+    CardsReportLossRequest CardsWithdrawLossRequest CardsReplaceRequest CardsUnlockRequest CardsCancelRequest
+    CardsRetireGenerationRequest CardsAuthorizeStayRequest
+    AccountsCreditRequest AccountsTopUpRequest AccountsPurchaseRequest AccountsPayOutRequest AccountsOpenYearRequest
+    AccountsLinkFamilyRequest AccountsUnlinkFamilyRequest
     FilingsFileRequest FilingsWithdrawRequest
     PackagesInstallPolicyRequest PackagesInstallCatalogueRequest PackagesInstallRegionsRequest
     PackagesInstallAlertRulesRequest

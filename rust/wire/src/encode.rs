@@ -15,7 +15,6 @@ mod persons;
 mod visits;
 
 pub use batch::encode_batch;
-pub(crate) use cards::card_state;
 pub use engine::{HubState, HubStatus, encode_status};
 pub use inpatient::encode_outcome;
 
@@ -60,6 +59,7 @@ pub fn encode_reply(operation: Operation, reply: &Reply, out: &mut Vec<u8>) {
             let cards = views.iter().map(cards::card).collect();
             append(&v1::CardsListResponse { header: None, cards, next_page_token: token(*next) }, out);
         }
+        Reply::CardCounts { counts, insured } => append(&cards::counts(counts, *insured), out),
         Reply::PaidOut { waiting } => {
             append(&v1::AccountsPayOutResponse { header: None, waiting: *waiting }, out);
         }
@@ -223,8 +223,11 @@ mod tests {
     #[test]
     fn responses_that_share_a_reply_share_their_shape() {
         assert_eq!(shape::<v1::PersonsGetResponse>(), shape::<v1::PersonsUpdateResponse>());
+        assert_eq!(shape::<v1::PersonsGetResponse>(), shape::<v1::PersonsTransferRegionResponse>());
         assert_eq!(shape::<v1::CardsGetResponse>(), shape::<v1::CardsWithdrawLossResponse>());
         assert_eq!(shape::<v1::CardsGetResponse>(), shape::<v1::CardsCancelResponse>());
+        assert_eq!(shape::<v1::CardsGetResponse>(), shape::<v1::CardsReplaceResponse>());
+        assert_eq!(shape::<v1::CardsGetResponse>(), shape::<v1::CardsUnlockResponse>());
         assert_eq!(shape::<v1::InpatientCancelSettlementResponse>(), shape::<v1::VisitsCancelResponse>());
         assert_eq!(shape::<v1::InpatientGetStayResponse>(), shape::<v1::InpatientUpdateStayResponse>());
         let installed = shape::<v1::PackagesInstallPolicyResponse>();
@@ -243,6 +246,7 @@ mod tests {
             shape::<v1::CardsHandOverResponse>(),
             shape::<v1::AccountsLinkFamilyResponse>(),
             shape::<v1::AccountsUnlinkFamilyResponse>(),
+            shape::<v1::CardsRetireGenerationResponse>(),
             shape::<v1::FilingsWithdrawResponse>(),
             shape::<v1::InstitutionsRegisterResponse>(),
             shape::<v1::InpatientCancelDischargeResponse>(),

@@ -6,9 +6,11 @@
 
 mod account;
 mod alerts;
+mod cards;
 mod credential;
 mod facts;
 mod fraud;
+mod persons;
 mod settlement;
 mod stay;
 mod suspension;

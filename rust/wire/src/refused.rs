@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use medsettle_core::account::MAX_PAYERS;
-use medsettle_core::card::ZoneState;
+use medsettle_core::card::CardState;
 use medsettle_core::command::{CardKey, Command, Credential, LossSubject, Presentation, Query, Request};
 use medsettle_core::ids::Hash32;
 use medsettle_core::money::MAX_AMOUNT;
@@ -174,7 +174,9 @@ fn card_of(request: &Request) -> Option<String> {
             | Command::EnableCard { card, .. }
             | Command::WithdrawLoss { card, .. }
             | Command::TopUp { card, .. }
+            | Command::UnlockCard { card, .. }
             | Command::CancelCard { card, .. } => Some(card.to_string()),
+            Command::ReplaceCard { lost, .. } => Some(lost.to_string()),
             Command::Unwind(asked) => Some(asked.scope.card.to_string()),
             Command::Purchase { card, .. } => Some(card.to_string()),
             Command::ReportLoss { subject: LossSubject::Card(key), .. } => Some(named(key)),
@@ -216,6 +218,8 @@ fn reason(reject: &Reject) -> Reason {
         Reject::PresentationStale { .. } => Reason::PresentationStale,
         Reject::CardStateForbids { .. } => Reason::CardStateForbids,
         Reject::CardExists { .. } => Reason::CardExists,
+        Reject::CardNeverUnlocked => Reason::CounterExhausted,
+        Reject::GenerationRetired { .. } => Reason::GenerationRetired,
         Reject::CredentialNotAccepted => Reason::CredentialNotAccepted,
         Reject::CardBlockedHere { .. } => Reason::CardBlockedHere,
         Reject::TokenInvalid => Reason::TokenInvalid,
@@ -296,18 +300,19 @@ fn metadata(reject: &Reject, refused: Refused) -> Refused {
         }
         Reject::TooLarge { what: _, limit, size } => refused.with("limit", limit).with("size", size),
         Reject::ReversalsExhausted => refused.with("limit", MAX_REMEMBERED),
-        Reject::CardNotEnabled { state } => refused.with("state", zone_state(*state)),
+        Reject::CardNotEnabled { state } => refused.with("state", state.contract_name()),
         Reject::CardLost { until_ms: Some(until_ms) } => {
-            refused.with("state", v1::card::State::TempLost.as_str_name()).with("until_ms", until_ms)
+            refused.with("state", CardState::TempLost.contract_name()).with("until_ms", until_ms)
         }
-        Reject::CardLost { until_ms: None } => refused.with("state", zone_state(ZoneState::FormalLost)),
+        Reject::CardLost { until_ms: None } => refused.with("state", CardState::FormalLost.contract_name()),
         Reject::CryptogramReplayed { atc } => refused.with("atc", atc),
         Reject::CounterJump { atc, highest } => refused.with("atc", atc).with("highest", highest),
         Reject::AmountMismatch { field, signed, expected } => {
             refused.with("field", field).with("signed_fen", signed.0).with("expected_fen", expected.0)
         }
         Reject::PresentationStale { transaction_date } => refused.with("transaction_date", transaction_date),
-        Reject::CardStateForbids { state, event } => refused.with("state", zone_state(*state)).with("event", event),
+        Reject::CardStateForbids { state, event } => refused.with("state", state.contract_name()).with("event", event),
+        Reject::GenerationRetired { cut_over } => refused.with("cut_over_date", cut_over),
         Reject::CardExists { field } => refused.with("field", field),
         Reject::CardBlockedHere { until_ms } => refused.with("until_ms", until_ms),
         Reject::TokenExpired { expires_ms } => refused.with("expires_ms", expires_ms),
@@ -378,11 +383,6 @@ fn metadata_of_stay(reject: &Reject, refused: Refused) -> Refused {
         | Reject::LineTakenBack { lines } => refused.with_lines(lines),
         _ => refused,
     }
-}
-
-/// The state of a zone as the contract names it.
-fn zone_state(state: ZoneState) -> &'static str {
-    crate::encode::card_state(state).as_str_name()
 }
 
 fn hex(hash: Hash32) -> String {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use medsettle_core::account::AccountKind;
 use medsettle_core::alert::AlertKind;
 use medsettle_core::calendar::Date;
-use medsettle_core::card::{FailureCause, ZoneState};
+use medsettle_core::card::CardState;
 use medsettle_core::ids::{
     AlertId, FilingId, Hash32, HubNumber, InstitutionCode, RegionCode, SettlementId, StayId, VoucherId,
 };
@@ -31,7 +31,7 @@ fn rejects() -> Vec<Reject> {
         Reject::NotReversible,
         Reject::ReversalsExhausted,
         Reject::CardUnknown,
-        Reject::CardNotEnabled { state: ZoneState::Failed(FailureCause::LeftEmployer) },
+        Reject::CardNotEnabled { state: CardState::Failed },
         Reject::CardLost { until_ms: Some(1) },
         Reject::CardLost { until_ms: None },
         Reject::CardLocked,
@@ -46,9 +46,11 @@ fn rejects() -> Vec<Reject> {
         Reject::AmountMismatch { field: "amount_fen", signed: Fen(1), expected: Fen(2) },
         Reject::SchemeNotAllowed,
         Reject::PresentationStale { transaction_date: day },
-        Reject::CardStateForbids { state: ZoneState::Made, event: "enable" },
+        Reject::CardStateForbids { state: CardState::Made, event: "enable" },
         Reject::CardExists { field: "pan" },
         Reject::CredentialNotAccepted,
+        Reject::CardNeverUnlocked,
+        Reject::GenerationRetired { cut_over: day },
         Reject::CardBlockedHere { until_ms: 1 },
         Reject::CounterExhausted,
         Reject::TokenInvalid,

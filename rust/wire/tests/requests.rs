@@ -248,6 +248,7 @@ fn other_requests_are_refused_with_the_path_of_the_field() {
         channel: 1,
         zones: vec![1, 0],
         verified_by: "desk".into(),
+        holder: None,
     };
     expect(Operation::CardsReportLoss, &loss, RequestMalformed, "zones[1]");
     let sums = v1::Accumulators { pool_fen: -1, ..Default::default() };
@@ -371,7 +372,7 @@ fn fields_in_another_order_are_the_same_request() {
 
 #[test]
 fn what_is_not_served_yet_says_so_whatever_was_sent() {
-    for operation in [Operation::OperationsSnapshot, Operation::OperationsDigest] {
+    for operation in [Operation::OperationsSnapshot, Operation::CardsSetPin, Operation::OperationsDigest] {
         let refused = decode(operation, b"\xff").unwrap_err();
         assert_eq!(refused.reason, Reason::MethodNotAvailable);
         assert_eq!(refused.metadata["method"], operation.name());

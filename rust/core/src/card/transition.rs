@@ -1,9 +1,9 @@
-//! What each event does to a zone of a card, as one table.
+//! What each event does to a zone of a card, as one table from application to cancellation.
 //!
-//! Invariant: a dead zone (failed, formally lost, cancelled, retired) never comes into use again.
+//! Invariant: a zone that is dead (failed, formally lost, cancelled) or whose generation is over never comes into use again.
 //! Leaves out: what must hold between the cards of a person (`decide::cards`).
 
-use super::{Card, FailureCause, Loss, Shown, TEMPORARY_LOSS_MS, Zone, ZoneKind, ZoneState};
+use super::{Card, FailureCause, Loss, Moment, Shown, Zone, ZoneKind, ZoneState};
 use crate::reject::Reject;
 
 /// Something that happens to a zone.
@@ -15,13 +15,19 @@ pub enum Event {
     MarkMade,
     /// The holder collects the card.
     HandOver,
-    /// The zone comes into use.
+    /// The zone comes into use, at a desk or by its first use.
     Enable,
     /// The zone is reported lost.
     ReportLoss(Loss),
     /// A temporary loss is withdrawn.
     WithdrawLoss,
-    /// The card ends at a desk.
+    /// Too many wrong PINs, or a counter that jumped or ran out.
+    Lock,
+    /// A desk gives the zone back to its holder.
+    Unlock,
+    /// Another card of the person comes into use in its place.
+    Supersede,
+    /// The card ends at a desk, or with the insured region.
     Cancel,
 }
 
@@ -35,6 +41,9 @@ impl Event {
             Self::Enable => "ENABLE",
             Self::ReportLoss(_) => "REPORT_LOSS",
             Self::WithdrawLoss => "WITHDRAW_LOSS",
+            Self::Lock => "LOCK",
+            Self::Unlock => "UNLOCK",
+            Self::Supersede => "SUPERSEDE",
             Self::Cancel => "CANCEL",
         }
     }
@@ -43,50 +52,65 @@ impl Event {
 impl Zone {
     /// The zone after an event, or the refusal: `-` is `CARD_STATE_FORBIDS`, "lost" is `CARD_LOST`.
     ///
-    /// | state | FailApplication | MarkMade | HandOver | Enable | TemporaryLoss | FormalLoss | WithdrawLoss | Cancel |
-    /// | --- | --- | --- | --- | --- | --- | --- | --- | --- |
-    /// | Applied | Failed | Made | - | - | - | - | - | Cancelled |
-    /// | Failed | - | - | - | - | - | - | - | - |
-    /// | Made | - | - | Issued | - | - | - | - | Cancelled |
-    /// | Issued | - | - | - | Enabled | TempLost | FormalLost | - | Cancelled |
-    /// | Enabled | - | - | - | - | TempLost | FormalLost | - | Cancelled |
-    /// | Locked | - | - | - | - | TempLost | FormalLost | - | Cancelled |
-    /// | TempLost | - | - | - | lost | lost | FormalLost | before | Cancelled |
-    /// | FormalLost | - | - | - | - | - | - | - | Cancelled |
-    /// | Cancelled | - | - | - | - | - | - | - | - |
-    /// | Retired | - | - | - | - | - | - | - | - |
-    pub fn after(self, event: Event, now_ms: i64) -> Result<Self, Reject> {
-        use ZoneState::{Applied, Cancelled, Enabled, Failed, FormalLost, Issued, Locked, Made};
+    /// The last two columns are no commands: they come with time. A zone that they leave as it is shows what it showed.
+    ///
+    /// | state | FailApplication | MarkMade | HandOver | Enable | TemporaryLoss | FormalLoss | WithdrawLoss | Lock | Unlock | Supersede | Cancel | LossEnds | Retire |
+    /// | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+    /// | Applied | Failed | Made | - | - | - | - | - | - | - | - | Cancelled | same | Retired |
+    /// | Failed | - | - | - | - | - | - | - | - | - | - | - | same | same |
+    /// | Made | - | - | Issued | - | - | - | - | - | - | Cancelled | Cancelled | same | Retired |
+    /// | Issued | - | - | - | Enabled | TempLost | FormalLost | - | Locked | - | Cancelled | Cancelled | same | Retired |
+    /// | Enabled | - | - | - | - | TempLost | FormalLost | - | Locked | - | Cancelled | Cancelled | same | Retired |
+    /// | Locked | - | - | - | - | TempLost | FormalLost | - | - | before | Cancelled | Cancelled | same | Retired |
+    /// | TempLost | - | - | - | lost | lost | FormalLost | before | - | lost | Cancelled | Cancelled | before | Retired |
+    /// | FormalLost | - | - | - | - | - | - | - | - | - | Cancelled | Cancelled | same | same |
+    /// | Cancelled | - | - | - | - | - | - | - | - | - | - | - | same | same |
+    /// | Retired | - | - | - | - | - | - | - | - | - | Cancelled | Cancelled | same | same |
+    pub fn after(self, event: Event, at: Moment) -> Result<Self, Reject> {
+        use ZoneState::{Applied, Cancelled, Enabled, Failed, FormalLost, Issued, Made};
         let now = |state| Ok(Self { state, ..self });
-        match (self.shown(now_ms), event) {
+        let shown = self.shown(at);
+        match (shown, event) {
             (Shown::Plain(Applied), Event::FailApplication(cause)) => now(Failed(cause)),
             (Shown::Plain(Applied), Event::MarkMade) => now(Made),
             (Shown::Plain(Made), Event::HandOver) => now(Issued),
             (Shown::Plain(Issued), Event::Enable) => now(Enabled),
-            (Shown::Plain(Issued | Enabled | Locked), Event::ReportLoss(Loss::Temporary)) => {
-                Ok(Self { lost_until_ms: Some(now_ms + TEMPORARY_LOSS_MS), ..self })
+            (Shown::Plain(Issued | Enabled) | Shown::Locked, Event::ReportLoss(Loss::Temporary)) => {
+                Ok(self.lost_from(at.now_ms))
             }
-            (Shown::TempLost(until), Event::Enable | Event::ReportLoss(Loss::Temporary)) => {
+            (Shown::TempLost(until), Event::Enable | Event::ReportLoss(Loss::Temporary) | Event::Unlock) => {
                 Err(Reject::CardLost { until_ms: Some(until) })
             }
-            (Shown::Plain(Issued | Enabled | Locked) | Shown::TempLost(_), Event::ReportLoss(Loss::Formal)) => {
+            (Shown::Plain(Issued | Enabled) | Shown::Locked | Shown::TempLost(_), Event::ReportLoss(Loss::Formal)) => {
                 now(FormalLost)
             }
             (Shown::TempLost(_), Event::WithdrawLoss) => Ok(Self { lost_until_ms: None, ..self }),
+            (Shown::Plain(Issued | Enabled), Event::Lock) => Ok(Self { locked: true, ..self }),
+            (Shown::Locked, Event::Unlock) => Ok(Self { locked: false, ..self }),
             (
-                Shown::Plain(Applied | Made | Issued | Enabled | Locked | FormalLost) | Shown::TempLost(_),
+                Shown::Plain(Made | Issued | Enabled | FormalLost)
+                | Shown::Locked
+                | Shown::TempLost(_)
+                | Shown::Retired,
+                Event::Supersede,
+            )
+            | (
+                Shown::Plain(Applied | Made | Issued | Enabled | FormalLost)
+                | Shown::Locked
+                | Shown::TempLost(_)
+                | Shown::Retired,
                 Event::Cancel,
             ) => now(Cancelled),
-            _ => Err(Reject::CardStateForbids { state: self.state, event: event.name() }),
+            _ => Err(Reject::CardStateForbids { state: shown.name(), event: event.name() }),
         }
     }
 }
 
 impl Card {
     /// The card after an event that concerns both zones alike.
-    pub(crate) fn after(&self, event: Event, now_ms: i64) -> Result<Self, Reject> {
-        let insurance = self.insurance.after(event, now_ms)?;
-        let bank = self.bank.after(event, now_ms)?;
+    pub(crate) fn after(&self, event: Event, at: Moment) -> Result<Self, Reject> {
+        let insurance = self.insurance.after(event, at)?;
+        let bank = self.bank.after(event, at)?;
         Ok(Self { insurance, bank, ..self.clone() })
     }
 
@@ -98,13 +122,13 @@ impl Card {
         &self,
         named: &[ZoneKind],
         event: Event,
-        now_ms: i64,
+        at: Moment,
     ) -> Result<(Vec<ZoneKind>, Self), Reject> {
         let mut card = self.clone();
         let mut changed = Vec::new();
         let mut refusal = None;
         for kind in ZoneKind::ALL.into_iter().filter(|kind| named.is_empty() || named.contains(kind)) {
-            match self.zone(kind).after(event, now_ms) {
+            match self.zone(kind).after(event, at) {
                 Ok(zone) => {
                     *card.zone_mut(kind) = zone;
                     changed.push(kind);
@@ -120,91 +144,4 @@ impl Card {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: i64 = 1_000_000;
-    const CAUSE: FailureCause = FailureCause::NoValidPhoto;
-
-    fn events(name: &str) -> Event {
-        match name {
-            "FailApplication" => Event::FailApplication(CAUSE),
-            "MarkMade" => Event::MarkMade,
-            "HandOver" => Event::HandOver,
-            "Enable" => Event::Enable,
-            "TemporaryLoss" => Event::ReportLoss(Loss::Temporary),
-            "FormalLoss" => Event::ReportLoss(Loss::Formal),
-            "WithdrawLoss" => Event::WithdrawLoss,
-            "Cancel" => Event::Cancel,
-            other => panic!("the table names an event {other}"),
-        }
-    }
-
-    fn state(name: &str) -> ZoneState {
-        match name {
-            "Applied" => ZoneState::Applied,
-            "Failed" => ZoneState::Failed(CAUSE),
-            "Made" => ZoneState::Made,
-            "Issued" => ZoneState::Issued,
-            "Enabled" => ZoneState::Enabled,
-            "FormalLost" => ZoneState::FormalLost,
-            "Locked" => ZoneState::Locked,
-            "Cancelled" => ZoneState::Cancelled,
-            "Retired" => ZoneState::Retired,
-            other => panic!("the table names a state {other}"),
-        }
-    }
-
-    /// Zones that show a state of the table: each state that a temporary loss can hide, with the loss and after its end.
-    fn zones(name: &str) -> Vec<Zone> {
-        let hidden = [ZoneState::Issued, ZoneState::Enabled, ZoneState::Locked];
-        let lost = |until| hidden.map(|state| Zone { state, lost_until_ms: Some(until) });
-        match name {
-            "TempLost" => lost(NOW + 1).to_vec(),
-            plain => [None, Some(NOW)].map(|lost_until_ms| Zone { state: state(plain), lost_until_ms }).to_vec(),
-        }
-    }
-
-    fn expected(zone: Zone, event: Event, cell: &str) -> Result<Zone, Reject> {
-        match cell {
-            "-" => Err(Reject::CardStateForbids { state: zone.state, event: event.name() }),
-            "lost" => Err(Reject::CardLost { until_ms: Some(NOW + 1) }),
-            "TempLost" => Ok(Zone { lost_until_ms: Some(NOW + TEMPORARY_LOSS_MS), ..zone }),
-            "before" => Ok(Zone { lost_until_ms: None, ..zone }),
-            plain => Ok(Zone { state: state(plain), ..zone }),
-        }
-    }
-
-    #[test]
-    fn every_event_in_every_state_does_what_the_table_says() {
-        let mut rows = include_str!("transition.rs").lines().filter_map(|line| line.trim().strip_prefix("/// |"));
-        let cells = |row: &'static str| row.trim_end_matches('|').split('|').map(str::trim).collect::<Vec<_>>();
-        let header = cells(rows.next().unwrap());
-        let mut walked = 0;
-        for row in rows.skip(1).map(cells) {
-            assert_eq!(row.len(), header.len(), "{row:?}");
-            for zone in zones(row[0]) {
-                for (event, cell) in header[1..].iter().map(|name| events(name)).zip(&row[1..]) {
-                    assert_eq!(zone.after(event, NOW), expected(zone, event, cell), "{} {event:?}", row[0]);
-                    walked += 1;
-                }
-            }
-        }
-        // Nine plain states twice and three hidden ones, times eight events.
-        assert_eq!(walked, (9 * 2 + 3) * 8);
-    }
-
-    #[test]
-    fn a_loss_report_kills_the_zone_that_it_can_and_leaves_the_other() {
-        let person = crate::ids::PersonId(1);
-        let region = crate::ids::RegionCode::parse("110000").unwrap();
-        let mut card = Card::applied(crate::ids::CardId(2), person, region, "3".into(), None);
-        card.insurance.state = ZoneState::Enabled;
-        card.bank = Zone { state: ZoneState::Enabled, lost_until_ms: Some(NOW + 1) };
-        let temporary = Event::ReportLoss(Loss::Temporary);
-        let (changed, after) = card.after_in(&[], temporary, NOW).unwrap();
-        assert_eq!(changed, [ZoneKind::Insurance]);
-        assert_eq!(after.bank, card.bank, "a second report extends nothing");
-        assert_eq!(card.after_in(&[ZoneKind::Bank], temporary, NOW), Err(Reject::CardLost { until_ms: Some(NOW + 1) }));
-    }
-}
+mod tests;

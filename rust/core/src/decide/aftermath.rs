@@ -60,7 +60,7 @@ fn locked(
 ) -> Option<Vec<Fact>> {
     let chip = chip(command)?;
     let card = named(hub, chip)?;
-    if card.insurance.shown(context.stamp_ms) != Shown::Plain(ZoneState::Enabled) {
+    if card.insurance.shown(hub.moment(card, context.stamp_ms)) != Shown::Plain(ZoneState::Enabled) {
         return None;
     }
     let text = format!("counter {} after {}; the card is locked", chip.atc, card.counter.highest);

@@ -18,7 +18,7 @@ use crate::money::Fen;
 use crate::person::{Certificate, CertificateKind, Sex, Spell, SpellStatus};
 use crate::policy::{
     AccountUse, AnyOf, Band, BandBasis, BandMeasure, BenefitPolicy, CapMeasure, Category, CrossYear, Fund,
-    InsuranceType, Layer, LayerBase, Level, OnCancel, Unfiled, VisitKind,
+    InsuranceType, Layer, LayerBase, Level, OnCancel, OnTransfer, Unfiled, VisitKind,
 };
 use crate::records::MemoryRecords;
 use crate::region::Region;
@@ -272,6 +272,7 @@ pub(crate) fn policy(code: &str) -> BenefitPolicy {
         on_cancel: OnCancel::Keep,
         account_use: AccountUse::Allowed,
         family_use: AccountUse::Allowed,
+        on_transfer: OnTransfer::Carry,
     }
 }
 

@@ -15,7 +15,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::readjudication;
+use super::{readjudication, settlements};
 use crate::accumulator::{AccumulatorKey, Accumulators};
 use crate::command::{Page, Reply, RequestHeader, UnwindRequest};
 use crate::fact::Fact;
@@ -24,6 +24,7 @@ use crate::hub::{Context, Hub};
 use crate::ids::{Hash32, PersonId, SettlementId, UnwindId};
 use crate::ledger::{LedgerAccount, Leg, is_balanced};
 use crate::money::Fen;
+use crate::person::Person;
 use crate::reject::Reject;
 use crate::settlement::{FamilyDraw, Standing};
 
@@ -84,7 +85,7 @@ fn effect(hub: &Hub, scope: &UnwindScope, context: &Context<'_>) -> Result<Unwin
         return Err(Reject::malformed("scope.until_ms", "is before since_ms"));
     }
     let reversed = thefts(scope, until_ms, context)?;
-    let later = readjudication::later_than(&reversed, context.records);
+    let later = readjudication::later_than(&reversed, person, context.records);
     check_size(later.len(), MAX_RECOMPUTED)?;
     let id = UnwindId(hub.number.id(context.sequence));
     Ok(Unwind {
@@ -96,7 +97,7 @@ fn effect(hub: &Hub, scope: &UnwindScope, context: &Context<'_>) -> Result<Unwin
         excluded: scope.excluded.clone(),
         case_number: Box::default(),
         second_approver: Box::default(),
-        reversals: reversals(hub, &reversed)?,
+        reversals: reversals(hub, person, &reversed)?,
         adjustments: readjudication::recompute(hub, person, &reversed, &later, SettlementId(id.0))?,
         stamp_ms: now_ms,
     })
@@ -124,7 +125,7 @@ fn check_size(count: usize, limit: usize) -> Result<(), Reject> {
     if count > limit { Err(Reject::UnwindTooLarge { limit, count }) } else { Ok(()) }
 }
 
-fn reversals(hub: &Hub, reversed: &[Standing]) -> Result<Vec<Reversal>, Reject> {
+fn reversals(hub: &Hub, person: &Person, reversed: &[Standing]) -> Result<Vec<Reversal>, Reject> {
     let mut balances = Balances { hub, changed: BTreeMap::new() };
     let mut reversals = Vec::with_capacity(reversed.len());
     for standing in reversed {
@@ -136,7 +137,7 @@ fn reversals(hub: &Hub, reversed: &[Standing]) -> Result<Vec<Reversal>, Reject> 
         for draw in &settlement.family {
             family.push(FamilyDraw { balance_after: balances.add(draw.payer, draw.amount)?, ..*draw });
         }
-        let legs = legs_of(standing);
+        let legs = legs_of(hub, standing);
         if !is_balanced(&legs) {
             return Err(Reject::Identity("M1: legs sum to zero"));
         }
@@ -148,7 +149,12 @@ fn reversals(hub: &Hub, reversed: &[Standing]) -> Result<Vec<Reversal>, Reject> 
             account,
             balance_after,
             family,
-            deltas: standing.deltas().to_vec(),
+            deltas: standing
+                .deltas()
+                .iter()
+                .filter(|(key, _)| person.still_counts(*key, settlement.id))
+                .copied()
+                .collect(),
             legs,
         });
     }
@@ -173,7 +179,7 @@ impl Balances<'_> {
 
 /// Funds and accounts get back what they paid, and the person what earlier recomputations took or gave; the institution owes the rest.
 /// Its bill, what it bears itself and the cash are as they were.
-fn legs_of(standing: &Standing) -> Vec<Leg> {
+fn legs_of(hub: &Hub, standing: &Standing) -> Vec<Leg> {
     let settlement = &standing.settlement;
     let adjusted = standing.adjustments.iter().flat_map(|adjustment| &adjustment.legs);
     let stays = |leg: &Leg| {
@@ -182,6 +188,7 @@ fn legs_of(standing: &Standing) -> Vec<Leg> {
     };
     let moved = settlement.legs.iter().chain(adjusted).filter(|leg| !stays(leg));
     let mut legs: Vec<Leg> = moved.map(|leg| Leg { amount: -leg.amount, ..*leg }).collect();
+    legs.extend(settlements::to_present_homes(hub, settlement));
     let claimed = legs.iter().fold(Fen::ZERO, |sum, leg| sum + leg.amount);
     if claimed != Fen::ZERO {
         legs.push(Leg { account: LedgerAccount::Claims(settlement.institution), amount: -claimed });

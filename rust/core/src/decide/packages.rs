@@ -114,7 +114,8 @@ fn in_use(hub: &Hub) -> BTreeSet<RegionCode> {
         .map(|(region, ..)| *region)
         .chain(hub.catalogues.keys().copied())
         .chain(hub.alert_rules.keys().copied());
-    of_persons.chain(of_stays).chain(of_institutions).chain(of_packages).collect()
+    let of_cards = hub.cards.values().map(|card| card.region).chain(hub.retirements.regions());
+    of_persons.chain(of_stays).chain(of_institutions).chain(of_packages).chain(of_cards).collect()
 }
 
 /// Whether the way up to the province is the same, and what was home still is.

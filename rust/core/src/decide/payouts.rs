@@ -65,13 +65,15 @@ fn comes_into_use(hub: &Hub, fact: &Fact) -> Option<CardId> {
             let comes = zones.contains(&ZoneKind::Bank) && hub.cards[card].bank.state == ZoneState::Enabled;
             comes.then_some(*card)
         }
+        Fact::CardUnlocked { card, zone: ZoneKind::Bank, .. } => Some(*card),
         _ => None,
     }
 }
 
 /// The person's card whose bank zone is in use now.
 fn bank_zone(hub: &Hub, person: &Person, now_ms: i64) -> Option<CardId> {
-    let in_use = |card: &&crate::card::Card| card.bank.shown(now_ms) == Shown::Plain(ZoneState::Enabled);
+    let in_use =
+        |card: &&crate::card::Card| card.bank.shown(hub.moment(card, now_ms)) == Shown::Plain(ZoneState::Enabled);
     cards::of_person(hub, person).find(in_use).map(|card| card.id)
 }
 

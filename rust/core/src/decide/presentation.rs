@@ -126,7 +126,7 @@ pub(crate) fn accept<'a>(
             return Ok(Accepted { card: None, holder: holder_check, first_use: false, presented, arpc: None });
         }
     };
-    let first_use = card.may_settle(context.stamp_ms, verified)?;
+    let first_use = card.may_settle(hub.moment(card, context.stamp_ms), verified)?;
     let presented = Presented { credential, terminal: presentation.terminal.clone() };
     Ok(Accepted { card: Some(card), holder: holder_check, first_use, presented, arpc })
 }
@@ -200,6 +200,27 @@ pub(crate) fn check_signed(
 }
 
 fn check_chip(card: &Card, chip: &ChipPresentation, expected: Expected, context: &Context<'_>) -> Result<(), Reject> {
+    check_fields(chip, expected, context)?;
+    card.counter.accept(chip.atc).map(|_| ())
+}
+
+/// The counter of a card that is shown at a desk, where its chip signs what it would sign at an admission: no money, today.
+pub(crate) fn signed_at_desk(
+    hub: &Hub,
+    card: &Card,
+    presentation: &Presentation,
+    context: &Context<'_>,
+) -> Result<u16, Reject> {
+    let Credential::Chip(chip) = &presentation.credential else { return Err(Reject::CredentialNotAccepted) };
+    let (shown, ..) = card_of_chip(hub, context.actor.institution, chip, context)?;
+    if shown.id != card.id {
+        return Err(Reject::malformed("presentation.chip", "is another card"));
+    }
+    check_fields(chip, Expected::Admission, context)?;
+    Ok(chip.atc)
+}
+
+fn check_fields(chip: &ChipPresentation, expected: Expected, context: &Context<'_>) -> Result<(), Reject> {
     let (total, account) = match expected {
         Expected::Admission => (Fen::ZERO, Fen::ZERO),
         Expected::Settlement { total, account } => (total, account),
@@ -221,7 +242,7 @@ fn check_chip(card: &Card, chip: &ChipPresentation, expected: Expected, context:
     if context.today().nights_until(chip.transaction_date).abs() > 1 {
         return Err(Reject::PresentationStale { transaction_date: chip.transaction_date });
     }
-    card.counter.accept(chip.atc).map(|_| ())
+    Ok(())
 }
 
 /// The second byte of the card verification results says whether a PIN was checked by the card, and whether it failed (JR/T 0025.5, annex on CVR).

@@ -12,7 +12,7 @@
 
 use super::{accounts, cards};
 use crate::account::{AccountKind, PurseMove};
-use crate::card::{Card, Shown, ZoneKind, ZoneState};
+use crate::card::{Card, Moment, Shown, ZoneKind, ZoneState};
 use crate::command::{CardKey, Command, PinVerdict, Reply};
 use crate::fact::Fact;
 use crate::hub::{Context, Hub};
@@ -30,7 +30,7 @@ pub(crate) fn top_up(hub: &Hub, id: CardId, account: AccountKind, amount: Fen, c
     accounts::check_amount(amount)?;
     let holder = hub.person(card.person)?;
     let held = Held::of(holder, card, account)?;
-    check_in_use(card, context)?;
+    check_in_use(hub, card, context)?;
     let balance_after = held.balance.checked_add(amount);
     let balance_after = balance_after.ok_or_else(|| Reject::AmountTooLarge { field: "amount_fen".into() })?;
     let legs = vec![
@@ -53,7 +53,7 @@ pub(crate) fn purchase(hub: &Hub, institution: InstitutionCode, command: &Comman
     let holder = hub.person(card.person)?;
     let held = Held::of(holder, card, account)?;
     if account == AccountKind::Online {
-        check_in_use(card, context)?;
+        check_in_use(hub, card, context)?;
         if context.pin != PinVerdict::Right {
             return Err(Reject::CredentialNotAccepted);
         }
@@ -98,10 +98,10 @@ fn has_chip(card: &Card) -> bool {
 }
 
 /// A card that was collected and never used must be enabled first.
-fn check_in_use(card: &Card, context: &Context<'_>) -> Result<(), Reject> {
-    match card.may_settle(context.stamp_ms, false) {
+fn check_in_use(hub: &Hub, card: &Card, context: &Context<'_>) -> Result<(), Reject> {
+    match card.may_settle(hub.moment(card, context.stamp_ms), false) {
         Ok(_) => Ok(()),
-        Err(Reject::HolderNotVerified) => Err(Reject::CardNotEnabled { state: card.insurance.state }),
+        Err(Reject::HolderNotVerified) => Err(Reject::CardNotEnabled { state: card.insurance.state.into() }),
         Err(refusal) => Err(refusal),
     }
 }
@@ -150,9 +150,10 @@ pub(crate) fn moving(hub: &Hub, card: &Card, ended: Option<CardId>, now_ms: i64)
     (moves, legs)
 }
 
-/// Whoever reported either zone lost has not the chip.
+/// Whoever reported either zone lost has not the chip, whether its generation still works or not.
 fn is_lost(card: &Card, now_ms: i64) -> bool {
-    let lost = |zone| matches!(card.zone(zone).shown(now_ms), Shown::TempLost(_) | Shown::Plain(ZoneState::FormalLost));
+    let now = Moment { now_ms, retired: false };
+    let lost = |zone| matches!(card.zone(zone).shown(now), Shown::TempLost(_) | Shown::Plain(ZoneState::FormalLost));
     ZoneKind::ALL.into_iter().any(lost)
 }
 

@@ -7,15 +7,14 @@ mod eligibility;
 
 use std::sync::Arc;
 
-use super::{accounts, alerts, cards, fraud, requests, settlements, statements, stays, visits};
-use crate::command::{CardView, Package, Page, PersonKey, Query, Reply};
+use super::{accounts, alerts, cards, fraud, requests, retirements, settlements, statements, stays, visits};
+use crate::command::{Package, Page, PersonKey, Query, Reply};
 use crate::hub::{Context, Hub};
 use crate::ids::{Hash32, PersonId, RegionCode};
 use crate::person::{Certificate, Person};
 use crate::reject::Reject;
 
 pub(crate) fn answer(hub: &Hub, query: &Query, context: &Context<'_>) -> Result<Reply, Reject> {
-    let view = |card: &crate::card::Card| CardView { card: card.clone(), at_ms: context.stamp_ms };
     match query {
         Query::GetPerson(key) => {
             let person = match key {
@@ -28,12 +27,13 @@ pub(crate) fn answer(hub: &Hub, query: &Query, context: &Context<'_>) -> Result<
             let day = day.unwrap_or_else(|| context.today());
             eligibility::check(hub, *card, certificate.as_ref(), *visit_kind, day, context)
         }
-        Query::GetCard(key) => Ok(Reply::Card(Box::new(view(cards::find(hub, *key)?)))),
+        Query::GetCard(key) => Ok(Reply::Card(Box::new(cards::view(hub, cards::find(hub, *key)?, context)))),
         Query::ListCards { person, page } => {
             let of_person = cards::of_person(hub, hub.person(*person)?);
             let (cards, next) = page_of(of_person, |card| card.id.0, *page);
-            Ok(Reply::Cards { cards: cards.into_iter().map(view).collect(), next })
+            Ok(Reply::Cards { cards: cards.into_iter().map(|card| cards::view(hub, card, context)).collect(), next })
         }
+        Query::CountCards { region, generation } => retirements::count(hub, *region, generation.as_deref(), context),
         Query::GetAccount { person } => Ok(accounts::of_person(hub, hub.person(*person)?)),
         Query::Statement { person, range } => statements::page(hub, *person, *range, context),
         Query::GetAccumulators { person, year } => Ok(accumulators(hub.person(*person)?, *year)),

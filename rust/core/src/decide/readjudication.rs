@@ -19,20 +19,21 @@ use crate::reject::Reject;
 use crate::settlement::{Adjustment, Settlement, Standing};
 
 /// Standing settlements that were committed later than the first of those cancelled and count in one of the same years, in the order of
-/// admission, then of the journal. The cancelled ones are of one person.
-pub(crate) fn later_than(cancelled: &[Standing], records: &dyn Records) -> Vec<Standing> {
-    let Some(first) = cancelled.iter().map(|standing| &standing.settlement).min_by_key(|settlement| settlement.id)
-    else {
-        return Vec::new();
-    };
-    let mut keys: Vec<AccumulatorKey> = cancelled.iter().flat_map(Standing::deltas).map(|(key, _)| *key).collect();
+/// admission, then of the journal. The cancelled ones are the holder's.
+pub(crate) fn later_than(cancelled: &[Standing], holder: &Person, records: &dyn Records) -> Vec<Standing> {
+    let Some(first) = cancelled.iter().map(|standing| standing.settlement.id).min() else { return Vec::new() };
+    let counting = |standing: &&Standing, key| holder.still_counts(key, standing.settlement.id);
+    let mut keys = Vec::new();
+    for standing in cancelled {
+        keys.extend(standing.deltas().iter().map(|(key, _)| *key).filter(|key| counting(&standing, *key)));
+    }
     keys.sort_unstable();
     keys.dedup();
     let is_cancelled = |id: SettlementId| cancelled.iter().any(|standing| standing.settlement.id == id);
     let mut later: Vec<Standing> = keys
         .into_iter()
-        .flat_map(|key| records.settlements_of_year(first.person, key))
-        .filter(|other| other.settlement.id > first.id && !is_cancelled(other.settlement.id))
+        .flat_map(|key| records.settlements_of_year(holder.id, key))
+        .filter(|other| other.settlement.id > first && !is_cancelled(other.settlement.id))
         .collect();
     later.sort_by_key(|other| (other.settlement.case.admission, other.settlement.id));
     later.dedup_by_key(|other| other.settlement.id);
@@ -48,15 +49,16 @@ pub(crate) fn recompute(
     because_of: SettlementId,
 ) -> Result<Vec<Adjustment>, Reject> {
     let mut used = Used { person, changed: BTreeMap::new() };
+    let counts = |standing: &Standing, key| person.still_counts(key, standing.settlement.id);
     for standing in later.iter().chain(cancelled) {
-        for (key, delta) in standing.deltas() {
+        for (key, delta) in standing.deltas().iter().filter(|(key, _)| counts(standing, *key)) {
             used.change(*key, |sum| sum.checked_sub(*delta))?;
         }
     }
     let mut adjustments = Vec::new();
     for standing in later {
         let adjustment = recompute_one(hub, person, standing, &used, because_of)?;
-        for (key, delta) in &adjustment.deltas {
+        for (key, delta) in adjustment.deltas.iter().filter(|(key, _)| counts(standing, *key)) {
             used.change(*key, |sum| sum.checked_add(*delta))?;
         }
         if adjustment.split.funds != standing.split().funds || adjustment.deltas != standing.deltas() {
@@ -139,7 +141,8 @@ fn recompute_one(
     if fund_delta != Fen::ZERO {
         legs.push(Leg { account: LedgerAccount::PersonSettlement(person.home), amount: fund_delta });
     }
-    let changes = changes(standing.deltas(), &deltas)?;
+    let mut changes = changes(standing.deltas(), &deltas)?;
+    changes.retain(|(key, _)| person.still_counts(*key, settlement.id));
     Ok(Adjustment { settlement: settlement.id, because_of, fund_delta, split, deltas, changes, legs })
 }
 

@@ -16,7 +16,7 @@ use crate::command::{Command, Query, Reply, RequestHeader};
 use crate::explain;
 use crate::fact::Fact;
 use crate::hub::{Context, Hub, role};
-use crate::ids::{InstitutionCode, RegionCode, SettlementId, StayId};
+use crate::ids::{InstitutionCode, PersonId, RegionCode, SettlementId, StayId};
 use crate::ledger::{LedgerAccount, Leg, is_balanced, negated};
 use crate::money::Fen;
 use crate::person::Person;
@@ -221,11 +221,12 @@ pub(crate) fn cancel(
     let person = hub.person(settlement.person)?;
     let rule = readjudication::recorded_policy(hub, settlement, settlement.case.discharge.year())
         .map_or(OnCancel::Keep, |policy| policy.on_cancel);
-    let deltas = standing.deltas().to_vec();
+    let counts = |(key, _): &&(AccumulatorKey, Accumulators)| person.still_counts(*key, settlement.id);
+    let deltas: Years = standing.deltas().iter().filter(counts).copied().collect();
     let drawn = settlement.split.account - settlement.split.family;
     let cancellation_id = SettlementId(hub.number.id(context.sequence));
     let cancelled = std::slice::from_ref(&standing);
-    let later = || readjudication::later_than(cancelled, context.records);
+    let later = || readjudication::later_than(cancelled, person, context.records);
     let adjustments = match rule {
         OnCancel::Keep => Vec::new(),
         OnCancel::LastFirst => match later().first() {
@@ -237,7 +238,7 @@ pub(crate) fn cancel(
     let cancellation = Arc::new(Cancellation {
         id: cancellation_id,
         settlement: Arc::clone(settlement),
-        legs: negated_legs(&standing),
+        legs: negated_legs(hub, &standing),
         balance_after: person.account.balance + drawn,
         family: family::returns(hub, settlement),
         adjustments,
@@ -255,9 +256,25 @@ fn reopened(id: StayId, context: &Context<'_>) -> Result<Arc<Stay>, Reject> {
     Ok(Arc::new(Stay { state: StayState::Discharged, settlement: None, ..Stay::clone(&settled) }))
 }
 
-fn negated_legs(standing: &Standing) -> Vec<Leg> {
+fn negated_legs(hub: &Hub, standing: &Standing) -> Vec<Leg> {
     let adjusted = standing.adjustments.iter().flat_map(|adjustment| &adjustment.legs);
-    negated(&standing.settlement.legs.iter().chain(adjusted).copied().collect::<Vec<_>>())
+    let mut legs = negated(&standing.settlement.legs.iter().chain(adjusted).copied().collect::<Vec<_>>());
+    legs.extend(to_present_homes(hub, &standing.settlement));
+    legs
+}
+
+/// What accounts get back follows their holders to the regions that hold them now.
+pub(crate) fn to_present_homes(hub: &Hub, settlement: &Settlement) -> impl Iterator<Item = Leg> {
+    let own = (settlement.person, settlement.split.account - settlement.split.family);
+    let family = settlement.family.iter().map(|draw| (draw.payer, draw.amount));
+    let moved = move |(holder, amount): (PersonId, Fen)| {
+        let holder = &hub.persons[&holder];
+        let then = holder.home_when(settlement.id.0);
+        let leg = |home, amount| Leg { account: LedgerAccount::PersonalAccounts(home), amount };
+        let moves = then != holder.home && amount != Fen::ZERO;
+        moves.then(|| [leg(then, -amount), leg(holder.home, amount)]).into_iter().flatten()
+    };
+    std::iter::once(own).chain(family).flat_map(moved)
 }
 
 fn years_after(person: &Person, cancellation: &Cancellation) -> Result<Years, Reject> {

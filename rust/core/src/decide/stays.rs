@@ -45,7 +45,9 @@ pub(crate) fn decide(
             changed.department = department.clone().unwrap_or_else(|| stay.department.clone());
             changed.diagnosis = diagnosis.clone().unwrap_or_else(|| stay.diagnosis.clone());
             check_admission_day(&changed, context)?;
-            check_overlap(hub, hub.person(stay.person)?, Some(stay.id), changed.admission, None, context)?;
+            let person = hub.person(stay.person)?;
+            suspensions::check_may_move(hub, person, stay, &changed, context)?;
+            check_overlap(hub, person, Some(stay.id), changed.admission, None, context)?;
             let fact = Fact::StayUpdated {
                 stay: stay.id,
                 admission: changed.admission,

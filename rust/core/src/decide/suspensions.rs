@@ -9,6 +9,7 @@ use crate::hub::{Context, Hub};
 use crate::ids::InstitutionCode;
 use crate::person::Person;
 use crate::reject::Reject;
+use crate::stay::Stay;
 use crate::suspension::{PlaceSuspension, Suspension};
 
 pub(crate) fn decide(hub: &Hub, command: &Command) -> Result<(Vec<Fact>, Reply), Reject> {
@@ -59,26 +60,57 @@ pub(crate) fn check_may_begin(
     day: Date,
     context: &Context<'_>,
 ) -> Result<(), Reject> {
-    check_place(hub, institution, department, day, context)?;
-    match person.suspension.filter(|days| days.stops(context.today(), day)) {
-        Some(days) => Err(Reject::PersonSuspended { until: days.to }),
+    let stops = |days: Suspension| days.stops(context.today(), day);
+    refuse_place(concerning(hub, institution, department), stops)?;
+    refuse_person(person, stops)
+}
+
+/// Refuse to move a stay to where, or back to when, it could not have begun. What is left as it was is not looked at: a stay that
+/// began before a suspension goes on.
+pub(crate) fn check_may_move(
+    hub: &Hub,
+    person: &Person,
+    before: &Stay,
+    after: &Stay,
+    context: &Context<'_>,
+) -> Result<(), Reject> {
+    let day = after.admission;
+    if after.department != before.department {
+        let of_department = |suspended: &&PlaceSuspension| suspended.department == after.department;
+        let concerned = of_institution(hub, after.institution).iter().filter(of_department);
+        refuse_place(concerned, |days| days.stops(context.today(), day))?;
+    }
+    if day != before.admission {
+        refuse_place(concerning(hub, after.institution, &after.department), |days| days.stops(day, day))?;
+        refuse_person(person, |days| days.stops(day, day))?;
+    }
+    Ok(())
+}
+
+/// Suspensions of the whole institution, and of the department.
+fn concerning<'a>(
+    hub: &'a Hub,
+    institution: InstitutionCode,
+    department: &'a str,
+) -> impl Iterator<Item = &'a PlaceSuspension> {
+    let concerns =
+        move |suspended: &&PlaceSuspension| suspended.department.is_empty() || &*suspended.department == department;
+    of_institution(hub, institution).iter().filter(concerns)
+}
+
+fn refuse_place<'a>(
+    mut places: impl Iterator<Item = &'a PlaceSuspension>,
+    stops: impl Fn(Suspension) -> bool,
+) -> Result<(), Reject> {
+    match places.find(|suspended| stops(suspended.days)) {
+        Some(suspended) => Err(Reject::InstitutionSuspended { until: suspended.days.to }),
         None => Ok(()),
     }
 }
 
-/// Refuse an admission or a visit at a suspended place.
-fn check_place(
-    hub: &Hub,
-    institution: InstitutionCode,
-    department: &str,
-    day: Date,
-    context: &Context<'_>,
-) -> Result<(), Reject> {
-    let concerned = of_institution(hub, institution)
-        .iter()
-        .filter(|suspended| suspended.department.is_empty() || &*suspended.department == department);
-    match concerned.map(|suspended| suspended.days).find(|days| days.stops(context.today(), day)) {
-        Some(days) => Err(Reject::InstitutionSuspended { until: days.to }),
+fn refuse_person(person: &Person, stops: impl Fn(Suspension) -> bool) -> Result<(), Reject> {
+    match person.suspension.filter(|days| stops(*days)) {
+        Some(days) => Err(Reject::PersonSuspended { until: days.to }),
         None => Ok(()),
     }
 }
@@ -149,6 +181,36 @@ mod tests {
         desk.run(suspend_person(desk.holder(card), days("2026-01-01", None))).unwrap();
         desk.run(suspend("", days("2026-01-01", None))).unwrap();
         desk.settle(stay, card, 0).expect("what began before is settled");
+    }
+
+    #[test]
+    fn an_open_stay_is_moved_neither_to_a_suspended_department_nor_back_into_suspended_days() {
+        let mut desk = ward();
+        let card = desk.patient("P1");
+        let stay = desk.admit(card, "2026-02-20").unwrap();
+        let update = |admission: Option<&str>, department: Option<&str>| Command::UpdateStay {
+            stay,
+            admission: admission.map(day),
+            kind: None,
+            department: department.map(Into::into),
+            diagnosis: Some("K36".into()),
+        };
+        let of_person = days("2026-02-10", Some("2026-02-12"));
+        desk.run(suspend_person(desk.holder(card), of_person)).unwrap();
+        let refused = Err(Reject::PersonSuspended { until: of_person.to });
+        assert_eq!(desk.run(update(Some("2026-02-12"), None)), refused);
+        desk.run(suspend("ICU", days("2026-03-01", None))).unwrap();
+        let refused = Err(Reject::InstitutionSuspended { until: None });
+        assert_eq!(desk.run(update(None, Some("ICU"))), refused);
+        desk.run(suspend("surgery", days("2026-02-16", None))).unwrap();
+        assert_eq!(desk.run(update(Some("2026-02-19"), None)), refused);
+        desk.run(update(Some("2026-02-15"), None)).expect("before its department was suspended");
+        desk.run(suspend("", days("2026-02-15", None))).unwrap();
+        desk.run(update(None, None)).expect("what is left as it was goes on");
+        desk.run(update(None, Some("cardiology")))
+            .expect("only its own suspension closes a department to those who are in");
+        assert_eq!(desk.run(update(Some("2026-02-16"), None)), refused);
+        assert_eq!(desk.stay(stay).admission, day("2026-02-15"));
     }
 
     #[test]

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use super::Hub;
 use crate::account::{AccountKind, PurseMove};
-use crate::card::{Card, Loss, ZoneKind, ZoneState};
+use crate::card::{Card, LockCause, Loss, Zone, ZoneKind, ZoneState};
 use crate::fact::{Fact, Record};
 use crate::fraud::Unwind;
 use crate::ids::{CardId, InstitutionCode, PersonId, StayId};
 use crate::money::{Fen, Quantity};
-use crate::person::Person;
+use crate::person::{Person, Transfer};
 use crate::region::RegionTree;
 use crate::request::Bound;
 use crate::settlement::{Adjustment, Cancellation, CredentialShown, FamilyDraw, Settlement};
@@ -24,6 +24,7 @@ impl Hub {
     pub fn apply(&mut self, record: &Record) {
         assert_eq!(record.sequence, self.sequence + 1, "records are applied in the order of their sequences");
         self.sequence = record.sequence;
+        self.census.advance(record.stamp_ms, &self.cards);
         for fact in &record.facts {
             self.apply_fact(fact, record);
         }
@@ -32,38 +33,10 @@ impl Hub {
 
     fn apply_fact(&mut self, fact: &Fact, record: &Record) {
         match fact {
-            Fact::PersonEnrolled { person, profile, home } => {
-                for certificate in &profile.certificates {
-                    self.by_certificate.insert(certificate.clone(), *person);
-                }
-                let person = Person {
-                    id: *person,
-                    profile: profile.clone(),
-                    home: *home,
-                    account: crate::account::Account::default(),
-                    years: Vec::new(),
-                    filings: Vec::new(),
-                    cards: Vec::new(),
-                    open_stays: Vec::new(),
-                    suspension: None,
-                    payers: Vec::new(),
-                    trail: Trail::default(),
-                    online: Fen::ZERO,
-                    pay_outs: Vec::new(),
-                };
-                self.persons.insert(person.id, person);
-            }
-            Fact::PersonUpdated { person, profile } => {
-                let person = self.person_mut(*person);
-                let before = std::mem::replace(&mut person.profile, profile.clone());
-                let id = person.id;
-                for certificate in &before.certificates {
-                    self.by_certificate.remove(certificate);
-                }
-                for certificate in &profile.certificates {
-                    self.by_certificate.insert(certificate.clone(), id);
-                }
-            }
+            Fact::PersonEnrolled { .. }
+            | Fact::PersonUpdated { .. }
+            | Fact::PersonTransferred { .. }
+            | Fact::PersonSuspended { .. } => self.apply_person(fact, record),
             Fact::CardApplied { .. }
             | Fact::CardApplicationFailed { .. }
             | Fact::CardMade { .. }
@@ -72,7 +45,11 @@ impl Hub {
             | Fact::CardReportedLost { .. }
             | Fact::CardLossWithdrawn { .. }
             | Fact::CardLocked { .. }
+            | Fact::CardUnlocked { .. }
             | Fact::CardCancelled { .. } => self.apply_card(fact),
+            Fact::GenerationRetired { region, generation, cut_over } => {
+                self.retirements.set(*region, generation, *cut_over);
+            }
             Fact::CryptogramWrong { card, institution, count } => {
                 self.wrong_cryptograms.note(*institution, *card, *count, record.stamp_ms);
             }
@@ -112,7 +89,6 @@ impl Hub {
             Fact::InstitutionRegistered { institution } => {
                 self.institutions.insert(institution.code, institution.clone());
             }
-            Fact::PersonSuspended { person, days, .. } => self.person_mut(*person).suspension = Some(*days),
             Fact::InstitutionSuspended { institution, suspension, .. } => {
                 let suspended = self.suspensions.entry(*institution).or_default();
                 suspended.retain(|other| other.department != suspension.department);
@@ -128,10 +104,64 @@ impl Hub {
         }
     }
 
+    fn apply_person(&mut self, fact: &Fact, record: &Record) {
+        match fact {
+            Fact::PersonEnrolled { person, profile, home } => {
+                for certificate in &profile.certificates {
+                    self.by_certificate.insert(certificate.clone(), *person);
+                }
+                let person = Person {
+                    id: *person,
+                    profile: profile.clone(),
+                    home: *home,
+                    account: crate::account::Account::default(),
+                    years: Vec::new(),
+                    filings: Vec::new(),
+                    cards: Vec::new(),
+                    open_stays: Vec::new(),
+                    suspension: None,
+                    payers: Vec::new(),
+                    trail: Trail::default(),
+                    online: Fen::ZERO,
+                    pay_outs: Vec::new(),
+                    transfers: Vec::new(),
+                };
+                self.census.count_insured(profile, 1);
+                self.persons.insert(person.id, person);
+            }
+            Fact::PersonUpdated { person, profile } => {
+                let before = std::mem::replace(&mut self.person_mut(*person).profile, profile.clone());
+                for certificate in &before.certificates {
+                    self.by_certificate.remove(certificate);
+                }
+                for certificate in &profile.certificates {
+                    self.by_certificate.insert(certificate.clone(), *person);
+                }
+                self.census.count_insured(&before, -1);
+                self.census.count_insured(profile, 1);
+            }
+            Fact::PersonTransferred { person, profile, home, anew, legs } => {
+                let at = self.number.id(record.sequence);
+                let person = self.person_mut(*person);
+                let before = std::mem::replace(&mut person.profile, profile.clone());
+                let home_before = std::mem::replace(&mut person.home, *home);
+                person.years.retain(|(key, _)| !anew.contains(key));
+                person.transfers.push(Transfer { at, home_before, anew: anew.clone() });
+                self.census.count_insured(&before, -1);
+                self.census.count_insured(profile, 1);
+                self.ledger.post(legs);
+            }
+            Fact::PersonSuspended { person, days, .. } => self.person_mut(*person).suspension = Some(*days),
+            _ => unreachable!("only facts about persons are sent here"),
+        }
+    }
+
     fn apply_card(&mut self, fact: &Fact) {
         match fact {
             Fact::CardApplied { card, person, region, generation, predecessor } => {
-                self.cards.insert(*card, Card::applied(*card, *person, *region, generation.clone(), *predecessor));
+                let applied = Card::applied(*card, *person, *region, generation.clone(), *predecessor);
+                self.census.enter(&applied);
+                self.cards.insert(*card, applied);
                 self.person_mut(*person).cards.push(*card);
             }
             Fact::CardApplicationFailed { card, cause } => self.set_both(*card, ZoneState::Failed(*cause)),
@@ -146,7 +176,7 @@ impl Hub {
             }
             Fact::CardHandedOver { card, .. } => self.set_both(*card, ZoneState::Issued),
             Fact::CardEnabled { card, zone, cancelled, moves, legs, .. } => {
-                self.card_mut(*card).zone_mut(*zone).state = ZoneState::Enabled;
+                self.change_zone(*card, *zone, |zone| zone.state = ZoneState::Enabled);
                 for moved in moves {
                     self.move_purse(*card, moved);
                 }
@@ -157,19 +187,31 @@ impl Hub {
             }
             Fact::CardReportedLost { card, zones, loss, until_ms, .. } => {
                 for zone in zones {
-                    let zone = self.card_mut(*card).zone_mut(*zone);
-                    match loss {
+                    self.change_zone(*card, *zone, |zone| match loss {
                         Loss::Temporary => zone.lost_until_ms = *until_ms,
                         Loss::Formal => zone.state = ZoneState::FormalLost,
-                    }
+                    });
                 }
             }
             Fact::CardLossWithdrawn { card, zones, .. } => {
                 for zone in zones {
-                    self.card_mut(*card).zone_mut(*zone).lost_until_ms = None;
+                    self.change_zone(*card, *zone, |zone| zone.lost_until_ms = None);
                 }
             }
-            Fact::CardLocked { card, .. } => self.card_mut(*card).insurance.state = ZoneState::Locked,
+            Fact::CardUnlocked { card, zone, atc } => {
+                self.change_zone(*card, *zone, |zone| zone.locked = false);
+                if let Some(atc) = atc {
+                    let card = self.card_mut(*card);
+                    card.counter = card.counter.reset_to(*atc).expect("the counter was checked when it was decided");
+                }
+            }
+            Fact::CardLocked { card, cause } => {
+                self.change_zone(*card, ZoneKind::Insurance, |zone| zone.locked = true);
+                if *cause == LockCause::CounterExhausted {
+                    let card = self.card_mut(*card);
+                    card.counter = card.counter.exhausted();
+                }
+            }
             Fact::CardCancelled { card, .. } => self.set_both(*card, ZoneState::Cancelled),
             _ => unreachable!("only card facts are sent here"),
         }
@@ -371,10 +413,17 @@ impl Hub {
     }
 
     fn set_both(&mut self, card: CardId, state: ZoneState) {
-        let card = self.card_mut(card);
-        for zone in [ZoneKind::Insurance, ZoneKind::Bank] {
-            card.zone_mut(zone).state = state;
+        for zone in ZoneKind::ALL {
+            self.change_zone(card, zone, |zone| zone.state = state);
         }
+    }
+
+    /// The only way in which a zone changes, so that the counts follow.
+    fn change_zone(&mut self, id: CardId, kind: ZoneKind, change: impl FnOnce(&mut Zone)) {
+        let card = self.cards.get_mut(&id).expect("facts name cards that were applied for");
+        self.census.leave(card);
+        change(card.zone_mut(kind));
+        self.census.enter(card);
     }
 
     fn person_mut(&mut self, id: PersonId) -> &mut Person {

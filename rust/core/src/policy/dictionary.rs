@@ -202,6 +202,14 @@ dictionary! {
         LastFirst = "LAST_FIRST",
     }
 
+    /// What becomes of what was used elsewhere, when a person's insured region changes during the year.
+    OnTransfer {
+        /// It counts here too.
+        Carry = "CARRY",
+        /// The year begins anew.
+        StartAnew = "START_ANEW",
+    }
+
     /// Whether account money may pay the person's part.
     AccountUse {
         /// It may.

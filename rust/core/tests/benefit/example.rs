@@ -7,7 +7,8 @@ use medsettle_core::ids::RegionCode;
 use medsettle_core::money::Fen;
 use medsettle_core::policy::{
     AccountUse, AdmissionRange, AnyOf, Band, BandBasis, BandMeasure, BenefitPolicy, CapMeasure, Category, Counter,
-    CrossYear, DeductibleRow, FilingKind, Fund, InsuranceType, Layer, LayerBase, Level, OnCancel, Unfiled, VisitKind,
+    CrossYear, DeductibleRow, FilingKind, Fund, InsuranceType, Layer, LayerBase, Level, OnCancel, OnTransfer, Unfiled,
+    VisitKind,
 };
 
 pub(crate) fn day(text: &str) -> Date {
@@ -72,6 +73,7 @@ pub(crate) fn policy() -> BenefitPolicy {
         on_cancel: OnCancel::Keep,
         account_use: AccountUse::Allowed,
         family_use: AccountUse::Allowed,
+        on_transfer: OnTransfer::Carry,
     }
 }
 

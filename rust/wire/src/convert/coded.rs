@@ -4,14 +4,14 @@
 
 use medsettle_core::account::AccountKind;
 use medsettle_core::alert::{AlertKind, Apart};
-use medsettle_core::card::{CancelCause, Channel, FailureCause, LockCause, Loss, ZoneKind};
+use medsettle_core::card::{CancelCause, CardState, Channel, FailureCause, LockCause, Loss, ZoneKind};
 use medsettle_core::catalogue::{CeilingOrder, ItemClass};
 use medsettle_core::command::CheckMethod;
 use medsettle_core::institution::InstitutionKind;
 use medsettle_core::person::{CertificateKind, Sex, SpellStatus};
 use medsettle_core::policy::{
     AccountUse, BandBasis, BandMeasure, CapMeasure, Category, Counter, CrossYear, FilingKind, Fund, InsuranceType,
-    LayerBase, Level, Mode, OnCancel, Scope, Unfiled, VisitKind,
+    LayerBase, Level, Mode, OnCancel, OnTransfer, Scope, Unfiled, VisitKind,
 };
 use medsettle_core::stay::{AdmissionKind, StayState};
 use medsettle_cryptogram::Scheme;
@@ -67,6 +67,7 @@ coded! {
     BandMeasure => v1::band_measure::Kind { Eligible AfterDeductible }
     CancelCause => v1::cards_cancel_request::Cause { Returned HolderDead IssuedInError RegionChanged }
     CapMeasure => v1::cap_measure::Kind { Fund Eligible }
+    CardState => v1::card::State { Applied Failed Made Issued Enabled TempLost FormalLost Locked Cancelled Retired }
     Category => v1::category::Kind { Active Retired Resident }
     CeilingOrder => v1::catalogue::SplitOrder { CeilingFirst FirstPayFirst }
     CertificateKind => v1::certificate::Kind { IdentityCard Passport ResidencePermit Military }
@@ -90,6 +91,7 @@ coded! {
     Loss => v1::loss::Kind { Temporary Formal }
     Mode => v1::adjustment::Mode { Points Factor }
     OnCancel => v1::on_cancel::Kind { Keep Readjudicate LastFirst }
+    OnTransfer => v1::on_transfer::Kind { Carry StartAnew }
     Scheme => v1::chip::Scheme { PbocSm4 PbocTdes EmvCskTdes EmvAes }
     Scope => v1::scope::Kind { InProvince CrossProvince }
     Sex => v1::sex::Kind { Male Female }

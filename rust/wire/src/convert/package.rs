@@ -10,7 +10,7 @@ use medsettle_core::ids::Hash32;
 use medsettle_core::money::{Fen, UnitPrice};
 use medsettle_core::policy::{
     AccountUse, Adjustment, AdmissionRange, AnyOf, Band, BenefitPolicy, CapMeasure, Category, DeductibleRow,
-    FilingAdjustment, InsuranceType, Layer, Level, Problem,
+    FilingAdjustment, InsuranceType, Layer, Level, OnTransfer, Problem,
 };
 use medsettle_core::region::Region;
 use prost::Message as _;
@@ -131,6 +131,7 @@ pub(crate) fn policy(message: &v1::BenefitPolicy) -> Result<BenefitPolicy, Vec<P
             on_cancel: on_cancel?,
             account_use: Coded::from_number(message.account_use).unwrap_or(AccountUse::Allowed),
             family_use: Coded::from_number(message.family_use).unwrap_or(AccountUse::Allowed),
+            on_transfer: Coded::from_number(message.on_transfer).unwrap_or(OnTransfer::Carry),
         })
     };
     found.finish(build())
@@ -222,6 +223,7 @@ pub(crate) fn from_policy(policy: &BenefitPolicy) -> v1::BenefitPolicy {
         on_cancel: policy.on_cancel.number(),
         account_use: policy.account_use.number(),
         family_use: policy.family_use.number(),
+        on_transfer: policy.on_transfer.number(),
     }
 }
 

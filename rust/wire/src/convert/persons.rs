@@ -25,7 +25,7 @@ pub(crate) fn from_certificates(certificates: &[Certificate]) -> Vec<v1::Certifi
     certificates.iter().map(one).collect()
 }
 
-fn spell(message: &v1::InsuranceSpell) -> Checked<Spell> {
+pub(crate) fn spell(message: &v1::InsuranceSpell) -> Checked<Spell> {
     Ok(Spell {
         insurance_type: at("insurance_type", coded(message.insurance_type))?,
         region: at("region", region(&message.region))?,

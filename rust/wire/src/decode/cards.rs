@@ -4,9 +4,9 @@ use medsettle_core::card::{Personalisation, ZoneKind};
 use medsettle_core::command::{CardKey, Command, LossSubject, Query};
 use medsettle_core::ids::{CardId, StayId};
 
-use super::presentation::{card_sn, made_chip, pan};
-use super::{actor, page, person};
-use crate::convert::{Checked, Fault, amount, at, certificate, coded, each, given_text, id, id_if_given};
+use super::presentation::{card_sn, made_chip, pan, presentation};
+use super::{Asked, actor, page, person};
+use crate::convert::{Checked, Fault, amount, at, certificate, coded, day, each, given_text, id, id_if_given, region};
 use crate::limits::{MAX_ACTOR, MAX_LABEL};
 use crate::v1;
 
@@ -34,6 +34,45 @@ pub(super) fn mark_made(message: v1::CardsMarkMadeRequest) -> Checked<Command> {
     };
     let purse = at("purse_fen", amount(message.purse_fen))?;
     Ok(Command::MarkCardMade { card: card(message.card_id)?, made, purse })
+}
+
+pub(super) fn replace(message: v1::CardsReplaceRequest) -> Checked<Command> {
+    Ok(Command::ReplaceCard {
+        lost: at("lost_card_id", id(message.lost_card_id)).map(CardId)?,
+        made: Personalisation {
+            pan: pan(&message.pan, message.sequence_number)?,
+            card_sn: at("card_sn", card_sn(&message.card_sn))?,
+            chip: made_chip(message.scheme, message.key_index)?,
+        },
+        generation: at("generation", given_text(message.generation, MAX_LABEL))?,
+        enable: message.enable,
+    })
+}
+
+pub(super) fn unlock(message: v1::CardsUnlockRequest) -> Checked<Asked> {
+    let shown = message.presentation.map(|shown| presentation(Some(shown))).transpose()?;
+    let (presentation, proof) = shown.map_or((None, None), |(shown, proof)| (Some(shown), proof));
+    let zone = at("zone", coded(message.zone))?;
+    let command = Command::UnlockCard { card: card(message.card_id)?, zone, presentation };
+    Ok(Asked { command, proof })
+}
+
+pub(super) fn retire_generation(message: v1::CardsRetireGenerationRequest) -> Checked<Command> {
+    Ok(Command::RetireGeneration {
+        region: at("region", region(&message.region))?,
+        generation: at("generation", given_text(message.generation, MAX_LABEL))?,
+        cut_over: at("cut_over_date", day(&message.cut_over_date))?,
+    })
+}
+
+pub(super) fn count_by_state(message: v1::CardsCountByStateRequest) -> Checked<Query> {
+    let given = |text: &String| !text.is_empty();
+    let code = Some(message.region).filter(given);
+    let generation = Some(message.generation).filter(given);
+    Ok(Query::CountCards {
+        region: code.map(|code| at("region", region(&code))).transpose()?,
+        generation: generation.map(|name| at("generation", given_text(name, MAX_LABEL))).transpose()?,
+    })
 }
 
 pub(super) fn hand_over(message: v1::CardsHandOverRequest) -> Checked<Command> {
@@ -69,6 +108,7 @@ pub(super) fn report_loss(message: v1::CardsReportLossRequest) -> Checked<Comman
         zones: zones(message.zones)?,
         channel: at("channel", coded(message.channel))?,
         verified_by: actor("verified_by", message.verified_by)?,
+        holder: message.holder.map(|document| at("holder", certificate(&document))).transpose()?,
     })
 }
 

@@ -8,7 +8,7 @@ use super::presentation::card_sn;
 use super::{page, person};
 use crate::convert::{
     Checked, Fault, at, certificate, certificates, coded, day, day_if_given, entitlements, given_text, id,
-    optional_day, region, spells,
+    optional_day, region, spell, spells,
 };
 use crate::limits::{MAX_LABEL, MAX_NAME};
 use crate::v1;
@@ -36,6 +36,12 @@ pub(super) fn update(message: v1::PersonsUpdateRequest) -> Checked<Command> {
         spells: spells(message.spells)?,
         entitlements: message.replace_entitlements.then_some(given),
     })
+}
+
+pub(super) fn transfer_region(message: v1::PersonsTransferRegionRequest) -> Checked<Command> {
+    let person = person(message.person_id)?;
+    let new_spell = message.new_spell.ok_or_else(|| Fault::of("new_spell", "is missing"))?;
+    Ok(Command::TransferRegion { person, spell: at("new_spell", spell(&new_spell))? })
 }
 
 pub(super) fn suspend(message: v1::PersonsSuspendNetworkRequest) -> Checked<Command> {

@@ -1,38 +1,22 @@
 //! Cards as responses show them.
 
-use medsettle_core::card::{Shown, Zone, ZoneState};
+use medsettle_core::card::{CardState, Moment, Shown, Zone};
 use medsettle_core::command::CardView;
 
+use crate::convert::Coded;
 use crate::v1;
-use crate::v1::card::State;
-
-/// The state of a zone, temporary loss aside, as the contract names it.
-pub(crate) fn card_state(state: ZoneState) -> State {
-    match state {
-        ZoneState::Applied => State::Applied,
-        ZoneState::Failed(_) => State::Failed,
-        ZoneState::Made => State::Made,
-        ZoneState::Issued => State::Issued,
-        ZoneState::Enabled => State::Enabled,
-        ZoneState::FormalLost => State::FormalLost,
-        ZoneState::Locked => State::Locked,
-        ZoneState::Cancelled => State::Cancelled,
-        ZoneState::Retired => State::Retired,
-    }
-}
 
 /// What a zone shows, and until when it is lost.
-pub(super) fn shown(zone: &Zone, at_ms: i64) -> (State, i64) {
-    match zone.shown(at_ms) {
-        Shown::Plain(state) => (card_state(state), 0),
-        Shown::TempLost(until_ms) => (State::TempLost, until_ms),
-    }
+pub(super) fn shown(zone: &Zone, at: Moment) -> (i32, i64) {
+    let shown = zone.shown(at);
+    let until_ms = if let Shown::TempLost(until_ms) = shown { until_ms } else { 0 };
+    (shown.name().number(), until_ms)
 }
 
 pub(super) fn card(view: &CardView) -> v1::Card {
     let card = &view.card;
-    let (insurance_state, insurance_lost_until_ms) = shown(&card.insurance, view.at_ms);
-    let (bank_state, bank_lost_until_ms) = shown(&card.bank, view.at_ms);
+    let (insurance_state, insurance_lost_until_ms) = shown(&card.insurance, view.at);
+    let (bank_state, bank_lost_until_ms) = shown(&card.bank, view.at);
     let made = card.made.as_ref();
     let chip = made.and_then(|made| made.chip);
     v1::Card {
@@ -44,8 +28,8 @@ pub(super) fn card(view: &CardView) -> v1::Card {
         card_sn: made.map(|made| made.card_sn.to_string()).unwrap_or_default(),
         scheme: chip.map_or(0, |chip| i32::from(chip.scheme)),
         key_index: chip.map_or(0, |chip| chip.key_index),
-        insurance_state: insurance_state as i32,
-        bank_state: bank_state as i32,
+        insurance_state,
+        bank_state,
         insurance_lost_until_ms,
         bank_lost_until_ms,
         predecessor_card_id: card.predecessor.map_or(0, |card| card.0),
@@ -55,4 +39,9 @@ pub(super) fn card(view: &CardView) -> v1::Card {
         offline_fen: card.offline.0,
         chipless: made.is_some() && chip.is_none(),
     }
+}
+
+pub(super) fn counts(counts: &[(CardState, u64)], insured: u64) -> v1::CardsCountByStateResponse {
+    let row = |(state, count): &(CardState, u64)| v1::CardCount { state: state.number(), count: *count };
+    v1::CardsCountByStateResponse { header: None, counts: counts.iter().map(row).collect(), insured_persons: insured }
 }

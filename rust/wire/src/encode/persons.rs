@@ -24,7 +24,7 @@ pub(super) fn person(person: &Person) -> v1::Person {
 }
 
 pub(super) fn eligibility(eligibility: &Eligibility) -> v1::PersonsCheckEligibilityResponse {
-    let card_state = eligibility.card.as_ref().map(|view| cards::shown(&view.card.insurance, view.at_ms).0);
+    let card_state = eligibility.card.as_ref().map(|view| cards::shown(&view.card.insurance, view.at).0);
     let remaining = eligibility
         .remaining
         .iter()
@@ -36,7 +36,7 @@ pub(super) fn eligibility(eligibility: &Eligibility) -> v1::PersonsCheckEligibil
         insured_region: eligibility.insured_region.map(|region| region.to_string()).unwrap_or_default(),
         insurance_type: eligibility.insurance_type.map_or(0, Coded::number),
         category: eligibility.category.map_or(0, Coded::number),
-        card_state: card_state.map_or(0, |state| state as i32),
+        card_state: card_state.unwrap_or(0),
         filing: eligibility.filing.as_ref().map(|filing| from_filing(eligibility.person, filing)),
         balance_fen: eligibility.balance.0,
         remaining: remaining.collect(),

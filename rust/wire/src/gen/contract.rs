@@ -454,6 +454,8 @@ pub enum Reason {
     VoucherUnknown = 2025,
     VoucherLimitExceeded = 2026,
     CardHomeRegionOnly = 2027,
+    CounterExhausted = 2030,
+    GenerationRetired = 2031,
     StayUnknown = 3001,
     StayNotOpen = 3002,
     QuoteStale = 3003,
@@ -523,7 +525,7 @@ pub enum Reason {
 
 impl Reason {
     /// All, ascending by number.
-    pub const ALL: [Self; 98] = [
+    pub const ALL: [Self; 100] = [
         Self::RequestMalformed,
         Self::RequestIdReused,
         Self::RequestReversed,
@@ -557,6 +559,8 @@ impl Reason {
         Self::VoucherUnknown,
         Self::VoucherLimitExceeded,
         Self::CardHomeRegionOnly,
+        Self::CounterExhausted,
+        Self::GenerationRetired,
         Self::StayUnknown,
         Self::StayNotOpen,
         Self::QuoteStale,
@@ -660,6 +664,8 @@ impl Reason {
             2025 => Self::VoucherUnknown,
             2026 => Self::VoucherLimitExceeded,
             2027 => Self::CardHomeRegionOnly,
+            2030 => Self::CounterExhausted,
+            2031 => Self::GenerationRetired,
             3001 => Self::StayUnknown,
             3002 => Self::StayNotOpen,
             3003 => Self::QuoteStale,
@@ -765,6 +771,8 @@ impl Reason {
             Self::VoucherUnknown => &ReasonEntry { name: "VOUCHER_UNKNOWN", status: Status::NotFound, retry: Retry::Never, metadata: &["voucher_id"], advice: "Ask a desk for a voucher of this stay.", advice_zh: "凭单与本次住院不符；请到服务窗口办理。" },
             Self::VoucherLimitExceeded => &ReasonEntry { name: "VOUCHER_LIMIT_EXCEEDED", status: Status::FailedPrecondition, retry: Retry::QuoteAgain, metadata: &["limit_fen", "requested_fen"], advice: "Draw what the voucher allows; the rest is paid in cash.", advice_zh: "超出凭单允许的个人账户支付额；其余请以现金支付。" },
             Self::CardHomeRegionOnly => &ReasonEntry { name: "CARD_HOME_REGION_ONLY", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &[], advice: "The holder needs a card of the present generation; a desk issues it.", advice_zh: "该卡仅限参保地使用；请持卡人到服务窗口换领新一代社保卡。" },
+            Self::CounterExhausted => &ReasonEntry { name: "COUNTER_EXHAUSTED", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &[], advice: "Exchange the card for a new one.", advice_zh: "该卡交易计数已用尽，请换领新卡。" },
+            Self::GenerationRetired => &ReasonEntry { name: "GENERATION_RETIRED", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["cut_over_date"], advice: "Issue a card of a generation that is in use.", advice_zh: "该代卡已停用，请办理在用的新一代卡。" },
             Self::StayUnknown => &ReasonEntry { name: "STAY_UNKNOWN", status: Status::NotFound, retry: Retry::Never, metadata: &["stay_id"], advice: "Check the stay's number.", advice_zh: "请核对住院登记号。" },
             Self::StayNotOpen => &ReasonEntry { name: "STAY_NOT_OPEN", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["stay_id", "state"], advice: "Cancel the discharge first, if lines must be corrected.", advice_zh: "如需更正费用，请先撤销出院。" },
             Self::QuoteStale => &ReasonEntry { name: "QUOTE_STALE", status: Status::Aborted, retry: Retry::QuoteAgain, metadata: &[], advice: "Ask for a new quote and show it to the patient.", advice_zh: "请重新预结算并告知患者。" },
@@ -872,9 +880,10 @@ static LOSS_KIND: EnumSchema = EnumSchema { name: "Loss.Kind", numbers: &[0, 1, 
 static MESSAGES_GET_OUTCOME_RESPONSE_OUTCOME: EnumSchema = EnumSchema { name: "MessagesGetOutcomeResponse.Outcome", numbers: &[0, 1, 2, 3, 4] };
 static MESSAGES_REVERSE_RESPONSE_EFFECT: EnumSchema = EnumSchema { name: "MessagesReverseResponse.Effect", numbers: &[0, 1, 2, 3] };
 static ON_CANCEL_KIND: EnumSchema = EnumSchema { name: "OnCancel.Kind", numbers: &[0, 1, 2, 3] };
+static ON_TRANSFER_KIND: EnumSchema = EnumSchema { name: "OnTransfer.Kind", numbers: &[0, 1, 2] };
 static OPERATIONS_STATUS_RESPONSE_STATE: EnumSchema = EnumSchema { name: "OperationsStatusResponse.State", numbers: &[0, 1, 2, 3, 4, 5] };
 static PACKAGE_SUMMARY_KIND: EnumSchema = EnumSchema { name: "PackageSummary.Kind", numbers: &[0, 1, 2, 3] };
-static REASON_CODE: EnumSchema = EnumSchema { name: "Reason.Code", numbers: &[0, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008, 2001, 2002, 2003, 2004, 2005, 2006, 2007, 2008, 2009, 2010, 2011, 2012, 2013, 2014, 2015, 2016, 2017, 2018, 2019, 2022, 2023, 2024, 2025, 2026, 2027, 3001, 3002, 3003, 3004, 3005, 3006, 3007, 3008, 3009, 3010, 3011, 3012, 3013, 3014, 3015, 3016, 3017, 3018, 3019, 3020, 3021, 3022, 3023, 3024, 4001, 4002, 4003, 4004, 4005, 4006, 4007, 4008, 4009, 4010, 4011, 4012, 5001, 5002, 5003, 5004, 5005, 5006, 5007, 5008, 5009, 5010, 5011, 5012, 5013, 5014, 5015, 5016, 5017, 5018, 5019, 7001, 7002, 7003, 7004, 9001, 9002, 9003, 9004, 9005, 9006] };
+static REASON_CODE: EnumSchema = EnumSchema { name: "Reason.Code", numbers: &[0, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008, 2001, 2002, 2003, 2004, 2005, 2006, 2007, 2008, 2009, 2010, 2011, 2012, 2013, 2014, 2015, 2016, 2017, 2018, 2019, 2022, 2023, 2024, 2025, 2026, 2027, 2030, 2031, 3001, 3002, 3003, 3004, 3005, 3006, 3007, 3008, 3009, 3010, 3011, 3012, 3013, 3014, 3015, 3016, 3017, 3018, 3019, 3020, 3021, 3022, 3023, 3024, 4001, 4002, 4003, 4004, 4005, 4006, 4007, 4008, 4009, 4010, 4011, 4012, 5001, 5002, 5003, 5004, 5005, 5006, 5007, 5008, 5009, 5010, 5011, 5012, 5013, 5014, 5015, 5016, 5017, 5018, 5019, 7001, 7002, 7003, 7004, 9001, 9002, 9003, 9004, 9005, 9006] };
 static SCOPE_KIND: EnumSchema = EnumSchema { name: "Scope.Kind", numbers: &[0, 1, 2] };
 static SETTLEMENT_STATE: EnumSchema = EnumSchema { name: "Settlement.State", numbers: &[0, 1, 2, 3] };
 static SEX_KIND: EnumSchema = EnumSchema { name: "Sex.Kind", numbers: &[0, 1, 2] };
@@ -1443,6 +1452,7 @@ static BENEFIT_POLICY: MessageSchema = MessageSchema {
         Field { number: 16, name: "on_cancel", kind: Kind::Enum(&ON_CANCEL_KIND), occurs: Occurs::Once(12) },
         Field { number: 17, name: "account_use", kind: Kind::Enum(&ACCOUNT_USE_KIND), occurs: Occurs::Once(13) },
         Field { number: 18, name: "family_use", kind: Kind::Enum(&ACCOUNT_USE_KIND), occurs: Occurs::Once(14) },
+        Field { number: 19, name: "on_transfer", kind: Kind::Enum(&ON_TRANSFER_KIND), occurs: Occurs::Once(15) },
     ],
 };
 
@@ -1626,6 +1636,19 @@ impl Schema for v1::CardReportedLost {
     const SCHEMA: &'static MessageSchema = &CARD_REPORTED_LOST;
 }
 
+static CARD_UNLOCKED: MessageSchema = MessageSchema {
+    name: "CardUnlocked",
+    fields: &[
+        Field { number: 1, name: "card_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "zone", kind: Kind::Enum(&ZONE_KIND), occurs: Occurs::Once(1) },
+        Field { number: 3, name: "atc", kind: Kind::Uint32, occurs: Occurs::Once(2) },
+    ],
+};
+
+impl Schema for v1::CardUnlocked {
+    const SCHEMA: &'static MessageSchema = &CARD_UNLOCKED;
+}
+
 static CARDS_APPLY_REQUEST: MessageSchema = MessageSchema {
     name: "CardsApplyRequest",
     fields: &[
@@ -1720,6 +1743,7 @@ static CARDS_COUNT_BY_STATE_RESPONSE: MessageSchema = MessageSchema {
     fields: &[
         Field { number: 1, name: "header", kind: Kind::Message(&RESPONSE_HEADER), occurs: Occurs::Once(0) },
         Field { number: 2, name: "counts", kind: Kind::Message(&CARD_COUNT), occurs: Occurs::Repeated },
+        Field { number: 3, name: "insured_persons", kind: Kind::Uint64, occurs: Occurs::Once(1) },
     ],
 };
 
@@ -1920,6 +1944,7 @@ static CARDS_REPORT_LOSS_REQUEST: MessageSchema = MessageSchema {
         Field { number: 6, name: "zones", kind: Kind::Enum(&ZONE_KIND), occurs: Occurs::Repeated },
         Field { number: 7, name: "channel", kind: Kind::Enum(&CHANNEL_KIND), occurs: Occurs::Once(3) },
         Field { number: 8, name: "verified_by", kind: Kind::String, occurs: Occurs::Once(4) },
+        Field { number: 9, name: "holder", kind: Kind::Message(&CERTIFICATE), occurs: Occurs::Once(5) },
     ],
 };
 
@@ -2549,7 +2574,10 @@ static FACT: MessageSchema = MessageSchema {
         Field { number: 27, name: "settlement_cancelled", kind: Kind::Message(&SETTLEMENT_CANCELLED), occurs: Occurs::Once(0) },
         Field { number: 28, name: "request_reversed", kind: Kind::Message(&REQUEST_REVERSED), occurs: Occurs::Once(0) },
         Field { number: 29, name: "reversal_remembered", kind: Kind::Message(&REVERSAL_REMEMBERED), occurs: Occurs::Once(0) },
+        Field { number: 30, name: "generation_retired", kind: Kind::Message(&GENERATION_RETIRED), occurs: Occurs::Once(0) },
+        Field { number: 31, name: "card_unlocked", kind: Kind::Message(&CARD_UNLOCKED), occurs: Occurs::Once(0) },
         Field { number: 32, name: "card_locked", kind: Kind::Message(&CARD_LOCKED), occurs: Occurs::Once(0) },
+        Field { number: 36, name: "person_transferred", kind: Kind::Message(&PERSON_TRANSFERRED), occurs: Occurs::Once(0) },
         Field { number: 37, name: "cryptogram_wrong", kind: Kind::Message(&CRYPTOGRAM_WRONG), occurs: Occurs::Once(0) },
         Field { number: 38, name: "voucher_issued", kind: Kind::Message(&VOUCHER_ISSUED), occurs: Occurs::Once(0) },
         Field { number: 39, name: "topped_up", kind: Kind::Message(&TOPPED_UP), occurs: Occurs::Once(0) },
@@ -2889,6 +2917,19 @@ static FUND: MessageSchema = MessageSchema {
 
 impl Schema for v1::Fund {
     const SCHEMA: &'static MessageSchema = &FUND;
+}
+
+static GENERATION_RETIRED: MessageSchema = MessageSchema {
+    name: "GenerationRetired",
+    fields: &[
+        Field { number: 1, name: "region", kind: Kind::Uint32, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "generation", kind: Kind::String, occurs: Occurs::Once(1) },
+        Field { number: 3, name: "cut_over_days", kind: Kind::Int32, occurs: Occurs::Once(2) },
+    ],
+};
+
+impl Schema for v1::GenerationRetired {
+    const SCHEMA: &'static MessageSchema = &GENERATION_RETIRED;
 }
 
 static HOLDER_CHECK: MessageSchema = MessageSchema {
@@ -3636,6 +3677,16 @@ impl Schema for v1::OnCancel {
     const SCHEMA: &'static MessageSchema = &ON_CANCEL;
 }
 
+static ON_TRANSFER: MessageSchema = MessageSchema {
+    name: "OnTransfer",
+    fields: &[
+    ],
+};
+
+impl Schema for v1::OnTransfer {
+    const SCHEMA: &'static MessageSchema = &ON_TRANSFER;
+}
+
 static OPERATIONS_CONFIRM_CLOCK_REQUEST: MessageSchema = MessageSchema {
     name: "OperationsConfirmClockRequest",
     fields: &[
@@ -4054,6 +4105,21 @@ static PERSON_SUSPENDED: MessageSchema = MessageSchema {
 
 impl Schema for v1::PersonSuspended {
     const SCHEMA: &'static MessageSchema = &PERSON_SUSPENDED;
+}
+
+static PERSON_TRANSFERRED: MessageSchema = MessageSchema {
+    name: "PersonTransferred",
+    fields: &[
+        Field { number: 1, name: "person_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "profile", kind: Kind::Message(&PROFILE), occurs: Occurs::Once(1) },
+        Field { number: 3, name: "home_region", kind: Kind::Uint32, occurs: Occurs::Once(2) },
+        Field { number: 4, name: "anew", kind: Kind::Message(&YEAR_ACCUMULATORS), occurs: Occurs::Repeated },
+        Field { number: 5, name: "legs", kind: Kind::Message(&LEG), occurs: Occurs::Repeated },
+    ],
+};
+
+impl Schema for v1::PersonTransferred {
+    const SCHEMA: &'static MessageSchema = &PERSON_TRANSFERRED;
 }
 
 static PERSON_UPDATED: MessageSchema = MessageSchema {

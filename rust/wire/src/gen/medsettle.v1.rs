@@ -1865,6 +1865,9 @@ pub struct CardsReportLossRequest {
     /// Who verified the caller, at most 64 characters.
     #[prost(string, tag = "8")]
     pub verified_by: ::prost::alloc::string::String,
+    /// Whom the caller was verified as. Where it is given, a card of another person is refused.
+    #[prost(message, optional, tag = "9")]
+    pub holder: ::core::option::Option<Certificate>,
     #[prost(oneof = "cards_report_loss_request::Subject", tags = "2, 3, 4")]
     pub subject: ::core::option::Option<cards_report_loss_request::Subject>,
 }
@@ -1910,6 +1913,7 @@ pub struct CardsWithdrawLossResponse {
 pub struct CardsReplaceRequest {
     #[prost(message, optional, tag = "1")]
     pub header: ::core::option::Option<RequestHeader>,
+    /// Its insurance zone must be FORMAL_LOST.
     #[prost(uint64, tag = "2")]
     pub lost_card_id: u64,
     #[prost(string, tag = "3")]
@@ -1943,7 +1947,8 @@ pub struct CardsUnlockRequest {
     pub card_id: u64,
     #[prost(enumeration = "zone::Kind", tag = "3")]
     pub zone: i32,
-    /// A fresh valid presentation also clears a counter jump.
+    /// The card, where the holder has it: it signs what it signs at an admission. Its counter goes on from there, so that a jump is
+    /// cleared.
     #[prost(message, optional, tag = "4")]
     pub presentation: ::core::option::Option<Presentation>,
 }
@@ -2022,11 +2027,12 @@ pub struct CardsCancelResponse {
 pub struct CardsRetireGenerationRequest {
     #[prost(message, optional, tag = "1")]
     pub header: ::core::option::Option<RequestHeader>,
+    /// Where the cards were issued, with everything below it.
     #[prost(string, tag = "2")]
     pub region: ::prost::alloc::string::String,
     #[prost(string, tag = "3")]
     pub generation: ::prost::alloc::string::String,
-    /// First day on which the generation no longer works.
+    /// First day on which the generation no longer works; today or later.
     #[prost(string, tag = "4")]
     pub cut_over_date: ::prost::alloc::string::String,
 }
@@ -2123,8 +2129,10 @@ pub struct CardsListResponse {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CardsCountByStateRequest {
+    /// Where the cards were issued and the persons are insured, with everything below it; empty counts the whole hub.
     #[prost(string, tag = "1")]
     pub region: ::prost::alloc::string::String,
+    /// Empty counts every generation.
     #[prost(string, tag = "2")]
     pub generation: ::prost::alloc::string::String,
 }
@@ -2139,8 +2147,12 @@ pub struct CardCount {
 pub struct CardsCountByStateResponse {
     #[prost(message, optional, tag = "1")]
     pub header: ::core::option::Option<ResponseHeader>,
+    /// Every state in the order of its numbers. MADE are the cards that nobody has collected.
     #[prost(message, repeated, tag = "2")]
     pub counts: ::prost::alloc::vec::Vec<CardCount>,
+    /// Persons whose insurance is in force today, whatever cards they have.
+    #[prost(uint64, tag = "3")]
+    pub insured_persons: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Filing {
@@ -2317,6 +2329,9 @@ pub struct BenefitPolicy {
     /// UNSPECIFIED means ALLOWED.
     #[prost(enumeration = "account_use::Kind", tag = "18")]
     pub family_use: i32,
+    /// Of the region that a person comes to.
+    #[prost(enumeration = "on_transfer::Kind", tag = "19")]
+    pub on_transfer: i32,
 }
 /// What a person pays before the funds begin. Empty lists apply to all.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2752,6 +2767,53 @@ pub mod cross_year {
                 "UNSPECIFIED" => Some(Self::Unspecified),
                 "WHOLE" => Some(Self::Whole),
                 "SPLIT" => Some(Self::Split),
+                _ => None,
+            }
+        }
+    }
+}
+/// What becomes of what was used elsewhere, for who comes from another insured region during the year.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OnTransfer {}
+/// Nested message and enum types in `OnTransfer`.
+pub mod on_transfer {
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Kind {
+        Unspecified = 0,
+        /// It counts here too; what UNSPECIFIED means.
+        Carry = 1,
+        /// The year begins anew.
+        StartAnew = 2,
+    }
+    impl Kind {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "UNSPECIFIED",
+                Self::Carry => "CARRY",
+                Self::StartAnew => "START_ANEW",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "UNSPECIFIED" => Some(Self::Unspecified),
+                "CARRY" => Some(Self::Carry),
+                "START_ANEW" => Some(Self::StartAnew),
                 _ => None,
             }
         }
@@ -4456,6 +4518,10 @@ pub mod reason {
         VoucherLimitExceeded = 2026,
         /// A card without a chip settles in its home region only.
         CardHomeRegionOnly = 2027,
+        /// The chip has shown its last counter value; the card can never be unlocked.
+        CounterExhausted = 2030,
+        /// The generation ended on that day, which cannot be moved any more and after which no card of it is issued.
+        GenerationRetired = 2031,
         /// No such stay.
         StayUnknown = 3001,
         /// The stay's state does not allow this.
@@ -4628,6 +4694,8 @@ pub mod reason {
                 Self::VoucherUnknown => "VOUCHER_UNKNOWN",
                 Self::VoucherLimitExceeded => "VOUCHER_LIMIT_EXCEEDED",
                 Self::CardHomeRegionOnly => "CARD_HOME_REGION_ONLY",
+                Self::CounterExhausted => "COUNTER_EXHAUSTED",
+                Self::GenerationRetired => "GENERATION_RETIRED",
                 Self::StayUnknown => "STAY_UNKNOWN",
                 Self::StayNotOpen => "STAY_NOT_OPEN",
                 Self::QuoteStale => "QUOTE_STALE",
@@ -4732,6 +4800,8 @@ pub mod reason {
                 "VOUCHER_UNKNOWN" => Some(Self::VoucherUnknown),
                 "VOUCHER_LIMIT_EXCEEDED" => Some(Self::VoucherLimitExceeded),
                 "CARD_HOME_REGION_ONLY" => Some(Self::CardHomeRegionOnly),
+                "COUNTER_EXHAUSTED" => Some(Self::CounterExhausted),
+                "GENERATION_RETIRED" => Some(Self::GenerationRetired),
                 "STAY_UNKNOWN" => Some(Self::StayUnknown),
                 "STAY_NOT_OPEN" => Some(Self::StayNotOpen),
                 "QUOTE_STALE" => Some(Self::QuoteStale),
@@ -5358,6 +5428,7 @@ pub struct PersonsTransferRegionRequest {
     pub header: ::core::option::Option<RequestHeader>,
     #[prost(uint64, tag = "2")]
     pub person_id: u64,
+    /// It follows on the spell of the same insurance; its first day is today or before, its status NORMAL.
     #[prost(message, optional, tag = "3")]
     pub new_spell: ::core::option::Option<InsuranceSpell>,
 }
@@ -5993,7 +6064,7 @@ pub struct Record {
 pub struct Fact {
     #[prost(
         oneof = "fact::Fact",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 32, 37, 38, 45, 46, 47, 48, 55, 56, 57, 39, 40, 41, 42, 43, 44"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 36, 37, 38, 45, 46, 47, 48, 55, 56, 57, 39, 40, 41, 42, 43, 44"
     )]
     pub fact: ::core::option::Option<fact::Fact>,
 }
@@ -6062,8 +6133,14 @@ pub mod fact {
         RequestReversed(super::RequestReversed),
         #[prost(message, tag = "29")]
         ReversalRemembered(super::ReversalRemembered),
+        #[prost(message, tag = "30")]
+        GenerationRetired(super::GenerationRetired),
+        #[prost(message, tag = "31")]
+        CardUnlocked(super::CardUnlocked),
         #[prost(message, tag = "32")]
         CardLocked(super::CardLocked),
+        #[prost(message, tag = "36")]
+        PersonTransferred(super::PersonTransferred),
         #[prost(message, tag = "37")]
         CryptogramWrong(super::CryptogramWrong),
         #[prost(message, tag = "38")]
@@ -6237,6 +6314,45 @@ pub struct CardCancelled {
     pub card_id: u64,
     #[prost(enumeration = "cards_cancel_request::Cause", tag = "2")]
     pub cause: i32,
+}
+/// It takes the place of any date of the same region and generation before.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GenerationRetired {
+    #[prost(uint32, tag = "1")]
+    pub region: u32,
+    #[prost(string, tag = "2")]
+    pub generation: ::prost::alloc::string::String,
+    /// First day on which its cards no longer work.
+    #[prost(int32, tag = "3")]
+    pub cut_over_days: i32,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CardUnlocked {
+    #[prost(uint64, tag = "1")]
+    pub card_id: u64,
+    #[prost(enumeration = "zone::Kind", tag = "2")]
+    pub zone: i32,
+    /// Counter of the presentation at the desk, from which the card goes on; absent where none was shown.
+    #[prost(uint32, optional, tag = "3")]
+    pub atc: ::core::option::Option<u32>,
+}
+/// Cards that end with it are facts of their own in the same record.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PersonTransferred {
+    #[prost(uint64, tag = "1")]
+    pub person_id: u64,
+    /// What documents say now, whole.
+    #[prost(message, optional, tag = "2")]
+    pub profile: ::core::option::Option<Profile>,
+    /// Region whose books hold the person's account from now on.
+    #[prost(uint32, tag = "3")]
+    pub home_region: u32,
+    /// Years in which the new region counts anew: what was settled before no longer counts. Only the keys are filled in.
+    #[prost(message, repeated, tag = "4")]
+    pub anew: ::prost::alloc::vec::Vec<YearAccumulators>,
+    /// The balance, from the old region's books to the new ones.
+    #[prost(message, repeated, tag = "5")]
+    pub legs: ::prost::alloc::vec::Vec<Leg>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AccountCredited {
@@ -6647,7 +6763,8 @@ pub struct SettlementCancelled {
     /// As it was committed.
     #[prost(message, optional, tag = "2")]
     pub settlement: ::core::option::Option<StoredSettlement>,
-    /// What is taken back from the books: the settlement's legs and those of its adjustments, negated.
+    /// What is taken back from the books: the settlement's legs and those of its adjustments, negated. Where the person's insured region
+    /// has changed since, what the account gets back goes on to its new region.
     #[prost(message, repeated, tag = "3")]
     pub legs: ::prost::alloc::vec::Vec<Leg>,
     /// What is taken back from each year: the deltas in force.

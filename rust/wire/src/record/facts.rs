@@ -3,21 +3,18 @@
 use std::sync::Arc;
 
 use medsettle_core::calendar::Date;
-use medsettle_core::card::{Chip, Personalisation};
 use medsettle_core::fact::Fact;
-use medsettle_core::ids::{CardId, CardSn, FilingId, Hash32, Pan, PersonId, RegionCode, StayId, VoucherId};
+use medsettle_core::ids::{CardSn, FilingId, Hash32, PersonId, RegionCode, StayId, VoucherId};
 use medsettle_core::money::Fen;
-use medsettle_core::person::Profile;
 use medsettle_core::policy::Problem;
 use medsettle_core::request::RequestKey;
 use medsettle_core::stay::Voucher;
 
-use super::{account, alerts, credential, fraud, settlement, stay, suspension};
+use super::{account, alerts, cards, credential, fraud, persons, settlement, stay, suspension};
 use crate::convert::{
-    Checked, Coded, Fault, at, catalogue, certificates, coded, each, entitlements, filing, from_catalogue,
-    from_certificates, from_entitlements, from_filing, from_institution, from_line_split, from_policy, from_regions,
-    from_spells, from_years, hash, id_if_given, institution, institution_code, line_split, policy, regions, request_id,
-    spells, within, year_accumulators,
+    Checked, Coded, Fault, at, catalogue, coded, each, filing, from_catalogue, from_filing, from_institution,
+    from_line_split, from_policy, from_regions, from_years, hash, institution, institution_code, line_split, policy,
+    regions, request_id, within, year_accumulators,
 };
 use crate::error::DecodeError;
 use crate::v1;
@@ -37,12 +34,14 @@ pub(super) fn from_fact(fact: &Fact) -> v1::Fact {
     let message = match fact {
         Fact::PersonEnrolled { person, profile, home } => Message::PersonEnrolled(v1::PersonEnrolled {
             person_id: person.0,
-            profile: Some(from_profile(profile)),
+            profile: Some(persons::from_profile(profile)),
             home_region: home.get(),
         }),
-        Fact::PersonUpdated { person, profile } => {
-            Message::PersonUpdated(v1::PersonUpdated { person_id: person.0, profile: Some(from_profile(profile)) })
-        }
+        Fact::PersonUpdated { person, profile } => Message::PersonUpdated(v1::PersonUpdated {
+            person_id: person.0,
+            profile: Some(persons::from_profile(profile)),
+        }),
+        Fact::PersonTransferred { .. } => persons::from_transferred(fact),
         Fact::CardApplied { .. }
         | Fact::CardApplicationFailed { .. }
         | Fact::CardMade { .. }
@@ -52,7 +51,9 @@ pub(super) fn from_fact(fact: &Fact) -> v1::Fact {
         | Fact::CardLossWithdrawn { .. }
         | Fact::CardLocked { .. }
         | Fact::CryptogramWrong { .. }
-        | Fact::CardCancelled { .. } => from_card_fact(fact),
+        | Fact::CardCancelled { .. }
+        | Fact::CardUnlocked { .. }
+        | Fact::GenerationRetired { .. } => cards::from_fact(fact),
         Fact::AccountCredited { .. }
         | Fact::ToppedUp { .. }
         | Fact::Purchased { .. }
@@ -112,71 +113,6 @@ pub(super) fn from_fact(fact: &Fact) -> v1::Fact {
     v1::Fact { fact: Some(message) }
 }
 
-fn from_card_fact(fact: &Fact) -> Message {
-    match fact {
-        Fact::CardApplied { card, person, region, generation, predecessor } => Message::CardApplied(v1::CardApplied {
-            card_id: card.0,
-            person_id: person.0,
-            region: region.get(),
-            generation: generation.to_string(),
-            predecessor_card_id: predecessor.map_or(0, |card| card.0),
-        }),
-        Fact::CardApplicationFailed { card, cause } => {
-            Message::CardApplicationFailed(v1::CardApplicationFailed { card_id: card.0, cause: cause.number() })
-        }
-        Fact::CardMade { card, made, purse, legs } => Message::CardMade(v1::CardMade {
-            card_id: card.0,
-            pan: made.pan.number(),
-            sequence_number: u32::from(made.pan.sequence_number()),
-            card_sn: made.card_sn.to_string(),
-            scheme: made.chip.map_or(0, |chip| i32::from(chip.scheme)),
-            key_index: made.chip.map_or(0, |chip| chip.key_index),
-            purse_fen: purse.0,
-            legs: settlement::from_legs(legs),
-        }),
-        Fact::CardHandedOver { card, collected_by } => {
-            Message::CardHandedOver(v1::CardHandedOver { card_id: card.0, collected_by: collected_by.to_string() })
-        }
-        Fact::CardEnabled { card, zone, cancelled, by_first_use, moves, legs } => {
-            Message::CardEnabled(v1::CardEnabled {
-                card_id: card.0,
-                zone: zone.number(),
-                cancelled_card_id: cancelled.map_or(0, |card| card.0),
-                by_first_use: *by_first_use,
-                moves: account::from_moves(moves),
-                legs: settlement::from_legs(legs),
-            })
-        }
-        Fact::CardReportedLost { card, zones, loss, until_ms, channel, verified_by } => {
-            Message::CardReportedLost(v1::CardReportedLost {
-                card_id: card.0,
-                zones: zones.iter().map(|zone| zone.number()).collect(),
-                loss: loss.number(),
-                until_ms: *until_ms,
-                channel: channel.number(),
-                verified_by: verified_by.to_string(),
-            })
-        }
-        Fact::CardLossWithdrawn { card, zones, verified_by } => Message::CardLossWithdrawn(v1::CardLossWithdrawn {
-            card_id: card.0,
-            zones: zones.iter().map(|zone| zone.number()).collect(),
-            verified_by: verified_by.to_string(),
-        }),
-        Fact::CardLocked { card, cause } => {
-            Message::CardLocked(v1::CardLocked { card_id: card.0, cause: cause.number() })
-        }
-        Fact::CryptogramWrong { card, institution, count } => Message::CryptogramWrong(v1::CryptogramWrong {
-            card_id: card.0,
-            institution_code: institution.as_str().to_owned(),
-            count: *count,
-        }),
-        Fact::CardCancelled { card, cause } => {
-            Message::CardCancelled(v1::CardCancelled { card_id: card.0, cause: cause.number() })
-        }
-        other => unreachable!("not of a card: {other:?}"),
-    }
-}
-
 fn from_stay_fact(fact: &Fact) -> Message {
     match fact {
         Fact::PatientAdmitted { stay, shown } => Message::PatientAdmitted(v1::PatientAdmitted {
@@ -219,40 +155,26 @@ pub(super) fn fact(message: v1::Fact) -> Checked<Fact> {
     match message.fact.ok_or_else(|| Fault::here("is of no kind that this release knows"))? {
         Message::PersonEnrolled(m) => Ok(Fact::PersonEnrolled {
             person: PersonId(m.person_id),
-            profile: within("person_enrolled.profile", m.profile, profile)?,
+            profile: within("person_enrolled.profile", m.profile, persons::profile)?,
             home: at("person_enrolled.home_region", region(m.home_region))?,
         }),
         Message::PersonUpdated(m) => Ok(Fact::PersonUpdated {
             person: PersonId(m.person_id),
-            profile: within("person_updated.profile", m.profile, profile)?,
+            profile: within("person_updated.profile", m.profile, persons::profile)?,
         }),
-        Message::CardApplied(m) => at("card_applied", card_applied(m)),
-        Message::CardApplicationFailed(m) => {
-            let cause = at("card_application_failed.cause", coded(m.cause))?;
-            Ok(Fact::CardApplicationFailed { card: CardId(m.card_id), cause })
-        }
-        Message::CardMade(m) => at("card_made", card_made(m)),
-        Message::CardHandedOver(m) => {
-            Ok(Fact::CardHandedOver { card: CardId(m.card_id), collected_by: m.collected_by.into() })
-        }
-        Message::CardEnabled(m) => at("card_enabled", card_enabled(m)),
-        Message::CardReportedLost(m) => at("card_reported_lost", card_reported_lost(m)),
-        Message::CardLossWithdrawn(m) => Ok(Fact::CardLossWithdrawn {
-            card: CardId(m.card_id),
-            zones: at("card_loss_withdrawn", each("zones", m.zones, coded))?,
-            verified_by: m.verified_by.into(),
-        }),
-        Message::CardCancelled(m) => {
-            Ok(Fact::CardCancelled { card: CardId(m.card_id), cause: at("card_cancelled.cause", coded(m.cause))? })
-        }
-        Message::CardLocked(m) => {
-            Ok(Fact::CardLocked { card: CardId(m.card_id), cause: at("card_locked.cause", coded(m.cause))? })
-        }
-        Message::CryptogramWrong(m) => Ok(Fact::CryptogramWrong {
-            card: CardId(m.card_id),
-            institution: at("cryptogram_wrong.institution_code", institution_code(&m.institution_code))?,
-            count: m.count,
-        }),
+        Message::PersonTransferred(m) => at("person_transferred", persons::transferred(m)),
+        message @ (Message::CardUnlocked(_)
+        | Message::GenerationRetired(_)
+        | Message::CardApplied(_)
+        | Message::CardApplicationFailed(_)
+        | Message::CardMade(_)
+        | Message::CardHandedOver(_)
+        | Message::CardEnabled(_)
+        | Message::CardReportedLost(_)
+        | Message::CardLossWithdrawn(_)
+        | Message::CardCancelled(_)
+        | Message::CardLocked(_)
+        | Message::CryptogramWrong(_)) => cards::fact(message),
         Message::VoucherIssued(m) => Ok(Fact::VoucherIssued {
             stay: StayId(m.stay_id),
             voucher: Voucher { id: VoucherId(m.voucher_id), account_limit: Fen(m.account_limit_fen) },
@@ -326,74 +248,6 @@ fn stay_fact(message: Message) -> Checked<Fact> {
         Message::Unwound(m) => Ok(Fact::Unwound { unwind: Arc::new(at("unwound", fraud::unwind(m))?) }),
         _ => unreachable!("every other message was matched before"),
     }
-}
-
-fn from_profile(profile: &Profile) -> v1::Profile {
-    v1::Profile {
-        name: profile.name.to_string(),
-        sex: profile.sex.number(),
-        birth_days: profile.birth_date.days(),
-        certificates: from_certificates(&profile.certificates),
-        spells: from_spells(&profile.spells),
-        entitlements: from_entitlements(&profile.entitlements),
-    }
-}
-
-fn profile(message: v1::Profile) -> Checked<Profile> {
-    Ok(Profile {
-        name: message.name.into(),
-        sex: at("sex", coded(message.sex))?,
-        birth_date: at("birth_days", day(message.birth_days))?,
-        certificates: certificates(message.certificates)?,
-        spells: spells(message.spells)?,
-        entitlements: entitlements(message.entitlements)?,
-    })
-}
-
-fn card_applied(message: v1::CardApplied) -> Checked<Fact> {
-    Ok(Fact::CardApplied {
-        card: CardId(message.card_id),
-        person: PersonId(message.person_id),
-        region: at("region", region(message.region))?,
-        generation: message.generation.into(),
-        predecessor: id_if_given(message.predecessor_card_id).map(CardId),
-    })
-}
-
-fn card_made(message: v1::CardMade) -> Checked<Fact> {
-    let pan = Pan::parse(&message.pan, message.sequence_number);
-    let made = Personalisation {
-        pan: pan.ok_or_else(|| Fault::of("pan", "is no number of a card"))?,
-        card_sn: card_sn(&message.card_sn)?,
-        chip: match u8::try_from(message.scheme).map_err(|_| Fault::of("scheme", "is no scheme"))? {
-            0 => None,
-            scheme => Some(Chip { scheme, key_index: message.key_index }),
-        },
-    };
-    let (purse, legs) = (Fen(message.purse_fen), settlement::legs(message.legs)?);
-    Ok(Fact::CardMade { card: CardId(message.card_id), made, purse, legs })
-}
-
-fn card_enabled(message: v1::CardEnabled) -> Checked<Fact> {
-    Ok(Fact::CardEnabled {
-        card: CardId(message.card_id),
-        zone: at("zone", coded(message.zone))?,
-        cancelled: id_if_given(message.cancelled_card_id).map(CardId),
-        by_first_use: message.by_first_use,
-        moves: account::moves(message.moves)?,
-        legs: settlement::legs(message.legs)?,
-    })
-}
-
-fn card_reported_lost(message: v1::CardReportedLost) -> Checked<Fact> {
-    Ok(Fact::CardReportedLost {
-        card: CardId(message.card_id),
-        zones: each("zones", message.zones, coded)?,
-        loss: at("loss", coded(message.loss))?,
-        until_ms: message.until_ms,
-        channel: at("channel", coded(message.channel))?,
-        verified_by: message.verified_by.into(),
-    })
 }
 
 /// The first problem of a package, which was without any when it was installed.

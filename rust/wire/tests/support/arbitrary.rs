@@ -1,7 +1,9 @@
 //! Records with arbitrary facts, drawn from a seed.
 #![expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "any bits will do")]
 
+mod accounts;
 mod alerts;
+mod cards;
 mod packages;
 mod persons;
 
@@ -26,7 +28,7 @@ use medsettle_core::money::{Fen, MAX_AMOUNT, Quantity, UnitPrice};
 use medsettle_core::policy::{
     AccountUse, Adjustment, AdmissionRange, AnyOf, Band, BandBasis, BandMeasure, BenefitPolicy, CapMeasure, Category,
     Counter, CrossYear, DeductibleRow, FilingAdjustment, FilingKind, Fund, InsuranceType, Layer, LayerBase, Level,
-    Mode, OnCancel, Scope, Unfiled, VisitKind,
+    Mode, OnCancel, OnTransfer, Scope, Unfiled, VisitKind,
 };
 use medsettle_core::region::Region;
 use medsettle_core::settlement::{
@@ -38,7 +40,7 @@ use medsettle_core::token::TokenId;
 use medsettle_core::visit::Visit;
 
 /// How many kinds of facts there are.
-pub(crate) const FACTS: usize = 45;
+pub(crate) const FACTS: usize = 48;
 
 /// A source of values: splitmix64.
 pub(crate) struct Arbitrary(u64);
@@ -150,61 +152,7 @@ impl Arbitrary {
         match self.below(FACTS as u64) {
             0 => Fact::PersonEnrolled { person: PersonId(self.bits()), profile: self.profile(), home: self.region() },
             1 => Fact::PersonUpdated { person: PersonId(self.bits()), profile: self.profile() },
-            2 => Fact::CardApplied {
-                card: CardId(self.bits()),
-                person: PersonId(self.bits()),
-                region: self.region(),
-                generation: self.text().into(),
-                predecessor: self.maybe(|a| CardId(a.id())),
-            },
-            3 => Fact::CardApplicationFailed {
-                card: CardId(self.bits()),
-                cause: self.pick(&[
-                    FailureCause::BankAccountRefused,
-                    FailureCause::IssuedElsewhere,
-                    FailureCause::IssuedAsResident,
-                    FailureCause::LeftEmployer,
-                    FailureCause::NoValidPhoto,
-                    FailureCause::NameOrNumberChanged,
-                ]),
-            },
-            4 => Fact::CardMade {
-                card: CardId(self.bits()),
-                made: self.personalisation(),
-                purse: self.fen(),
-                legs: self.some(Self::leg),
-            },
-            5 => Fact::CardHandedOver { card: CardId(self.bits()), collected_by: self.text().into() },
-            6 => Fact::CardEnabled {
-                card: CardId(self.bits()),
-                zone: self.pick(&ZoneKind::ALL),
-                cancelled: self.maybe(|a| CardId(a.id())),
-                by_first_use: self.flag(),
-                moves: self.some(|a| PurseMove { from: CardId(a.bits()), account: a.account_kind(), amount: a.fen() }),
-                legs: self.some(Self::leg),
-            },
-            7 => Fact::CardReportedLost {
-                card: CardId(self.bits()),
-                zones: self.some(|a| a.pick(&ZoneKind::ALL)),
-                loss: self.pick(&[Loss::Temporary, Loss::Formal]),
-                until_ms: self.maybe(Self::signed),
-                channel: self.pick(&[Channel::Phone, Channel::SelfService, Channel::Desk, Channel::Bank]),
-                verified_by: self.text().into(),
-            },
-            8 => Fact::CardLossWithdrawn {
-                card: CardId(self.bits()),
-                zones: self.some(|a| a.pick(&ZoneKind::ALL)),
-                verified_by: self.text().into(),
-            },
-            9 => Fact::CardCancelled {
-                card: CardId(self.bits()),
-                cause: self.pick(&[
-                    CancelCause::Returned,
-                    CancelCause::HolderDead,
-                    CancelCause::IssuedInError,
-                    CancelCause::RegionChanged,
-                ]),
-            },
+            2..=9 => self.fact_of_card(),
             10 => Fact::AccountCredited {
                 person: PersonId(self.bits()),
                 amount: self.fen(),
@@ -244,46 +192,10 @@ impl Arbitrary {
                 count: self.number(),
             },
             26 => Fact::VoucherIssued { stay: StayId(self.bits()), voucher: self.voucher(), cause: self.text().into() },
-            27 => Fact::FamilyLinked { person: PersonId(self.bits()), payer: PersonId(self.bits()) },
-            28 => Fact::FamilyUnlinked { person: PersonId(self.bits()), payer: PersonId(self.bits()) },
-            29 => Fact::Unwound { unwind: Arc::new(self.unwind()) },
-            30 => self.pay_out_made(),
-            31 => Fact::PayOutReleased {
-                person: PersonId(self.bits()),
-                claim_number: self.text().into(),
-                card: CardId(self.bits()),
-                legs: self.some(Self::leg),
-            },
-            32 => Fact::ToppedUp {
-                person: PersonId(self.bits()),
-                card: CardId(self.bits()),
-                account: self.account_kind(),
-                amount: self.fen(),
-                balance_after: self.fen(),
-                legs: self.some(Self::leg),
-            },
-            33 => Fact::Purchased {
-                person: PersonId(self.bits()),
-                card: CardId(self.bits()),
-                account: self.account_kind(),
-                amount: self.fen(),
-                balance_after: self.fen(),
-                terminal: self.text().into(),
-                legs: self.some(Self::leg),
-            },
+            27..=33 => self.fact_of_account(),
+            34..=36 => self.fact_of_life(),
             _ => self.fact_of_stay(),
         }
-    }
-
-    fn pay_out_made(&mut self) -> Fact {
-        let card = self.maybe(|a| CardId(a.id()));
-        let pay_out = PayOut {
-            claim_number: self.text().into(),
-            amount: self.fen(),
-            region: self.region(),
-            waiting: card.is_none(),
-        };
-        Fact::PayOutMade { person: PersonId(self.bits()), pay_out, card, legs: self.some(Self::leg) }
     }
 
     fn account_kind(&mut self) -> AccountKind {
@@ -448,33 +360,6 @@ impl Arbitrary {
 
     fn years(&mut self) -> Vec<(AccumulatorKey, Accumulators)> {
         self.some(|a| (a.key(), a.accumulators()))
-    }
-
-    fn filing(&mut self) -> Filing {
-        Filing {
-            id: FilingId(self.bits()),
-            kind: self.pick(FilingKind::ALL),
-            destination: self.region(),
-            valid_from: self.day(),
-            valid_to: self.maybe(Self::day),
-        }
-    }
-
-    fn region_node(&mut self) -> Region {
-        let (code, parent) = (self.region(), self.maybe(Self::region));
-        Region { code, name: self.word(), parent, home: self.flag() }
-    }
-
-    fn institution(&mut self) -> Institution {
-        Institution {
-            code: self.institution_code(),
-            name: self.word(),
-            kind: self.pick(&[InstitutionKind::Hospital, InstitutionKind::Clinic, InstitutionKind::Pharmacy]),
-            level: self.pick(Level::ALL),
-            region: self.region(),
-            networked: self.flag(),
-            cross_region: self.flag(),
-        }
     }
 
     fn admission_kind(&mut self) -> AdmissionKind {

@@ -57,6 +57,7 @@ impl Arbitrary {
             on_cancel: self.pick(OnCancel::ALL),
             account_use: self.pick(AccountUse::ALL),
             family_use: self.pick(AccountUse::ALL),
+            on_transfer: self.pick(OnTransfer::ALL),
         }
     }
 

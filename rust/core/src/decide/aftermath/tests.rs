@@ -1,7 +1,7 @@
 //! Wrong cryptograms are counted where they are shown, and a card whose counter is wrong is locked.
 
 use crate::alert::AlertKind;
-use crate::card::{Channel, LockCause, Loss, ZoneState};
+use crate::card::{Channel, LockCause, Loss};
 use crate::command::{CardKey, Command, Credential, LossSubject, Outcome, Query, Reply, ReversalEffect, Verdict};
 use crate::decide::fixture::ward::{LOCAL, NEIGHBOUR, ward_policy};
 use crate::decide::fixture::{ARPC, Desk};
@@ -127,12 +127,14 @@ fn a_counter_that_jumps_or_runs_out_locks_a_card_in_use() {
     ] {
         let (mut desk, card) = ward();
         let admission = with_counter(&desk, card, atc);
+        let next = with_counter(&desk, card, 1);
         assert_eq!(desk.run(admission), Err(reject));
         assert_eq!(desk.facts[0], Fact::CardLocked { card, cause });
         assert_eq!(kinds(&desk), [AlertKind::CounterJump]);
-        assert_eq!(desk.hub.cards[&card].insurance.state, ZoneState::Locked);
-        assert_eq!(desk.hub.cards[&card].counter.highest, 0);
-        assert_eq!(desk.admit(card, "2026-02-20"), Err(Reject::CardLocked));
+        assert!(desk.hub.cards[&card].insurance.locked);
+        let exhausted = cause == LockCause::CounterExhausted;
+        assert_eq!(desk.hub.cards[&card].counter.highest, if exhausted { u16::MAX } else { 0 });
+        assert_eq!(desk.run(next), Err(Reject::CardLocked));
     }
 }
 
@@ -155,7 +157,7 @@ fn guesses_at_a_lost_card_count_and_say_nothing_of_the_loss() {
     let (mut desk, card) = ward();
     let (subject, verified_by) = (LossSubject::Card(CardKey::Id(card)), "the desk".into());
     let (loss, channel) = (Loss::Formal, Channel::Desk);
-    desk.run(Command::ReportLoss { subject, loss, zones: Vec::new(), channel, verified_by }).unwrap();
+    desk.run(Command::ReportLoss { subject, loss, zones: Vec::new(), channel, verified_by, holder: None }).unwrap();
     assert_eq!(guess(&mut desk, card), Err(Reject::CryptogramInvalid));
     assert!(matches!(desk.facts[..], [Fact::CryptogramWrong { count: 1, .. }]));
 }

@@ -30,7 +30,8 @@ impl Desk {
     fn lose_bank(&mut self, card: CardId) {
         let (subject, zones) = (LossSubject::Card(CardKey::Id(card)), vec![ZoneKind::Bank]);
         let (channel, verified_by) = (Channel::Phone, "clerk".into());
-        self.run(Command::ReportLoss { subject, loss: Loss::Temporary, zones, channel, verified_by }).unwrap();
+        self.run(Command::ReportLoss { subject, loss: Loss::Temporary, zones, channel, verified_by, holder: None })
+            .unwrap();
     }
 
     /// What was paid to banks, and what waits.

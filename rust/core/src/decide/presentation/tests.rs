@@ -77,7 +77,7 @@ fn a_chip_that_is_not_the_card_that_was_made_is_not_known() {
 fn each_state_of_the_card_refuses_in_its_own_words_before_amounts_are_looked_at() {
     let lose = |card, loss| {
         let (subject, verified_by) = (LossSubject::Card(CardKey::Id(card)), "clerk".into());
-        Command::ReportLoss { subject, loss, zones: Vec::new(), channel: Channel::Desk, verified_by }
+        Command::ReportLoss { subject, loss, zones: Vec::new(), channel: Channel::Desk, verified_by, holder: None }
     };
     let (fresh, card, stay) = discharged();
     let until_ms = Some(fresh.now_ms + TEMPORARY_LOSS_MS);

@@ -3,7 +3,7 @@
 mod events;
 
 use crate::account::AccountKind;
-use crate::card::{Channel, Loss, Personalisation, ZoneKind, ZoneState};
+use crate::card::{CardState, Channel, Loss, Personalisation, ZoneKind};
 use crate::command::{CardKey, CheckMethod, Command, HolderCheck, LossSubject, PinVerdict, Query, Reply};
 use crate::decide::fixture::clinic::{bill, medicine};
 use crate::decide::fixture::ward::{LOCAL, ward_policy};
@@ -31,7 +31,14 @@ impl Desk {
     fn lose(&mut self, card: CardId, loss: Loss) -> Result<Reply, Reject> {
         let subject = LossSubject::Card(CardKey::Id(card));
         let (channel, verified_by) = (Channel::Desk, "clerk".into());
-        self.run(Command::ReportLoss { subject, loss, zones: ZoneKind::ALL.to_vec(), channel, verified_by })
+        self.run(Command::ReportLoss {
+            subject,
+            loss,
+            zones: ZoneKind::ALL.to_vec(),
+            channel,
+            verified_by,
+            holder: None,
+        })
     }
 
     fn enable(&mut self, card: CardId) -> Result<Reply, Reject> {
@@ -144,7 +151,7 @@ fn the_online_account_stops_with_the_card_and_goes_on_with_the_next() {
         assert_eq!(desk.top_up(old, account, 1), lost);
     }
     let new = desk.issue(desk.holder(old), Some(old));
-    let collected = Err(Reject::CardNotEnabled { state: ZoneState::Issued });
+    let collected = Err(Reject::CardNotEnabled { state: CardState::Issued });
     assert_eq!(desk.purchase(new, AccountKind::Online, 1), collected);
     assert_eq!(desk.top_up(new, AccountKind::Offline, 1), collected);
     desk.enable(new).unwrap();

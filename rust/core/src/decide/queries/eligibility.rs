@@ -6,7 +6,7 @@ use super::person_of;
 use crate::accumulator::{AccumulatorKey, Accumulators};
 use crate::calendar::Date;
 use crate::card::{Card, ZoneState};
-use crate::command::{CardKey, CardView, Eligibility, Reply};
+use crate::command::{CardKey, Eligibility, Reply};
 use crate::decide::{cards, stays, suspensions, visits};
 use crate::filing;
 use crate::hub::{Context, Hub, role};
@@ -48,7 +48,7 @@ pub(super) fn check(
         (None, Some(certificate)) => (person_of(hub, certificate)?, None),
         (None, None) => return Err(Reject::malformed("credential", "a card or a certificate is needed")),
     };
-    let card = shown.or_else(|| in_state(hub, person, &[ZoneState::Enabled, ZoneState::Locked]));
+    let card = shown.or_else(|| in_state(hub, person, ZoneState::Enabled));
     let spell = person.profile.spell_on(day);
     let institution = hub.institutions.get(&context.actor.institution);
     let visit = Visit { hub, person, card, spell, institution, kind, day };
@@ -59,7 +59,7 @@ pub(super) fn check(
         insured_region: spell.map(|spell| spell.region),
         insurance_type: spell.map(|spell| spell.insurance_type),
         category: spell.map(|spell| spell.category),
-        card: card.map(|card| CardView { card: card.clone(), at_ms: context.stamp_ms }),
+        card: card.map(|card| cards::view(hub, card, context)),
         filing: filing.cloned(),
         balance: person.account.balance,
         remaining: visit.remaining(),
@@ -68,9 +68,9 @@ pub(super) fn check(
     })))
 }
 
-/// The person's card in one of these states, temporary loss aside.
-fn in_state<'a>(hub: &'a Hub, person: &'a Person, states: &[ZoneState]) -> Option<&'a Card> {
-    cards::of_person(hub, person).find(|card| states.contains(&card.insurance.state))
+/// The person's card in a state, whatever hides it.
+fn in_state<'a>(hub: &'a Hub, person: &'a Person, state: ZoneState) -> Option<&'a Card> {
+    cards::of_person(hub, person).find(|card| card.insurance.state == state)
 }
 
 impl<'a> Visit<'a> {
@@ -102,8 +102,9 @@ impl<'a> Visit<'a> {
     /// The refusals that the visit would meet now, most important first.
     fn blocks(&self, context: &Context<'_>) -> Vec<Reject> {
         // Whoever comes with a certificate may still have a card to enable by its first use.
-        let card = self.card.or_else(|| in_state(self.hub, self.person, &[ZoneState::Issued]));
-        let card = card.ok_or_else(|| Reject::CardUnknown).and_then(|card| card.may_settle(context.stamp_ms, true));
+        let card = self.card.or_else(|| in_state(self.hub, self.person, ZoneState::Issued));
+        let may_settle = |card: &Card| card.may_settle(self.hub.moment(card, context.stamp_ms), true);
+        let card = card.ok_or_else(|| Reject::CardUnknown).and_then(may_settle);
         let insured = self.spell.ok_or_else(|| Reject::NotInsured { day: self.day });
         [
             card.err(),

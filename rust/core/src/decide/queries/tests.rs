@@ -87,6 +87,7 @@ fn every_refusal_that_waits_is_told_the_most_important_first() {
         zones: Vec::new(),
         channel: Channel::Phone,
         verified_by: "hotline".into(),
+        holder: None,
     })
     .unwrap();
     let policy_missing = Reject::PolicyNotInForce { region: region("110100"), day: day("2026-03-01") };
@@ -139,7 +140,7 @@ fn pages_of_cards_and_packages_join_without_gap() {
     loop {
         let page = Page { size: 2, after };
         let Ok(Reply::Cards { cards, next }) = desk.ask(Query::ListCards { person, page }) else { panic!("listed") };
-        assert!(cards.iter().all(|view| view.at_ms == desk.now_ms));
+        assert!(cards.iter().all(|view| view.at.now_ms == desk.now_ms));
         listed.extend(cards.iter().map(|view| view.card.id));
         after = next;
         if next.is_none() {

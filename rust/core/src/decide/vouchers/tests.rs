@@ -34,7 +34,7 @@ fn bereft() -> (Desk, CardId, [StayId; 2]) {
         .map(|(from, to)| desk.discharged(card, from, to, "5000"));
     let (loss, channel) = (Loss::Formal, Channel::Desk);
     let (subject, verified_by) = (LossSubject::Card(CardKey::Id(card)), "the desk".into());
-    desk.run(Command::ReportLoss { subject, loss, zones: Vec::new(), channel, verified_by }).unwrap();
+    desk.run(Command::ReportLoss { subject, loss, zones: Vec::new(), channel, verified_by, holder: None }).unwrap();
     (desk, card, stays)
 }
 
