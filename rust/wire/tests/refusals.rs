@@ -17,10 +17,12 @@ use medsettle_core::stay::StayState;
 use medsettle_wire::{Reason, encode_refusal, refusal, strict, v1};
 
 fn rejects() -> Vec<Reject> {
+    [of_requests_and_cards(), of_stays_and_settlements(), of_persons_and_packages()].concat()
+}
+
+/// What stops a request before anything is counted: the request itself, its card, and what stands for a card.
+fn of_requests_and_cards() -> Vec<Reject> {
     let day = Date::parse("2026-02-28").unwrap();
-    let region = RegionCode::parse("110101").unwrap();
-    let institution = InstitutionCode::parse("H11010500001").unwrap();
-    let (stay, settlement, lines) = (StayId(1), SettlementId(2), vec![7, 8]);
     vec![
         Reject::malformed("lines[3].quantity", "must be positive"),
         Reject::RequestIdReused { original_sequence: 1 },
@@ -59,6 +61,14 @@ fn rejects() -> Vec<Reject> {
         Reject::VoucherUnknown(VoucherId(1)),
         Reject::VoucherLimitExceeded { limit: Fen(1), requested: Fen(2) },
         Reject::CardHomeRegionOnly,
+    ]
+}
+
+/// What stops a stay, its lines, its settlement or the way back.
+fn of_stays_and_settlements() -> Vec<Reject> {
+    let institution = InstitutionCode::parse("H11010500001").unwrap();
+    let (stay, settlement, lines) = (StayId(1), SettlementId(2), vec![7, 8]);
+    vec![
         Reject::StayUnknown(stay),
         Reject::StayNotOpen { stay, state: StayState::Discharged },
         Reject::QuoteStale,
@@ -83,6 +93,15 @@ fn rejects() -> Vec<Reject> {
         Reject::AlertRuleRefuses { kind: AlertKind::SexConflict },
         Reject::AlertUnknown(AlertId(1)),
         Reject::AlertAcknowledged(AlertId(1)),
+    ]
+}
+
+/// What persons, institutions, money and packages forbid.
+fn of_persons_and_packages() -> Vec<Reject> {
+    let day = Date::parse("2026-02-28").unwrap();
+    let region = RegionCode::parse("110101").unwrap();
+    let institution = InstitutionCode::parse("H11010500001").unwrap();
+    vec![
         Reject::BalanceInsufficient { requested: Fen(2), available: Fen(1) },
         Reject::PolicyNotInForce { region, day },
         Reject::CatalogueNotInForce { region, day },
