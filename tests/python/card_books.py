@@ -15,7 +15,6 @@ FUND_PERCENT = 55
 IN_HAND = frozenset({"ISSUED", "ENABLED", "LOCKED"})
 """With the holder, and neither lost nor dead: what a loss can hide."""
 IN_USE = frozenset({"ENABLED", "LOCKED"})
-DEAD = frozenset({"FAILED", "FORMAL_LOST", "CANCELLED", "RETIRED"})
 ON_ITS_WAY = frozenset({"APPLIED", "MADE", "ISSUED"})
 
 TABLE: dict[str, dict[str, str]] = {
@@ -25,13 +24,15 @@ TABLE: dict[str, dict[str, str]] = {
     "ENABLE": {"ISSUED": "ENABLED"},
     "FORMAL": dict.fromkeys(IN_HAND | {"TEMP_LOST"}, "FORMAL_LOST"),
     "CANCEL": dict.fromkeys(IN_HAND | {"APPLIED", "MADE", "TEMP_LOST", "FORMAL_LOST"}, "CANCELLED"),
+    # Nothing locks a card in these histories.
+    "UNLOCK": {},
     # These two hide a state or show it again.
     "TEMPORARY": dict.fromkeys(IN_HAND, "TEMP_LOST"),
     "WITHDRAW": {"TEMP_LOST": "BEFORE"},
 }
 """State after an event by the state that is shown; what is not here is refused."""
 
-REFUSED_AS_LOST = frozenset({"ENABLE", "TEMPORARY"})
+REFUSED_AS_LOST = frozenset({"ENABLE", "TEMPORARY", "UNLOCK"})
 """What a card that is lost for a week could have done before and can do again."""
 
 SETTLING = {
@@ -128,11 +129,37 @@ class Books:
                 raise Refused("CARD_NOT_OF_PERSON")
             if old.insurance.state in {"APPLIED", "FAILED"}:
                 raise Refused("CARD_STATE_FORBIDS")
-            if any(card.predecessor == predecessor and card.insurance.state not in DEAD for card in self.cards):
+            if self.has_successor(predecessor):
                 raise Refused("CARD_EXISTS")
         if any(card.insurance.state in ON_ITS_WAY for card in self.of(person)):
             raise Refused("CARD_EXISTS")
         self.cards.append(Card(person, predecessor))
+
+    def has_successor(self, number: int) -> bool:
+        """Whether a card was replaced: one that failed or ended passes the turn to whoever came after it, a lost one keeps it."""
+        successors = [later for later, card in enumerate(self.cards) if card.predecessor == number]
+        return any(
+            self.cards[later].insurance.state not in {"FAILED", "CANCELLED"} or self.has_successor(later)
+            for later in successors
+        )
+
+    def replace(self, lost: int, *, enable: bool) -> None:
+        """Hand over a new card for one that is lost for ever, unless its holder has another that the lost one was not to replace."""
+        old = self.cards[lost]
+        if old.insurance.state != "FORMAL_LOST":
+            raise Refused("CARD_STATE_FORBIDS")
+        line, before = set(), old.predecessor
+        while before is not None:
+            line.add(before)
+            before = self.cards[before].predecessor
+        beside = [card for number, card in enumerate(self.cards) if card.person == old.person and number not in line]
+        if any(card.insurance.state in IN_USE for card in beside):
+            raise Refused("CARD_EXISTS")
+        self.apply(old.person, lost)
+        for zone in self.cards[-1].zones.values():
+            zone.state = "ISSUED"
+        if enable:
+            self.enable(len(self.cards) - 1, INSURANCE)
 
     def enable(self, number: int, zone: str) -> None:
         """Bring a zone into use; with the insurance zone the card before ends, whole and in the same moment."""

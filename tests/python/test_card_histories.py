@@ -245,6 +245,31 @@ class CardHistories(RuleBasedStateMachine):
             request,
         )
 
+    @precondition(lambda self: self.card_ids)
+    @rule(age=ages, enable=st.booleans(), aim=aims)
+    def replace(self, age: int, enable: bool, aim: bool) -> None:
+        """Replace a card on the spot: mostly one that is lost for ever."""
+        lost = [number for number, card in enumerate(self.books.cards) if card.insurance.state == "FORMAL_LOST"]
+        number = lost[-1 - age % len(lost)] if aim and lost else self.card(age)
+        chip = make_chip(next(self.town.serials))
+        request = self.town.replacement(self.card_ids[number], chip, enable=enable)
+        replaced = self.card_event(
+            lambda: self.books.replace(number, enable=enable), DESK, "Cards.Replace", request
+        )
+        if isinstance(replaced, cards_pb2.CardsReplaceResponse):
+            self.chips[len(self.card_ids)] = chip
+            self.card_ids.append(replaced.card.card_id)
+
+    @precondition(lambda self: self.card_ids)
+    @rule(age=ages, zone=st.sampled_from(ZONES))
+    def unlock(self, age: int, zone: str) -> None:
+        number = self.card(age)
+        card = self.books.cards[number]
+        request = cards_pb2.CardsUnlockRequest(
+            header=self.town.header(DESK), card_id=self.card_ids[number], zone=cards_pb2.Zone.Kind.Value(zone)
+        )
+        self.card_event(lambda: card.zones[zone].take("UNLOCK", self.books.now_ms), DESK, "Cards.Unlock", request)
+
     @rule(ms=st.sampled_from([1, SECOND_MS, HOUR_MS, 50 * HOUR_MS, WEEK_MS]))
     def wait(self, ms: int) -> None:
         self.town.clock.advance(ms)
