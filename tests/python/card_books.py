@@ -136,7 +136,7 @@ class Books:
         self.cards.append(Card(person, predecessor))
 
     def has_successor(self, number: int) -> bool:
-        """Whether a card was replaced: one that failed or ended passes the turn to whoever came after it, a lost one keeps it."""
+        """Whether a card was replaced: a successor that failed or ended passes its turn on, a lost one keeps it."""
         successors = [later for later, card in enumerate(self.cards) if card.predecessor == number]
         return any(
             self.cards[later].insurance.state not in {"FAILED", "CANCELLED"} or self.has_successor(later)
@@ -144,7 +144,7 @@ class Books:
         )
 
     def replace(self, lost: int, *, enable: bool) -> None:
-        """Hand over a new card for one that is lost for ever, unless its holder has another that the lost one was not to replace."""
+        """Hand over a new card for one lost for ever, unless one is in use that the lost one was not to replace."""
         old = self.cards[lost]
         if old.insurance.state != "FORMAL_LOST":
             raise Refused("CARD_STATE_FORBIDS")

@@ -253,9 +253,7 @@ class CardHistories(RuleBasedStateMachine):
         number = lost[-1 - age % len(lost)] if aim and lost else self.card(age)
         chip = make_chip(next(self.town.serials))
         request = self.town.replacement(self.card_ids[number], chip, enable=enable)
-        replaced = self.card_event(
-            lambda: self.books.replace(number, enable=enable), DESK, "Cards.Replace", request
-        )
+        replaced = self.card_event(lambda: self.books.replace(number, enable=enable), DESK, "Cards.Replace", request)
         if isinstance(replaced, cards_pb2.CardsReplaceResponse):
             self.chips[len(self.card_ids)] = chip
             self.card_ids.append(replaced.card.card_id)
