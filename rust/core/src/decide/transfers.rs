@@ -101,12 +101,14 @@ fn legs_of_move(person: &Person, home: RegionCode) -> Vec<Leg> {
     if home == person.home {
         return legs;
     }
-    let accounts: [(fn(RegionCode) -> LedgerAccount, Fen); 2] =
-        [(LedgerAccount::PersonalAccounts, person.account.balance), (LedgerAccount::OnlineAccounts, person.online)];
-    for (held_in, balance) in accounts.into_iter().filter(|(_, balance)| *balance != Fen::ZERO) {
-        legs.push(Leg { account: held_in(person.home), amount: -balance });
-        legs.push(Leg { account: held_in(home), amount: balance });
-    }
+    let mut moves = |held_in: fn(RegionCode) -> LedgerAccount, balance: Fen| {
+        if balance != Fen::ZERO {
+            legs.push(Leg { account: held_in(person.home), amount: -balance });
+            legs.push(Leg { account: held_in(home), amount: balance });
+        }
+    };
+    moves(LedgerAccount::PersonalAccounts, person.account.balance);
+    moves(LedgerAccount::OnlineAccounts, person.online);
     legs
 }
 
