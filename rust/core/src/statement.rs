@@ -177,17 +177,18 @@ pub(crate) fn entries_of(record: &Record, before: &Hub, mut give: impl FnMut(Per
                 let person = before.cards[card].person;
                 of_account(person, AccountKind::Purse, *purse, *purse, Event::PurseOpened { card: *card });
             }
-            Fact::CardEnabled { card, moves, .. } if !moves.is_empty() => moved(*card, moves, before, of_account),
+            Fact::CardEnabled { card, moves, .. } => moved(*card, moves, before, of_account),
             _ => {}
         }
     }
 }
 
-/// Each purse is emptied, and each shows where it went.
+/// Each purse is emptied, and each shows where it went. The new card may be of the same record, the older ones are not.
 fn moved(to: CardId, moves: &[PurseMove], before: &Hub, mut entry: impl FnMut(PersonId, AccountKind, Fen, Fen, Event)) {
-    let person = before.cards[&to].person;
+    let Some(first) = moves.first() else { return };
+    let person = before.cards[&first.from].person;
     let mut insurance = before.persons[&person].account.balance;
-    let mut offline = before.cards[&to].offline;
+    let mut offline = before.cards.get(&to).map_or(Fen::ZERO, |card| card.offline);
     for PurseMove { from, account, amount } in moves {
         let (reached, balance) = match account {
             AccountKind::Offline => (AccountKind::Offline, &mut offline),

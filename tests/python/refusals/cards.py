@@ -79,9 +79,9 @@ def a_counter_that_was_seen(scene: Scene) -> Bad:
     return Bad("Inpatient.Settle", request, {"atc": "1"})
 
 
-@forbidden_now("COUNTER_JUMP")
+@row("COUNTER_JUMP", "FAILED_PRECONDITION", remembered=True)
 def a_counter_far_ahead(scene: Scene) -> Bad:
-    # A card that is not in use yet is not locked by it.
+    # The card is not in use yet, and is locked by it all the same.
     patient = scene.agency.insure()
     patient.chip.atc = JUMP
     return Bad("Inpatient.Admit", scene.admission(patient), {"atc": str(1 + JUMP), "highest": "0"})

@@ -6,8 +6,10 @@
 //! | refusal | of | leaves |
 //! | --- | --- | --- |
 //! | `CRYPTOGRAM_INVALID` | a known card, within the institution's day | one more wrong cryptogram there; an alert at the third |
-//! | `COUNTER_JUMP` | a card in use | the card locked, an alert |
-//! | `CARD_LOCKED`, the counter ran out | a card in use | the card locked, an alert |
+//! | `COUNTER_JUMP` | a card in use, or collected and shown for its first use | the card locked, an alert |
+//! | `CARD_LOCKED`, the counter ran out | the same | the card locked, an alert |
+//!
+//! A counter is looked at only after the cryptogram that signs it was right, so nobody locks a card without its chip.
 //!
 //! Invariant: what is left never moves money, a limit or another card.
 
@@ -60,9 +62,10 @@ fn locked(
 ) -> Option<Vec<Fact>> {
     let chip = chip(command)?;
     let card = named(hub, chip)?;
-    if card.insurance.shown(hub.moment(card, context.stamp_ms)) != Shown::Plain(ZoneState::Enabled) {
+    let Shown::Plain(ZoneState::Issued | ZoneState::Enabled) = card.insurance.shown(hub.moment(card, context.stamp_ms))
+    else {
         return None;
-    }
+    };
     let text = format!("counter {} after {}; the card is locked", chip.atc, card.counter.highest);
     let mut facts = vec![Fact::CardLocked { card: card.id, cause }];
     facts.extend(alert(hub, AlertKind::CounterJump, card, header.institution, text, context));

@@ -183,18 +183,30 @@ fn enable(hub: &Hub, id: CardId, zone: ZoneKind, context: &Context<'_>) -> Decid
     Ok((vec![fact], Reply::CardEnabled { cancelled }))
 }
 
-/// The insurance zone of a collected card comes into use; the card in use before ends in the same fact, or else one that was made
-/// and whose generation ended before it came into use. A card that is dead already, above all one formally lost, stays what it is.
+/// The insurance zone of a collected card comes into use; the card in use before ends in the same fact, or else one that was formally
+/// lost for settlements and whose bank zone was not, or else one that was made and whose generation ended before it came into use. A card
+/// of which both zones are dead already, above all one formally lost, stays what it is.
 /// The holder's money goes along.
 pub(crate) fn enabling(hub: &Hub, card: &Card, by_first_use: bool, context: &Context<'_>) -> Fact {
     let in_state = |states: &'static [ZoneState]| {
         others(hub, card).filter(move |other| states.contains(&other.insurance.state)).map(|other| other.id)
     };
     let mut in_use = in_state(&[ZoneState::Enabled]);
-    let cancelled = in_use.next().or_else(|| in_state(&[ZoneState::Issued, ZoneState::Made]).next());
+    let cancelled = in_use
+        .next()
+        .or_else(|| half_lost(hub, card))
+        .or_else(|| in_state(&[ZoneState::Issued, ZoneState::Made]).next());
     debug_assert!(in_use.next().is_none(), "a person has one card in use");
     let (moves, legs) = purses::moving(hub, card, cancelled, context.stamp_ms);
     Fact::CardEnabled { card: card.id, zone: ZoneKind::Insurance, cancelled, by_first_use, moves, legs }
+}
+
+/// The card of which only the insurance zone is formally lost: the one whose bank zone is in use, or else the latest.
+fn half_lost(hub: &Hub, card: &Card) -> Option<CardId> {
+    others(hub, card)
+        .filter(|other| other.insurance.state == ZoneState::FormalLost && other.bank.state.is_in_hand())
+        .max_by_key(|other| other.bank.state == ZoneState::Enabled)
+        .map(|other| other.id)
 }
 
 pub(super) fn others<'a>(hub: &'a Hub, card: &'a Card) -> impl Iterator<Item = &'a Card> {

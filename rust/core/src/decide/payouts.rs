@@ -60,12 +60,12 @@ pub(crate) fn release(hub: &Hub, facts: &mut Vec<Fact>) {
 /// The card whose bank zone a fact brings into use.
 fn comes_into_use(hub: &Hub, fact: &Fact) -> Option<CardId> {
     match fact {
-        Fact::CardEnabled { card, zone: ZoneKind::Bank, .. } => Some(*card),
+        Fact::CardEnabled { card, zone: ZoneKind::Bank, .. }
+        | Fact::CardUnlocked { card, zone: ZoneKind::Bank, .. } => Some(*card),
         Fact::CardLossWithdrawn { card, zones, .. } => {
             let comes = zones.contains(&ZoneKind::Bank) && hub.cards[card].bank.state == ZoneState::Enabled;
             comes.then_some(*card)
         }
-        Fact::CardUnlocked { card, zone: ZoneKind::Bank, .. } => Some(*card),
         _ => None,
     }
 }

@@ -7,7 +7,7 @@
 use super::cards;
 use crate::accumulator::AccumulatorKey;
 use crate::calendar::Date;
-use crate::card::{CancelCause, Card, Event};
+use crate::card::{CancelCause, Card, Event, ZoneKind};
 use crate::command::Reply;
 use crate::fact::Fact;
 use crate::hub::{Context, Hub};
@@ -79,7 +79,7 @@ fn moved(hub: &Hub, person: &Person, new: &Spell, context: &Context<'_>) -> Resu
     Ok(profile)
 }
 
-/// Cards that were issued elsewhere than at the account's new home, and can still come into use.
+/// Cards that were issued elsewhere than at the account's new home, and of which either zone can still be, or come, into use.
 fn ending<'a>(
     hub: &'a Hub,
     person: &'a Person,
@@ -89,7 +89,7 @@ fn ending<'a>(
     cards::of_person(hub, person).filter(move |card| {
         let elsewhere = home != person.home && card.region != home;
         elsewhere
-            && !card.insurance.state.is_dead()
+            && ZoneKind::ALL.into_iter().any(|kind| !card.zone(kind).state.is_dead())
             && card.after(Event::Cancel, hub.moment(card, context.stamp_ms)).is_ok()
     })
 }
@@ -101,12 +101,14 @@ fn legs_of_move(person: &Person, home: RegionCode) -> Vec<Leg> {
     if home == person.home {
         return legs;
     }
-    let accounts: [(fn(RegionCode) -> LedgerAccount, Fen); 2] =
-        [(LedgerAccount::PersonalAccounts, person.account.balance), (LedgerAccount::OnlineAccounts, person.online)];
-    for (held_in, balance) in accounts.into_iter().filter(|(_, balance)| *balance != Fen::ZERO) {
-        legs.push(Leg { account: held_in(person.home), amount: -balance });
-        legs.push(Leg { account: held_in(home), amount: balance });
-    }
+    let mut moves = |held_in: fn(RegionCode) -> LedgerAccount, balance: Fen| {
+        if balance != Fen::ZERO {
+            legs.push(Leg { account: held_in(person.home), amount: -balance });
+            legs.push(Leg { account: held_in(home), amount: balance });
+        }
+    };
+    moves(LedgerAccount::PersonalAccounts, person.account.balance);
+    moves(LedgerAccount::OnlineAccounts, person.online);
     legs
 }
 

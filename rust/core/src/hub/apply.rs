@@ -365,6 +365,9 @@ impl Hub {
             let person = self.person_mut(unwind.person);
             person.account.balance = reversal.balance_after;
             person.trail.forget_settlement(reversal.settlement);
+            if let Some(stay) = reversal.stay {
+                person.trail.forget_admission(stay);
+            }
             for (key, delta) in &reversal.deltas {
                 let used = person.used_mut(*key);
                 *used = used.checked_sub(*delta).expect("what is taken back was added before");

@@ -1,8 +1,10 @@
 //! Wrong cryptograms are counted where they are shown, and a card whose counter is wrong is locked.
 
 use crate::alert::AlertKind;
-use crate::card::{Channel, LockCause, Loss};
-use crate::command::{CardKey, Command, Credential, LossSubject, Outcome, Query, Reply, ReversalEffect, Verdict};
+use crate::card::{CancelCause, Channel, LockCause, Loss, ZoneKind};
+use crate::command::{
+    CardKey, CheckMethod, Command, Credential, HolderCheck, LossSubject, Outcome, Query, Reply, ReversalEffect, Verdict,
+};
 use crate::decide::fixture::ward::{LOCAL, NEIGHBOUR, ward_policy};
 use crate::decide::fixture::{ARPC, Desk};
 use crate::decide::requests::reversible;
@@ -139,17 +141,33 @@ fn a_counter_that_jumps_or_runs_out_locks_a_card_in_use() {
 }
 
 #[test]
-fn a_card_that_is_not_in_use_is_not_locked_by_its_counter() {
-    let (mut desk, card) = ward();
-    let person = desk.holder(card);
-    let new = desk.issue(person, Some(card));
-    let jumped = with_counter(&desk, new, 1_001);
-    let Command::Admit { presentation, admission, kind, department, diagnosis, .. } = jumped else { unreachable!() };
-    let holder_check = crate::command::HolderCheck::by(crate::command::CheckMethod::Photo);
-    let before = desk.hub.clone();
-    let command = Command::Admit { presentation, holder_check, admission, kind, department, diagnosis };
-    assert!(matches!(desk.run(command), Err(Reject::CounterJump { .. })));
-    assert_eq!(desk.hub, before);
+fn a_card_collected_and_never_enabled_is_locked_too_and_one_that_is_dead_is_not() {
+    for (atc, cause) in [(1_001, LockCause::CounterJumped), (u16::MAX, LockCause::CounterExhausted)] {
+        let (mut desk, card) = ward();
+        let person = desk.holder(card);
+        let new = desk.issue(person, Some(card));
+        let first_use = |desk: &Desk, atc| {
+            let mut command = with_counter(desk, new, atc);
+            let Command::Admit { holder_check, .. } = &mut command else { unreachable!("an admission") };
+            *holder_check = HolderCheck::by(CheckMethod::Photo);
+            command
+        };
+        let (jumped, next, dead) = (first_use(&desk, atc), first_use(&desk, 1), first_use(&desk, 2_000));
+        desk.run(jumped).unwrap_err();
+        assert_eq!(desk.facts[0], Fact::CardLocked { card: new, cause });
+        assert_eq!(kinds(&desk), [AlertKind::CounterJump]);
+        assert_eq!(desk.run(next.clone()), Err(Reject::CardLocked));
+        let stay = desk.admit(card, "2026-02-20").expect("the card before works on");
+        desk.run(Command::CancelAdmission { stay }).unwrap();
+        if cause == LockCause::CounterJumped {
+            desk.run(Command::UnlockCard { card: new, zone: ZoneKind::Insurance, presentation: None }).unwrap();
+            desk.run(next).expect("its holder was at a desk");
+        }
+        desk.run(Command::CancelCard { card: new, cause: CancelCause::Returned }).unwrap();
+        let before = desk.hub.clone();
+        assert_eq!(desk.run(dead), Err(Reject::CardCancelled));
+        assert_eq!(desk.hub, before);
+    }
 }
 
 #[test]

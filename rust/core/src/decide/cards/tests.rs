@@ -56,6 +56,23 @@ fn a_card_formally_lost_stays_so_when_its_successor_is_enabled() {
 }
 
 #[test]
+fn a_bank_zone_whose_card_is_lost_for_settlements_ends_when_the_successor_is_enabled() {
+    for in_use in [true, false] {
+        let mut desk = Desk::open();
+        let person = desk.enrol("P1");
+        let old = desk.issue(person, None);
+        if in_use {
+            desk.run(enable(old, ZoneKind::Bank)).unwrap();
+        }
+        desk.run(report(of_card(old), Loss::Formal, &[ZoneKind::Insurance])).unwrap();
+        let new = desk.issue(person, Some(old));
+        assert_eq!(desk.run(enable(new, ZoneKind::Insurance)), Ok(Reply::CardEnabled { cancelled: Some(old) }));
+        assert_eq!(desk.hub.cards[&old].bank.state, ZoneState::Cancelled);
+        assert_eq!(desk.run(enable(new, ZoneKind::Bank)), Ok(Reply::CardEnabled { cancelled: None }));
+    }
+}
+
+#[test]
 fn a_person_has_one_application_and_a_card_one_successor() {
     let mut desk = Desk::open();
     let (person, stranger) = (desk.enrol("P1"), desk.enrol("P2"));

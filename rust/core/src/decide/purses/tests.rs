@@ -241,3 +241,28 @@ fn f9_purses_and_the_online_account_stand_in_the_statement_with_card_and_termina
     assert_eq!((*card, &**terminal), (chip, "T9"));
     assert_eq!(entries[2].event, Event::PurseMoved { from: old, to: chip });
 }
+
+#[test]
+fn a_replacement_enabled_on_the_spot_brings_the_purse_and_the_statement_tells_it() {
+    let mut desk = Desk::ward(ward_policy());
+    let old = desk.issue_with_purse("P1", 7_000);
+    desk.enable(old).unwrap();
+    desk.credit(old, 1_000, "2026-01");
+    desk.lose(old, Loss::Formal).unwrap();
+    let (made, generation) = (personalisation(7), "3".into());
+    let new = match desk.run(Command::ReplaceCard { lost: old, made, generation, enable: true }) {
+        Ok(Reply::Card(view)) => view.card.id,
+        other => panic!("a replacement was asked for and came {other:?}"),
+    };
+    assert_eq!((desk.facts.len(), desk.balance(new), desk.money()), (4, Fen(8_000), 8_000));
+    let entries = desk.statement(new);
+    let rows: Vec<_> = entries.iter().map(|entry| (entry.account, entry.amount.0, entry.balance.0)).collect();
+    let expected = [
+        (AccountKind::Purse, 7_000, 7_000),
+        (AccountKind::Insurance, 1_000, 1_000),
+        (AccountKind::Purse, -7_000, 0),
+        (AccountKind::Insurance, 7_000, 8_000),
+    ];
+    assert_eq!(rows, expected);
+    assert_eq!(entries[3].event, Event::PurseMoved { from: old, to: new });
+}

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::accumulator::Accumulators;
-use crate::card::{Shown, ZoneKind, ZoneState};
-use crate::command::Command;
+use crate::card::{Channel, Loss, Shown, ZoneKind, ZoneState};
+use crate::command::{CardKey, Command, LossSubject};
 use crate::decide::fixture::ward::{inpatient_year, ward_policy};
 use crate::decide::fixture::{Desk, day, region, spell};
 use crate::ids::CardId;
@@ -62,6 +62,23 @@ fn the_old_spell_ends_the_day_before_the_old_card_ends_and_the_balance_goes_alon
     let new = desk.issue(person, Some(card));
     assert_eq!(desk.hub.cards[&new].region, region("110101"));
     desk.run(Command::EnableCard { card: new, zone: ZoneKind::Insurance }).expect("the new region's card");
+}
+
+#[test]
+fn a_card_of_which_one_zone_is_lost_for_ever_ends_with_the_region_and_one_that_is_dead_stays_as_it_is() {
+    for (zones, ends) in [(vec![ZoneKind::Insurance], true), (vec![ZoneKind::Bank], true), (Vec::new(), false)] {
+        let (mut desk, card) = ward(OnTransfer::Carry);
+        desk.run(Command::EnableCard { card, zone: ZoneKind::Bank }).unwrap();
+        let subject = LossSubject::Card(CardKey::Id(card));
+        let (loss, channel, verified_by) = (Loss::Formal, Channel::Desk, "clerk 7".into());
+        let lost = zones.clone();
+        desk.run(Command::ReportLoss { subject, loss, zones, channel, verified_by, holder: None }).unwrap();
+        desk.run(transfer(desk.holder(card), to_district("2026-03-01"))).unwrap();
+        let state = if ends { ZoneState::Cancelled } else { ZoneState::FormalLost };
+        for zone in ZoneKind::ALL {
+            assert_eq!(desk.hub.cards[&card].zone(zone).state, state, "{zone:?} after the loss of {lost:?}");
+        }
+    }
 }
 
 #[test]

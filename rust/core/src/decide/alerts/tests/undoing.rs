@@ -1,11 +1,12 @@
 //! What was undone leaves no trace that a later rule would see, and a replay sees what was seen.
 
 use crate::alert::{AlertKind, AlertRule, Apart};
-use crate::command::Command;
+use crate::command::{Command, UnwindRequest};
 use crate::decide::fixture::Desk;
 use crate::decide::fixture::alerts::{hard, observed, rule};
 use crate::decide::fixture::clinic::{bill, medicine};
 use crate::decide::fixture::ward::{LOCAL, NEIGHBOUR};
+use crate::fraud::UnwindScope;
 use crate::hub::{Decision, Hub};
 use crate::ids::{CardId, HubNumber, RequestId};
 use crate::person::Sex;
@@ -49,6 +50,19 @@ fn a_reversed_visit_and_a_cancelled_admission_are_no_places_either() {
     desk.run(Command::Reverse { request_id: RequestId::parse("lost").unwrap() }).unwrap();
     let stay = desk.admit(card, TODAY).unwrap();
     desk.run(Command::CancelAdmission { stay }).unwrap();
+    visit_at_neighbour(&mut desk, card).unwrap();
+    assert_eq!(desk.raised_kinds(), []);
+}
+
+#[test]
+fn neither_the_admission_nor_the_settlement_of_a_thief_is_a_place_once_it_was_unwound() {
+    let many = AlertRule { window_hours: 48, count: 2, ..rule(AlertKind::ManyInstitutions) };
+    let (mut desk, card) = watched(&[places(), many]);
+    desk.settled(card, "2026-02-20", "2026-02-25", "2000");
+    let scope = UnwindScope { card, since_ms: 0, until_ms: None, excluded: Vec::new() };
+    let (case_number, second_approver) = ("F-2026-1".into(), "director".into());
+    desk.run(Command::Unwind(UnwindRequest { scope, case_number, second_approver, preview: None })).unwrap();
+    assert_eq!(desk.hub.persons[&desk.holder(card)].trail.iter().count(), 0);
     visit_at_neighbour(&mut desk, card).unwrap();
     assert_eq!(desk.raised_kinds(), []);
 }
