@@ -11,8 +11,8 @@ use medsettle_core::calendar::Date;
 use medsettle_core::card::{Chip, Personalisation};
 use medsettle_core::catalogue::{Catalogue, CeilingOrder, Item, ItemClass};
 use medsettle_core::command::{
-    CheckMethod, ChipPresentation, Command, Credential, HolderCheck, PinVerdict, Presentation, Reply, Request,
-    RequestHeader, Verdict,
+    CheckMethod, ChipPresentation, Command, Credential, HolderCheck, Presentation, Reply, Request, RequestHeader,
+    Verdict,
 };
 use medsettle_core::fact::Record;
 use medsettle_core::hub::{Actor, Context, Decision, Hub};
@@ -22,6 +22,7 @@ use medsettle_core::ids::{
 use medsettle_core::institution::{Institution, InstitutionKind};
 use medsettle_core::money::{Fen, Quantity, UnitPrice};
 use medsettle_core::person::{Certificate, CertificateKind, Sex, Spell, SpellStatus};
+use medsettle_core::pin::NoPin;
 use medsettle_core::policy::{
     AccountUse, AdmissionRange, AnyOf, Band, BandBasis, BandMeasure, BenefitPolicy, CapMeasure, Category, CrossYear,
     DeductibleRow, Fund, InsuranceType, Layer, LayerBase, Level, OnCancel, OnTransfer, Unfiled, VisitKind,
@@ -129,7 +130,7 @@ impl Ward {
             operation: 1,
             digest: Hash32::default(),
             verdict: Verdict::Valid { arpc: [0; 8] },
-            pin: PinVerdict::NotCompared,
+            pin: &NoPin,
             records: &self.records,
         }
     }

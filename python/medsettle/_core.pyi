@@ -133,6 +133,9 @@ def keyring_import_components(
 def keyring_list(path: str, kek: str) -> list[tuple[str, str, int, str, str, str | None, str]]:
     """List the keys as (issuer, scheme, key index, PAN from, PAN to, derivation, check value)."""
 
+def keyring_generate_pin_key(path: str, kek: str) -> None:
+    """Add a random key for PINs to a ring that has none."""
+
 def keyring_import_token_key(path: str, kek: str, name: str, public_key: bytes) -> None:
     """Add an issuer's public key for tokens: 32 bytes of Ed25519."""
 

@@ -36,7 +36,7 @@ class RingEntry:
 
 
 def create(path: str | PathLike[str], kek: str) -> None:
-    """Write an empty key ring; an existing file is never replaced."""
+    """Write a key ring with nothing but a key for PINs; an existing file is never replaced."""
     _core.keyring_create(fspath(path), kek)
 
 
@@ -66,6 +66,11 @@ def entries(path: str | PathLike[str], kek: str) -> list[RingEntry]:
             fspath(path), kek
         )
     ]
+
+
+def generate_pin_key(path: str | PathLike[str], kek: str) -> None:
+    """Add a random key for PINs to a ring that has none; PINs are right only under the key with which they were set."""
+    _core.keyring_generate_pin_key(fspath(path), kek)
 
 
 def import_token_key(path: str | PathLike[str], kek: str, name: str, public_key: bytes) -> None:

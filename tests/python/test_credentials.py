@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -143,7 +144,7 @@ def test_three_guesses_stop_the_card_here_and_an_alert_stays(app: App, patient: 
     for _ in range(3):
         guess = app.ward.admission(patient.card_at_admission(), days_ago(3), PLANNED)
         guess.presentation.chip.cryptogram = bytes(8)
-        assert refused(lambda guess=guess: hospital.inpatient.admit(guess)) == "CRYPTOGRAM_INVALID"
+        assert refused(partial(hospital.inpatient.admit, guess)) == "CRYPTOGRAM_INVALID"
         guesses.append(guess)
     assert refused(lambda: app.admit(patient.card_at_admission())) == "CARD_BLOCKED_HERE"
     # A refusal that counts is on record: asked again, it is given again and counts once.

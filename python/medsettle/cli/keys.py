@@ -116,6 +116,15 @@ def token_key(
     print(f"{ring}: tokens of {name} are verified from the next start of a hub on")
 
 
+@app.command()
+def pin(ring: _Ring, kek: _Kek = None) -> None:
+    """Add a random key for PINs to a ring that was made without one."""
+    from medsettle import keys
+
+    keys.generate_pin_key(ring, named_kek(kek))
+    print(f"{ring}: PINs can be set from the next start of a hub on")
+
+
 @app.command("list")
 def list_(ring: _Ring, kek: _Kek = None) -> None:
     """List the keys with what they are for and their check values."""

@@ -178,6 +178,8 @@ class Card(_message.Message):
     PURSE_FEN_FIELD_NUMBER: _builtins.int
     OFFLINE_FEN_FIELD_NUMBER: _builtins.int
     CHIPLESS_FIELD_NUMBER: _builtins.int
+    PIN_TRIES_LEFT_FIELD_NUMBER: _builtins.int
+    PIN_SET_FIELD_NUMBER: _builtins.int
     card_id: _builtins.int
     person_id: _builtins.int
     region: _builtins.str
@@ -203,6 +205,9 @@ class Card(_message.Message):
     """In the chip's own purse, as far as the hub was told."""
     chipless: _builtins.bool
     """It was made without a chip."""
+    pin_tries_left: _builtins.int
+    """How many wrong PINs may follow before the card is locked; 0 where none is set."""
+    pin_set: _builtins.bool
     def __init__(
         self,
         *,
@@ -224,10 +229,12 @@ class Card(_message.Message):
         purse_fen: _builtins.int = ...,
         offline_fen: _builtins.int = ...,
         chipless: _builtins.bool = ...,
+        pin_tries_left: _builtins.int = ...,
+        pin_set: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["atc", b"atc", "bank_lost_until_ms", b"bank_lost_until_ms", "bank_state", b"bank_state", "card_id", b"card_id", "card_sn", b"card_sn", "chipless", b"chipless", "generation", b"generation", "insurance_lost_until_ms", b"insurance_lost_until_ms", "insurance_state", b"insurance_state", "key_index", b"key_index", "offline_fen", b"offline_fen", "pan", b"pan", "person_id", b"person_id", "predecessor_card_id", b"predecessor_card_id", "purse_fen", b"purse_fen", "region", b"region", "scheme", b"scheme", "sequence_number", b"sequence_number"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["atc", b"atc", "bank_lost_until_ms", b"bank_lost_until_ms", "bank_state", b"bank_state", "card_id", b"card_id", "card_sn", b"card_sn", "chipless", b"chipless", "generation", b"generation", "insurance_lost_until_ms", b"insurance_lost_until_ms", "insurance_state", b"insurance_state", "key_index", b"key_index", "offline_fen", b"offline_fen", "pan", b"pan", "person_id", b"person_id", "pin_set", b"pin_set", "pin_tries_left", b"pin_tries_left", "predecessor_card_id", b"predecessor_card_id", "purse_fen", b"purse_fen", "region", b"region", "scheme", b"scheme", "sequence_number", b"sequence_number"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -907,6 +914,7 @@ class CardsSetPinRequest(_message.Message):
     PIN_FIELD_NUMBER: _builtins.int
     card_id: _builtins.int
     pin: _builtins.str
+    """Six digits."""
     @_builtins.property
     def header(self) -> _common_pb2.RequestHeader: ...
     def __init__(
@@ -952,7 +960,9 @@ class CardsVerifyPinRequest(_message.Message):
     CARD_SN_FIELD_NUMBER: _builtins.int
     PIN_FIELD_NUMBER: _builtins.int
     card_sn: _builtins.str
+    """Recognition code of the card."""
     pin: _builtins.str
+    """Six digits."""
     @_builtins.property
     def header(self) -> _common_pb2.RequestHeader: ...
     def __init__(

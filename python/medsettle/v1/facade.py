@@ -285,13 +285,18 @@ class Cards:
     def set_pin(
         self, request: cards_pb2.CardsSetPinRequest, *, timeout: float | None = None
     ) -> cards_pb2.CardsSetPinResponse:
-        """Cards.SetPin."""
+        """Sets the PIN of a card, or another one in its place, and gives back every try. It unlocks nothing. The hub
+        keeps a keyed hash of it. A request that is sent again under its id is the same request whatever PIN it
+        carries.
+        """
         return self._call("Cards.SetPin", request, cards_pb2.CardsSetPinResponse, timeout)
 
     def verify_pin(
         self, request: cards_pb2.CardsVerifyPinRequest, *, timeout: float | None = None
     ) -> cards_pb2.CardsVerifyPinResponse:
-        """Cards.VerifyPin."""
+        """Compares a PIN. Each wrong one is on record before it is answered; the sixth in a row locks the card. As with
+        SetPin, the PIN is no part of what "the same request" means.
+        """
         return self._call("Cards.VerifyPin", request, cards_pb2.CardsVerifyPinResponse, timeout)
 
     def authorize_stay(
@@ -864,13 +869,18 @@ class AsyncCards:
     async def set_pin(
         self, request: cards_pb2.CardsSetPinRequest, *, timeout: float | None = None
     ) -> cards_pb2.CardsSetPinResponse:
-        """Cards.SetPin."""
+        """Sets the PIN of a card, or another one in its place, and gives back every try. It unlocks nothing. The hub
+        keeps a keyed hash of it. A request that is sent again under its id is the same request whatever PIN it
+        carries.
+        """
         return await self._call("Cards.SetPin", request, cards_pb2.CardsSetPinResponse, timeout)
 
     async def verify_pin(
         self, request: cards_pb2.CardsVerifyPinRequest, *, timeout: float | None = None
     ) -> cards_pb2.CardsVerifyPinResponse:
-        """Cards.VerifyPin."""
+        """Compares a PIN. Each wrong one is on record before it is answered; the sixth in a row locks the card. As with
+        SetPin, the PIN is no part of what "the same request" means.
+        """
         return await self._call("Cards.VerifyPin", request, cards_pb2.CardsVerifyPinResponse, timeout)
 
     async def authorize_stay(

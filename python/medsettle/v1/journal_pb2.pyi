@@ -155,6 +155,9 @@ class Fact(_message.Message):
     GENERATION_RETIRED_FIELD_NUMBER: _builtins.int
     CARD_UNLOCKED_FIELD_NUMBER: _builtins.int
     CARD_LOCKED_FIELD_NUMBER: _builtins.int
+    PIN_SET_FIELD_NUMBER: _builtins.int
+    PIN_WRONG_FIELD_NUMBER: _builtins.int
+    PIN_VERIFIED_FIELD_NUMBER: _builtins.int
     PERSON_TRANSFERRED_FIELD_NUMBER: _builtins.int
     CRYPTOGRAM_WRONG_FIELD_NUMBER: _builtins.int
     VOUCHER_ISSUED_FIELD_NUMBER: _builtins.int
@@ -242,6 +245,12 @@ class Fact(_message.Message):
     @_builtins.property
     def card_locked(self) -> Global___CardLocked: ...
     @_builtins.property
+    def pin_set(self) -> Global___PinSet: ...
+    @_builtins.property
+    def pin_wrong(self) -> Global___PinWrong: ...
+    @_builtins.property
+    def pin_verified(self) -> Global___PinVerified: ...
+    @_builtins.property
     def person_transferred(self) -> Global___PersonTransferred: ...
     @_builtins.property
     def cryptogram_wrong(self) -> Global___CryptogramWrong: ...
@@ -308,6 +317,9 @@ class Fact(_message.Message):
         generation_retired: Global___GenerationRetired | None = ...,
         card_unlocked: Global___CardUnlocked | None = ...,
         card_locked: Global___CardLocked | None = ...,
+        pin_set: Global___PinSet | None = ...,
+        pin_wrong: Global___PinWrong | None = ...,
+        pin_verified: Global___PinVerified | None = ...,
         person_transferred: Global___PersonTransferred | None = ...,
         cryptogram_wrong: Global___CryptogramWrong | None = ...,
         voucher_issued: Global___VoucherIssued | None = ...,
@@ -325,11 +337,11 @@ class Fact(_message.Message):
         family_linked: Global___FamilyLinked | None = ...,
         family_unlinked: Global___FamilyUnlinked | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "alert_acknowledged", b"alert_acknowledged", "alert_raised", b"alert_raised", "alert_rules_installed", b"alert_rules_installed", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_locked", b"card_locked", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "card_unlocked", b"card_unlocked", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "cryptogram_wrong", b"cryptogram_wrong", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "family_linked", b"family_linked", "family_unlinked", b"family_unlinked", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "generation_retired", b"generation_retired", "institution_registered", b"institution_registered", "institution_resumed", b"institution_resumed", "institution_suspended", b"institution_suspended", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "pay_out_made", b"pay_out_made", "pay_out_released", b"pay_out_released", "person_enrolled", b"person_enrolled", "person_suspended", b"person_suspended", "person_transferred", b"person_transferred", "person_updated", b"person_updated", "policy_installed", b"policy_installed", "purchased", b"purchased", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settled", b"settled", "settlement_cancelled", b"settlement_cancelled", "stay_updated", b"stay_updated", "topped_up", b"topped_up", "unwound", b"unwound", "voucher_issued", b"voucher_issued", "year_opened", b"year_opened"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "alert_acknowledged", b"alert_acknowledged", "alert_raised", b"alert_raised", "alert_rules_installed", b"alert_rules_installed", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_locked", b"card_locked", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "card_unlocked", b"card_unlocked", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "cryptogram_wrong", b"cryptogram_wrong", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "family_linked", b"family_linked", "family_unlinked", b"family_unlinked", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "generation_retired", b"generation_retired", "institution_registered", b"institution_registered", "institution_resumed", b"institution_resumed", "institution_suspended", b"institution_suspended", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "pay_out_made", b"pay_out_made", "pay_out_released", b"pay_out_released", "person_enrolled", b"person_enrolled", "person_suspended", b"person_suspended", "person_transferred", b"person_transferred", "person_updated", b"person_updated", "pin_set", b"pin_set", "pin_verified", b"pin_verified", "pin_wrong", b"pin_wrong", "policy_installed", b"policy_installed", "purchased", b"purchased", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settled", b"settled", "settlement_cancelled", b"settlement_cancelled", "stay_updated", b"stay_updated", "topped_up", b"topped_up", "unwound", b"unwound", "voucher_issued", b"voucher_issued", "year_opened", b"year_opened"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "alert_acknowledged", b"alert_acknowledged", "alert_raised", b"alert_raised", "alert_rules_installed", b"alert_rules_installed", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_locked", b"card_locked", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "card_unlocked", b"card_unlocked", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "cryptogram_wrong", b"cryptogram_wrong", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "family_linked", b"family_linked", "family_unlinked", b"family_unlinked", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "generation_retired", b"generation_retired", "institution_registered", b"institution_registered", "institution_resumed", b"institution_resumed", "institution_suspended", b"institution_suspended", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "pay_out_made", b"pay_out_made", "pay_out_released", b"pay_out_released", "person_enrolled", b"person_enrolled", "person_suspended", b"person_suspended", "person_transferred", b"person_transferred", "person_updated", b"person_updated", "policy_installed", b"policy_installed", "purchased", b"purchased", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settled", b"settled", "settlement_cancelled", b"settlement_cancelled", "stay_updated", b"stay_updated", "topped_up", b"topped_up", "unwound", b"unwound", "voucher_issued", b"voucher_issued", "year_opened", b"year_opened"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "alert_acknowledged", b"alert_acknowledged", "alert_raised", b"alert_raised", "alert_rules_installed", b"alert_rules_installed", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_locked", b"card_locked", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "card_unlocked", b"card_unlocked", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "cryptogram_wrong", b"cryptogram_wrong", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "family_linked", b"family_linked", "family_unlinked", b"family_unlinked", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "generation_retired", b"generation_retired", "institution_registered", b"institution_registered", "institution_resumed", b"institution_resumed", "institution_suspended", b"institution_suspended", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "pay_out_made", b"pay_out_made", "pay_out_released", b"pay_out_released", "person_enrolled", b"person_enrolled", "person_suspended", b"person_suspended", "person_transferred", b"person_transferred", "person_updated", b"person_updated", "pin_set", b"pin_set", "pin_verified", b"pin_verified", "pin_wrong", b"pin_wrong", "policy_installed", b"policy_installed", "purchased", b"purchased", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settled", b"settled", "settlement_cancelled", b"settlement_cancelled", "stay_updated", b"stay_updated", "topped_up", b"topped_up", "unwound", b"unwound", "voucher_issued", b"voucher_issued", "year_opened", b"year_opened"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["person_enrolled", "person_updated", "card_applied", "card_application_failed", "card_made", "card_handed_over", "card_enabled", "card_reported_lost", "card_loss_withdrawn", "card_cancelled", "account_credited", "year_opened", "filing_filed", "filing_withdrawn", "policy_installed", "catalogue_installed", "regions_installed", "institution_registered", "patient_admitted", "stay_updated", "charges_added", "charges_revoked", "patient_discharged", "discharge_cancelled", "admission_cancelled", "settled", "settlement_cancelled", "request_reversed", "reversal_remembered", "generation_retired", "card_unlocked", "card_locked", "person_transferred", "cryptogram_wrong", "voucher_issued", "alert_rules_installed", "alert_raised", "alert_acknowledged", "unwound", "person_suspended", "institution_suspended", "institution_resumed", "topped_up", "purchased", "pay_out_made", "pay_out_released", "family_linked", "family_unlinked"]  # noqa: Y015
+    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["person_enrolled", "person_updated", "card_applied", "card_application_failed", "card_made", "card_handed_over", "card_enabled", "card_reported_lost", "card_loss_withdrawn", "card_cancelled", "account_credited", "year_opened", "filing_filed", "filing_withdrawn", "policy_installed", "catalogue_installed", "regions_installed", "institution_registered", "patient_admitted", "stay_updated", "charges_added", "charges_revoked", "patient_discharged", "discharge_cancelled", "admission_cancelled", "settled", "settlement_cancelled", "request_reversed", "reversal_remembered", "generation_retired", "card_unlocked", "card_locked", "pin_set", "pin_wrong", "pin_verified", "person_transferred", "cryptogram_wrong", "voucher_issued", "alert_rules_installed", "alert_raised", "alert_acknowledged", "unwound", "person_suspended", "institution_suspended", "institution_resumed", "topped_up", "purchased", "pay_out_made", "pay_out_released", "family_linked", "family_unlinked"]  # noqa: Y015
     _WhichOneofArgType_fact: _TypeAlias = _typing.Literal["fact", b"fact"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_fact) -> _WhichOneofReturnType_fact | None: ...
 
@@ -1307,6 +1319,8 @@ class CardLocked(_message.Message):
         """The counter was further ahead than it may be."""
         COUNTER_EXHAUSTED: CardLocked._Cause.ValueType  # 2
         """The counter ran out."""
+        WRONG_PINS: CardLocked._Cause.ValueType  # 3
+        """Too many wrong PINs in a row."""
 
     class Cause(_Cause, metaclass=_CauseEnumTypeWrapper): ...
     UNSPECIFIED: CardLocked.Cause.ValueType  # 0
@@ -1314,6 +1328,8 @@ class CardLocked(_message.Message):
     """The counter was further ahead than it may be."""
     COUNTER_EXHAUSTED: CardLocked.Cause.ValueType  # 2
     """The counter ran out."""
+    WRONG_PINS: CardLocked.Cause.ValueType  # 3
+    """Too many wrong PINs in a row."""
 
     CARD_ID_FIELD_NUMBER: _builtins.int
     CAUSE_FIELD_NUMBER: _builtins.int
@@ -1332,6 +1348,75 @@ class CardLocked(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CardLocked: _TypeAlias = CardLocked  # noqa: Y015
+
+@_typing.final
+class PinSet(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CARD_ID_FIELD_NUMBER: _builtins.int
+    PIN_HASH_FIELD_NUMBER: _builtins.int
+    card_id: _builtins.int
+    pin_hash: _builtins.bytes
+    """Keyed BLAKE3 of card and PIN, 32 bytes."""
+    def __init__(
+        self,
+        *,
+        card_id: _builtins.int = ...,
+        pin_hash: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_id", b"card_id", "pin_hash", b"pin_hash"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PinSet: _TypeAlias = PinSet  # noqa: Y015
+
+@_typing.final
+class PinWrong(_message.Message):
+    """It changes nothing but the tries that are left."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CARD_ID_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    card_id: _builtins.int
+    count: _builtins.int
+    """How many there were in a row, this one included."""
+    def __init__(
+        self,
+        *,
+        card_id: _builtins.int = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_id", b"card_id", "count", b"count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PinWrong: _TypeAlias = PinWrong  # noqa: Y015
+
+@_typing.final
+class PinVerified(_message.Message):
+    """Every try is given back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CARD_ID_FIELD_NUMBER: _builtins.int
+    card_id: _builtins.int
+    def __init__(
+        self,
+        *,
+        card_id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_id", b"card_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PinVerified: _TypeAlias = PinVerified  # noqa: Y015
 
 @_typing.final
 class CryptogramWrong(_message.Message):

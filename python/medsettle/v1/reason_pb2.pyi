@@ -90,6 +90,10 @@ class Reason(_message.Message):
         """The card number or recognition code is in use, or the person has a live application."""
         CREDENTIAL_NOT_ACCEPTED: Reason._Code.ValueType  # 2019
         """This kind of credential is not accepted for this."""
+        PIN_WRONG: Reason._Code.ValueType  # 2020
+        """The PIN is not the card's; at no tries left the card is locked."""
+        PIN_NOT_SET: Reason._Code.ValueType  # 2021
+        """The card has no PIN."""
         TOKEN_INVALID: Reason._Code.ValueType  # 2022
         """The token of an electronic credential is not signed by a known issuer's key, or not for this institution."""
         TOKEN_EXPIRED: Reason._Code.ValueType  # 2023
@@ -102,6 +106,8 @@ class Reason(_message.Message):
         """The voucher does not allow so much to be drawn from accounts."""
         CARD_HOME_REGION_ONLY: Reason._Code.ValueType  # 2027
         """A card without a chip settles in its home region only."""
+        PIN_KEY_MISSING: Reason._Code.ValueType  # 2028
+        """The hub has no key to hash PINs with."""
         COUNTER_EXHAUSTED: Reason._Code.ValueType  # 2030
         """The chip has shown its last counter value; the card can never be unlocked."""
         GENERATION_RETIRED: Reason._Code.ValueType  # 2031
@@ -314,6 +320,10 @@ class Reason(_message.Message):
     """The card number or recognition code is in use, or the person has a live application."""
     CREDENTIAL_NOT_ACCEPTED: Reason.Code.ValueType  # 2019
     """This kind of credential is not accepted for this."""
+    PIN_WRONG: Reason.Code.ValueType  # 2020
+    """The PIN is not the card's; at no tries left the card is locked."""
+    PIN_NOT_SET: Reason.Code.ValueType  # 2021
+    """The card has no PIN."""
     TOKEN_INVALID: Reason.Code.ValueType  # 2022
     """The token of an electronic credential is not signed by a known issuer's key, or not for this institution."""
     TOKEN_EXPIRED: Reason.Code.ValueType  # 2023
@@ -326,6 +336,8 @@ class Reason(_message.Message):
     """The voucher does not allow so much to be drawn from accounts."""
     CARD_HOME_REGION_ONLY: Reason.Code.ValueType  # 2027
     """A card without a chip settles in its home region only."""
+    PIN_KEY_MISSING: Reason.Code.ValueType  # 2028
+    """The hub has no key to hash PINs with."""
     COUNTER_EXHAUSTED: Reason.Code.ValueType  # 2030
     """The chip has shown its last counter value; the card can never be unlocked."""
     GENERATION_RETIRED: Reason.Code.ValueType  # 2031

@@ -90,6 +90,12 @@ pub(crate) fn keyring_import_token_key(
     py.detach(|| KeyRing::import_token_key(&path, &named_kek(kek)?, key).map_err(|error| key_ring_error(&error)))
 }
 
+/// Add a random key for PINs to a ring that has none.
+#[pyfunction]
+pub(crate) fn keyring_generate_pin_key(py: Python<'_>, path: PathBuf, kek: &str) -> PyResult<()> {
+    py.detach(|| KeyRing::generate_pin_key(&path, &named_kek(kek)?).map_err(|error| key_ring_error(&error)))
+}
+
 /// List the public keys for tokens by name.
 #[pyfunction]
 pub(crate) fn keyring_token_keys(py: Python<'_>, path: PathBuf, kek: &str) -> PyResult<Vec<(String, String)>> {

@@ -36,7 +36,7 @@ mod _core {
     use crate::journal::{explain, inspect, verify};
     #[pymodule_export]
     use crate::keys::{
-        forbid_core_dumps, keyring_create, keyring_generate, keyring_import_components, keyring_import_token_key,
-        keyring_list, keyring_rotate, keyring_token_keys,
+        forbid_core_dumps, keyring_create, keyring_generate, keyring_generate_pin_key, keyring_import_components,
+        keyring_import_token_key, keyring_list, keyring_rotate, keyring_token_keys,
     };
 }

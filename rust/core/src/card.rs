@@ -14,6 +14,7 @@ pub use zone::{CardState, Moment, Shown, Zone, ZoneKind, ZoneState};
 
 use crate::ids::{CardId, CardSn, Pan, PersonId, RegionCode};
 use crate::money::Fen;
+use crate::pin::Pin;
 use crate::reject::Reject;
 
 /// A temporary loss lasts 7 × 24 hours.
@@ -56,6 +57,8 @@ pub enum LockCause {
     CounterJumped,
     /// The counter ran out.
     CounterExhausted,
+    /// Too many wrong PINs in a row.
+    WrongPins,
 }
 
 /// Kind of loss.
@@ -125,6 +128,8 @@ pub struct Card {
     pub purse: Fen,
     /// What the purse in the chip holds, as far as the hub was told.
     pub offline: Fen,
+    /// Set at a desk.
+    pub pin: Option<Pin>,
 }
 
 impl Card {
@@ -140,7 +145,20 @@ impl Card {
         let counter = Counter::default();
         let (purse, offline) = (Fen::ZERO, Fen::ZERO);
         let (insurance, bank) = (zone, zone);
-        Self { id, person, region, generation, predecessor, made: None, insurance, bank, counter, purse, offline }
+        Self {
+            id,
+            person,
+            region,
+            generation,
+            predecessor,
+            made: None,
+            insurance,
+            bank,
+            counter,
+            purse,
+            offline,
+            pin: None,
+        }
     }
 
     /// A zone.

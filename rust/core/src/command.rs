@@ -6,7 +6,7 @@ mod presentation;
 mod reply;
 
 pub use presentation::{
-    ARC_APPROVED, CheckMethod, ChipPresentation, Credential, HolderCheck, PinVerdict, Presentation, Token, Verdict,
+    ARC_APPROVED, CheckMethod, ChipPresentation, Credential, HolderCheck, Presentation, Token, Verdict,
 };
 pub use reply::{Admitted, CardView, Eligibility, Package, Reply};
 
@@ -152,6 +152,12 @@ pub enum Command {
         card: CardId,
         zone: ZoneKind,
         presentation: Option<Presentation>,
+    },
+    SetPin {
+        card: CardId,
+    },
+    VerifyPin {
+        card: CardSn,
     },
     CancelCard {
         card: CardId,

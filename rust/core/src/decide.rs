@@ -18,6 +18,7 @@ mod histories;
 pub(crate) mod packages;
 pub(crate) mod payouts;
 pub(crate) mod persons;
+pub(crate) mod pins;
 pub(crate) mod presentation;
 pub(crate) mod purses;
 pub(crate) mod queries;

@@ -175,6 +175,25 @@ pub enum Fact {
         /// How many there were at that institution, this one included.
         count: u32,
     },
+    /// A desk set the PIN of a card.
+    PinSet {
+        /// The card.
+        card: CardId,
+        /// Keyed hash of card and PIN.
+        hash: Hash32,
+    },
+    /// A PIN was wrong.
+    PinWrong {
+        /// The card.
+        card: CardId,
+        /// How many there were in a row, this one included.
+        count: u32,
+    },
+    /// A PIN was right, so every try is given back.
+    PinVerified {
+        /// The card.
+        card: CardId,
+    },
     /// A desk unlocked a zone.
     CardUnlocked {
         /// The card.

@@ -14,7 +14,7 @@ use crate::calendar::Date;
 use crate::card::{Card, Moment};
 use crate::catalogue::Catalogue;
 use crate::census::Census;
-use crate::command::{Command, PinVerdict, Reply, Request, RequestHeader, Verdict};
+use crate::command::{Command, Reply, Request, RequestHeader, Verdict};
 use crate::decide;
 use crate::fact::{Fact, Record};
 use crate::guess::WrongCryptograms;
@@ -22,6 +22,7 @@ use crate::ids::{CardId, CardSn, Hash32, HubNumber, InstitutionCode, Pan, Person
 use crate::institution::Institution;
 use crate::ledger::Ledger;
 use crate::person::{Certificate, Person};
+use crate::pin::ShownPin;
 use crate::policy::{BenefitPolicy, InsuranceType, VisitKind};
 use crate::records::Records;
 use crate::region::RegionTree;
@@ -74,8 +75,8 @@ pub struct Context<'a> {
     pub digest: Hash32,
     /// Verdict on the cryptogram.
     pub verdict: Verdict,
-    /// Verdict on the PIN.
-    pub pin: PinVerdict,
+    /// The PIN.
+    pub pin: &'a dyn ShownPin,
     /// The past.
     pub records: &'a dyn Records,
 }
@@ -219,8 +220,8 @@ impl Hub {
         context: &Context<'_>,
     ) -> Result<(Vec<Fact>, Reply), Reject> {
         use decide::{
-            accounts, alerts, cards, charges, family, filings, fraud, packages, payouts, persons, purses, requests,
-            retirements, settlements, stays, suspensions, transfers, visits, vouchers,
+            accounts, alerts, cards, charges, family, filings, fraud, packages, payouts, persons, pins, purses,
+            requests, retirements, settlements, stays, suspensions, transfers, visits, vouchers,
         };
         match command {
             Command::EnrollPerson { .. } | Command::UpdatePerson { .. } => persons::decide(self, command, context),
@@ -235,6 +236,8 @@ impl Hub {
             | Command::ReplaceCard { .. }
             | Command::UnlockCard { .. }
             | Command::CancelCard { .. } => cards::decide(self, command, context),
+            Command::SetPin { card } => pins::set(self, *card, context),
+            Command::VerifyPin { card } => pins::verify(self, *card, context),
             Command::RetireGeneration { region, generation, cut_over } => {
                 retirements::decide(self, *region, generation, *cut_over, context)
             }

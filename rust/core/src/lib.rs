@@ -30,6 +30,7 @@ pub mod institution;
 pub mod ledger;
 pub mod money;
 pub mod person;
+pub mod pin;
 pub mod policy;
 pub mod records;
 pub mod region;

@@ -72,6 +72,12 @@ pub enum Reject {
     CardStateForbids { state: CardState, event: &'static str },
     #[error("card exists: {field}")]
     CardExists { field: &'static str },
+    #[error("PIN is wrong")]
+    PinWrong { tries_left: u32 },
+    #[error("card has no PIN")]
+    PinNotSet,
+    #[error("there is no key for PINs")]
+    PinKeyMissing,
     #[error("credential is not accepted")]
     CredentialNotAccepted,
     #[error("counter has run out, so the card is never unlocked")]

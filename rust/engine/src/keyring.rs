@@ -9,6 +9,7 @@
 mod error;
 mod file;
 mod kek;
+mod pin;
 mod token;
 /// Keep this process, and with it every key in its memory, out of core dumps and away from debuggers of other users.
 ///
@@ -28,6 +29,7 @@ use zeroize::Zeroizing;
 
 pub use error::{KeyRefused, KeyRingError};
 pub use kek::Kek;
+pub use pin::PinKey;
 pub use token::TokenKey;
 
 /// The longest issuer name. A name is shown in tables and messages.
@@ -153,17 +155,18 @@ impl IssuerKey {
     }
 }
 
-/// All issuers' keys: secret ones for cryptograms, public ones for tokens.
+/// All issuers' keys: secret ones for cryptograms, public ones for tokens; and the hub's own key for PINs.
 #[derive(Debug, Default)]
 pub struct KeyRing {
     /// Ordered by key index, then by the beginning of the PAN range; ranges of one index do not overlap.
     keys: Vec<IssuerKey>,
     /// By name.
     token_keys: Vec<TokenKey>,
+    pin_key: Option<PinKey>,
 }
 
 impl KeyRing {
-    /// Write an empty key ring. An existing file is never replaced.
+    /// Write a key ring with nothing but a random key for PINs. An existing file is never replaced.
     pub fn create(path: &Path, kek: &Kek) -> Result<(), KeyRingError> {
         file::create(path, kek)
     }

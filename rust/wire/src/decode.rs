@@ -17,14 +17,17 @@ mod fraud;
 mod inpatient;
 mod packages;
 mod persons;
+mod pin;
 mod presentation;
 mod token;
 mod visits;
 
 pub use batch::{BatchItem, split_batch};
+pub use pin::Pin;
 pub use presentation::{CryptogramCheck, Proof};
 pub use token::TokenCheck;
 
+use self::pin::WithPin;
 use medsettle_core::command::{Command, Page, Query, Request, RequestHeader};
 use medsettle_core::ids::{Hash32, InstitutionCode, PersonId};
 
@@ -84,6 +87,8 @@ pub fn decode(operation: Operation, bytes: &[u8]) -> Result<Decoded, Refused> {
         Operation::CardsReplace => command(operation, bytes, cards::replace),
         Operation::CardsUnlock => command(operation, bytes, cards::unlock),
         Operation::CardsRetireGeneration => command(operation, bytes, cards::retire_generation),
+        Operation::CardsSetPin => with_pin(operation, bytes, cards::set_pin),
+        Operation::CardsVerifyPin => with_pin(operation, bytes, cards::verify_pin),
         Operation::CardsCancel => command(operation, bytes, cards::cancel),
         Operation::CardsAuthorizeStay => command(operation, bytes, cards::authorize_stay),
         Operation::CardsGet => query(bytes, cards::get),
@@ -93,7 +98,7 @@ pub fn decode(operation: Operation, bytes: &[u8]) -> Result<Decoded, Refused> {
         Operation::AccountsOpenYear => command(operation, bytes, accounts::open_year),
         Operation::AccountsTopUp => command(operation, bytes, accounts::top_up),
         Operation::AccountsPayOut => command(operation, bytes, accounts::pay_out),
-        Operation::AccountsPurchase => purchase(operation, bytes),
+        Operation::AccountsPurchase => with_pin(operation, bytes, accounts::purchase),
         Operation::AccountsLinkFamily => command(operation, bytes, accounts::link_family),
         Operation::AccountsUnlinkFamily => command(operation, bytes, accounts::unlink_family),
         Operation::AccountsGet => query(bytes, accounts::get),
@@ -149,10 +154,7 @@ pub fn decode(operation: Operation, bytes: &[u8]) -> Result<Decoded, Refused> {
             let header = message.header.ok_or_else(no_header)?;
             Ok(Decoded::Engine(EngineRequest::ConfirmClock(at("header", self::header(header))?)))
         }
-        Operation::CardsSetPin
-        | Operation::CardsVerifyPin
-        | Operation::OperationsSnapshot
-        | Operation::OperationsDigest => Err(Refused::not_available(operation)),
+        Operation::OperationsSnapshot | Operation::OperationsDigest => Err(Refused::not_available(operation)),
     }
 }
 
@@ -175,7 +177,7 @@ mutating! {
     PersonsEnrollRequest PersonsUpdateRequest PersonsTransferRegionRequest PersonsSuspendNetworkRequest
     CardsApplyRequest CardsFailApplicationRequest CardsMarkMadeRequest CardsHandOverRequest CardsEnableRequest
     CardsReportLossRequest CardsWithdrawLossRequest CardsReplaceRequest CardsUnlockRequest CardsCancelRequest
-    CardsRetireGenerationRequest CardsAuthorizeStayRequest
+    CardsRetireGenerationRequest CardsSetPinRequest CardsVerifyPinRequest CardsAuthorizeStayRequest
     AccountsCreditRequest AccountsTopUpRequest AccountsPurchaseRequest AccountsPayOutRequest AccountsOpenYearRequest
     AccountsLinkFamilyRequest AccountsUnlinkFamilyRequest
     FilingsFileRequest FilingsWithdrawRequest
@@ -221,10 +223,14 @@ fn install<M: Mutating, A: Into<Asked>>(
 }
 
 /// The PIN is taken out before anything is made of the request, so that not even its digest knows it.
-fn purchase(operation: Operation, bytes: &[u8]) -> Result<Decoded, Refused> {
-    let mut message: v1::AccountsPurchaseRequest = strict::decode(bytes)?;
-    accounts::check_pin(message.account, &std::mem::take(&mut message.pin))?;
-    asked(operation, message, bytes.len(), |message| Ok(accounts::purchase(message)?))
+fn with_pin<M: Mutating + WithPin>(
+    operation: Operation,
+    bytes: &[u8],
+    convert: impl FnOnce(M) -> Checked<Command>,
+) -> Result<Decoded, Refused> {
+    let mut message: M = strict::decode(bytes)?;
+    let proof = message.take_pin()?.map(Proof::Pin);
+    asked(operation, message, bytes.len(), |message| Ok(Asked { command: convert(message)?, proof }))
 }
 
 fn asked<M: Mutating, A: Into<Asked>>(

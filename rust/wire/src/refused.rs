@@ -175,10 +175,11 @@ fn card_of(request: &Request) -> Option<String> {
             | Command::WithdrawLoss { card, .. }
             | Command::TopUp { card, .. }
             | Command::UnlockCard { card, .. }
+            | Command::SetPin { card }
             | Command::CancelCard { card, .. } => Some(card.to_string()),
             Command::ReplaceCard { lost, .. } => Some(lost.to_string()),
             Command::Unwind(asked) => Some(asked.scope.card.to_string()),
-            Command::Purchase { card, .. } => Some(card.to_string()),
+            Command::Purchase { card, .. } | Command::VerifyPin { card } => Some(card.to_string()),
             Command::ReportLoss { subject: LossSubject::Card(key), .. } => Some(named(key)),
             _ => None,
         },
@@ -228,6 +229,9 @@ fn reason(reject: &Reject) -> Reason {
         Reject::VoucherUnknown(_) => Reason::VoucherUnknown,
         Reject::VoucherLimitExceeded { .. } => Reason::VoucherLimitExceeded,
         Reject::CardHomeRegionOnly => Reason::CardHomeRegionOnly,
+        Reject::PinWrong { .. } => Reason::PinWrong,
+        Reject::PinNotSet => Reason::PinNotSet,
+        Reject::PinKeyMissing => Reason::PinKeyMissing,
         Reject::StayUnknown(_) => Reason::StayUnknown,
         Reject::StayNotOpen { .. } => Reason::StayNotOpen,
         Reject::QuoteStale => Reason::QuoteStale,
@@ -292,6 +296,7 @@ fn reason(reject: &Reject) -> Reason {
 fn metadata(reject: &Reject, refused: Refused) -> Refused {
     match reject {
         Reject::Malformed { field, problem } => refused.with("field", field).with("problem", problem),
+        Reject::PinWrong { tries_left } => refused.with("tries_left", tries_left),
         Reject::StayDatesWrong { field, problem } => refused.with("field", field).with("problem", problem),
         Reject::RequestIdReused { original_sequence } => refused.with("original_sequence", original_sequence),
         Reject::RequestTooOld { created_ms } => refused.with("created_ms", created_ms).with("window_ms", WINDOW_MS),

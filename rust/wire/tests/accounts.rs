@@ -6,7 +6,7 @@ use medsettle_core::command::{Command, Query, Request};
 use medsettle_core::ids::{CardId, CardSn, Hash32, PersonId};
 use medsettle_core::money::Fen;
 use medsettle_core::statement::Range;
-use medsettle_wire::decode::{Decoded, decode};
+use medsettle_wire::decode::{Decoded, Proof, decode};
 use medsettle_wire::{Operation, Reason, v1};
 use prost::Message;
 
@@ -24,7 +24,7 @@ fn header() -> v1::RequestHeader {
 
 fn accepted(operation: Operation, message: &impl Message) -> (Request, Hash32) {
     match decode(operation, &message.encode_to_vec()) {
-        Ok(Decoded::Core { request, digest, proof: None }) => (request, digest),
+        Ok(Decoded::Core { request, digest, proof: None | Some(Proof::Pin(_)) }) => (request, digest),
         other => panic!("{other:?}"),
     }
 }

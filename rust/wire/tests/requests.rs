@@ -372,7 +372,7 @@ fn fields_in_another_order_are_the_same_request() {
 
 #[test]
 fn what_is_not_served_yet_says_so_whatever_was_sent() {
-    for operation in [Operation::OperationsSnapshot, Operation::CardsSetPin, Operation::OperationsDigest] {
+    for operation in [Operation::OperationsSnapshot, Operation::OperationsDigest] {
         let refused = decode(operation, b"\xff").unwrap_err();
         assert_eq!(refused.reason, Reason::MethodNotAvailable);
         assert_eq!(refused.metadata["method"], operation.name());

@@ -124,6 +124,12 @@ def a_purchase_online_with_a_lost_card(scene: Scene) -> Bad:
     return Bad("Accounts.Purchase", request, {"state": "FORMAL_LOST"})
 
 
+@forbidden_now("PIN_NOT_SET")
+def a_purchase_online_with_a_card_that_has_no_pin(scene: Scene) -> Bad:
+    request = _purchase(scene, scene.settled.patient, account=Account.ONLINE, pin="123456")
+    return Bad("Accounts.Purchase", request)
+
+
 @row("CARD_UNKNOWN", "NOT_FOUND")
 def a_purchase_with_a_card_that_nobody_made(scene: Scene) -> Bad:
     return Bad("Accounts.Purchase", _purchase(scene, scene.fresh, card_sn="F" * 32), {"card": "F" * 32})

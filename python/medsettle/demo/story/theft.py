@@ -4,6 +4,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 
 from medsettle.demo import world
 from medsettle.demo.hospital import Hospital
@@ -138,7 +139,7 @@ def _dead_at_once(stage: Stage, wu: Patient) -> Patient:
         tell.refused(
             f"the stolen card is dead at {place.name}",
             "CARD_LOST",
-            lambda at_shop=at_shop: _visit(stage, wu, stage.today, 10_000, 0, _NOBODY_LOOKED, at_shop=at_shop),
+            partial(_visit, stage, wu, stage.today, 10_000, 0, _NOBODY_LOOKED, at_shop=at_shop),
         )
     renewed = stage.agency.replace(wu)
     states = {card.card_id: card.insurance_state for card in stage.agency.cards(wu)}

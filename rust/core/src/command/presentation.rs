@@ -122,14 +122,5 @@ pub enum Verdict {
     Signed,
 }
 
-/// Verdict on the PIN of a command; the PIN itself never comes here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PinVerdict {
-    /// Nobody compared it with the card's.
-    NotCompared,
-    /// It is the card's.
-    Right,
-}
-
 /// Response code of an accepted command: "00".
 pub const ARC_APPROVED: [u8; 2] = *b"00";

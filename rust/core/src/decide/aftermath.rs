@@ -8,12 +8,14 @@
 //! | `CRYPTOGRAM_INVALID` | a known card, within the institution's day | one more wrong cryptogram there; an alert at the third |
 //! | `COUNTER_JUMP` | a card in use, or collected and shown for its first use | the card locked, an alert |
 //! | `CARD_LOCKED`, the counter ran out | the same | the card locked, an alert |
+//! | `PIN_WRONG` | a card in use | one try less; the card locked at the sixth in a row |
 //!
 //! A counter is looked at only after the cryptogram that signs it was right, so nobody locks a card without its chip.
 //!
 //! Invariant: what is left never moves money, a limit or another card.
 
 use super::alerts::{self, Sighting};
+use super::pins;
 use crate::alert::AlertKind;
 use crate::card::{Card, LockCause, Shown, ZoneState};
 use crate::command::{ChipPresentation, Command, Credential, RequestHeader};
@@ -32,6 +34,7 @@ pub(crate) fn of(
 ) -> Vec<Fact> {
     let cause = match reject {
         Reject::CryptogramInvalid => return wrong_cryptogram(hub, header, command, context).unwrap_or_default(),
+        Reject::PinWrong { tries_left } => return pins::counted(hub, command, *tries_left),
         Reject::CounterJump { .. } => LockCause::CounterJumped,
         Reject::CounterExhausted => LockCause::CounterExhausted,
         _ => return Vec::new(),

@@ -9,13 +9,14 @@ pub(crate) mod ward;
 use crate::calendar::Date;
 use crate::card::{Chip, Personalisation};
 use crate::catalogue::{Catalogue, CeilingOrder, Item, ItemClass};
-use crate::command::{Command, PinVerdict, Query, Reply, Request, RequestHeader, Verdict};
+use crate::command::{Command, Query, Reply, Request, RequestHeader, Verdict};
 use crate::fact::{Fact, Record};
 use crate::hub::{Actor, Context, Decision, Hub};
 use crate::ids::{CardId, CardSn, Hash32, HubNumber, InstitutionCode, Pan, PersonId, RegionCode, RequestId};
 use crate::institution::{Institution, InstitutionKind};
 use crate::money::Fen;
 use crate::person::{Certificate, CertificateKind, Sex, Spell, SpellStatus};
+use crate::pin::ShownPin;
 use crate::policy::{
     AccountUse, AnyOf, Band, BandBasis, BandMeasure, BenefitPolicy, CapMeasure, Category, CrossYear, Fund,
     InsuranceType, Layer, LayerBase, Level, OnCancel, OnTransfer, Unfiled, VisitKind,
@@ -29,6 +30,16 @@ use super::requests::reversible;
 /// Answer to every right cryptogram.
 pub(crate) const ARPC: [u8; 8] = [7; 8];
 
+/// A PIN and a key under which it is hashed, or neither.
+#[derive(Clone, Copy)]
+pub(crate) struct Digits(pub(crate) Option<&'static str>);
+
+impl ShownPin for Digits {
+    fn hash(&self, card: CardId) -> Option<Hash32> {
+        self.0.map(|digits| Hash32(*blake3::hash(format!("{card} {digits}").as_bytes()).as_bytes()))
+    }
+}
+
 /// A hub and the institution that asks it, which has every role.
 pub(crate) struct Desk {
     pub(crate) hub: Hub,
@@ -37,8 +48,8 @@ pub(crate) struct Desk {
     pub(crate) actor: Actor,
     /// Verdict on the cryptogram of whatever is presented.
     pub(crate) verdict: Verdict,
-    /// Verdict on whatever PIN is given.
-    pub(crate) pin: PinVerdict,
+    /// The PIN that comes with every command.
+    pub(crate) pin: Digits,
     /// Facts of the last accepted command.
     pub(crate) facts: Vec<Fact>,
     /// Every record, from the first.
@@ -55,7 +66,7 @@ impl Desk {
             now_ms: i64::from(day("2026-03-01").days()) * 86_400_000,
             actor: Actor { institution, roles: u32::MAX },
             verdict: Verdict::Valid { arpc: ARPC },
-            pin: PinVerdict::Right,
+            pin: Digits(Some("246810")),
             facts: Vec::new(),
             journal: Vec::new(),
         };
@@ -71,7 +82,7 @@ impl Desk {
             operation,
             digest,
             verdict: self.verdict,
-            pin: self.pin,
+            pin: &self.pin,
             records: &self.records,
         }
     }

@@ -10,10 +10,10 @@
 //! | cancelled, with money in its chip | refused | refused | yes |
 //! | cancelled, its purse moved or spent | refused | refused | refused |
 
-use super::{accounts, cards};
+use super::{accounts, cards, pins};
 use crate::account::{AccountKind, PurseMove};
 use crate::card::{Card, Moment, Shown, ZoneKind, ZoneState};
-use crate::command::{CardKey, Command, PinVerdict, Reply};
+use crate::command::{CardKey, Command, Reply};
 use crate::fact::Fact;
 use crate::hub::{Context, Hub};
 use crate::ids::{CardId, InstitutionCode};
@@ -54,9 +54,7 @@ pub(crate) fn purchase(hub: &Hub, institution: InstitutionCode, command: &Comman
     let held = Held::of(holder, card, account)?;
     if account == AccountKind::Online {
         check_in_use(hub, card, context)?;
-        if context.pin != PinVerdict::Right {
-            return Err(Reject::CredentialNotAccepted);
-        }
+        pins::compare(card, context)?;
     } else if card.insurance.state == ZoneState::Cancelled && card.offline == Fen::ZERO {
         return Err(Reject::CardCancelled);
     }
@@ -70,7 +68,11 @@ pub(crate) fn purchase(hub: &Hub, institution: InstitutionCode, command: &Comman
     ];
     let terminal = terminal.clone();
     let fact = Fact::Purchased { person: holder.id, card: card.id, account, amount, balance_after, terminal, legs };
-    Ok((vec![fact], Reply::Balance(balance_after)))
+    let mut facts = vec![fact];
+    if account == AccountKind::Online {
+        facts.push(Fact::PinVerified { card: card.id });
+    }
+    Ok((facts, Reply::Balance(balance_after)))
 }
 
 /// An account that is paid into and from, and where it is booked.

@@ -13,6 +13,7 @@ use crate::fraud::Unwind;
 use crate::ids::{CardId, InstitutionCode, PersonId, StayId};
 use crate::money::{Fen, Quantity};
 use crate::person::{Person, Transfer};
+use crate::pin::Pin;
 use crate::region::RegionTree;
 use crate::request::Bound;
 use crate::settlement::{Adjustment, Cancellation, CredentialShown, FamilyDraw, Settlement};
@@ -46,6 +47,9 @@ impl Hub {
             | Fact::CardLossWithdrawn { .. }
             | Fact::CardLocked { .. }
             | Fact::CardUnlocked { .. }
+            | Fact::PinSet { .. }
+            | Fact::PinWrong { .. }
+            | Fact::PinVerified { .. }
             | Fact::CardCancelled { .. } => self.apply_card(fact),
             Fact::GenerationRetired { region, generation, cut_over } => {
                 self.retirements.set(*region, generation, *cut_over);
@@ -200,6 +204,9 @@ impl Hub {
             }
             Fact::CardUnlocked { card, zone, atc } => {
                 self.change_zone(*card, *zone, |zone| zone.locked = false);
+                if *zone == ZoneKind::Insurance {
+                    self.count_wrong_pins(*card, 0);
+                }
                 if let Some(atc) = atc {
                     let card = self.card_mut(*card);
                     card.counter = card.counter.reset_to(*atc).expect("the counter was checked when it was decided");
@@ -212,8 +219,17 @@ impl Hub {
                     card.counter = card.counter.exhausted();
                 }
             }
+            Fact::PinSet { card, hash } => self.card_mut(*card).pin = Some(Pin::new(*hash)),
+            Fact::PinWrong { card, count } => self.count_wrong_pins(*card, *count),
+            Fact::PinVerified { card } => self.count_wrong_pins(*card, 0),
             Fact::CardCancelled { card, .. } => self.set_both(*card, ZoneState::Cancelled),
             _ => unreachable!("only card facts are sent here"),
+        }
+    }
+
+    fn count_wrong_pins(&mut self, card: CardId, count: u32) {
+        if let Some(pin) = &mut self.card_mut(card).pin {
+            pin.wrong = count;
         }
     }
 

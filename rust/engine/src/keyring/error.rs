@@ -57,6 +57,8 @@ pub enum KeyRefused {
     Components(usize),
     #[error("a key of this name is there already; tokens name theirs by it")]
     NameInUse,
+    #[error("there is one already, and PINs that were set under it would all be wrong under another")]
+    PinKeyPresent,
     #[error("the key is weak: all zero, equal halves or a known weak DES key")]
     WeakKey,
     #[error("its PAN range overlaps that of {other}, which has the same key index")]

@@ -7,6 +7,7 @@
 //!   `nonce wrapped_key`: AES-256-GCM ciphertext and tag, bound to all the others.
 //! - `token_keys[]`, left out where there are none: `name public_key`, and `nonce tag` of an empty text, bound to both: a public key is
 //!   no secret, but only who holds the key-encryption key may add one.
+//! - `pin_key`, left out where there is none: `nonce wrapped_key`.
 //!
 //! Invariant: a file is replaced whole (written aside, synced, renamed, directory synced), readable by its owner only.
 
@@ -23,7 +24,7 @@ use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
 use super::kek::KekSource;
-use super::{IssuerKey, Kek, KeyAttributes, KeyRing, KeyRingError, PanRange, TokenKey};
+use super::{IssuerKey, Kek, KeyAttributes, KeyRing, KeyRingError, PanRange, PinKey, TokenKey};
 
 const FORMAT: &str = "medsettle-keyring";
 const VERSION: u32 = 1;
@@ -39,6 +40,8 @@ struct RingFile {
     entries: Vec<Entry>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     token_keys: Vec<TokenEntry>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pin_key: Option<PinEntry>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -70,6 +73,30 @@ struct TokenEntry {
     public_key: String,
     nonce: String,
     tag: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PinEntry {
+    nonce: String,
+    wrapped_key: String,
+}
+
+impl PinEntry {
+    fn wrap(cipher: &Aes256Gcm, key: &PinKey) -> Result<Self, KeyRingError> {
+        let (nonce, wrapped_key) = seal(cipher, key.expose(), &Self::bound())?;
+        Ok(Self { nonce, wrapped_key })
+    }
+
+    fn unwrap(&self, cipher: &Aes256Gcm, path: &Path) -> Result<PinKey, KeyRingError> {
+        let damaged = || KeyRingError::DamagedEntry { path: path.to_owned(), entry: "PIN key".to_owned() };
+        let bytes = open(cipher, &self.nonce, &self.wrapped_key, &Self::bound()).ok_or_else(damaged)?;
+        <[u8; PinKey::LENGTH]>::try_from(bytes.as_slice()).map(PinKey::new).map_err(|_| damaged())
+    }
+
+    fn bound() -> String {
+        format!("{FORMAT}|{VERSION}|PIN")
+    }
 }
 
 impl TokenEntry {
@@ -151,9 +178,9 @@ impl Entry {
     }
 }
 
-/// Write an empty ring where no file is.
+/// Write a ring with nothing but a key for PINs where no file is.
 pub(super) fn create(path: &Path, kek: &Kek) -> Result<(), KeyRingError> {
-    let text = serialize(path, kek, &KeyRing::default())?;
+    let text = serialize(path, kek, &KeyRing { pin_key: Some(PinKey::random()?), ..KeyRing::default() })?;
     write(path, &text, |file| file.persist_noclobber(path).map_err(|error| error.error))
 }
 
@@ -181,6 +208,7 @@ pub(super) fn read(path: &Path, kek: &Kek) -> Result<KeyRing, KeyRingError> {
     for entry in &file.token_keys {
         ring.add_token_key(path, entry.unwrap(&cipher, path)?)?;
     }
+    ring.pin_key = file.pin_key.map(|entry| entry.unwrap(&cipher, path)).transpose()?;
     Ok(ring)
 }
 
@@ -206,6 +234,7 @@ fn serialize(path: &Path, kek: &Kek, ring: &KeyRing) -> Result<String, KeyRingEr
     let (nonce, tag) = seal(&cipher, &[], &bound_head(&source))?;
     let entries = ring.keys.iter().map(|key| Entry::wrap(&cipher, key)).collect::<Result<_, _>>()?;
     let token_keys = ring.token_keys().iter().map(|key| TokenEntry::wrap(&cipher, key)).collect::<Result<_, _>>()?;
+    let pin_key = ring.pin_key().map(|key| PinEntry::wrap(&cipher, key)).transpose()?;
     let file = RingFile {
         format: FORMAT.to_owned(),
         version: VERSION,
@@ -213,6 +242,7 @@ fn serialize(path: &Path, kek: &Kek, ring: &KeyRing) -> Result<String, KeyRingEr
         kek_check: KekCheck { nonce, tag },
         entries,
         token_keys,
+        pin_key,
     };
     let mut text = serde_json::to_string_pretty(&file).expect("strings and numbers serialize");
     text.push('\n');

@@ -7,10 +7,11 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::Relaxed;
 
-use medsettle_core::command::{ARC_APPROVED, Outcome, PinVerdict, Reply, Request, Verdict};
+use medsettle_core::command::{ARC_APPROVED, Outcome, Reply, Request, Verdict};
 use medsettle_core::fact::Record;
 use medsettle_core::hub::{Actor, Context, Decision};
-use medsettle_core::ids::{Hash32, InstitutionCode, RegionCode};
+use medsettle_core::ids::{CardId, Hash32, InstitutionCode, RegionCode};
+use medsettle_core::pin::ShownPin;
 use medsettle_cryptogram::{Request as CryptogramRequest, Verdict as CryptogramVerdict, verify};
 use medsettle_wire::decode::{CryptogramCheck, Decoded, EngineRequest, Proof, decode, split_batch};
 use medsettle_wire::encode::{HubStatus, encode_reply, encode_status};
@@ -129,7 +130,9 @@ impl Pipeline {
             let Ready { operation, actor, decoded, verdict } = ready;
             match decoded {
                 Decoded::Engine(request) => Ok(self.engine_request(&request)),
-                Decoded::Core { request, digest, .. } => self.decide_core(operation, actor, &request, digest, verdict),
+                Decoded::Core { request, digest, proof } => {
+                    self.decide_core(operation, actor, &request, digest, verdict, proof.as_ref())
+                }
             }
         });
         let part = decided.unwrap_or_else(Part::Refusal);
@@ -150,6 +153,7 @@ impl Pipeline {
         request: &Request,
         digest: Hash32,
         verdict: Verdict,
+        proof: Option<&Proof>,
     ) -> Result<Part, Vec<u8>> {
         let stamp = self.stamp(matches!(request, Request::Command(..)));
         let context = Context {
@@ -159,7 +163,7 @@ impl Pipeline {
             operation: operation.number(),
             digest,
             verdict,
-            pin: PinVerdict::NotCompared,
+            pin: &PinToHash { keys: self.keys.as_ref(), proof },
             records: &self.history.records,
         };
         let decision = caught(&self.shared, "deciding", operation, || Ok(self.hub.decide(request, &context)))?;
@@ -374,6 +378,19 @@ fn about(refused: &Refused, operation: Operation, decoded: &Decoded) -> Refused 
     match decoded {
         Decoded::Core { request, .. } => refused.clone().about(operation, request),
         Decoded::Engine(_) => refused.clone(),
+    }
+}
+
+/// The PIN of a request; it is hashed when its card is known.
+struct PinToHash<'a> {
+    keys: Option<&'a KeyRing>,
+    proof: Option<&'a Proof>,
+}
+
+impl ShownPin for PinToHash<'_> {
+    fn hash(&self, card: CardId) -> Option<Hash32> {
+        let Some(Proof::Pin(pin)) = self.proof else { return None };
+        Some(self.keys?.pin_key()?.hash(card, pin))
     }
 }
 

@@ -87,7 +87,7 @@ coded! {
         EligibleAfterDeductible Overflow OwnEligibleBurdenOfYear RemainingEligibleBurden
     }
     Level => v1::level::Kind { Three Two One None }
-    LockCause => v1::card_locked::Cause { CounterJumped CounterExhausted }
+    LockCause => v1::card_locked::Cause { CounterJumped CounterExhausted WrongPins }
     Loss => v1::loss::Kind { Temporary Formal }
     Mode => v1::adjustment::Mode { Points Factor }
     OnCancel => v1::on_cancel::Kind { Keep Readjudicate LastFirst }

@@ -1,6 +1,6 @@
 //! Requests about personal accounts and yearly accumulators.
 
-use medsettle_core::account::{AccountKind, MAX_CLAIM_NUMBER, MAX_PERIOD_KEY};
+use medsettle_core::account::{MAX_CLAIM_NUMBER, MAX_PERIOD_KEY};
 use medsettle_core::accumulator::AccumulatorKey;
 use medsettle_core::command::{Command, Query};
 use medsettle_core::ids::{CardId, PersonId};
@@ -8,9 +8,7 @@ use medsettle_core::statement::Range;
 
 use super::person;
 use super::presentation::card_sn;
-use crate::convert::{
-    Checked, Coded, Fault, amount, at, coded, day_if_given, given_accumulators, given_text, id, within,
-};
+use crate::convert::{Checked, amount, at, coded, day_if_given, given_accumulators, given_text, id, within};
 use crate::limits::MAX_TERMINAL;
 use crate::v1;
 
@@ -55,17 +53,6 @@ pub(super) fn pay_out(message: v1::AccountsPayOutRequest) -> Checked<Command> {
         amount: at("amount_fen", amount(message.amount_fen))?,
         claim_number: at("claim_number", given_text(message.claim_number, MAX_CLAIM_NUMBER))?,
     })
-}
-
-/// The online account is used with six digits, any other without.
-pub(super) fn check_pin(account: i32, pin: &str) -> Checked<()> {
-    if account != AccountKind::Online.number() {
-        return if pin.is_empty() { Ok(()) } else { Err(Fault::of("pin", "is of the online account only")) };
-    }
-    if pin.len() == 6 && pin.bytes().all(|digit| digit.is_ascii_digit()) {
-        return Ok(());
-    }
-    Err(Fault::of("pin", "must have six digits"))
 }
 
 pub(super) fn link_family(message: v1::AccountsLinkFamilyRequest) -> Checked<Command> {

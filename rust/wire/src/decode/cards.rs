@@ -57,6 +57,14 @@ pub(super) fn unlock(message: v1::CardsUnlockRequest) -> Checked<Asked> {
     Ok(Asked { command, proof })
 }
 
+pub(super) fn set_pin(message: v1::CardsSetPinRequest) -> Checked<Command> {
+    Ok(Command::SetPin { card: card(message.card_id)? })
+}
+
+pub(super) fn verify_pin(message: v1::CardsVerifyPinRequest) -> Checked<Command> {
+    Ok(Command::VerifyPin { card: at("card_sn", card_sn(&message.card_sn))? })
+}
+
 pub(super) fn retire_generation(message: v1::CardsRetireGenerationRequest) -> Checked<Command> {
     Ok(Command::RetireGeneration {
         region: at("region", region(&message.region))?,

@@ -7,6 +7,7 @@ use medsettle_cryptogram::{
     Cryptogram, Pan as SignedPan, Scheme, SequenceNumber, SignedBytes, SignedFields, TransactionDate,
 };
 
+use super::pin::Pin;
 use super::token::{TokenCheck, token};
 use crate::convert::{Checked, Coded, Fault, amount, array, at, coded, day, id, number, text, within};
 use crate::limits::{FIRST_BIRTH_YEAR, MAX_TERMINAL};
@@ -19,6 +20,8 @@ pub enum Proof {
     Cryptogram(CryptogramCheck),
     /// Of an electronic credential. Boxed: chips are the many, and a queue of requests stays small.
     Token(Box<TokenCheck>),
+    /// Of the holder.
+    Pin(Pin),
 }
 
 /// A cryptogram with what it signs.

@@ -38,6 +38,8 @@ pub(super) fn card(view: &CardView) -> v1::Card {
         purse_fen: card.purse.0,
         offline_fen: card.offline.0,
         chipless: made.is_some() && chip.is_none(),
+        pin_tries_left: card.pin.map_or(0, |pin| pin.tries_left()),
+        pin_set: card.pin.is_some(),
     }
 }
 

@@ -448,12 +448,15 @@ pub enum Reason {
     CardStateForbids = 2017,
     CardExists = 2018,
     CredentialNotAccepted = 2019,
+    PinWrong = 2020,
+    PinNotSet = 2021,
     TokenInvalid = 2022,
     TokenExpired = 2023,
     TokenUsed = 2024,
     VoucherUnknown = 2025,
     VoucherLimitExceeded = 2026,
     CardHomeRegionOnly = 2027,
+    PinKeyMissing = 2028,
     CounterExhausted = 2030,
     GenerationRetired = 2031,
     StayUnknown = 3001,
@@ -525,7 +528,7 @@ pub enum Reason {
 
 impl Reason {
     /// All, ascending by number.
-    pub const ALL: [Self; 100] = [
+    pub const ALL: [Self; 103] = [
         Self::RequestMalformed,
         Self::RequestIdReused,
         Self::RequestReversed,
@@ -553,12 +556,15 @@ impl Reason {
         Self::CardStateForbids,
         Self::CardExists,
         Self::CredentialNotAccepted,
+        Self::PinWrong,
+        Self::PinNotSet,
         Self::TokenInvalid,
         Self::TokenExpired,
         Self::TokenUsed,
         Self::VoucherUnknown,
         Self::VoucherLimitExceeded,
         Self::CardHomeRegionOnly,
+        Self::PinKeyMissing,
         Self::CounterExhausted,
         Self::GenerationRetired,
         Self::StayUnknown,
@@ -658,12 +664,15 @@ impl Reason {
             2017 => Self::CardStateForbids,
             2018 => Self::CardExists,
             2019 => Self::CredentialNotAccepted,
+            2020 => Self::PinWrong,
+            2021 => Self::PinNotSet,
             2022 => Self::TokenInvalid,
             2023 => Self::TokenExpired,
             2024 => Self::TokenUsed,
             2025 => Self::VoucherUnknown,
             2026 => Self::VoucherLimitExceeded,
             2027 => Self::CardHomeRegionOnly,
+            2028 => Self::PinKeyMissing,
             2030 => Self::CounterExhausted,
             2031 => Self::GenerationRetired,
             3001 => Self::StayUnknown,
@@ -765,12 +774,15 @@ impl Reason {
             Self::CardStateForbids => &ReasonEntry { name: "CARD_STATE_FORBIDS", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["state", "event"], advice: "The card's state, named in the details, does not allow this. A formal loss is final: issue a new card.", advice_zh: "卡片当前状态（见详情）不允许此操作；正式挂失不可撤销，请补办新卡。" },
             Self::CardExists => &ReasonEntry { name: "CARD_EXISTS", status: Status::AlreadyExists, retry: Retry::Never, metadata: &["field"], advice: "Look up the person's cards.", advice_zh: "请查询该参保人名下的卡。" },
             Self::CredentialNotAccepted => &ReasonEntry { name: "CREDENTIAL_NOT_ACCEPTED", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &[], advice: "Present the card; a voucher settles the stay that it was issued for and nothing else.", advice_zh: "请出示社保卡；凭单仅限用于所开具的住院结算。" },
+            Self::PinWrong => &ReasonEntry { name: "PIN_WRONG", status: Status::PermissionDenied, retry: Retry::Never, metadata: &["tries_left"], advice: "Ask the holder for the PIN again, with a new request id; a desk sets another one.", advice_zh: "密码错误；请持卡人重新输入，遗忘的请到服务窗口重置。" },
+            Self::PinNotSet => &ReasonEntry { name: "PIN_NOT_SET", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &[], advice: "Send the holder to a desk to set a PIN.", advice_zh: "该卡尚未设置密码；请到服务窗口设置。" },
             Self::TokenInvalid => &ReasonEntry { name: "TOKEN_INVALID", status: Status::PermissionDenied, retry: Retry::Never, metadata: &[], advice: "Ask the holder to show a new code for this institution. If it is refused again, do not accept it.", advice_zh: "请参保人重新出示本机构的电子凭证；再次被拒的，请勿受理。" },
             Self::TokenExpired => &ReasonEntry { name: "TOKEN_EXPIRED", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["expires_ms"], advice: "Ask the holder to show a new code.", advice_zh: "电子凭证已过期；请参保人刷新后重新出示。" },
             Self::TokenUsed => &ReasonEntry { name: "TOKEN_USED", status: Status::PermissionDenied, retry: Retry::Never, metadata: &[], advice: "Ask the holder to show a new code; each is good for one use.", advice_zh: "电子凭证已使用；请参保人刷新后重新出示。" },
             Self::VoucherUnknown => &ReasonEntry { name: "VOUCHER_UNKNOWN", status: Status::NotFound, retry: Retry::Never, metadata: &["voucher_id"], advice: "Ask a desk for a voucher of this stay.", advice_zh: "凭单与本次住院不符；请到服务窗口办理。" },
             Self::VoucherLimitExceeded => &ReasonEntry { name: "VOUCHER_LIMIT_EXCEEDED", status: Status::FailedPrecondition, retry: Retry::QuoteAgain, metadata: &["limit_fen", "requested_fen"], advice: "Draw what the voucher allows; the rest is paid in cash.", advice_zh: "超出凭单允许的个人账户支付额；其余请以现金支付。" },
             Self::CardHomeRegionOnly => &ReasonEntry { name: "CARD_HOME_REGION_ONLY", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &[], advice: "The holder needs a card of the present generation; a desk issues it.", advice_zh: "该卡仅限参保地使用；请持卡人到服务窗口换领新一代社保卡。" },
+            Self::PinKeyMissing => &ReasonEntry { name: "PIN_KEY_MISSING", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &[], advice: "The operator starts the hub with a key ring that has a PIN key.", advice_zh: "系统未配置密码密钥；请联系运维人员。" },
             Self::CounterExhausted => &ReasonEntry { name: "COUNTER_EXHAUSTED", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &[], advice: "Exchange the card for a new one.", advice_zh: "该卡交易计数已用尽，请换领新卡。" },
             Self::GenerationRetired => &ReasonEntry { name: "GENERATION_RETIRED", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["cut_over_date"], advice: "Issue a card of a generation that is in use.", advice_zh: "该代卡已停用，请办理在用的新一代卡。" },
             Self::StayUnknown => &ReasonEntry { name: "STAY_UNKNOWN", status: Status::NotFound, retry: Retry::Never, metadata: &["stay_id"], advice: "Check the stay's number.", advice_zh: "请核对住院登记号。" },
@@ -855,7 +867,7 @@ static BAND_BASIS_KIND: EnumSchema = EnumSchema { name: "BandBasis.Kind", number
 static BAND_MEASURE_KIND: EnumSchema = EnumSchema { name: "BandMeasure.Kind", numbers: &[0, 1, 2] };
 static CAP_MEASURE_KIND: EnumSchema = EnumSchema { name: "CapMeasure.Kind", numbers: &[0, 1, 2] };
 static CARD_STATE: EnumSchema = EnumSchema { name: "Card.State", numbers: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10] };
-static CARD_LOCKED_CAUSE: EnumSchema = EnumSchema { name: "CardLocked.Cause", numbers: &[0, 1, 2] };
+static CARD_LOCKED_CAUSE: EnumSchema = EnumSchema { name: "CardLocked.Cause", numbers: &[0, 1, 2, 3] };
 static CARDS_CANCEL_REQUEST_CAUSE: EnumSchema = EnumSchema { name: "CardsCancelRequest.Cause", numbers: &[0, 1, 2, 3, 4] };
 static CARDS_FAIL_APPLICATION_REQUEST_CAUSE: EnumSchema = EnumSchema { name: "CardsFailApplicationRequest.Cause", numbers: &[0, 1, 2, 3, 4, 5, 6] };
 static CATALOGUE_SPLIT_ORDER: EnumSchema = EnumSchema { name: "Catalogue.SplitOrder", numbers: &[0, 1, 2] };
@@ -883,7 +895,7 @@ static ON_CANCEL_KIND: EnumSchema = EnumSchema { name: "OnCancel.Kind", numbers:
 static ON_TRANSFER_KIND: EnumSchema = EnumSchema { name: "OnTransfer.Kind", numbers: &[0, 1, 2] };
 static OPERATIONS_STATUS_RESPONSE_STATE: EnumSchema = EnumSchema { name: "OperationsStatusResponse.State", numbers: &[0, 1, 2, 3, 4, 5] };
 static PACKAGE_SUMMARY_KIND: EnumSchema = EnumSchema { name: "PackageSummary.Kind", numbers: &[0, 1, 2, 3] };
-static REASON_CODE: EnumSchema = EnumSchema { name: "Reason.Code", numbers: &[0, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008, 2001, 2002, 2003, 2004, 2005, 2006, 2007, 2008, 2009, 2010, 2011, 2012, 2013, 2014, 2015, 2016, 2017, 2018, 2019, 2022, 2023, 2024, 2025, 2026, 2027, 2030, 2031, 3001, 3002, 3003, 3004, 3005, 3006, 3007, 3008, 3009, 3010, 3011, 3012, 3013, 3014, 3015, 3016, 3017, 3018, 3019, 3020, 3021, 3022, 3023, 3024, 4001, 4002, 4003, 4004, 4005, 4006, 4007, 4008, 4009, 4010, 4011, 4012, 5001, 5002, 5003, 5004, 5005, 5006, 5007, 5008, 5009, 5010, 5011, 5012, 5013, 5014, 5015, 5016, 5017, 5018, 5019, 7001, 7002, 7003, 7004, 9001, 9002, 9003, 9004, 9005, 9006] };
+static REASON_CODE: EnumSchema = EnumSchema { name: "Reason.Code", numbers: &[0, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008, 2001, 2002, 2003, 2004, 2005, 2006, 2007, 2008, 2009, 2010, 2011, 2012, 2013, 2014, 2015, 2016, 2017, 2018, 2019, 2020, 2021, 2022, 2023, 2024, 2025, 2026, 2027, 2028, 2030, 2031, 3001, 3002, 3003, 3004, 3005, 3006, 3007, 3008, 3009, 3010, 3011, 3012, 3013, 3014, 3015, 3016, 3017, 3018, 3019, 3020, 3021, 3022, 3023, 3024, 4001, 4002, 4003, 4004, 4005, 4006, 4007, 4008, 4009, 4010, 4011, 4012, 5001, 5002, 5003, 5004, 5005, 5006, 5007, 5008, 5009, 5010, 5011, 5012, 5013, 5014, 5015, 5016, 5017, 5018, 5019, 7001, 7002, 7003, 7004, 9001, 9002, 9003, 9004, 9005, 9006] };
 static SCOPE_KIND: EnumSchema = EnumSchema { name: "Scope.Kind", numbers: &[0, 1, 2] };
 static SETTLEMENT_STATE: EnumSchema = EnumSchema { name: "Settlement.State", numbers: &[0, 1, 2, 3] };
 static SEX_KIND: EnumSchema = EnumSchema { name: "Sex.Kind", numbers: &[0, 1, 2] };
@@ -1491,6 +1503,8 @@ static CARD: MessageSchema = MessageSchema {
         Field { number: 16, name: "purse_fen", kind: Kind::Int64, occurs: Occurs::Once(15) },
         Field { number: 17, name: "offline_fen", kind: Kind::Int64, occurs: Occurs::Once(16) },
         Field { number: 18, name: "chipless", kind: Kind::Bool, occurs: Occurs::Once(17) },
+        Field { number: 19, name: "pin_tries_left", kind: Kind::Uint32, occurs: Occurs::Once(18) },
+        Field { number: 20, name: "pin_set", kind: Kind::Bool, occurs: Occurs::Once(19) },
     ],
 };
 
@@ -2577,6 +2591,9 @@ static FACT: MessageSchema = MessageSchema {
         Field { number: 30, name: "generation_retired", kind: Kind::Message(&GENERATION_RETIRED), occurs: Occurs::Once(0) },
         Field { number: 31, name: "card_unlocked", kind: Kind::Message(&CARD_UNLOCKED), occurs: Occurs::Once(0) },
         Field { number: 32, name: "card_locked", kind: Kind::Message(&CARD_LOCKED), occurs: Occurs::Once(0) },
+        Field { number: 33, name: "pin_set", kind: Kind::Message(&PIN_SET), occurs: Occurs::Once(0) },
+        Field { number: 34, name: "pin_wrong", kind: Kind::Message(&PIN_WRONG), occurs: Occurs::Once(0) },
+        Field { number: 35, name: "pin_verified", kind: Kind::Message(&PIN_VERIFIED), occurs: Occurs::Once(0) },
         Field { number: 36, name: "person_transferred", kind: Kind::Message(&PERSON_TRANSFERRED), occurs: Occurs::Once(0) },
         Field { number: 37, name: "cryptogram_wrong", kind: Kind::Message(&CRYPTOGRAM_WRONG), occurs: Occurs::Once(0) },
         Field { number: 38, name: "voucher_issued", kind: Kind::Message(&VOUCHER_ISSUED), occurs: Occurs::Once(0) },
@@ -4301,6 +4318,41 @@ static PERSONS_UPDATE_RESPONSE: MessageSchema = MessageSchema {
 
 impl Schema for v1::PersonsUpdateResponse {
     const SCHEMA: &'static MessageSchema = &PERSONS_UPDATE_RESPONSE;
+}
+
+static PIN_SET: MessageSchema = MessageSchema {
+    name: "PinSet",
+    fields: &[
+        Field { number: 1, name: "card_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "pin_hash", kind: Kind::Bytes, occurs: Occurs::Once(1) },
+    ],
+};
+
+impl Schema for v1::PinSet {
+    const SCHEMA: &'static MessageSchema = &PIN_SET;
+}
+
+static PIN_VERIFIED: MessageSchema = MessageSchema {
+    name: "PinVerified",
+    fields: &[
+        Field { number: 1, name: "card_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+    ],
+};
+
+impl Schema for v1::PinVerified {
+    const SCHEMA: &'static MessageSchema = &PIN_VERIFIED;
+}
+
+static PIN_WRONG: MessageSchema = MessageSchema {
+    name: "PinWrong",
+    fields: &[
+        Field { number: 1, name: "card_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "count", kind: Kind::Uint32, occurs: Occurs::Once(1) },
+    ],
+};
+
+impl Schema for v1::PinWrong {
+    const SCHEMA: &'static MessageSchema = &PIN_WRONG;
 }
 
 static POLICY_INSTALLED: MessageSchema = MessageSchema {

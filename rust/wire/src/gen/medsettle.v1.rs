@@ -1638,6 +1638,11 @@ pub struct Card {
     /// It was made without a chip.
     #[prost(bool, tag = "18")]
     pub chipless: bool,
+    /// How many wrong PINs may follow before the card is locked; 0 where none is set.
+    #[prost(uint32, tag = "19")]
+    pub pin_tries_left: u32,
+    #[prost(bool, tag = "20")]
+    pub pin_set: bool,
 }
 /// Nested message and enum types in `Card`.
 pub mod card {
@@ -2047,6 +2052,7 @@ pub struct CardsSetPinRequest {
     pub header: ::core::option::Option<RequestHeader>,
     #[prost(uint64, tag = "2")]
     pub card_id: u64,
+    /// Six digits.
     #[prost(string, tag = "3")]
     pub pin: ::prost::alloc::string::String,
 }
@@ -2059,8 +2065,10 @@ pub struct CardsSetPinResponse {
 pub struct CardsVerifyPinRequest {
     #[prost(message, optional, tag = "1")]
     pub header: ::core::option::Option<RequestHeader>,
+    /// Recognition code of the card.
     #[prost(string, tag = "2")]
     pub card_sn: ::prost::alloc::string::String,
+    /// Six digits.
     #[prost(string, tag = "3")]
     pub pin: ::prost::alloc::string::String,
 }
@@ -4506,6 +4514,10 @@ pub mod reason {
         CardExists = 2018,
         /// This kind of credential is not accepted for this.
         CredentialNotAccepted = 2019,
+        /// The PIN is not the card's; at no tries left the card is locked.
+        PinWrong = 2020,
+        /// The card has no PIN.
+        PinNotSet = 2021,
         /// The token of an electronic credential is not signed by a known issuer's key, or not for this institution.
         TokenInvalid = 2022,
         /// The token is not valid yet, or no longer.
@@ -4518,6 +4530,8 @@ pub mod reason {
         VoucherLimitExceeded = 2026,
         /// A card without a chip settles in its home region only.
         CardHomeRegionOnly = 2027,
+        /// The hub has no key to hash PINs with.
+        PinKeyMissing = 2028,
         /// The chip has shown its last counter value; the card can never be unlocked.
         CounterExhausted = 2030,
         /// The generation ended on that day, which cannot be moved any more and after which no card of it is issued.
@@ -4688,12 +4702,15 @@ pub mod reason {
                 Self::CardStateForbids => "CARD_STATE_FORBIDS",
                 Self::CardExists => "CARD_EXISTS",
                 Self::CredentialNotAccepted => "CREDENTIAL_NOT_ACCEPTED",
+                Self::PinWrong => "PIN_WRONG",
+                Self::PinNotSet => "PIN_NOT_SET",
                 Self::TokenInvalid => "TOKEN_INVALID",
                 Self::TokenExpired => "TOKEN_EXPIRED",
                 Self::TokenUsed => "TOKEN_USED",
                 Self::VoucherUnknown => "VOUCHER_UNKNOWN",
                 Self::VoucherLimitExceeded => "VOUCHER_LIMIT_EXCEEDED",
                 Self::CardHomeRegionOnly => "CARD_HOME_REGION_ONLY",
+                Self::PinKeyMissing => "PIN_KEY_MISSING",
                 Self::CounterExhausted => "COUNTER_EXHAUSTED",
                 Self::GenerationRetired => "GENERATION_RETIRED",
                 Self::StayUnknown => "STAY_UNKNOWN",
@@ -4794,12 +4811,15 @@ pub mod reason {
                 "CARD_STATE_FORBIDS" => Some(Self::CardStateForbids),
                 "CARD_EXISTS" => Some(Self::CardExists),
                 "CREDENTIAL_NOT_ACCEPTED" => Some(Self::CredentialNotAccepted),
+                "PIN_WRONG" => Some(Self::PinWrong),
+                "PIN_NOT_SET" => Some(Self::PinNotSet),
                 "TOKEN_INVALID" => Some(Self::TokenInvalid),
                 "TOKEN_EXPIRED" => Some(Self::TokenExpired),
                 "TOKEN_USED" => Some(Self::TokenUsed),
                 "VOUCHER_UNKNOWN" => Some(Self::VoucherUnknown),
                 "VOUCHER_LIMIT_EXCEEDED" => Some(Self::VoucherLimitExceeded),
                 "CARD_HOME_REGION_ONLY" => Some(Self::CardHomeRegionOnly),
+                "PIN_KEY_MISSING" => Some(Self::PinKeyMissing),
                 "COUNTER_EXHAUSTED" => Some(Self::CounterExhausted),
                 "GENERATION_RETIRED" => Some(Self::GenerationRetired),
                 "STAY_UNKNOWN" => Some(Self::StayUnknown),
@@ -6064,7 +6084,7 @@ pub struct Record {
 pub struct Fact {
     #[prost(
         oneof = "fact::Fact",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 36, 37, 38, 45, 46, 47, 48, 55, 56, 57, 39, 40, 41, 42, 43, 44"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 45, 46, 47, 48, 55, 56, 57, 39, 40, 41, 42, 43, 44"
     )]
     pub fact: ::core::option::Option<fact::Fact>,
 }
@@ -6139,6 +6159,12 @@ pub mod fact {
         CardUnlocked(super::CardUnlocked),
         #[prost(message, tag = "32")]
         CardLocked(super::CardLocked),
+        #[prost(message, tag = "33")]
+        PinSet(super::PinSet),
+        #[prost(message, tag = "34")]
+        PinWrong(super::PinWrong),
+        #[prost(message, tag = "35")]
+        PinVerified(super::PinVerified),
         #[prost(message, tag = "36")]
         PersonTransferred(super::PersonTransferred),
         #[prost(message, tag = "37")]
@@ -6573,6 +6599,8 @@ pub mod card_locked {
         CounterJumped = 1,
         /// The counter ran out.
         CounterExhausted = 2,
+        /// Too many wrong PINs in a row.
+        WrongPins = 3,
     }
     impl Cause {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -6584,6 +6612,7 @@ pub mod card_locked {
                 Self::Unspecified => "UNSPECIFIED",
                 Self::CounterJumped => "COUNTER_JUMPED",
                 Self::CounterExhausted => "COUNTER_EXHAUSTED",
+                Self::WrongPins => "WRONG_PINS",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -6592,10 +6621,34 @@ pub mod card_locked {
                 "UNSPECIFIED" => Some(Self::Unspecified),
                 "COUNTER_JUMPED" => Some(Self::CounterJumped),
                 "COUNTER_EXHAUSTED" => Some(Self::CounterExhausted),
+                "WRONG_PINS" => Some(Self::WrongPins),
                 _ => None,
             }
         }
     }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PinSet {
+    #[prost(uint64, tag = "1")]
+    pub card_id: u64,
+    /// Keyed BLAKE3 of card and PIN, 32 bytes.
+    #[prost(bytes = "vec", tag = "2")]
+    pub pin_hash: ::prost::alloc::vec::Vec<u8>,
+}
+/// It changes nothing but the tries that are left.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PinWrong {
+    #[prost(uint64, tag = "1")]
+    pub card_id: u64,
+    /// How many there were in a row, this one included.
+    #[prost(uint32, tag = "2")]
+    pub count: u32,
+}
+/// Every try is given back.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PinVerified {
+    #[prost(uint64, tag = "1")]
+    pub card_id: u64,
 }
 /// A card was shown at an institution with a cryptogram that is not right.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

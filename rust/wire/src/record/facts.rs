@@ -53,6 +53,9 @@ pub(super) fn from_fact(fact: &Fact) -> v1::Fact {
         | Fact::CryptogramWrong { .. }
         | Fact::CardCancelled { .. }
         | Fact::CardUnlocked { .. }
+        | Fact::PinSet { .. }
+        | Fact::PinWrong { .. }
+        | Fact::PinVerified { .. }
         | Fact::GenerationRetired { .. } => cards::from_fact(fact),
         Fact::AccountCredited { .. }
         | Fact::ToppedUp { .. }
@@ -174,6 +177,9 @@ pub(super) fn fact(message: v1::Fact) -> Checked<Fact> {
         | Message::CardLossWithdrawn(_)
         | Message::CardCancelled(_)
         | Message::CardLocked(_)
+        | Message::PinSet(_)
+        | Message::PinWrong(_)
+        | Message::PinVerified(_)
         | Message::CryptogramWrong(_)) => cards::fact(message),
         Message::VoucherIssued(m) => Ok(Fact::VoucherIssued {
             stay: StayId(m.stay_id),

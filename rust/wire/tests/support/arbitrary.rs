@@ -40,7 +40,7 @@ use medsettle_core::token::TokenId;
 use medsettle_core::visit::Visit;
 
 /// How many kinds of facts there are.
-pub(crate) const FACTS: usize = 48;
+pub(crate) const FACTS: usize = 51;
 
 /// A source of values: splitmix64.
 pub(crate) struct Arbitrary(u64);
@@ -184,7 +184,7 @@ impl Arbitrary {
             23 => Fact::AlertAcknowledged { alert: AlertId(self.bits()), note: self.text().into() },
             24 => Fact::CardLocked {
                 card: CardId(self.bits()),
-                cause: self.pick(&[LockCause::CounterJumped, LockCause::CounterExhausted]),
+                cause: self.pick(&[LockCause::CounterJumped, LockCause::CounterExhausted, LockCause::WrongPins]),
             },
             25 => Fact::CryptogramWrong {
                 card: CardId(self.bits()),
@@ -194,6 +194,9 @@ impl Arbitrary {
             26 => Fact::VoucherIssued { stay: StayId(self.bits()), voucher: self.voucher(), cause: self.text().into() },
             27..=33 => self.fact_of_account(),
             34..=36 => self.fact_of_life(),
+            37 => Fact::PinSet { card: CardId(self.bits()), hash: self.hash() },
+            38 => Fact::PinWrong { card: CardId(self.bits()), count: self.number() },
+            39 => Fact::PinVerified { card: CardId(self.bits()) },
             _ => self.fact_of_stay(),
         }
     }

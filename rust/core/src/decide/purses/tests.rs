@@ -4,10 +4,10 @@ mod events;
 
 use crate::account::AccountKind;
 use crate::card::{CardState, Channel, Loss, Personalisation, ZoneKind};
-use crate::command::{CardKey, CheckMethod, Command, HolderCheck, LossSubject, PinVerdict, Query, Reply};
+use crate::command::{CardKey, CheckMethod, Command, HolderCheck, LossSubject, Query, Reply};
 use crate::decide::fixture::clinic::{bill, medicine};
 use crate::decide::fixture::ward::{LOCAL, ward_policy};
-use crate::decide::fixture::{Desk, making, personalisation};
+use crate::decide::fixture::{Desk, Digits, making, personalisation};
 use crate::ids::CardId;
 use crate::ledger::LedgerAccount;
 use crate::money::{Fen, MAX_AMOUNT};
@@ -142,6 +142,7 @@ fn the_purse_under_a_lost_card_comes_back_with_its_successor() {
 fn the_online_account_stops_with_the_card_and_goes_on_with_the_next() {
     let mut desk = Desk::ward(ward_policy());
     let old = desk.patient("P1");
+    desk.run(Command::SetPin { card: old }).unwrap();
     desk.top_up(old, AccountKind::Online, 3_000).unwrap();
     assert_eq!(desk.purchase(old, AccountKind::Online, 1_000), Ok(Fen(2_000)));
     desk.lose(old, Loss::Formal).unwrap();
@@ -155,6 +156,8 @@ fn the_online_account_stops_with_the_card_and_goes_on_with_the_next() {
     assert_eq!(desk.purchase(new, AccountKind::Online, 1), collected);
     assert_eq!(desk.top_up(new, AccountKind::Offline, 1), collected);
     desk.enable(new).unwrap();
+    assert_eq!(desk.purchase(new, AccountKind::Online, 2_000), Err(Reject::PinNotSet), "each card has its own");
+    desk.run(Command::SetPin { card: new }).unwrap();
     assert_eq!(desk.purchase(new, AccountKind::Online, 2_000), Ok(Fen::ZERO));
 }
 
@@ -164,15 +167,22 @@ fn the_online_account_pays_only_with_the_pin_and_the_purse_without() {
     let card = desk.patient("P1");
     desk.top_up(card, AccountKind::Online, 3_000).unwrap();
     desk.top_up(card, AccountKind::Offline, 3_000).unwrap();
-    desk.pin = PinVerdict::NotCompared;
-    assert_eq!(desk.purchase(card, AccountKind::Online, 1), Err(Reject::CredentialNotAccepted));
+    assert_eq!(desk.purchase(card, AccountKind::Online, 1), Err(Reject::PinNotSet));
+    desk.run(Command::SetPin { card }).unwrap();
+    let right = std::mem::replace(&mut desk.pin, Digits(Some("135791")));
+    assert_eq!(desk.purchase(card, AccountKind::Online, 1), Err(Reject::PinWrong { tries_left: 5 }));
     assert_eq!(desk.purchase(card, AccountKind::Offline, 1), Ok(Fen(2_999)));
+    assert_eq!(desk.hub.cards[&card].pin.map(|pin| pin.wrong), Some(1), "the purse asks for none");
+    desk.pin = right;
+    assert_eq!(desk.purchase(card, AccountKind::Online, 1), Ok(Fen(2_999)));
+    assert_eq!(desk.hub.cards[&card].pin.map(|pin| pin.wrong), Some(0));
 }
 
 #[test]
 fn a_top_up_and_a_purchase_name_an_account_that_takes_them_and_an_amount_that_can_be() {
     let mut desk = Desk::ward(ward_policy());
     let card = desk.patient("P1");
+    desk.run(Command::SetPin { card }).unwrap();
     for account in [AccountKind::Insurance, AccountKind::Purse] {
         assert_eq!(desk.top_up(card, account, 1), Err(Reject::AccountNotOffered(account)));
         assert_eq!(desk.purchase(card, account, 1), Err(Reject::AccountNotOffered(account)));

@@ -136,7 +136,7 @@ fn acknowledged_by_nobody(desk: &Desk, alert: AlertId) -> Result<(), String> {
         operation: 1,
         digest: Hash32::default(),
         verdict: desk.verdict,
-        pin: desk.pin,
+        pin: &desk.pin,
         records: &desk.records,
     };
     let command = Command::AcknowledgeAlert { alert, note: "seen".into() };

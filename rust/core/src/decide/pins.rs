@@ -1,0 +1,53 @@
+//! PINs: set at a desk, compared anywhere, counted before they are answered.
+//!
+//! Invariant: a card that is lost, locked or over is refused before its PIN is looked at, so it tells nothing about the PIN.
+
+use super::cards;
+use crate::card::{Card, LockCause};
+use crate::command::{CardKey, Command, Reply};
+use crate::fact::Fact;
+use crate::hub::{Context, Hub};
+use crate::ids::{CardId, CardSn};
+use crate::pin::MAX_WRONG_PINS;
+use crate::reject::Reject;
+
+type Decided = Result<(Vec<Fact>, Reply), Reject>;
+
+/// A new PIN, also for a card that too many wrong ones have locked.
+pub(crate) fn set(hub: &Hub, id: CardId, context: &Context<'_>) -> Decided {
+    let card = hub.card(id)?;
+    match card.may_settle(hub.moment(card, context.stamp_ms), true) {
+        Ok(_) | Err(Reject::CardLocked) => {}
+        Err(refusal) => return Err(refusal),
+    }
+    let hash = context.pin.hash(id).ok_or(Reject::PinKeyMissing)?;
+    Ok((vec![Fact::PinSet { card: id, hash }], Reply::Done))
+}
+
+pub(crate) fn verify(hub: &Hub, card: CardSn, context: &Context<'_>) -> Decided {
+    let card = cards::find(hub, CardKey::Sn(card))?;
+    card.may_settle(hub.moment(card, context.stamp_ms), true)?;
+    compare(card, context)?;
+    Ok((vec![Fact::PinVerified { card: card.id }], Reply::Done))
+}
+
+/// Whether the PIN that came is the card's.
+pub(crate) fn compare(card: &Card, context: &Context<'_>) -> Result<(), Reject> {
+    let pin = card.pin.ok_or(Reject::PinNotSet)?;
+    let shown = context.pin.hash(card.id).ok_or(Reject::PinKeyMissing)?;
+    if shown == pin.hash { Ok(()) } else { Err(Reject::PinWrong { tries_left: pin.tries_left().saturating_sub(1) }) }
+}
+
+/// What a wrong PIN leaves behind.
+pub(crate) fn counted(hub: &Hub, command: &Command, tries_left: u32) -> Vec<Fact> {
+    let (Command::VerifyPin { card } | Command::Purchase { card, .. }) = command else { return Vec::new() };
+    let Ok(card) = cards::find(hub, CardKey::Sn(*card)) else { return Vec::new() };
+    let mut facts = vec![Fact::PinWrong { card: card.id, count: MAX_WRONG_PINS - tries_left }];
+    if tries_left == 0 {
+        facts.push(Fact::CardLocked { card: card.id, cause: LockCause::WrongPins });
+    }
+    facts
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,45 @@
+//! PINs of cards, which are kept as keyed hashes.
+//!
+//! Invariant: no PIN comes into the core. Whoever asks holds it back and hashes it for the card that the core has found.
+//! Invariant: a wrong PIN is counted by the record that refuses it, so no try is free, whatever crashes.
+
+use crate::ids::{CardId, Hash32};
+
+/// So many wrong PINs in a row lock the card: a guess at six digits succeeds in at most 6 of 1,000,000 cases.
+pub const MAX_WRONG_PINS: u32 = 6;
+
+/// The PIN of one card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pin {
+    /// Keyed hash of the card's id and the PIN.
+    pub hash: Hash32,
+    /// Wrong ones in a row.
+    pub wrong: u32,
+}
+
+impl Pin {
+    /// A PIN that was just set.
+    pub fn new(hash: Hash32) -> Self {
+        Self { hash, wrong: 0 }
+    }
+
+    /// How many wrong ones may follow before the card is locked.
+    pub fn tries_left(&self) -> u32 {
+        MAX_WRONG_PINS.saturating_sub(self.wrong)
+    }
+}
+
+/// The PIN that came with a command.
+pub trait ShownPin {
+    /// Its keyed hash, were it of this card; nothing where there is no key, or no PIN.
+    fn hash(&self, card: CardId) -> Option<Hash32>;
+}
+
+/// No PIN came.
+pub struct NoPin;
+
+impl ShownPin for NoPin {
+    fn hash(&self, _: CardId) -> Option<Hash32> {
+        None
+    }
+}
