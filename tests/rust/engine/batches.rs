@@ -47,7 +47,7 @@ fn commands_are_decided_in_their_order_and_one_bad_one_spoils_only_itself() {
         credit(10, "a"),
         Command::AccountsCredit(nameless),
         Command::AccountsCredit(request::credit(999, 1, "d")),
-        Command::CardsCountByState(v1::CardsCountByStateRequest::default()),
+        Command::OperationsDigest(v1::OperationsDigestRequest::default()),
         credit(20, "b"),
         get(),
     ]);
