@@ -1,5 +1,7 @@
 //! The rules between the cards of a person, as stories.
 
+mod ending;
+
 use super::*;
 use crate::card::{CardState, Channel, FailureCause, Loss, Shown, TEMPORARY_LOSS_MS};
 use crate::command::LossSubject;

@@ -1,6 +1,7 @@
 //! Change of the insured region, as stories.
 
 use super::*;
+use crate::account::AccountKind;
 use crate::accumulator::Accumulators;
 use crate::card::{Channel, Loss, Shown, ZoneKind, ZoneState};
 use crate::command::{CardKey, Command, LossSubject};
@@ -108,6 +109,47 @@ fn a_cancellation_after_the_change_gives_back_to_where_the_account_is_now() {
     assert_eq!((in_books(&desk, "110100"), in_books(&desk, "110101")), (0, 100_000));
     assert_eq!(desk.hub.ledger.trial_balance(), 0);
     assert_eq!(desk.hub.stays[&stay].state, StayState::Discharged);
+}
+
+/// The payer has moved since: what it paid comes back to it, and to the books that keep it now.
+#[test]
+fn a_payer_that_has_moved_gets_back_to_its_new_home_what_it_paid() {
+    let (mut desk, payer) = ward(OnTransfer::Carry);
+    let child = desk.patient("CHILD");
+    let (person, moving) = (desk.holder(child), desk.holder(payer));
+    desk.run(Command::LinkFamily { person, payer: moving }).unwrap();
+    let stay = desk.discharged(child, "2026-02-20", "2026-02-25", "5000");
+    let mut together = desk.settlement(stay, child, 30_000);
+    let Command::SettleStay { use_family, .. } = &mut together else { unreachable!("a stay is settled") };
+    *use_family = true;
+    let Ok(Reply::Settled { settlement, .. }) = desk.run(together) else { panic!("settled") };
+    assert_eq!(in_books(&desk, "110100"), 70_000);
+    desk.run(transfer(moving, to_district("2026-03-01"))).unwrap();
+    assert_eq!((in_books(&desk, "110100"), in_books(&desk, "110101")), (0, 70_000));
+    desk.run(Command::CancelSettlement { settlement: settlement.id }).unwrap();
+    assert_eq!(desk.hub.persons[&moving].account.balance, Fen(100_000));
+    assert_eq!((in_books(&desk, "110100"), in_books(&desk, "110101")), (0, 100_000));
+    assert_eq!(desk.hub.ledger.trial_balance(), 0);
+}
+
+#[test]
+fn the_online_account_goes_along_and_what_is_in_a_card_stays_where_the_card_was_issued() {
+    let (mut desk, card) = ward(OnTransfer::Carry);
+    let person = desk.holder(card);
+    for (account, amount) in [(AccountKind::Online, 700), (AccountKind::Offline, 40)] {
+        desk.run(Command::TopUp { card, account, amount: Fen(amount) }).unwrap();
+    }
+    desk.run(transfer(person, to_district("2026-03-01"))).unwrap();
+    let new = desk.issue(person, Some(card));
+    desk.run(Command::EnableCard { card: new, zone: ZoneKind::Insurance }).unwrap();
+    let after = &desk.hub.persons[&person];
+    assert_eq!((after.online, desk.hub.cards[&card].offline), (Fen(700), Fen(40)));
+    let books = desk.books();
+    let booked = |account: fn(RegionCode) -> LedgerAccount, code| books.get(&account(region(code))).copied();
+    let online = ["110100", "110101"].map(|code| booked(LedgerAccount::OnlineAccounts, code).unwrap_or(0));
+    let offline = ["110100", "110101"].map(|code| booked(LedgerAccount::OfflinePurses, code).unwrap_or(0));
+    assert_eq!((online, offline), ([0, 700], [40, 0]));
+    assert_eq!(desk.hub.ledger.trial_balance(), 0);
 }
 
 #[test]
