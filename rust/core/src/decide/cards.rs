@@ -24,7 +24,7 @@ type Decided = Result<(Vec<Fact>, Reply), Reject>;
 /// Whatever brings a bank zone into use pays out in the same record what waits for one.
 pub(crate) fn decide(hub: &Hub, command: &Command, context: &Context<'_>) -> Decided {
     let (mut facts, reply) = decide_card(hub, command, context)?;
-    payouts::release(hub, &mut facts);
+    payouts::release(hub, &mut facts, context.stamp_ms);
     Ok((facts, reply))
 }
 

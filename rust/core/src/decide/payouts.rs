@@ -11,7 +11,7 @@
 
 use super::{accounts, cards};
 use crate::account::PayOut;
-use crate::card::{Shown, ZoneKind, ZoneState};
+use crate::card::{Card, Shown, Zone, ZoneKind, ZoneState};
 use crate::command::Reply;
 use crate::fact::Fact;
 use crate::hub::{Context, Hub};
@@ -50,31 +50,35 @@ fn made(person: &Person, amount: Fen, claim_number: &str, card: Option<CardId>) 
 }
 
 /// Adds to the facts of a card what they release: a person whose bank zone comes into use is paid what waits.
-pub(crate) fn release(hub: &Hub, facts: &mut Vec<Fact>) {
-    let in_use: Vec<CardId> = facts.iter().filter_map(|fact| comes_into_use(hub, fact)).collect();
+pub(crate) fn release(hub: &Hub, facts: &mut Vec<Fact>, now_ms: i64) {
+    let in_use: Vec<CardId> = facts.iter().filter_map(|fact| comes_into_use(hub, fact, now_ms)).collect();
     for card in in_use {
         facts.extend(releases(&hub.persons[&hub.cards[&card].person], card));
     }
 }
 
-/// The card whose bank zone a fact brings into use.
-fn comes_into_use(hub: &Hub, fact: &Fact) -> Option<CardId> {
-    match fact {
-        Fact::CardEnabled { card, zone: ZoneKind::Bank, .. }
-        | Fact::CardUnlocked { card, zone: ZoneKind::Bank, .. } => Some(*card),
-        Fact::CardLossWithdrawn { card, zones, .. } => {
-            let comes = zones.contains(&ZoneKind::Bank) && hub.cards[card].bank.state == ZoneState::Enabled;
-            comes.then_some(*card)
+/// The card whose bank zone a fact brings into use: it shows so once the fact has changed it.
+fn comes_into_use(hub: &Hub, fact: &Fact, now_ms: i64) -> Option<CardId> {
+    let (id, change): (&CardId, fn(&mut Zone)) = match fact {
+        Fact::CardEnabled { card, zone: ZoneKind::Bank, .. } => (card, |zone| zone.state = ZoneState::Enabled),
+        Fact::CardLossWithdrawn { card, zones, .. } if zones.contains(&ZoneKind::Bank) => {
+            (card, |zone| zone.lost_until_ms = None)
         }
-        _ => None,
-    }
+        Fact::CardUnlocked { card, zone: ZoneKind::Bank, .. } => (card, |zone| zone.locked = false),
+        _ => return None,
+    };
+    let mut card = hub.cards[id].clone();
+    change(&mut card.bank);
+    is_paid_to(hub, &card, now_ms).then_some(*id)
 }
 
 /// The person's card whose bank zone is in use now.
 fn bank_zone(hub: &Hub, person: &Person, now_ms: i64) -> Option<CardId> {
-    let in_use =
-        |card: &&crate::card::Card| card.bank.shown(hub.moment(card, now_ms)) == Shown::Plain(ZoneState::Enabled);
-    cards::of_person(hub, person).find(in_use).map(|card| card.id)
+    cards::of_person(hub, person).find(|card| is_paid_to(hub, card, now_ms)).map(|card| card.id)
+}
+
+fn is_paid_to(hub: &Hub, card: &Card, now_ms: i64) -> bool {
+    card.bank.shown(hub.moment(card, now_ms)) == Shown::Plain(ZoneState::Enabled)
 }
 
 fn releases(person: &Person, card: CardId) -> impl Iterator<Item = Fact> {
