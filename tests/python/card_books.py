@@ -170,10 +170,23 @@ class Books:
             raise Refused("CARD_EXISTS")
         card.zones[zone].take("ENABLE", self.now_ms)
         if zone == INSURANCE:
-            for other in others:
-                if other.insurance.state in IN_HAND:
-                    for ended in other.zones.values():
-                        ended.state = "CANCELLED"
+            for ended in self.superseded(others):
+                for zone_of_it in ended.zones.values():
+                    zone_of_it.state = "CANCELLED"
+
+    @staticmethod
+    def superseded(others: list[Card]) -> list[Card]:
+        """Give the card that ends: the one in use, or else one of which only the insurance zone is lost for ever.
+
+        Of several such the one that the bank has enabled, or else the latest; or else one that was never used.
+        """
+        in_use = [card for card in others if card.insurance.state in IN_USE]
+        half_lost = [
+            card for card in others if card.insurance.state == "FORMAL_LOST" and card.zones[BANK].state in IN_HAND
+        ]
+        half_lost.sort(key=lambda card: card.zones[BANK].state in IN_USE)
+        collected = [card for card in others if card.insurance.state in IN_HAND]
+        return (in_use or half_lost or collected)[-1:]
 
     def report_person(self, person: int, event: str, zones: list[str]) -> None:
         """Report every card that is in somebody's hands; those that cannot be reported again stay as they are."""
