@@ -57,6 +57,12 @@ def balance(office: Office, patient: Patient) -> int:
     return next(one.balance_fen for one in accounts if one.kind == accounts_pb2.Account.INSURANCE)
 
 
+def paid_out(office: Office, patient: Patient) -> list[tuple[int, int]]:
+    """List what was paid to the bank zone and what waited for it, in the order of the journal."""
+    entries = statement(office, patient)
+    return [(one.amount_fen, one.waiting_fen) for one in entries if one.kind == accounts_pb2.StatementEntry.PAY_OUT]
+
+
 def test_a_stolen_card_is_dead_at_once_and_the_victim_gets_balance_and_limit_back(
     hub: HubProcess, office: Office
 ) -> None:
@@ -121,6 +127,9 @@ def test_a_stolen_card_is_dead_at_once_and_the_victim_gets_balance_and_limit_bac
         # F8: what was cut is paid.
         (difference,) = unwound.effect.adjustments
         assert (difference.settlement_id, difference.fund_delta_fen) == (cut.settlement_id, 55_000 - 5_500)
+        assert paid_out(office, victim) == [(0, difference.fund_delta_fen)]
+        enable_bank_zone(hub, office, renewed)
+        assert paid_out(office, victim) == [(0, difference.fund_delta_fen), (difference.fund_delta_fen, 0)]
         # F10: the institutions owe what they gave away without looking; his cash is nobody's.
         claims = office.operator.fraud.list_claims(fraud_pb2.FraudListClaimsRequest(case_number="F-1")).claims
         assert {(one.settlement_id, one.fund_fen, one.account_fen) for one in claims} == {
@@ -151,6 +160,14 @@ def test_a_stolen_card_is_dead_at_once_and_the_victim_gets_balance_and_limit_bac
     assert "of case F-1" in report
     assert f"Settlement {stolen[0].settlement_id} at {hospital.institution} taken back" in report
     assert "to the holder's account; " in report
+
+
+def enable_bank_zone(hub: HubProcess, office: Office, patient: Patient) -> None:
+    request = cards_pb2.CardsEnableRequest(
+        header=office.agency.desk.header(), card_id=patient.card_id, zone=cards_pb2.Zone.BANK
+    )
+    with hub.connect(office.agency.desk.institution) as desk:
+        desk.cards.enable(request)
 
 
 def replaced(hub: HubProcess, office: Office, victim: Patient) -> Patient:

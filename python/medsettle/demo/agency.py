@@ -182,6 +182,12 @@ class Agency:
         request = fraud_pb2.FraudListAlertsRequest(person_id=patient.person_id)
         return list(self.operator.client.fraud.list_alerts(request).alerts)
 
+    def enable_bank_zone(self, patient: Patient) -> None:
+        """Bring the bank zone of a card into use; whatever waits for it is paid there."""
+        self.desk.client.cards.enable(
+            cards_pb2.CardsEnableRequest(header=self.desk.header(), card_id=patient.card_id, zone=cards_pb2.Zone.BANK)
+        )
+
     def statement(self, patient: Patient) -> list[accounts_pb2.StatementEntry]:
         """Read everything that moved the person's money or used the person's limits."""
         request = accounts_pb2.AccountsStatementRequest(person_id=patient.person_id)

@@ -666,7 +666,7 @@ class StatementEntry(_message.Message):
     patient_person_id: _builtins.int
     """Of FAMILY_PAYMENT and FAMILY_RETURN: whose bill it was."""
     reference: _builtins.str
-    """Of CREDIT the period, of PAY_OUT the claim number, of UNWIND the case number."""
+    """Of CREDIT the period, of PAY_OUT the claim number or what was recomputed, of UNWIND the case number."""
     cancellation_id: _builtins.int
     """The negation itself."""
     visit_kind: _common_pb2.VisitKind.Kind.ValueType

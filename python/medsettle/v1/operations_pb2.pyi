@@ -190,7 +190,7 @@ class LedgerBalance(_message.Message):
         HOSPITAL_PART: LedgerBalance._Account.ValueType  # 6
         """Borne by an institution."""
         PERSON_SETTLEMENT: LedgerBalance._Account.ValueType  # 7
-        """Owed to or by persons after a recomputation."""
+        """What persons owe after a recomputation; what one gives them goes on to BANK_PAYOUTS or PAYOUTS_WAITING."""
         ONLINE_ACCOUNTS: LedgerBalance._Account.ValueType  # 8
         """All online accounts of a region together."""
         CARD_PURSES: LedgerBalance._Account.ValueType  # 9
@@ -223,7 +223,7 @@ class LedgerBalance(_message.Message):
     HOSPITAL_PART: LedgerBalance.Account.ValueType  # 6
     """Borne by an institution."""
     PERSON_SETTLEMENT: LedgerBalance.Account.ValueType  # 7
-    """Owed to or by persons after a recomputation."""
+    """What persons owe after a recomputation; what one gives them goes on to BANK_PAYOUTS or PAYOUTS_WAITING."""
     ONLINE_ACCOUNTS: LedgerBalance.Account.ValueType  # 8
     """All online accounts of a region together."""
     CARD_PURSES: LedgerBalance.Account.ValueType  # 9

@@ -41,7 +41,7 @@ pub struct PurseMove {
 /// Longest claim number.
 pub const MAX_CLAIM_NUMBER: usize = 32;
 
-/// A reimbursement, by its claim number.
+/// What is paid to a person, by its claim number: a reimbursement, or what a recomputation gives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PayOut {
     /// Names it, once for the person.

@@ -275,7 +275,7 @@ pub enum Fact {
         /// In the books.
         legs: Vec<Leg>,
     },
-    /// Care that was paid in cash is reimbursed.
+    /// A person is paid: for care that was paid in cash, or what a recomputation gives.
     PayOutMade {
         /// Whose.
         person: PersonId,
@@ -286,7 +286,7 @@ pub enum Fact {
         /// In the books.
         legs: Vec<Leg>,
     },
-    /// A reimbursement that waited was paid.
+    /// A pay-out that waited was paid.
     PayOutReleased {
         /// Whose.
         person: PersonId,

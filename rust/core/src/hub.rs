@@ -270,8 +270,7 @@ impl Hub {
             Command::SettleStay { .. } => settlements::settle(self, header, command, context),
             Command::CancelSettlement { settlement } => {
                 let of_stay = |settlement: &Settlement| settlement.stay().is_some();
-                let (fact, reply) = settlements::cancel(self, header.institution, *settlement, of_stay, context)?;
-                Ok((vec![fact], reply))
+                settlements::cancel(self, header.institution, *settlement, of_stay, context)
             }
             Command::AuthorizeStay { stay, account_limit, cause } => {
                 vouchers::issue(self, *stay, *account_limit, cause, context)
@@ -279,8 +278,7 @@ impl Hub {
             Command::SettleVisit(asked) => visits::settle(self, header, asked, context),
             Command::CancelVisit(settlement) => {
                 let of_visit = |settlement: &Settlement| settlement.visit().is_some();
-                let (fact, reply) = settlements::cancel(self, header.institution, *settlement, of_visit, context)?;
-                Ok((vec![fact], reply))
+                settlements::cancel(self, header.institution, *settlement, of_visit, context)
             }
             Command::AcknowledgeAlert { alert, note } => alerts::acknowledge(self, header, *alert, note, context),
             Command::Reverse { request_id } => requests::reverse(self, header, request_id, context),

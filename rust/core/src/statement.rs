@@ -83,7 +83,7 @@ pub enum Event {
         /// The new card.
         to: CardId,
     },
-    /// A reimbursement was decided or paid.
+    /// A pay-out was decided or paid.
     PaidOut {
         /// Which.
         claim_number: Box<str>,

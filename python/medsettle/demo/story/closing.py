@@ -72,13 +72,13 @@ def _ledger(stage: Stage, books: dict[Hospital, Reconciliation]) -> None:
     )
     tell.equal("and the cash is what it took at its counter", _by_code(balance, LedgerBalance.CASH), paid)
     funds_fen = sum(found.own_totals.fund_total_fen for found in books.values())
-    # What was taken back from the thief is claimed; what had been cut for his sake is owed to the person.
-    claimed_fen, owed_fen = _sum(balance, LedgerBalance.CLAIMS), _sum(balance, LedgerBalance.PERSON_SETTLEMENT)
+    # What was taken back from the thief is claimed; what had been cut for his sake was paid out to the person.
+    claimed_fen, paid_out_fen = _sum(balance, LedgerBalance.CLAIMS), _sum(balance, LedgerBalance.BANK_PAYOUTS)
     drawn_fen = sum(claim.account_fen for claim in stage.agency.claims(theft.CASE))
     tell.equal(
         "the funds paid what the hospitals got from them, less what is claimed back, and what a recomputation added",
         _sum(balance, LedgerBalance.FUND),
-        -funds_fen - claimed_fen - drawn_fen - owed_fen,
+        -funds_fen - claimed_fen - drawn_fen - paid_out_fen,
     )
     rows = [
         [_fund_name(row), yuan(-row.balance_fen)]

@@ -55,7 +55,7 @@ def stolen_card(stage: Stage) -> None:
     _watchful(stage, wu)
     renewed = _dead_at_once(stage, wu)
     _every_swipe(stage, wu, [*own, *stolen, cut])
-    _repaired(stage, wu, stolen, [cut])
+    _repaired(stage, wu, renewed, stolen, [cut])
     treated = _visit(stage, renewed, stage.today, 100_000, 0, _LOOKED_AT_HER)
     tell.equal("and her limit is hers again: 550.00 of her next 1,000.00 are paid", _by_pool(treated), 55_000)
 
@@ -161,7 +161,7 @@ def _every_swipe(stage: Stage, wu: Patient, swipes: list[_Swipe]) -> None:
     )
 
 
-def _repaired(stage: Stage, wu: Patient, stolen: list[_Swipe], own: list[_Swipe]) -> None:
+def _repaired(stage: Stage, wu: Patient, renewed: Patient, stolen: list[_Swipe], own: list[_Swipe]) -> None:
     tell, agency = stage.tell, stage.agency
     scope = fraud_pb2.UnwindScope(
         card_id=wu.card_id,
@@ -185,10 +185,18 @@ def _repaired(stage: Stage, wu: Patient, stolen: list[_Swipe], own: list[_Swipe]
         {stage.today.year - 1: 55_000, stage.today.year: 11_000},
     )
     cut = own[-1].settled
+    difference_fen = 55_000 - cut.split.fund_total_fen
     tell.equal(
         "her treatment that was cut is recomputed: the difference is hers",
         [(one.settlement_id, one.fund_delta_fen) for one in effect.adjustments],
-        [(cut.settlement_id, 55_000 - cut.split.fund_total_fen)],
+        [(cut.settlement_id, difference_fen)],
+    )
+    agency.enable_bank_zone(renewed)
+    paid = [one for one in agency.statement(wu) if one.kind == accounts_pb2.StatementEntry.PAY_OUT]
+    tell.equal(
+        "it waits for a bank zone of hers, and is paid there as soon as the bank enables one",
+        [(one.amount_fen, one.waiting_fen) for one in paid],
+        [(0, difference_fen), (difference_fen, 0)],
     )
     claims = agency.claims(CASE)
     tell.table(

@@ -15,7 +15,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{readjudication, settlements};
+use super::{payouts, readjudication, settlements};
 use crate::accumulator::{AccumulatorKey, Accumulators};
 use crate::command::{Page, Reply, RequestHeader, UnwindRequest};
 use crate::fact::Fact;
@@ -36,7 +36,7 @@ pub(crate) fn preview(hub: &Hub, scope: &UnwindScope, context: &Context<'_>) -> 
     Ok(Reply::UnwindPreviewed { unwind: Arc::new(unwind), years, digest })
 }
 
-/// Take everything back, as one fact.
+/// Take everything back as one fact, and pay what that gives the holder.
 pub(crate) fn unwind(
     hub: &Hub,
     header: &RequestHeader,
@@ -59,7 +59,9 @@ pub(crate) fn unwind(
         return Err(Reject::QuoteStale);
     }
     let unwind = Arc::new(unwind);
-    Ok((vec![Fact::Unwound { unwind: Arc::clone(&unwind) }], Reply::Unwound { unwind, years }))
+    let mut facts = vec![Fact::Unwound { unwind: Arc::clone(&unwind) }];
+    facts.extend(payouts::differences(hub, hub.person(unwind.person)?, &unwind.adjustments, context.stamp_ms));
+    Ok((facts, Reply::Unwound { unwind, years }))
 }
 
 /// Claims on institutions, in the order of the settlements.

@@ -1,6 +1,8 @@
-//! Reimbursement of care outside the network: paid to a bank zone, or waiting for one.
+//! What is paid to persons: reimbursement of care outside the network, and what a recomputation gives them. To a bank zone, or waiting
+//! for one.
 //!
 //! Invariant: a claim number is paid once; what waits is in the books from the moment it is decided.
+//! Invariant: the hub's own claim numbers are longer than any that a desk may give, so they never meet.
 //! Invariant: a temporary loss that ends by itself is no event: the next request of the person finds the zone in use.
 //!
 //! | claim | a bank zone in use | none in use |
@@ -15,11 +17,12 @@ use crate::card::{Card, Shown, Zone, ZoneKind, ZoneState};
 use crate::command::Reply;
 use crate::fact::Fact;
 use crate::hub::{Context, Hub};
-use crate::ids::{CardId, PersonId};
+use crate::ids::{CardId, PersonId, RegionCode};
 use crate::ledger::{LedgerAccount, Leg};
 use crate::money::Fen;
 use crate::person::Person;
 use crate::reject::Reject;
+use crate::settlement::Adjustment;
 
 pub(crate) fn pay_out(
     hub: &Hub,
@@ -36,16 +39,35 @@ pub(crate) fn pay_out(
     match known {
         Some(known) if known.waiting && known.amount == amount && card.is_some() => {}
         Some(_) => return Err(Reject::ClaimPaid { claim_number: claim_number.into() }),
-        None => facts.push(made(person, amount, claim_number, card)),
+        None => facts.push(made(person, LedgerAccount::Reimbursements, amount, claim_number, card)),
     }
     Ok((facts, Reply::PaidOut { waiting: card.is_none() }))
 }
 
-fn made(person: &Person, amount: Fen, claim_number: &str, card: Option<CardId>) -> Fact {
+/// What recomputed settlements give the person, each a pay-out of its own. What they take stays a receivable of the insured place, and so
+/// does what was paid here when such a settlement goes later.
+pub(crate) fn differences(hub: &Hub, person: &Person, adjustments: &[Adjustment], now_ms: i64) -> Vec<Fact> {
+    let card = bank_zone(hub, person, now_ms);
+    let given = adjustments.iter().filter(|adjustment| adjustment.fund_delta > Fen::ZERO);
+    given
+        .map(|Adjustment { settlement, because_of, fund_delta, .. }| {
+            let claim_number = format!("adjustment {because_of}/{settlement}");
+            made(person, LedgerAccount::PersonSettlement, *fund_delta, &claim_number, card)
+        })
+        .collect()
+}
+
+fn made(
+    person: &Person,
+    from: fn(RegionCode) -> LedgerAccount,
+    amount: Fen,
+    claim_number: &str,
+    card: Option<CardId>,
+) -> Fact {
     let region = person.home;
     let to = if card.is_some() { LedgerAccount::BankPayouts } else { LedgerAccount::PayoutsWaiting };
     let pay_out = PayOut { claim_number: claim_number.into(), amount, region, waiting: card.is_none() };
-    let legs = moved(LedgerAccount::Reimbursements(region), to(region), amount);
+    let legs = moved(from(region), to(region), amount);
     Fact::PayOutMade { person: person.id, pay_out, card, legs }
 }
 

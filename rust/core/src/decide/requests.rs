@@ -92,10 +92,10 @@ fn undo(
         return already();
     }
     let created = hub.number.id(bound.sequence);
-    let (fact, cancellation) = match bound.operation {
+    let (mut facts, cancellation) = match bound.operation {
         reversible::ADMIT => match stays::cancel_admission(hub, header.institution, StayId(created), context) {
             Err(Reject::StayNotOpen { .. }) => return already(),
-            cancelled => (cancelled?, None),
+            cancelled => (vec![cancelled?], None),
         },
         reversible::SETTLE | reversible::SETTLE_VISIT => {
             match settlements::cancel(hub, header.institution, SettlementId(created), |_| true, context) {
@@ -105,7 +105,8 @@ fn undo(
         }
         _ => return Err(Reject::NotReversible),
     };
-    Ok((vec![fact, reversed], Reply::Reversed(ReversalEffect::Undone { cancellation })))
+    facts.push(reversed);
+    Ok((facts, Reply::Reversed(ReversalEffect::Undone { cancellation })))
 }
 
 pub(crate) fn outcome(hub: &Hub, request_id: &RequestId, context: &Context<'_>) -> Reply {

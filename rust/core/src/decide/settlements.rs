@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::alerts::{self, Seen};
 use super::calculation::{Billed, Calculated, account_request, calculate, keyed, quote_digest};
 use super::presentation::{self, Accepted, Expected};
-use super::{cards, family, readjudication, stays};
+use super::{cards, family, payouts, readjudication, stays};
 use crate::accumulator::{AccumulatorKey, Accumulators};
 use crate::benefit::{Draw, Split};
 use crate::command::{Command, Query, Reply, RequestHeader};
@@ -202,7 +202,7 @@ pub(crate) fn cancel(
     id: SettlementId,
     is_of_kind: fn(&Settlement) -> bool,
     context: &Context<'_>,
-) -> Result<(Fact, Reply), Reject> {
+) -> Result<(Vec<Fact>, Reply), Reject> {
     let standing = context.records.settlement(id).ok_or_else(|| Reject::SettlementUnknown(id))?;
     let settlement = &standing.settlement;
     if settlement.institution != institution {
@@ -246,8 +246,9 @@ pub(crate) fn cancel(
         stamp_ms: context.stamp_ms,
     });
     let years = years_after(person, &cancellation)?;
-    let fact = Fact::SettlementCancelled { cancellation: Arc::clone(&cancellation), stay };
-    Ok((fact, Reply::Cancelled { cancellation, years }))
+    let mut facts = vec![Fact::SettlementCancelled { cancellation: Arc::clone(&cancellation), stay }];
+    facts.extend(payouts::differences(hub, person, &cancellation.adjustments, context.stamp_ms));
+    Ok((facts, Reply::Cancelled { cancellation, years }))
 }
 
 /// A settled stay as it was before.

@@ -1350,7 +1350,7 @@ pub struct StatementEntry {
     /// Of FAMILY_PAYMENT and FAMILY_RETURN: whose bill it was.
     #[prost(uint64, tag = "16")]
     pub patient_person_id: u64,
-    /// Of CREDIT the period, of PAY_OUT the claim number, of UNWIND the case number.
+    /// Of CREDIT the period, of PAY_OUT the claim number or what was recomputed, of UNWIND the case number.
     #[prost(string, tag = "17")]
     pub reference: ::prost::alloc::string::String,
     /// The negation itself.
@@ -5178,7 +5178,7 @@ pub mod ledger_balance {
         Contributions = 5,
         /// Borne by an institution.
         HospitalPart = 6,
-        /// Owed to or by persons after a recomputation.
+        /// What persons owe after a recomputation; what one gives them goes on to BANK_PAYOUTS or PAYOUTS_WAITING.
         PersonSettlement = 7,
         /// All online accounts of a region together.
         OnlineAccounts = 8,

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::card::ZoneKind;
 use crate::command::{Command, Page, Query, Reply, UnwindRequest};
 use crate::decide::fixture::clinic::{PHARMACY, bill, medicine, outpatient_year};
 use crate::decide::fixture::ward::{LOCAL, NEIGHBOUR, code};
 use crate::decide::fixture::{Desk, certificate, day};
+use crate::fact::Fact;
 use crate::fraud::{ClaimFilter, MAX_REVERSED, Unwind, UnwindScope};
 use crate::hub::Hub;
 use crate::ids::{CardId, Hash32, SettlementId};
@@ -100,7 +102,8 @@ fn f7_everything_the_thief_settled_is_reversed_in_one_call_each_in_its_own_year(
     let Robbed { desk, card, thefts, .. } = &mut robbed;
     assert_eq!(desk.balance(*card), Fen(105_000));
     let unwound = unwind(desk, asked(scope)).unwrap();
-    assert_eq!(desk.facts.len(), 1, "one fact");
+    let [Fact::Unwound { .. }, paid @ ..] = &desk.facts[..] else { panic!("{:?}", desk.facts) };
+    assert!(paid.iter().all(|fact| matches!(fact, Fact::PayOutMade { .. })), "one fact, and what it gives the holder");
     assert_eq!(unwound.reversals.iter().map(|r| r.settlement).collect::<Vec<_>>(), thefts.each_ref().map(|t| t.id));
     assert_eq!(desk.balance(*card), Fen(250_000));
     for (year, pool) in [(2026, 165_000), (2027, 550_000)] {
@@ -116,7 +119,7 @@ fn f7_everything_the_thief_settled_is_reversed_in_one_call_each_in_its_own_year(
 fn f8_a_genuine_claim_that_was_cut_gets_the_difference() {
     let mut robbed = robbed();
     let scope = robbed.scope();
-    let Robbed { desk, own, .. } = &mut robbed;
+    let Robbed { desk, card, own, .. } = &mut robbed;
     let pool_before = desk.books()[&pool()];
     let unwound = unwind(desk, asked(scope)).unwrap();
     let deltas: Vec<_> = unwound.adjustments.iter().map(|a| (a.settlement, a.fund_delta)).collect();
@@ -124,6 +127,12 @@ fn f8_a_genuine_claim_that_was_cut_gets_the_difference() {
     let standing = desk.standing(own[0].id);
     assert_eq!(standing.split().fund_total(), Fen(165_000), "as if there had been no thief");
     assert_eq!((standing.split().account, standing.split().cash), (Fen::ZERO, Fen(190_000)), "as it was paid");
+    // She has no bank zone yet, so what she gets waits for one.
+    let home = crate::decide::fixture::region("110100");
+    let waits = |desk: &Desk| desk.books().get(&LedgerAccount::PayoutsWaiting(home)).copied().unwrap_or_default();
+    assert_eq!(waits(desk), 110_000);
+    desk.run(Command::EnableCard { card: *card, zone: ZoneKind::Bank }).unwrap();
+    assert_eq!((waits(desk), desk.books()[&LedgerAccount::BankPayouts(home)]), (0, 110_000));
     let restored = 440_000 + 55_000;
     assert_eq!(desk.books()[&pool()], pool_before + restored - 110_000);
 }

@@ -220,6 +220,7 @@ impl Model {
                 (claim.deductible, claim.fund) = now;
                 changed.push((*id, difference));
                 self.post_difference(difference);
+                self.pay_out(difference.max(0));
             }
         }
         changed
@@ -229,6 +230,12 @@ impl Model {
     fn post_difference(&mut self, amount: i64) {
         self.post(pool(), -amount);
         self.post(LedgerAccount::PersonSettlement(home()), amount);
+    }
+
+    /// What persons receive waits for a bank zone, which nobody here has.
+    fn pay_out(&mut self, amount: i64) {
+        self.post(LedgerAccount::PersonSettlement(home()), -amount);
+        self.post(LedgerAccount::PayoutsWaiting(home()), amount);
     }
 
     fn move_money(&mut self, claim: &Claim, fund: i64, sign: i64) {

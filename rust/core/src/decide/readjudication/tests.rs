@@ -1,8 +1,12 @@
 //! What becomes of later settlements when an earlier one goes.
 
 use super::*;
+use crate::account::MAX_CLAIM_NUMBER;
+use crate::card::ZoneKind;
+use crate::command::Command;
 use crate::decide::fixture::ward::{inpatient_year, ward_policy};
 use crate::decide::fixture::{Desk, day};
+use crate::fact::Fact;
 use crate::ids::{CardId, RegionCode};
 use crate::policy::{CrossYear, InsuranceType, OnCancel};
 
@@ -18,12 +22,15 @@ fn ward(policy: BenefitPolicy) -> (Desk, CardId) {
 }
 
 fn pool() -> LedgerAccount {
-    let (region, insurance_type) = (RegionCode::parse("110100").unwrap(), InsuranceType::Employee);
-    LedgerAccount::Fund { region, insurance_type, fund: Fund::Pool }
+    LedgerAccount::Fund { region: home(), insurance_type: InsuranceType::Employee, fund: Fund::Pool }
+}
+
+fn home() -> RegionCode {
+    RegionCode::parse("110100").unwrap()
 }
 
 fn owed_to_persons() -> LedgerAccount {
-    LedgerAccount::PersonSettlement(RegionCode::parse("110100").unwrap())
+    LedgerAccount::PersonSettlement(home())
 }
 
 #[test]
@@ -137,8 +144,32 @@ fn a_claim_that_was_cut_because_another_had_used_the_limit_gets_the_difference()
     let cancellation = desk.cancel(wrongful.id).unwrap();
     let [adjustment] = &cancellation.adjustments[..] else { panic!("{cancellation:?}") };
     assert_eq!((adjustment.fund_delta, adjustment.split.fund_total()), (Fen(6_000), Fen(11_000)));
-    assert_eq!(desk.books()[&owed_to_persons()], 6_000);
+    assert_eq!(desk.books()[&LedgerAccount::PayoutsWaiting(home())], 6_000);
     assert_eq!(desk.used(card, 2026).funds[Fund::Pool], Fen(11_000));
+}
+
+#[test]
+fn what_a_recomputation_gave_is_paid_to_the_bank_zone_and_owed_back_once_its_settlement_goes() {
+    let mut limited = readjudicating();
+    limited.deductibles.clear();
+    limited.layers[0].annual_cap = Some(Fen(550_000));
+    let (mut desk, card) = ward(limited);
+    desk.run(Command::EnableCard { card, zone: ZoneKind::Bank }).unwrap();
+    let wrongful = desk.settled(card, "2026-01-05", "2026-01-08", "9000");
+    let genuine = desk.settled(card, "2026-02-01", "2026-02-03", "200");
+    let cancellation = desk.cancel(wrongful.id).unwrap();
+    let [adjustment] = &cancellation.adjustments[..] else { panic!("{cancellation:?}") };
+    let given = adjustment.fund_delta;
+    assert!(given > Fen::ZERO);
+    let [_, Fact::PayOutMade { pay_out, card: paid_to, .. }] = &desk.facts[..] else { panic!("{:?}", desk.facts) };
+    assert_eq!((pay_out.amount, *paid_to), (given, Some(card)));
+    assert_eq!(&*pay_out.claim_number, format!("adjustment {}/{}", cancellation.id, genuine.id));
+    assert!(pay_out.claim_number.len() > MAX_CLAIM_NUMBER, "no desk can have given it");
+    desk.cancel(genuine.id).unwrap();
+    let books = desk.books();
+    let (paid, owed) = (books[&LedgerAccount::BankPayouts(home())], books[&owed_to_persons()]);
+    assert_eq!((paid, owed), (i128::from(given.0), -i128::from(given.0)));
+    assert_eq!(books.get(&pool()), None);
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod histories;
 use super::super::fixture::clinic::{PHARMACY, bill, medicine};
 use super::super::fixture::ward::{LOCAL, code};
 use super::super::fixture::{Desk, day};
+use crate::account::AccountKind;
 use crate::command::{Command, Query, Reply};
 use crate::ids::{CardId, PersonId};
 use crate::money::Fen;
@@ -91,11 +92,16 @@ fn what_a_settlement_drew_comes_back_with_its_cancellation_and_later_ones_show_t
     assert_eq!(later.split.fund_total(), Fen(550_000 - 495_000));
     let cancellation = desk.cancel_visit(first.id).unwrap();
     let entries = desk.statement(card);
-    assert_eq!(sums(&entries), [(50_000, 50_000), (-40_000, 10_000), (0, 10_000), (40_000, 50_000), (0, 50_000)]);
+    assert_eq!(
+        sums(&entries),
+        [(50_000, 50_000), (-40_000, 10_000), (0, 10_000), (40_000, 50_000), (0, 50_000), (0, 0)]
+    );
     assert_eq!(entries[3].event, Event::Cancelled(cancellation));
     let fund_delta = Fen(165_000 - 55_000);
     assert_eq!(entries[4].event, Event::Adjusted { settlement: later.id, fund_delta });
-    assert_eq!(entries[3].sequence, entries[4].sequence);
+    let Event::PaidOut { waiting, card: None, .. } = &entries[5].event else { panic!("{:?}", entries[5]) };
+    assert_eq!((entries[5].account, *waiting), (AccountKind::Bank, fund_delta));
+    assert_eq!((entries[3].sequence, entries[3].sequence), (entries[4].sequence, entries[5].sequence));
 }
 
 #[test]
