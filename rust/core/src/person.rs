@@ -10,6 +10,7 @@ use crate::filing::Filing;
 use crate::ids::{CardId, PersonId, RegionCode, SettlementId, StayId};
 use crate::money::Fen;
 use crate::policy::{Category, InsuranceType};
+use crate::settlement::Standing;
 use crate::suspension::Suspension;
 use crate::trail::Trail;
 
@@ -260,6 +261,11 @@ impl Person {
     /// Whether what a settlement added to a year is still in it: it is not where a new region began to count anew.
     pub fn still_counts(&self, key: AccumulatorKey, settlement: SettlementId) -> bool {
         !self.transfers.iter().any(|transfer| settlement.0 < transfer.at && transfer.anew.contains(&key))
+    }
+
+    /// What a settlement of the person still counts, year by year.
+    pub fn counting<'a>(&'a self, standing: &'a Standing) -> impl Iterator<Item = &'a (AccumulatorKey, Accumulators)> {
+        standing.deltas().iter().filter(|(key, _)| self.still_counts(*key, standing.settlement.id))
     }
 
     /// What was used in a year; zero where nothing was.

@@ -87,7 +87,7 @@ fn effect(hub: &Hub, scope: &UnwindScope, context: &Context<'_>) -> Result<Unwin
         return Err(Reject::malformed("scope.until_ms", "is before since_ms"));
     }
     let reversed = thefts(scope, until_ms, context)?;
-    let later = readjudication::later_than(&reversed, person, context.records);
+    let later = readjudication::within_reach(&reversed, person, context.records);
     check_size(later.len(), MAX_RECOMPUTED)?;
     let id = UnwindId(hub.number.id(context.sequence));
     Ok(Unwind {
@@ -151,12 +151,7 @@ fn reversals(hub: &Hub, person: &Person, reversed: &[Standing]) -> Result<Vec<Re
             account,
             balance_after,
             family,
-            deltas: standing
-                .deltas()
-                .iter()
-                .filter(|(key, _)| person.still_counts(*key, settlement.id))
-                .copied()
-                .collect(),
+            deltas: person.counting(standing).copied().collect(),
             legs,
         });
     }
@@ -182,18 +177,12 @@ impl Balances<'_> {
 /// Funds and accounts get back what they paid, and the person what earlier recomputations took or gave; the institution owes the rest.
 /// Its bill, what it bears itself and the cash are as they were.
 fn legs_of(hub: &Hub, standing: &Standing) -> Vec<Leg> {
-    let settlement = &standing.settlement;
-    let adjusted = standing.adjustments.iter().flat_map(|adjustment| &adjustment.legs);
-    let stays = |leg: &Leg| {
-        use LedgerAccount::{Cash, HospitalPart, Institution};
-        matches!(leg.account, Institution(_) | Cash(_) | HospitalPart(_))
-    };
-    let moved = settlement.legs.iter().chain(adjusted).filter(|leg| !stays(leg));
-    let mut legs: Vec<Leg> = moved.map(|leg| Leg { amount: -leg.amount, ..*leg }).collect();
-    legs.extend(settlements::to_present_homes(hub, settlement));
-    let claimed = legs.iter().fold(Fen::ZERO, |sum, leg| sum + leg.amount);
+    use LedgerAccount::{Cash, HospitalPart, Institution};
+    let mut legs = settlements::negated_legs(hub, standing);
+    legs.retain(|leg| !matches!(leg.account, Institution(_) | Cash(_) | HospitalPart(_)));
+    let claimed: Fen = legs.iter().map(|leg| leg.amount).sum();
     if claimed != Fen::ZERO {
-        legs.push(Leg { account: LedgerAccount::Claims(settlement.institution), amount: -claimed });
+        legs.push(Leg { account: LedgerAccount::Claims(standing.settlement.institution), amount: -claimed });
     }
     legs
 }
@@ -202,18 +191,8 @@ type Years = Vec<(AccumulatorKey, Accumulators)>;
 
 /// Every year that is touched, as it is afterwards.
 fn years_after(hub: &Hub, unwind: &Unwind) -> Result<Years, Reject> {
-    let person = hub.person(unwind.person)?;
-    let too_large = || Reject::AmountTooLarge { field: "accumulators".into() };
-    let mut years: BTreeMap<AccumulatorKey, Accumulators> = BTreeMap::new();
-    for (key, delta) in unwind.reversals.iter().flat_map(|reversal| &reversal.deltas) {
-        let used = years.entry(*key).or_insert_with(|| person.used(*key));
-        *used = used.checked_sub(*delta).ok_or_else(too_large)?;
-    }
-    for (key, change) in unwind.adjustments.iter().flat_map(|adjustment| &adjustment.changes) {
-        let used = years.entry(*key).or_insert_with(|| person.used(*key));
-        *used = used.checked_add(*change).ok_or_else(too_large)?;
-    }
-    Ok(years.into_iter().collect())
+    let taken_back = unwind.reversals.iter().flat_map(|reversal| &reversal.deltas);
+    readjudication::years_after(hub.person(unwind.person)?, taken_back, &unwind.adjustments)
 }
 
 /// Names an unwind by everything that it does.

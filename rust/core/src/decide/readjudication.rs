@@ -3,7 +3,7 @@
 //! Invariant: recomputation uses the packages, filings and bills that the settlements themselves recorded.
 //! Invariant: the difference is between fund and person; the hospital's bill, account and cash stay as they were paid.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::calculation;
 use crate::accumulator::{AccumulatorKey, Accumulators};
@@ -18,26 +18,64 @@ use crate::records::Records;
 use crate::reject::Reject;
 use crate::settlement::{Adjustment, Settlement, Standing};
 
+type Years = Vec<(AccumulatorKey, Accumulators)>;
+
 /// Standing settlements that were committed later than the first of those cancelled and count in one of the same years, in the order of
 /// admission, then of the journal. The cancelled ones are the holder's.
 pub(crate) fn later_than(cancelled: &[Standing], holder: &Person, records: &dyn Records) -> Vec<Standing> {
-    let Some(first) = cancelled.iter().map(|standing| standing.settlement.id).min() else { return Vec::new() };
-    let counting = |standing: &&Standing, key| holder.still_counts(key, standing.settlement.id);
-    let mut keys = Vec::new();
-    for standing in cancelled {
-        keys.extend(standing.deltas().iter().map(|(key, _)| *key).filter(|key| counting(&standing, *key)));
+    later_in(&years_of(cancelled.iter(), holder), cancelled, holder, records)
+}
+
+/// Everything that a recomputation may change, in the same order: what is later in the same years, and from there on what is later in
+/// the years of that, for a stay over the new year carries a change from one into the next.
+pub(crate) fn within_reach(cancelled: &[Standing], holder: &Person, records: &dyn Records) -> Vec<Standing> {
+    let mut years = years_of(cancelled.iter(), holder);
+    loop {
+        let reached = later_in(&years, cancelled, holder, records);
+        let further = years_of(cancelled.iter().chain(&reached), holder);
+        if further == years {
+            return reached;
+        }
+        years = further;
     }
-    keys.sort_unstable();
-    keys.dedup();
+}
+
+fn years_of<'a>(standings: impl Iterator<Item = &'a Standing>, holder: &Person) -> BTreeSet<AccumulatorKey> {
+    standings.flat_map(|standing| holder.counting(standing)).map(|(key, _)| *key).collect()
+}
+
+fn later_in(
+    years: &BTreeSet<AccumulatorKey>,
+    cancelled: &[Standing],
+    holder: &Person,
+    records: &dyn Records,
+) -> Vec<Standing> {
+    let Some(first) = cancelled.iter().map(|standing| standing.settlement.id).min() else { return Vec::new() };
     let is_cancelled = |id: SettlementId| cancelled.iter().any(|standing| standing.settlement.id == id);
-    let mut later: Vec<Standing> = keys
-        .into_iter()
-        .flat_map(|key| records.settlements_of_year(holder.id, key))
+    let mut later: Vec<Standing> = years
+        .iter()
+        .flat_map(|key| records.settlements_of_year(holder.id, *key))
         .filter(|other| other.settlement.id > first && !is_cancelled(other.settlement.id))
         .collect();
     later.sort_by_key(|other| (other.settlement.case.admission, other.settlement.id));
     later.dedup_by_key(|other| other.settlement.id);
     later
+}
+
+/// Every year that an undoing touches, as it is afterwards: without the deltas that are taken back, and with what was recomputed.
+pub(crate) fn years_after<'a>(
+    person: &Person,
+    taken_back: impl Iterator<Item = &'a (AccumulatorKey, Accumulators)>,
+    adjustments: &[Adjustment],
+) -> Result<Years, Reject> {
+    let mut used = Used { person, changed: BTreeMap::new() };
+    for (key, delta) in taken_back {
+        used.change(*key, |sum| sum.checked_sub(*delta))?;
+    }
+    for (key, change) in adjustments.iter().flat_map(|adjustment| &adjustment.changes) {
+        used.change(*key, |sum| sum.checked_add(*change))?;
+    }
+    Ok(used.changed.into_iter().collect())
 }
 
 /// Recompute the later settlements as if the cancelled ones had never been.
@@ -51,7 +89,7 @@ pub(crate) fn recompute(
     let mut used = Used { person, changed: BTreeMap::new() };
     let counts = |standing: &Standing, key| person.still_counts(key, standing.settlement.id);
     for standing in later.iter().chain(cancelled) {
-        for (key, delta) in standing.deltas().iter().filter(|(key, _)| counts(standing, *key)) {
+        for (key, delta) in person.counting(standing) {
             used.change(*key, |sum| sum.checked_sub(*delta))?;
         }
     }

@@ -221,19 +221,20 @@ pub(crate) fn cancel(
     let person = hub.person(settlement.person)?;
     let rule = readjudication::recorded_policy(hub, settlement, settlement.case.discharge.year())
         .map_or(OnCancel::Keep, |policy| policy.on_cancel);
-    let counts = |(key, _): &&(AccumulatorKey, Accumulators)| person.still_counts(*key, settlement.id);
-    let deltas: Years = standing.deltas().iter().filter(counts).copied().collect();
+    let deltas: Years = person.counting(&standing).copied().collect();
     let drawn = settlement.split.account - settlement.split.family;
     let cancellation_id = SettlementId(hub.number.id(context.sequence));
     let cancelled = std::slice::from_ref(&standing);
-    let later = || readjudication::later_than(cancelled, person, context.records);
     let adjustments = match rule {
         OnCancel::Keep => Vec::new(),
-        OnCancel::LastFirst => match later().first() {
+        OnCancel::LastFirst => match readjudication::later_than(cancelled, person, context.records).first() {
             None => Vec::new(),
             Some(later) => return Err(Reject::LaterSettlementExists { later: later.settlement.id }),
         },
-        OnCancel::Readjudicate => readjudication::recompute(hub, person, cancelled, &later(), cancellation_id)?,
+        OnCancel::Readjudicate => {
+            let later = readjudication::within_reach(cancelled, person, context.records);
+            readjudication::recompute(hub, person, cancelled, &later, cancellation_id)?
+        }
     };
     let cancellation = Arc::new(Cancellation {
         id: cancellation_id,
@@ -245,7 +246,7 @@ pub(crate) fn cancel(
         deltas,
         stamp_ms: context.stamp_ms,
     });
-    let years = years_after(person, &cancellation)?;
+    let years = readjudication::years_after(person, cancellation.deltas.iter(), &cancellation.adjustments)?;
     let mut facts = vec![Fact::SettlementCancelled { cancellation: Arc::clone(&cancellation), stay }];
     facts.extend(payouts::differences(hub, person, &cancellation.adjustments, context.stamp_ms));
     Ok((facts, Reply::Cancelled { cancellation, years }))
@@ -257,15 +258,15 @@ fn reopened(id: StayId, context: &Context<'_>) -> Result<Arc<Stay>, Reject> {
     Ok(Arc::new(Stay { state: StayState::Discharged, settlement: None, ..Stay::clone(&settled) }))
 }
 
-fn negated_legs(hub: &Hub, standing: &Standing) -> Vec<Leg> {
+/// Every leg of a settlement and its adjustments the other way round, where accounts follow their holders to the regions that hold them now.
+pub(crate) fn negated_legs(hub: &Hub, standing: &Standing) -> Vec<Leg> {
     let adjusted = standing.adjustments.iter().flat_map(|adjustment| &adjustment.legs);
     let mut legs = negated(&standing.settlement.legs.iter().chain(adjusted).copied().collect::<Vec<_>>());
     legs.extend(to_present_homes(hub, &standing.settlement));
     legs
 }
 
-/// What accounts get back follows their holders to the regions that hold them now.
-pub(crate) fn to_present_homes(hub: &Hub, settlement: &Settlement) -> impl Iterator<Item = Leg> {
+fn to_present_homes(hub: &Hub, settlement: &Settlement) -> impl Iterator<Item = Leg> {
     let own = (settlement.person, settlement.split.account - settlement.split.family);
     let family = settlement.family.iter().map(|draw| (draw.payer, draw.amount));
     let moved = move |(holder, amount): (PersonId, Fen)| {
@@ -276,20 +277,6 @@ pub(crate) fn to_present_homes(hub: &Hub, settlement: &Settlement) -> impl Itera
         moves.then(|| [leg(then, -amount), leg(holder.home, amount)]).into_iter().flatten()
     };
     std::iter::once(own).chain(family).flat_map(moved)
-}
-
-fn years_after(person: &Person, cancellation: &Cancellation) -> Result<Years, Reject> {
-    let too_large = || Reject::AmountTooLarge { field: "accumulators".into() };
-    let mut years = Vec::new();
-    for (key, delta) in &cancellation.deltas {
-        let mut used = person.used(*key).checked_sub(*delta).ok_or_else(too_large)?;
-        let changes = cancellation.adjustments.iter().flat_map(|adjustment| &adjustment.changes);
-        for (_, change) in changes.filter(|(changed, _)| changed == key) {
-            used = used.checked_add(*change).ok_or_else(too_large)?;
-        }
-        years.push((*key, used));
-    }
-    Ok(years)
 }
 
 pub(crate) fn query(hub: &Hub, query: &Query, context: &Context<'_>) -> Result<Reply, Reject> {

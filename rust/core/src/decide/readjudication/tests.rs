@@ -3,8 +3,8 @@
 use super::*;
 use crate::account::MAX_CLAIM_NUMBER;
 use crate::card::ZoneKind;
-use crate::command::Command;
-use crate::decide::fixture::ward::{inpatient_year, ward_policy};
+use crate::command::{Command, Reply};
+use crate::decide::fixture::ward::{charges, discharge, inpatient_year, line, ward_policy};
 use crate::decide::fixture::{Desk, day};
 use crate::fact::Fact;
 use crate::ids::{CardId, RegionCode};
@@ -205,4 +205,42 @@ fn a_settlement_counts_as_later_in_every_year_it_shares_with_the_cancelled_one()
     assert_eq!(adjusted, [(of_2026.id, Fen(-44_000))]);
     assert_eq!(desk.used(card, 2025), Accumulators::default());
     assert_eq!(desk.books()[&pool()], 2 * -352_000);
+}
+
+/// What stands of two of the holder's stays, one over the new year and one after it, and both years, had an earlier one been or not.
+fn over_the_new_year(policy: &BenefitPolicy, had_been: bool) -> impl PartialEq + std::fmt::Debug {
+    let (mut desk, card) = ward(policy.clone());
+    let earlier = had_been.then(|| desk.settled(card, "2025-12-01", "2025-12-10", "3000"));
+    let across = desk.admit(card, "2025-12-28").unwrap();
+    let lines = [line(1, "A1", "1", "200", "2025-12-28"), line(2, "A1", "1", "1000", "2026-01-02")];
+    desk.run(charges(across, &lines)).unwrap();
+    desk.run(discharge(across, "2026-01-03")).unwrap();
+    let across = desk.settle(across, card, 0).unwrap();
+    let after = desk.settled(card, "2026-01-20", "2026-01-25", "2000");
+    if let Some(earlier) = earlier {
+        let Ok(Reply::Cancelled { years, .. }) = desk.run(Command::CancelSettlement { settlement: earlier.id }) else {
+            panic!("cancelled")
+        };
+        let told = years.iter().map(|(key, _)| key.year).collect::<Vec<_>>();
+        assert_eq!(told, [2025, 2026], "every year that changed is answered");
+        assert!(years.iter().all(|(key, used)| desk.hub.persons[&desk.holder(card)].used(*key) == *used));
+    }
+    let shares = [across, after].map(|own| {
+        let standing = desk.standing(own.id);
+        (standing.split().funds, standing.split().deductible, standing.deltas().to_vec())
+    });
+    (shares, desk.used(card, 2025), desk.used(card, 2026))
+}
+
+#[test]
+fn a_stay_over_the_new_year_carries_a_recomputation_into_the_next() {
+    for annual_cap in [None, Some(Fen(100_000))] {
+        let deductible_year_cap = Some(Fen(50_000));
+        let mut policy = BenefitPolicy { cross_year: CrossYear::Split, deductible_year_cap, ..readjudicating() };
+        policy.deductibles.truncate(1);
+        policy.deductibles[0].admission = crate::policy::AdmissionRange::parse("1+").unwrap();
+        policy.deductibles[0].amount = Fen(50_000);
+        policy.layers[0].annual_cap = annual_cap;
+        assert_eq!(over_the_new_year(&policy, true), over_the_new_year(&policy, false), "{annual_cap:?}");
+    }
 }
