@@ -103,7 +103,7 @@ def explain(data: str, id: int) -> list[str] | None:
     """Tell a settlement or an unwind; None where the journal knows neither by this number."""
 
 def keyring_create(path: str, kek: str) -> None:
-    """Write an empty key ring; an existing file is never replaced."""
+    """Write a key ring with nothing but a key for PINs; an existing file is never replaced."""
 
 def keyring_generate(
     path: str,
@@ -133,8 +133,11 @@ def keyring_import_components(
 def keyring_list(path: str, kek: str) -> list[tuple[str, str, int, str, str, str | None, str]]:
     """List the keys as (issuer, scheme, key index, PAN from, PAN to, derivation, check value)."""
 
-def keyring_generate_pin_key(path: str, kek: str) -> None:
-    """Add a random key for PINs to a ring that has none."""
+def keyring_generate_pin_key(path: str, kek: str) -> str:
+    """Add a random key for PINs to a ring that has none and return its check value."""
+
+def keyring_pin_key(path: str, kek: str) -> str | None:
+    """Return the check value of the key for PINs, if the ring has one."""
 
 def keyring_import_token_key(path: str, kek: str, name: str, public_key: bytes) -> None:
     """Add an issuer's public key for tokens: 32 bytes of Ed25519."""

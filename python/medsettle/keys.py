@@ -68,9 +68,17 @@ def entries(path: str | PathLike[str], kek: str) -> list[RingEntry]:
     ]
 
 
-def generate_pin_key(path: str | PathLike[str], kek: str) -> None:
-    """Add a random key for PINs to a ring that has none; PINs are right only under the key with which they were set."""
-    _core.keyring_generate_pin_key(fspath(path), kek)
+def generate_pin_key(path: str | PathLike[str], kek: str) -> str:
+    """Add a random key for PINs to a ring that has none, and return its check value.
+
+    A PIN can be compared only under the key with which it was set.
+    """
+    return _core.keyring_generate_pin_key(fspath(path), kek)
+
+
+def pin_key(path: str | PathLike[str], kek: str) -> str | None:
+    """Return the check value of the key for PINs, if the ring has one."""
+    return _core.keyring_pin_key(fspath(path), kek)
 
 
 def import_token_key(path: str | PathLike[str], kek: str, name: str, public_key: bytes) -> None:

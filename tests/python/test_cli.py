@@ -371,7 +371,7 @@ def test_a_passphrase_is_asked_for_twice_and_not_shown(tmp_path: Path) -> None:
                 screen += os.read(ours, 1024)
             os.write(ours, passphrase.encode() + b"\n")
         assert process.wait(30) == 0
-        while b"made, empty" not in screen:
+        while b"made, with a key for PINs" not in screen:
             screen += os.read(ours, 1024)
     os.close(theirs)
     os.close(ours)

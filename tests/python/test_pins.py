@@ -1,11 +1,12 @@
 """PINs of cards: set at a desk, compared at institutions, counted before they are answered, and never written down."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from medsettle import Rejected
+from medsettle import KeyRingError, Rejected, keys
 from medsettle.v1 import accounts_pb2, cards_pb2
 from test_purses import Bank
 from trial_visits import PURCHASE, Counter
@@ -90,6 +91,24 @@ def test_a_pin_has_six_digits(bank: Bank, pin: str) -> None:
     with pytest.raises(Rejected) as refusal:
         _set_pin(bank, patient, pin)
     assert (refusal.value.reason, refusal.value.detail["field"]) == ("REQUEST_MALFORMED", "pin")
+
+
+def test_under_another_key_no_pin_is_compared_and_no_try_is_lost(bank: Bank) -> None:
+    patient, counter = _in_use_with_pin(bank), Counter(PURCHASE)
+    bank.hub.close()
+    ring = json.loads(bank.ring.path.read_text())
+    del ring["pin_key"]
+    bank.ring.path.write_text(json.dumps(ring))
+    assert keys.pin_key(bank.ring.path, bank.ring.kek) is None
+    assert keys.generate_pin_key(bank.ring.path, bank.ring.kek) == keys.pin_key(bank.ring.path, bank.ring.kek)
+    with pytest.raises(KeyRingError, match="there is one already"):
+        keys.generate_pin_key(bank.ring.path, bank.ring.kek)
+    bank.hub = bank.open()
+    with bank.hub:
+        for pin in (RIGHT, WRONG):
+            with pytest.raises(Rejected, match="PIN_KEY_MISSING"):
+                bank.at(counter).cards.verify_pin(_asked(counter, patient, pin))
+        assert _card(bank, patient).pin_tries_left == TRIES
 
 
 def test_no_pin_is_in_any_file_of_the_hub(bank: Bank, tmp_path: Path) -> None:

@@ -44,11 +44,11 @@ _Derivation = Annotated[str | None, typer.Option(help="BY_PAN_LENGTH or OPTION_A
 
 @app.command()
 def create(ring: _Ring, kek: _Kek = None) -> None:
-    """Write an empty key ring; an existing file is never replaced."""
+    """Write a key ring with nothing but a key for PINs; an existing file is never replaced."""
     from medsettle import keys
 
     keys.create(ring, named_kek(kek, new=True))
-    print(f"{ring}: made, empty")
+    print(f"{ring}: made, with a key for PINs and no issuer's")
 
 
 @app.command()
@@ -121,8 +121,8 @@ def pin(ring: _Ring, kek: _Kek = None) -> None:
     """Add a random key for PINs to a ring that was made without one."""
     from medsettle import keys
 
-    keys.generate_pin_key(ring, named_kek(kek))
-    print(f"{ring}: PINs can be set from the next start of a hub on")
+    check_value = keys.generate_pin_key(ring, named_kek(kek))
+    print(f"check value {check_value}; PINs can be set from the next start of a hub on")
 
 
 @app.command("list")
@@ -145,12 +145,16 @@ def list_(ring: _Ring, kek: _Kek = None) -> None:
             key.derivation or "default",
             entry.check_value,
         )
-    console().print(table if table.row_count else f"{ring}: no keys")
+    console().print(table if table.row_count else f"{ring}: no issuer's keys")
     tokens = Table("token issuer's key", "public key")
     for name, public_key in keys.token_keys(ring, wrapped_under).items():
         tokens.add_row(name, public_key)
     if tokens.row_count:
         console().print(tokens)
+    check_value = keys.pin_key(ring, wrapped_under)
+    print(
+        f"key for PINs: check value {check_value}" if check_value else "no key for PINs; `medsettle keys pin` adds one"
+    )
 
 
 @app.command()

@@ -294,8 +294,9 @@ class Cards:
     def verify_pin(
         self, request: cards_pb2.CardsVerifyPinRequest, *, timeout: float | None = None
     ) -> cards_pb2.CardsVerifyPinResponse:
-        """Compares a PIN. Each wrong one is on record before it is answered; the sixth in a row locks the card. As with
-        SetPin, the PIN is no part of what "the same request" means.
+        """Compares a PIN. Each wrong one is on record before it is answered; the sixth locks the card, unless a right
+        one was accepted in between. Asked by a desk, or by an institution that is registered. As with SetPin, the
+        PIN is no part of what "the same request" means.
         """
         return self._call("Cards.VerifyPin", request, cards_pb2.CardsVerifyPinResponse, timeout)
 
@@ -878,8 +879,9 @@ class AsyncCards:
     async def verify_pin(
         self, request: cards_pb2.CardsVerifyPinRequest, *, timeout: float | None = None
     ) -> cards_pb2.CardsVerifyPinResponse:
-        """Compares a PIN. Each wrong one is on record before it is answered; the sixth in a row locks the card. As with
-        SetPin, the PIN is no part of what "the same request" means.
+        """Compares a PIN. Each wrong one is on record before it is answered; the sixth locks the card, unless a right
+        one was accepted in between. Asked by a desk, or by an institution that is registered. As with SetPin, the
+        PIN is no part of what "the same request" means.
         """
         return await self._call("Cards.VerifyPin", request, cards_pb2.CardsVerifyPinResponse, timeout)
 

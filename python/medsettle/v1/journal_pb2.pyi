@@ -1355,18 +1355,22 @@ class PinSet(_message.Message):
 
     CARD_ID_FIELD_NUMBER: _builtins.int
     PIN_HASH_FIELD_NUMBER: _builtins.int
+    PIN_KEY_CHECK_FIELD_NUMBER: _builtins.int
     card_id: _builtins.int
     pin_hash: _builtins.bytes
     """Keyed BLAKE3 of card and PIN, 32 bytes."""
+    pin_key_check: _builtins.bytes
+    """Check value of the key, 3 bytes: only under the same one can a PIN be compared."""
     def __init__(
         self,
         *,
         card_id: _builtins.int = ...,
         pin_hash: _builtins.bytes = ...,
+        pin_key_check: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_id", b"card_id", "pin_hash", b"pin_hash"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_id", b"card_id", "pin_hash", b"pin_hash", "pin_key_check", b"pin_key_check"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1382,7 +1386,7 @@ class PinWrong(_message.Message):
     COUNT_FIELD_NUMBER: _builtins.int
     card_id: _builtins.int
     count: _builtins.int
-    """How many there were in a row, this one included."""
+    """How many there were since the tries were last given back, this one included."""
     def __init__(
         self,
         *,

@@ -107,7 +107,7 @@ class Reason(_message.Message):
         CARD_HOME_REGION_ONLY: Reason._Code.ValueType  # 2027
         """A card without a chip settles in its home region only."""
         PIN_KEY_MISSING: Reason._Code.ValueType  # 2028
-        """The hub has no key to hash PINs with."""
+        """The hub has no key to hash PINs with, or not the one under which this PIN was set. No try is lost."""
         COUNTER_EXHAUSTED: Reason._Code.ValueType  # 2030
         """The chip has shown its last counter value; the card can never be unlocked."""
         GENERATION_RETIRED: Reason._Code.ValueType  # 2031
@@ -337,7 +337,7 @@ class Reason(_message.Message):
     CARD_HOME_REGION_ONLY: Reason.Code.ValueType  # 2027
     """A card without a chip settles in its home region only."""
     PIN_KEY_MISSING: Reason.Code.ValueType  # 2028
-    """The hub has no key to hash PINs with."""
+    """The hub has no key to hash PINs with, or not the one under which this PIN was set. No try is lost."""
     COUNTER_EXHAUSTED: Reason.Code.ValueType  # 2030
     """The chip has shown its last counter value; the card can never be unlocked."""
     GENERATION_RETIRED: Reason.Code.ValueType  # 2031

@@ -12,7 +12,7 @@ use pyo3::pybacked::PyBackedBytes;
 use crate::cryptogram::{named_derivation, named_scheme};
 use crate::errors::{KeyRingError, key_refused, key_ring_error};
 
-/// Write an empty key ring; an existing file is never replaced.
+/// Write a key ring with nothing but a key for PINs; an existing file is never replaced.
 #[pyfunction]
 pub(crate) fn keyring_create(py: Python<'_>, path: PathBuf, kek: &str) -> PyResult<()> {
     py.detach(|| KeyRing::create(&path, &named_kek(kek)?).map_err(|error| key_ring_error(&error)))
@@ -90,10 +90,20 @@ pub(crate) fn keyring_import_token_key(
     py.detach(|| KeyRing::import_token_key(&path, &named_kek(kek)?, key).map_err(|error| key_ring_error(&error)))
 }
 
-/// Add a random key for PINs to a ring that has none.
+/// Add a random key for PINs to a ring that has none, and return its check value.
 #[pyfunction]
-pub(crate) fn keyring_generate_pin_key(py: Python<'_>, path: PathBuf, kek: &str) -> PyResult<()> {
-    py.detach(|| KeyRing::generate_pin_key(&path, &named_kek(kek)?).map_err(|error| key_ring_error(&error)))
+pub(crate) fn keyring_generate_pin_key(py: Python<'_>, path: PathBuf, kek: &str) -> PyResult<String> {
+    let added = py.detach(|| Ok::<_, PyErr>(KeyRing::generate_pin_key(&path, &named_kek(kek)?)))?;
+    added.map(hex::encode_upper).map_err(|error| key_ring_error(&error))
+}
+
+/// Check value of the key for PINs, if the ring has one.
+#[pyfunction]
+pub(crate) fn keyring_pin_key(py: Python<'_>, path: PathBuf, kek: &str) -> PyResult<Option<String>> {
+    let ring = py
+        .detach(|| Ok::<_, PyErr>(KeyRing::load(&path, &named_kek(kek)?)))?
+        .map_err(|error| key_ring_error(&error))?;
+    Ok(ring.pin_key().map(|key| hex::encode_upper(key.check_value())))
 }
 
 /// List the public keys for tokens by name.

@@ -37,6 +37,6 @@ mod _core {
     #[pymodule_export]
     use crate::keys::{
         forbid_core_dumps, keyring_create, keyring_generate, keyring_generate_pin_key, keyring_import_components,
-        keyring_import_token_key, keyring_list, keyring_rotate, keyring_token_keys,
+        keyring_import_token_key, keyring_list, keyring_pin_key, keyring_rotate, keyring_token_keys,
     };
 }

@@ -43,6 +43,15 @@ pub fn text(standing: &Standing) -> Vec<String> {
         lines.extend(visit.lines.iter().map(describe_line));
     }
     describe_split(&settlement.split, &mut lines);
+    let split = &settlement.split;
+    lines.push(format!(
+        "Funds pay {}, the person {}: {} from accounts{}, {} in cash.",
+        yuan(split.fund_total()),
+        yuan(split.person_part),
+        yuan(split.account),
+        if split.family == Fen::ZERO { String::new() } else { format!(" ({} of the family's)", yuan(split.family)) },
+        yuan(split.cash),
+    ));
     lines.push(format!("Balance of the personal account afterwards {}.", yuan(settlement.balance_after)));
     for adjustment in &standing.adjustments {
         describe_adjustment(adjustment, &mut lines);
@@ -56,15 +65,15 @@ pub fn text(standing: &Standing) -> Vec<String> {
     lines
 }
 
-/// What was taken back from a thief, and where every fen of it went.
-pub fn unwind(unwind: &Unwind) -> Vec<String> {
+/// What was taken back from a thief, and where every fen of it went; the operator is the one of the record.
+pub fn unwind(unwind: &Unwind, operator: &str) -> Vec<String> {
     let Unwind { id, card, person, case_number, second_approver, .. } = unwind;
     let (since, until) = (moment(unwind.since_ms), moment(unwind.until_ms));
     let mut lines = vec![
         format!(
             "Unwind {id} of case {case_number}: card {card} of person {person}, used by another from {since} to {until}."
         ),
-        format!("Decided on {}, approved by the operator on record and by {second_approver}.", moment(unwind.stamp_ms)),
+        format!("Decided on {}, asked for by {operator} and approved by {second_approver}.", moment(unwind.stamp_ms)),
     ];
     for reversal in &unwind.reversals {
         let Reversal { settlement, institution, fund, account, .. } = reversal;
@@ -125,14 +134,6 @@ fn describe_split(split: &Split, lines: &mut Vec<String>) {
             lines.push(format!("{fund} pays {}.", yuan(split.funds[*fund])));
         }
     }
-    lines.push(format!(
-        "Funds pay {}, the person {}: {} from accounts{}, {} in cash.",
-        yuan(split.fund_total()),
-        yuan(split.person_part),
-        yuan(split.account),
-        if split.family == Fen::ZERO { String::new() } else { format!(" ({} of the family's)", yuan(split.family)) },
-        yuan(split.cash),
-    ));
 }
 
 fn describe_step(step: &Step) -> String {
@@ -165,7 +166,15 @@ fn describe_adjustment(adjustment: &Adjustment, lines: &mut Vec<String>) {
         adjustment.because_of,
         yuan(amount)
     ));
-    describe_split(&adjustment.split, lines);
+    let split = &adjustment.split;
+    describe_split(split, lines);
+    lines.push(format!(
+        "Funds pay {}, the person {}; at the counter {} were paid from accounts and {} in cash, which stays as it was.",
+        yuan(split.fund_total()),
+        yuan(split.person_part),
+        yuan(split.account),
+        yuan(split.cash),
+    ));
 }
 
 fn yuan(amount: Fen) -> String {

@@ -20,6 +20,7 @@ use crate::institution::Institution;
 use crate::ledger::Leg;
 use crate::money::Fen;
 use crate::person::Profile;
+use crate::pin::HashedPin;
 use crate::policy::BenefitPolicy;
 use crate::region::Region;
 use crate::request::RequestKey;
@@ -179,8 +180,8 @@ pub enum Fact {
     PinSet {
         /// The card.
         card: CardId,
-        /// Keyed hash of card and PIN.
-        hash: Hash32,
+        /// Under the key.
+        hashed: HashedPin,
     },
     /// A PIN was wrong.
     PinWrong {

@@ -76,7 +76,7 @@ pub enum Reject {
     PinWrong { tries_left: u32 },
     #[error("card has no PIN")]
     PinNotSet,
-    #[error("there is no key for PINs")]
+    #[error("the key for PINs is not there")]
     PinKeyMissing,
     #[error("credential is not accepted")]
     CredentialNotAccepted,

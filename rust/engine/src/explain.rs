@@ -6,6 +6,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use medsettle_core::explain;
+use medsettle_core::fact::Fact;
 use medsettle_core::hub::Hub;
 use medsettle_core::ids::{HubNumber, SettlementId, UnwindId};
 use medsettle_core::records::{MemoryRecords, Records};
@@ -32,6 +33,7 @@ pub fn explain(storage: &dyn Storage, id: u64) -> Result<Option<Vec<String>>, Ex
     // Whose journal it is makes no difference to what it says.
     let mut hub = Hub::new(HubNumber::new(1).expect("a number of a hub"), 0);
     let mut records = MemoryRecords::default();
+    let mut operator: Box<str> = Box::default();
     let report = verify::inspect(storage, SCHEMA, &mut |seen| {
         let Seen::Frame(frame) = seen else { return Ok(()) };
         let stored = decode_body(frame.body, frame.header.stamp_ms).map_err(|error| Unusable(error.to_string()))?;
@@ -41,6 +43,9 @@ pub fn explain(storage: &dyn Storage, id: u64) -> Result<Option<Vec<String>>, Ex
                 hub.apply(&entry.record);
             }));
             folded.map_err(|panic| Unusable(panic_message(&*panic)))?;
+            if entry.record.facts.iter().any(|fact| matches!(fact, Fact::Unwound { unwind } if unwind.id.0 == id)) {
+                operator = entry.record.operator;
+            }
         }
         Ok(())
     })?;
@@ -48,7 +53,7 @@ pub fn explain(storage: &dyn Storage, id: u64) -> Result<Option<Vec<String>>, Ex
         return Err(ExplainError::Damaged(finding));
     }
     if let Some(unwind) = records.unwind(UnwindId(id)) {
-        return Ok(Some(explain::unwind(&unwind)));
+        return Ok(Some(explain::unwind(&unwind, &operator)));
     }
     Ok(records.settlement(SettlementId(id)).map(|standing| explain::text(&standing)))
 }

@@ -16,7 +16,7 @@ use crate::ids::{CardId, CardSn, Hash32, HubNumber, InstitutionCode, Pan, Person
 use crate::institution::{Institution, InstitutionKind};
 use crate::money::Fen;
 use crate::person::{Certificate, CertificateKind, Sex, Spell, SpellStatus};
-use crate::pin::ShownPin;
+use crate::pin::{HashedPin, ShownPin};
 use crate::policy::{
     AccountUse, AnyOf, Band, BandBasis, BandMeasure, BenefitPolicy, CapMeasure, Category, CrossYear, Fund,
     InsuranceType, Layer, LayerBase, Level, OnCancel, OnTransfer, Unfiled, VisitKind,
@@ -30,13 +30,14 @@ use super::requests::reversible;
 /// Answer to every right cryptogram.
 pub(crate) const ARPC: [u8; 8] = [7; 8];
 
-/// A PIN and a key under which it is hashed, or neither.
+/// A PIN, or none, and the check value of the key under which it is hashed.
 #[derive(Clone, Copy)]
-pub(crate) struct Digits(pub(crate) Option<&'static str>);
+pub(crate) struct Digits(pub(crate) Option<&'static str>, pub(crate) [u8; 3]);
 
 impl ShownPin for Digits {
-    fn hash(&self, card: CardId) -> Option<Hash32> {
-        self.0.map(|digits| Hash32(*blake3::hash(format!("{card} {digits}").as_bytes()).as_bytes()))
+    fn hashed(&self, card: CardId) -> Option<HashedPin> {
+        let hash = |digits| Hash32(*blake3::hash(format!("{card} {digits}").as_bytes()).as_bytes());
+        self.0.map(|digits| HashedPin { hash: hash(digits), key_check: self.1 })
     }
 }
 
@@ -66,7 +67,7 @@ impl Desk {
             now_ms: i64::from(day("2026-03-01").days()) * 86_400_000,
             actor: Actor { institution, roles: u32::MAX },
             verdict: Verdict::Valid { arpc: ARPC },
-            pin: Digits(Some("246810")),
+            pin: Digits(Some("246810"), [1; 3]),
             facts: Vec::new(),
             journal: Vec::new(),
         };

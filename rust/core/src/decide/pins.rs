@@ -6,7 +6,7 @@ use super::cards;
 use crate::card::{Card, LockCause};
 use crate::command::{CardKey, Command, Reply};
 use crate::fact::Fact;
-use crate::hub::{Context, Hub};
+use crate::hub::{Context, Hub, role};
 use crate::ids::{CardId, CardSn};
 use crate::pin::MAX_WRONG_PINS;
 use crate::reject::Reject;
@@ -20,11 +20,15 @@ pub(crate) fn set(hub: &Hub, id: CardId, context: &Context<'_>) -> Decided {
         Ok(_) | Err(Reject::CardLocked) => {}
         Err(refusal) => return Err(refusal),
     }
-    let hash = context.pin.hash(id).ok_or(Reject::PinKeyMissing)?;
-    Ok((vec![Fact::PinSet { card: id, hash }], Reply::Done))
+    let hashed = context.pin.hashed(id).ok_or(Reject::PinKeyMissing)?;
+    Ok((vec![Fact::PinSet { card: id, hashed }], Reply::Done))
 }
 
+/// Compares at a desk, or at an institution that is registered: each try costs the holder one, so nobody unknown has any.
 pub(crate) fn verify(hub: &Hub, card: CardSn, context: &Context<'_>) -> Decided {
+    if context.actor.roles & role::DESK == 0 {
+        hub.institution(context.actor.institution)?;
+    }
     let card = cards::find(hub, CardKey::Sn(card))?;
     card.may_settle(hub.moment(card, context.stamp_ms), true)?;
     compare(card, context)?;
@@ -34,8 +38,15 @@ pub(crate) fn verify(hub: &Hub, card: CardSn, context: &Context<'_>) -> Decided 
 /// Whether the PIN that came is the card's.
 pub(crate) fn compare(card: &Card, context: &Context<'_>) -> Result<(), Reject> {
     let pin = card.pin.ok_or(Reject::PinNotSet)?;
-    let shown = context.pin.hash(card.id).ok_or(Reject::PinKeyMissing)?;
-    if shown == pin.hash { Ok(()) } else { Err(Reject::PinWrong { tries_left: pin.tries_left().saturating_sub(1) }) }
+    let shown = context.pin.hashed(card.id).ok_or(Reject::PinKeyMissing)?;
+    if shown.key_check != pin.hashed.key_check {
+        return Err(Reject::PinKeyMissing);
+    }
+    if shown.hash == pin.hashed.hash {
+        Ok(())
+    } else {
+        Err(Reject::PinWrong { tries_left: pin.tries_left().saturating_sub(1) })
+    }
 }
 
 /// What a wrong PIN leaves behind.

@@ -219,7 +219,7 @@ impl Hub {
                     card.counter = card.counter.exhausted();
                 }
             }
-            Fact::PinSet { card, hash } => self.card_mut(*card).pin = Some(Pin::new(*hash)),
+            Fact::PinSet { card, hashed } => self.card_mut(*card).pin = Some(Pin::new(*hashed)),
             Fact::PinWrong { card, count } => self.count_wrong_pins(*card, *count),
             Fact::PinVerified { card } => self.count_wrong_pins(*card, 0),
             Fact::CardCancelled { card, .. } => self.set_both(*card, ZoneState::Cancelled),

@@ -47,7 +47,7 @@ impl KeyRingError {
 #[derive(Debug, PartialEq, Eq, Error)]
 #[expect(missing_docs, reason = "the message of each variant says what it means")]
 pub enum KeyRefused {
-    #[error("an issuer's name has 1 to 32 letters, digits, '-' or '_'")]
+    #[error("a name has 1 to 32 letters, digits, '-' or '_'")]
     Issuer,
     #[error("'{from}' to '{to}' is no PAN range: two prefixes of 1 to 12 digits, equally long, the lower first")]
     PanRange { from: String, to: String },
@@ -57,7 +57,7 @@ pub enum KeyRefused {
     Components(usize),
     #[error("a key of this name is there already; tokens name theirs by it")]
     NameInUse,
-    #[error("there is one already, and PINs that were set under it would all be wrong under another")]
+    #[error("there is one already, and PINs that were set under it cannot be compared under another")]
     PinKeyPresent,
     #[error("the key is weak: all zero, equal halves or a known weak DES key")]
     WeakKey,

@@ -11,7 +11,7 @@ use medsettle_core::command::{ARC_APPROVED, Outcome, Reply, Request, Verdict};
 use medsettle_core::fact::Record;
 use medsettle_core::hub::{Actor, Context, Decision};
 use medsettle_core::ids::{CardId, Hash32, InstitutionCode, RegionCode};
-use medsettle_core::pin::ShownPin;
+use medsettle_core::pin::{HashedPin, ShownPin};
 use medsettle_cryptogram::{Request as CryptogramRequest, Verdict as CryptogramVerdict, verify};
 use medsettle_wire::decode::{CryptogramCheck, Decoded, EngineRequest, Proof, decode, split_batch};
 use medsettle_wire::encode::{HubStatus, encode_reply, encode_status};
@@ -388,7 +388,7 @@ struct PinToHash<'a> {
 }
 
 impl ShownPin for PinToHash<'_> {
-    fn hash(&self, card: CardId) -> Option<Hash32> {
+    fn hashed(&self, card: CardId) -> Option<HashedPin> {
         let Some(Proof::Pin(pin)) = self.proof else { return None };
         Some(self.keys?.pin_key()?.hash(card, pin))
     }

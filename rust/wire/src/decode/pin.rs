@@ -1,6 +1,6 @@
 //! PINs, taken out of a request before anything else is made of it.
 //!
-//! Invariant: a PIN is in no command, no digest, no debug text and no record; it is wiped from memory when the decision is made.
+//! Invariant: a PIN is in no command, no digest, no debug text and no record; what is kept of it until the decision is wiped from memory then.
 
 use std::fmt;
 
@@ -59,13 +59,14 @@ impl WithPin for v1::CardsVerifyPinRequest {
     }
 }
 
-/// The online account is used with a PIN, any other without.
+/// The online account is used with a PIN, the purse without; that there is no other is not this field's fault.
 impl WithPin for v1::AccountsPurchaseRequest {
     fn take_pin(&mut self) -> Checked<Option<Pin>> {
         let pin = taken(&mut self.pin);
         if self.account == AccountKind::Online.number() {
             return Pin::parse(&pin).map(Some);
         }
-        if pin.is_empty() { Ok(None) } else { Err(Fault::of("pin", "is of the online account only")) }
+        let is_purse = self.account == AccountKind::Offline.number();
+        if pin.is_empty() || !is_purse { Ok(None) } else { Err(Fault::of("pin", "is of the online account only")) }
     }
 }

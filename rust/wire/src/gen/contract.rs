@@ -782,7 +782,7 @@ impl Reason {
             Self::VoucherUnknown => &ReasonEntry { name: "VOUCHER_UNKNOWN", status: Status::NotFound, retry: Retry::Never, metadata: &["voucher_id"], advice: "Ask a desk for a voucher of this stay.", advice_zh: "凭单与本次住院不符；请到服务窗口办理。" },
             Self::VoucherLimitExceeded => &ReasonEntry { name: "VOUCHER_LIMIT_EXCEEDED", status: Status::FailedPrecondition, retry: Retry::QuoteAgain, metadata: &["limit_fen", "requested_fen"], advice: "Draw what the voucher allows; the rest is paid in cash.", advice_zh: "超出凭单允许的个人账户支付额；其余请以现金支付。" },
             Self::CardHomeRegionOnly => &ReasonEntry { name: "CARD_HOME_REGION_ONLY", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &[], advice: "The holder needs a card of the present generation; a desk issues it.", advice_zh: "该卡仅限参保地使用；请持卡人到服务窗口换领新一代社保卡。" },
-            Self::PinKeyMissing => &ReasonEntry { name: "PIN_KEY_MISSING", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &[], advice: "The operator starts the hub with a key ring that has a PIN key.", advice_zh: "系统未配置密码密钥；请联系运维人员。" },
+            Self::PinKeyMissing => &ReasonEntry { name: "PIN_KEY_MISSING", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &[], advice: "The operator starts the hub with the key ring under which its PINs were set.", advice_zh: "系统未配置密码密钥；请联系运维人员。" },
             Self::CounterExhausted => &ReasonEntry { name: "COUNTER_EXHAUSTED", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &[], advice: "Exchange the card for a new one.", advice_zh: "该卡交易计数已用尽，请换领新卡。" },
             Self::GenerationRetired => &ReasonEntry { name: "GENERATION_RETIRED", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["cut_over_date"], advice: "Issue a card of a generation that is in use.", advice_zh: "该代卡已停用，请办理在用的新一代卡。" },
             Self::StayUnknown => &ReasonEntry { name: "STAY_UNKNOWN", status: Status::NotFound, retry: Retry::Never, metadata: &["stay_id"], advice: "Check the stay's number.", advice_zh: "请核对住院登记号。" },
@@ -4325,6 +4325,7 @@ static PIN_SET: MessageSchema = MessageSchema {
     fields: &[
         Field { number: 1, name: "card_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
         Field { number: 2, name: "pin_hash", kind: Kind::Bytes, occurs: Occurs::Once(1) },
+        Field { number: 3, name: "pin_key_check", kind: Kind::Bytes, occurs: Occurs::Once(2) },
     ],
 };
 

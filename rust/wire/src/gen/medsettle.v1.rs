@@ -4530,7 +4530,7 @@ pub mod reason {
         VoucherLimitExceeded = 2026,
         /// A card without a chip settles in its home region only.
         CardHomeRegionOnly = 2027,
-        /// The hub has no key to hash PINs with.
+        /// The hub has no key to hash PINs with, or not the one under which this PIN was set. No try is lost.
         PinKeyMissing = 2028,
         /// The chip has shown its last counter value; the card can never be unlocked.
         CounterExhausted = 2030,
@@ -6634,13 +6634,16 @@ pub struct PinSet {
     /// Keyed BLAKE3 of card and PIN, 32 bytes.
     #[prost(bytes = "vec", tag = "2")]
     pub pin_hash: ::prost::alloc::vec::Vec<u8>,
+    /// Check value of the key, 3 bytes: only under the same one can a PIN be compared.
+    #[prost(bytes = "vec", tag = "3")]
+    pub pin_key_check: ::prost::alloc::vec::Vec<u8>,
 }
 /// It changes nothing but the tries that are left.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PinWrong {
     #[prost(uint64, tag = "1")]
     pub card_id: u64,
-    /// How many there were in a row, this one included.
+    /// How many there were since the tries were last given back, this one included.
     #[prost(uint32, tag = "2")]
     pub count: u32,
 }

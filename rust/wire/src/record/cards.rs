@@ -4,10 +4,11 @@ use medsettle_core::card::{Chip, Personalisation};
 use medsettle_core::fact::Fact;
 use medsettle_core::ids::{CardId, Pan, PersonId};
 use medsettle_core::money::Fen;
+use medsettle_core::pin::HashedPin;
 
 use super::facts::{card_sn, day, region};
 use super::{account, settlement};
-use crate::convert::{Checked, Coded, Fault, at, coded, each, hash, id_if_given, institution_code, number};
+use crate::convert::{Checked, Coded, Fault, array, at, coded, each, hash, id_if_given, institution_code, number};
 use crate::v1;
 use crate::v1::fact::Fact as Message;
 
@@ -72,7 +73,11 @@ pub(super) fn from_fact(fact: &Fact) -> Message {
         Fact::CardLocked { card, cause } => {
             Message::CardLocked(v1::CardLocked { card_id: card.0, cause: cause.number() })
         }
-        Fact::PinSet { card, hash } => Message::PinSet(v1::PinSet { card_id: card.0, pin_hash: hash.0.to_vec() }),
+        Fact::PinSet { card, hashed } => Message::PinSet(v1::PinSet {
+            card_id: card.0,
+            pin_hash: hashed.hash.0.to_vec(),
+            pin_key_check: hashed.key_check.to_vec(),
+        }),
         Fact::PinWrong { card, count } => Message::PinWrong(v1::PinWrong { card_id: card.0, count: *count }),
         Fact::PinVerified { card } => Message::PinVerified(v1::PinVerified { card_id: card.0 }),
         Fact::CryptogramWrong { card, institution, count } => Message::CryptogramWrong(v1::CryptogramWrong {
@@ -113,9 +118,13 @@ pub(super) fn fact(message: Message) -> Checked<Fact> {
         Message::CardLocked(m) => {
             Ok(Fact::CardLocked { card: CardId(m.card_id), cause: at("card_locked.cause", coded(m.cause))? })
         }
-        Message::PinSet(m) => {
-            Ok(Fact::PinSet { card: CardId(m.card_id), hash: at("pin_set.pin_hash", hash(&m.pin_hash))? })
-        }
+        Message::PinSet(m) => Ok(Fact::PinSet {
+            card: CardId(m.card_id),
+            hashed: HashedPin {
+                hash: at("pin_set.pin_hash", hash(&m.pin_hash))?,
+                key_check: at("pin_set.pin_key_check", array(&m.pin_key_check))?,
+            },
+        }),
         Message::PinWrong(m) => Ok(Fact::PinWrong { card: CardId(m.card_id), count: m.count }),
         Message::PinVerified(m) => Ok(Fact::PinVerified { card: CardId(m.card_id) }),
         Message::CryptogramWrong(m) => Ok(Fact::CryptogramWrong {

@@ -25,6 +25,7 @@ use medsettle_core::ids::{
 use medsettle_core::institution::{Institution, InstitutionKind};
 use medsettle_core::ledger::{LedgerAccount, Leg};
 use medsettle_core::money::{Fen, MAX_AMOUNT, Quantity, UnitPrice};
+use medsettle_core::pin::HashedPin;
 use medsettle_core::policy::{
     AccountUse, Adjustment, AdmissionRange, AnyOf, Band, BandBasis, BandMeasure, BenefitPolicy, CapMeasure, Category,
     Counter, CrossYear, DeductibleRow, FilingAdjustment, FilingKind, Fund, InsuranceType, Layer, LayerBase, Level,
@@ -194,7 +195,10 @@ impl Arbitrary {
             26 => Fact::VoucherIssued { stay: StayId(self.bits()), voucher: self.voucher(), cause: self.text().into() },
             27..=33 => self.fact_of_account(),
             34..=36 => self.fact_of_life(),
-            37 => Fact::PinSet { card: CardId(self.bits()), hash: self.hash() },
+            37 => Fact::PinSet {
+                card: CardId(self.bits()),
+                hashed: HashedPin { hash: self.hash(), key_check: [self.bits() as u8; 3] },
+            },
             38 => Fact::PinWrong { card: CardId(self.bits()), count: self.number() },
             39 => Fact::PinVerified { card: CardId(self.bits()) },
             _ => self.fact_of_stay(),

@@ -281,12 +281,12 @@ fn the_report_explains_every_fen() {
     let mut robbed = robbed();
     let scope = robbed.scope();
     let unwound = unwind(&mut robbed.desk, asked(scope)).unwrap();
-    let text = crate::explain::unwind(&unwound);
+    let text = crate::explain::unwind(&unwound, "clerk 7");
     let report = text.join("\n");
     for told in [
         "of case F-2027-1",
         "from 2026-12-20 20:00:00 to 2027-02-01 20:00:00",
-        "by director",
+        "asked for by clerk 7 and approved by director",
         "funds 4400.00, account 1000.00; 5400.00 is claimed there",
         "Year 2026 (OUTPATIENT): 8000.00 eligible and 4400.00 of the limit are free again",
         "was the holder's own and stays",

@@ -5,13 +5,13 @@ use crate::command::{CardKey, Command, LossSubject, Reply};
 use crate::decide::fixture::ward::ward_policy;
 use crate::decide::fixture::{Desk, Digits};
 use crate::fact::Fact;
-use crate::hub::Decision;
-use crate::ids::CardId;
+use crate::hub::{Actor, Decision, role};
+use crate::ids::{CardId, InstitutionCode};
 use crate::pin::MAX_WRONG_PINS;
 use crate::reject::Reject;
 
-const RIGHT: Digits = Digits(Some("246810"));
-const WRONG: Digits = Digits(Some("111111"));
+const RIGHT: Digits = Digits(Some("246810"), [1; 3]);
+const WRONG: Digits = Digits(Some("111111"), [1; 3]);
 
 fn with_pin() -> (Desk, CardId) {
     let mut desk = Desk::ward(ward_policy());
@@ -94,7 +94,10 @@ fn a_pin_needs_a_card_in_hand_a_key_and_to_be_set_and_none_of_this_costs_a_try()
     let (mut desk, card) = with_pin();
     let other = desk.patient("P2");
     assert_eq!(verify(&mut desk, other, RIGHT), Err(Reject::PinNotSet));
-    assert_eq!(verify(&mut desk, card, Digits(None)), Err(Reject::PinKeyMissing));
+    for unusable in [Digits(None, [1; 3]), Digits(RIGHT.0, [2; 3]), Digits(WRONG.0, [2; 3])] {
+        assert_eq!(verify(&mut desk, card, unusable), Err(Reject::PinKeyMissing), "no key, or another one");
+    }
+    desk.pin = Digits(None, [1; 3]);
     assert_eq!(desk.run(Command::SetPin { card }), Err(Reject::PinKeyMissing));
     desk.pin = RIGHT;
     desk.run(Command::ReportLoss {
@@ -118,4 +121,15 @@ fn equal_pins_of_two_cards_have_different_hashes() {
     let other = desk.patient("P2");
     desk.run(Command::SetPin { card: other }).unwrap();
     assert_ne!(desk.hub.cards[&card].pin, desk.hub.cards[&other].pin);
+}
+
+#[test]
+fn nobody_who_never_registered_has_a_try_but_a_desk_has() {
+    let (mut desk, card) = with_pin();
+    let institution = InstitutionCode::parse("H99999900009").unwrap();
+    desk.actor = Actor { institution, roles: role::HOSPITAL };
+    assert_eq!(verify(&mut desk, card, WRONG), Err(Reject::InstitutionUnknown(institution)));
+    assert_eq!(tries_left(&desk, card), MAX_WRONG_PINS);
+    desk.actor.roles = role::DESK;
+    assert_eq!(verify(&mut desk, card, RIGHT), Ok(Reply::Done));
 }

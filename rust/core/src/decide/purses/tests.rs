@@ -169,7 +169,7 @@ fn the_online_account_pays_only_with_the_pin_and_the_purse_without() {
     desk.top_up(card, AccountKind::Offline, 3_000).unwrap();
     assert_eq!(desk.purchase(card, AccountKind::Online, 1), Err(Reject::PinNotSet));
     desk.run(Command::SetPin { card }).unwrap();
-    let right = std::mem::replace(&mut desk.pin, Digits(Some("135791")));
+    let right = std::mem::replace(&mut desk.pin, Digits(Some("135791"), [1; 3]));
     assert_eq!(desk.purchase(card, AccountKind::Online, 1), Err(Reject::PinWrong { tries_left: 5 }));
     assert_eq!(desk.purchase(card, AccountKind::Offline, 1), Ok(Fen(2_999)));
     assert_eq!(desk.hub.cards[&card].pin.map(|pin| pin.wrong), Some(1), "the purse asks for none");
