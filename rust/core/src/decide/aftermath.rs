@@ -36,7 +36,7 @@ pub(crate) fn of(
         Reject::CryptogramInvalid => return wrong_cryptogram(hub, header, command, context).unwrap_or_default(),
         Reject::PinWrong { tries_left } => return pins::counted(hub, command, *tries_left),
         Reject::CounterJump { .. } => LockCause::CounterJumped,
-        Reject::CounterExhausted => LockCause::CounterExhausted,
+        Reject::CounterRanOut => LockCause::CounterExhausted,
         _ => return Vec::new(),
     };
     locked(hub, header, command, cause, context).unwrap_or_default()
