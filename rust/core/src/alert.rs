@@ -129,6 +129,11 @@ impl AlertKind {
 }
 
 impl AlertRules {
+    /// Whether the package is in force on that day, unless a later one is.
+    pub fn in_force_on(&self, day: Date) -> bool {
+        self.effective_from <= day
+    }
+
     /// Finds every problem, in the package's order.
     pub fn check(&self) -> Vec<Problem> {
         let mut found = Vec::new();
