@@ -296,8 +296,8 @@ impl Hub {
 
     /// The moment of a stamp for a card: whether its generation is over then.
     pub(crate) fn moment(&self, card: &Card, now_ms: i64) -> Moment {
-        let cut_over = self.retirements.cut_over(&self.regions, card.region, &card.generation);
-        Moment { now_ms, retired: cut_over.is_some_and(|day| day <= Date::business_day(now_ms)) }
+        let today = Date::business_day(now_ms);
+        Moment { now_ms, retired: self.retirements.is_over(&self.regions, card.region, &card.generation, today) }
     }
 
     pub(crate) fn institution(&self, code: InstitutionCode) -> Result<&Institution, Reject> {
