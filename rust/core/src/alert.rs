@@ -274,11 +274,6 @@ impl Alerts {
         self.open.get(&id)
     }
 
-    /// How many are open.
-    pub fn open_count(&self) -> usize {
-        self.open.len()
-    }
-
     /// How many of a person are open.
     pub(crate) fn open_of(&self, person: PersonId) -> usize {
         self.by_person.range((person, AlertId(0))..=(person, AlertId(u64::MAX))).count()

@@ -277,11 +277,9 @@ impl Hub {
 
     fn set_balance(&mut self, person: PersonId, card: CardId, account: AccountKind, balance: Fen) {
         match account {
-            AccountKind::Insurance => self.person_mut(person).account.balance = balance,
             AccountKind::Online => self.person_mut(person).online = balance,
             AccountKind::Offline => self.card_mut(card).offline = balance,
-            AccountKind::Purse => self.card_mut(card).purse = balance,
-            AccountKind::Bank => unreachable!("the bank keeps that balance"),
+            _ => unreachable!("only the online account and the purse in a chip are paid into and bought from"),
         }
     }
 
