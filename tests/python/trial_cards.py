@@ -7,8 +7,7 @@ from pathlib import Path
 
 from google.protobuf.message import Message
 
-from medsettle import EngineSettings, Hub
-from medsettle._core import ManualClock
+from medsettle import EngineSettings, Hub, ManualClock
 from medsettle.hub import Acting
 from medsettle.softcard import CVR_NO_PIN, CVR_PIN_VERIFIED, SoftCard
 from medsettle.v1 import cards_pb2, common_pb2, persons_pb2, presentation_pb2, visits_pb2
