@@ -124,20 +124,6 @@ class CardTown:
             holder_check=check(method=check.PHOTO if looked else check.NONE),
         )
 
-    def replacement(self, lost_card_id: int, chip: SoftCard, *, enable: bool) -> cards_pb2.CardsReplaceRequest:
-        """Ask for a new card on the spot."""
-        return cards_pb2.CardsReplaceRequest(
-            header=self.header(DESK),
-            lost_card_id=lost_card_id,
-            pan=chip.pan,
-            sequence_number=chip.sequence_number,
-            card_sn=chip.card_sn,
-            scheme=presentation_pb2.Chip.PBOC_SM4,
-            key_index=chip.key_index,
-            generation="3",
-            enable=enable,
-        )
-
     def loss_report(self, loss: str, zones: list[str]) -> cards_pb2.CardsReportLossRequest:
         """Begin a report; the caller says of what."""
         return cards_pb2.CardsReportLossRequest(
