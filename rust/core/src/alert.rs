@@ -114,6 +114,20 @@ enum Field {
 }
 
 impl AlertKind {
+    /// Every kind, in the order of the contract.
+    pub const ALL: [Self; 10] = [
+        Self::TwoPlaces,
+        Self::OverlapWithStay,
+        Self::ManyInstitutions,
+        Self::NearCap,
+        Self::SexConflict,
+        Self::AgeConflict,
+        Self::Readmission,
+        Self::WrongCryptograms,
+        Self::CounterJump,
+        Self::ManyPurchases,
+    ];
+
     /// The fields of a rule of this kind; `None` where the hub raises it by itself.
     fn fields(self) -> Option<&'static [Field]> {
         match self {
