@@ -1,38 +1,15 @@
 //! What one card event costs the deciding thread, beside a settlement: `decide` and `apply` alone.
 
-use std::hint::black_box;
-use std::time::{Duration, Instant};
-
 use criterion::{Bencher, Criterion, criterion_group, criterion_main};
-use medsettle_benches::Ward;
+use medsettle_benches::{Rounds, Ward};
 use medsettle_core::command::Request;
 
 /// Small enough for the processor's cache, as for the first figure of `settlement`.
 const PATIENTS: u64 = 1_000;
 
-/// Measure an event of one patient after the other; when all had it, the ward begins again as it was.
 fn measure(bencher: &mut Bencher<'_>, begin: &Ward, event: fn(&mut Ward, usize) -> Request) {
-    let mut ward = begin.clone();
-    let mut next = 0;
-    bencher.iter_custom(|iterations| {
-        let mut spent = Duration::ZERO;
-        for _ in 0..iterations {
-            if next == ward.patients() {
-                ward = begin.clone();
-                next = 0;
-            }
-            let request = event(&mut ward, next);
-            next += 1;
-            let start = Instant::now();
-            let record = ward.decide(black_box(&request));
-            spent += start.elapsed();
-            ward.observe(&record);
-            let start = Instant::now();
-            ward.apply(black_box(&record));
-            spent += start.elapsed();
-        }
-        spent
-    });
+    let mut rounds = Rounds::of(begin.clone());
+    bencher.iter_custom(|iterations| rounds.time(iterations, event));
 }
 
 fn card_events(criterion: &mut Criterion) {

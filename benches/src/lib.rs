@@ -3,7 +3,10 @@
 //! Invariant: everything goes through `Hub::decide`; nothing is put into the state by hand.
 
 mod card_events;
+mod rounds;
 mod watch;
+
+pub use rounds::Rounds;
 
 use std::sync::Arc;
 

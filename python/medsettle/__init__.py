@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         Rejected,
         Unavailable,
     )
-    from medsettle.hub import AsyncHub, Hub
+    from medsettle.hub import AsyncHub, Hub, ManualClock
 
 __all__ = [
     "CATALOG",
@@ -38,6 +38,7 @@ __all__ = [
     "Hub",
     "HubUnusable",
     "KeyRingError",
+    "ManualClock",
     "MedsettleError",
     "NoAnswer",
     "Overloaded",
@@ -73,7 +74,7 @@ _HOMES = {
         "Rejected",
         "Unavailable",
     ),
-    "hub": ("AsyncHub", "Hub"),
+    "hub": ("AsyncHub", "Hub", "ManualClock"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -30,6 +30,9 @@ R = TypeVar("R", bound=Message)
 Answer = tuple[bool, bytes]
 """Whether the request was accepted, and the encoded response or Refusal."""
 
+ManualClock = _core.ManualClock
+"""A clock that stands until it is told that time passes; for tests, simulations and rehearsals."""
+
 _SUBMIT = "Batch.Submit"
 
 
@@ -90,7 +93,7 @@ def _open(
     kek: str | None,
     settings: EngineSettings | None,
     hub_number: int | None,
-    clock: _core.ManualClock | None,
+    clock: ManualClock | None,
 ) -> _OpenEngine:
     if settings is None:
         settings = EngineSettings(hub_number=1 if hub_number is None else hub_number)
@@ -135,12 +138,12 @@ class Hub(_Opened):
         kek: str | None = None,
         hub_number: int | None = None,
         settings: EngineSettings | None = None,
-        clock: _core.ManualClock | None = None,
+        clock: ManualClock | None = None,
     ) -> Self:
         """Open or create a data directory and recover it.
 
         `keys` is the key ring file and `kek` its key-encryption key: "file:PATH", "env:NAME" or "passphrase:TEXT".
-        `clock` is a `medsettle._core.ManualClock` where days shall pass faster than on the machine's.
+        `clock` is a `ManualClock` where days shall pass faster than on the machine's.
         Raises DirectoryLocked, CorruptJournal, KeyRingError, or ValueError for settings that cannot be.
         """
         return cls(_open(data, keys, kek, settings, hub_number, clock))
@@ -238,7 +241,7 @@ class AsyncHub(_Opened):
         kek: str | None = None,
         hub_number: int | None = None,
         settings: EngineSettings | None = None,
-        clock: _core.ManualClock | None = None,
+        clock: ManualClock | None = None,
     ) -> Self:
         """Open or create a data directory as `Hub.open` does, without holding up the event loop."""
         return cls(await asyncio.to_thread(_open, data, keys, kek, settings, hub_number, clock))

@@ -12,7 +12,7 @@ from medsettle.errors import Rejected
 from medsettle.v1 import accounts_pb2, cards_pb2, fraud_pb2, inpatient_pb2, operations_pb2, presentation_pb2, visits_pb2
 from trial_site import HubProcess, Office
 from trial_visits import LIMIT_FEN, OUTPATIENT, PURCHASE, Counter, found_visits
-from trial_world import OPERATOR, Patient, days_ago, line, make_chip
+from trial_world import OPERATOR, Patient, days_ago, line, make_chip, replacement
 
 BALANCE_FEN = 250_000
 THIS_YEAR = days_ago(0).year
@@ -173,17 +173,7 @@ def enable_bank_zone(hub: HubProcess, office: Office, patient: Patient) -> None:
 def replaced(hub: HubProcess, office: Office, victim: Patient) -> Patient:
     """Replace the lost card on the spot, in use at once."""
     chip = make_chip(SUCCESSOR_SERIAL)
-    request = cards_pb2.CardsReplaceRequest(
-        header=office.agency.desk.header(),
-        lost_card_id=victim.card_id,
-        pan=chip.pan,
-        sequence_number=chip.sequence_number,
-        card_sn=chip.card_sn,
-        scheme=presentation_pb2.Chip.PBOC_SM4,
-        key_index=chip.key_index,
-        generation="3",
-        enable=True,
-    )
+    request = replacement(office.agency.desk.header(), victim.card_id, chip)
     with hub.connect(office.agency.desk.institution) as desk:
         card = desk.cards.replace(request).card
     assert card.insurance_state == cards_pb2.Card.ENABLED

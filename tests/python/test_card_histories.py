@@ -28,7 +28,7 @@ from medsettle import Rejected
 from medsettle.softcard import SoftCard
 from medsettle.v1 import accounts_pb2, cards_pb2, common_pb2, operations_pb2, persons_pb2, visits_pb2
 from trial_cards import CardTown
-from trial_world import AUDITOR, DESK, LOCAL_HOSPITAL, OPERATOR, make_chip
+from trial_world import AUDITOR, DESK, LOCAL_HOSPITAL, OPERATOR, make_chip, replacement
 
 HOUR_MS, SECOND_MS = 3_600_000, 1_000
 TOTAL_FEN = 10_000
@@ -252,7 +252,7 @@ class CardHistories(RuleBasedStateMachine):
         lost = [number for number, card in enumerate(self.books.cards) if card.insurance.state == "FORMAL_LOST"]
         number = lost[-1 - age % len(lost)] if aim and lost else self.card(age)
         chip = make_chip(next(self.town.serials))
-        request = self.town.replacement(self.card_ids[number], chip, enable=enable)
+        request = replacement(self.town.header(DESK), self.card_ids[number], chip, enable=enable)
         replaced = self.card_event(lambda: self.books.replace(number, enable=enable), DESK, "Cards.Replace", request)
         if isinstance(replaced, cards_pb2.CardsReplaceResponse):
             self.chips[len(self.card_ids)] = chip

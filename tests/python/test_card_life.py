@@ -7,7 +7,7 @@ import pytest
 
 from medsettle import EngineSettings, Hub, Rejected
 from medsettle.hub import Acting
-from medsettle.v1 import accounts_pb2, cards_pb2, common_pb2, operations_pb2, persons_pb2, presentation_pb2
+from medsettle.v1 import accounts_pb2, cards_pb2, common_pb2, operations_pb2, persons_pb2
 from trial_world import (
     BEIJING,
     BEIJING_HOSPITAL,
@@ -23,6 +23,7 @@ from trial_world import (
     days_ago,
     found_world,
     make_chip,
+    replacement,
 )
 
 State = cards_pb2.Card
@@ -70,19 +71,9 @@ def town(tmp_path: Path) -> Iterator[Town]:
     opened.hub.close()
 
 
-def replacement(town: Town, lost: Patient, serial: int = 77_777) -> tuple[cards_pb2.CardsReplaceRequest, Patient]:
+def renewal(town: Town, lost: Patient, serial: int = 77_777) -> tuple[cards_pb2.CardsReplaceRequest, Patient]:
     chip = make_chip(serial)
-    request = cards_pb2.CardsReplaceRequest(
-        header=town.agency.desk.header(),
-        lost_card_id=lost.card_id,
-        pan=chip.pan,
-        sequence_number=chip.sequence_number,
-        card_sn=chip.card_sn,
-        scheme=presentation_pb2.Chip.PBOC_SM4,
-        key_index=chip.key_index,
-        generation="3",
-        enable=True,
-    )
+    request = replacement(town.agency.desk.header(), lost.card_id, chip)
     return request, Patient(lost.person_id, lost.certificate, 0, chip)
 
 
@@ -90,7 +81,7 @@ def test_a_card_is_replaced_on_the_spot_once_and_the_same_request_gives_the_same
     lost = town.agency.insure()
     town.admit(lost)
     town.agency.report_loss(lost, cards_pb2.Loss.FORMAL)
-    request, renewed = replacement(town, lost)
+    request, renewed = renewal(town, lost)
     desk = town.acting(DESK).cards
     given = desk.replace(request)
     assert (given.card.insurance_state, given.card.bank_state) == (State.ENABLED, State.ISSUED)
@@ -98,7 +89,7 @@ def test_a_card_is_replaced_on_the_spot_once_and_the_same_request_gives_the_same
     again = desk.replace(request)
     assert (again.header.replayed, again.card) == (True, given.card)
     with pytest.raises(Rejected) as refusal:
-        desk.replace(replacement(town, lost, 77_778)[0])
+        desk.replace(renewal(town, lost, 77_778)[0])
     assert refusal.value.reason == "CARD_EXISTS"
     town.reopen()
     assert town.card(given.card.card_id) == given.card

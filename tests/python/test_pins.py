@@ -8,7 +8,7 @@ import pytest
 
 from medsettle import KeyRingError, Rejected, keys
 from medsettle.v1 import accounts_pb2, cards_pb2
-from test_purses import Bank
+from trial_town import Bank
 from trial_visits import PURCHASE, Counter
 from trial_world import DESK, Patient
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from google.protobuf.message import Message
 
-from medsettle import EngineSettings, Hub
-from medsettle._core import ManualClock
+from medsettle import EngineSettings, Hub, ManualClock
 from medsettle.hub import Acting
 from medsettle.softcard import CVR_NO_PIN, CVR_PIN_VERIFIED, SoftCard
 from medsettle.v1 import cards_pb2, common_pb2, persons_pb2, presentation_pb2, visits_pb2
@@ -123,20 +122,6 @@ class CardTown:
             account_request_fen=drawn_fen,
             presentation=presented(chip.sign(total_fen, drawn_fen, today, PURCHASE_TYPE, cvr=cvr)),
             holder_check=check(method=check.PHOTO if looked else check.NONE),
-        )
-
-    def replacement(self, lost_card_id: int, chip: SoftCard, *, enable: bool) -> cards_pb2.CardsReplaceRequest:
-        """Ask for a new card on the spot."""
-        return cards_pb2.CardsReplaceRequest(
-            header=self.header(DESK),
-            lost_card_id=lost_card_id,
-            pan=chip.pan,
-            sequence_number=chip.sequence_number,
-            card_sn=chip.card_sn,
-            scheme=presentation_pb2.Chip.PBOC_SM4,
-            key_index=chip.key_index,
-            generation="3",
-            enable=enable,
         )
 
     def loss_report(self, loss: str, zones: list[str]) -> cards_pb2.CardsReportLossRequest:

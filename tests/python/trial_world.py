@@ -340,6 +340,23 @@ class Agency:
         )
 
 
+def replacement(
+    header: common_pb2.RequestHeader, lost_card_id: int, chip: SoftCard, *, enable: bool = True
+) -> cards_pb2.CardsReplaceRequest:
+    """Ask for a new card on the spot, in use at once unless told otherwise."""
+    return cards_pb2.CardsReplaceRequest(
+        header=header,
+        lost_card_id=lost_card_id,
+        pan=chip.pan,
+        sequence_number=chip.sequence_number,
+        card_sn=chip.card_sn,
+        scheme=presentation_pb2.Chip.PBOC_SM4,
+        key_index=chip.key_index,
+        generation="3",
+        enable=enable,
+    )
+
+
 def make_chip(serial: int, issuer_key: bytes = ISSUER_KEY) -> SoftCard:
     """Personalise a chip; the hub knows it once a card is marked made with it."""
     return SoftCard(

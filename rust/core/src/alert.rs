@@ -114,6 +114,20 @@ enum Field {
 }
 
 impl AlertKind {
+    /// Every kind, in the order of the contract.
+    pub const ALL: [Self; 10] = [
+        Self::TwoPlaces,
+        Self::OverlapWithStay,
+        Self::ManyInstitutions,
+        Self::NearCap,
+        Self::SexConflict,
+        Self::AgeConflict,
+        Self::Readmission,
+        Self::WrongCryptograms,
+        Self::CounterJump,
+        Self::ManyPurchases,
+    ];
+
     /// The fields of a rule of this kind; `None` where the hub raises it by itself.
     fn fields(self) -> Option<&'static [Field]> {
         match self {
@@ -129,6 +143,11 @@ impl AlertKind {
 }
 
 impl AlertRules {
+    /// Whether the package is in force on that day, unless a later one is.
+    pub fn in_force_on(&self, day: Date) -> bool {
+        self.effective_from <= day
+    }
+
     /// Finds every problem, in the package's order.
     pub fn check(&self) -> Vec<Problem> {
         let mut found = Vec::new();
@@ -267,11 +286,6 @@ impl Alerts {
     /// An alert that is open.
     pub fn get(&self, id: AlertId) -> Option<&Arc<Alert>> {
         self.open.get(&id)
-    }
-
-    /// How many are open.
-    pub fn open_count(&self) -> usize {
-        self.open.len()
     }
 
     /// How many of a person are open.

@@ -176,6 +176,11 @@ impl Card {
         }
     }
 
+    /// Whether the card was made with a chip; one without is read by its stripe.
+    pub fn has_chip(&self) -> bool {
+        self.made.as_ref().is_some_and(|made| made.chip.is_some())
+    }
+
     /// Whether the card is on its way to its holder, or with the holder and never enabled, and can still come into use.
     pub fn is_application(&self, at: Moment) -> bool {
         !at.retired && matches!(self.insurance.state, ZoneState::Applied | ZoneState::Made | ZoneState::Issued)

@@ -86,7 +86,7 @@ pub struct Reversal {
 impl Reversal {
     /// What comes back to the family's accounts.
     pub fn family_total(&self) -> Fen {
-        self.family.iter().fold(Fen::ZERO, |sum, draw| sum + draw.amount)
+        self.family.iter().map(|draw| draw.amount).sum()
     }
 
     /// What is claimed from the institution; nothing where the thief paid all in cash.
@@ -98,7 +98,7 @@ impl Reversal {
 impl Unwind {
     /// One amount of every reversal, added up.
     pub fn sum(&self, amount: impl Fn(&Reversal) -> Fen) -> Fen {
-        self.reversals.iter().fold(Fen::ZERO, |sum, reversal| sum + amount(reversal))
+        self.reversals.iter().map(amount).sum()
     }
 
     /// Reversals that an institution owes for.

@@ -296,8 +296,8 @@ impl Hub {
 
     /// The moment of a stamp for a card: whether its generation is over then.
     pub(crate) fn moment(&self, card: &Card, now_ms: i64) -> Moment {
-        let cut_over = self.retirements.cut_over(&self.regions, card.region, &card.generation);
-        Moment { now_ms, retired: cut_over.is_some_and(|day| day <= Date::business_day(now_ms)) }
+        let today = Date::business_day(now_ms);
+        Moment { now_ms, retired: self.retirements.is_over(&self.regions, card.region, &card.generation, today) }
     }
 
     pub(crate) fn institution(&self, code: InstitutionCode) -> Result<&Institution, Reject> {
@@ -312,11 +312,8 @@ impl Hub {
         kind: VisitKind,
         day: Date,
     ) -> Option<(RegionCode, &(Hash32, Arc<BenefitPolicy>))> {
-        self.regions.upwards(insured).find_map(|region| {
-            let packages = self.policies.get(&(region, insurance_type, kind))?;
-            let package = packages.iter().rev().find(|(_, policy)| policy.in_force_on(day))?;
-            Some((region, package))
-        })
+        let versions = |region| self.policies.get(&(region, insurance_type, kind));
+        self.in_force(insured, versions, |policy| policy.in_force_on(day))
     }
 
     /// The alert rules in force today, of the most specific region above the insured one that has any.
@@ -325,20 +322,28 @@ impl Hub {
             return None;
         }
         let today = context.today();
-        self.regions.upwards(insured).find_map(|region| {
-            let packages = self.alert_rules.get(&region)?;
-            packages.iter().rev().find(|(_, rules)| rules.effective_from <= today)
-        })
+        let found = self.in_force(insured, |region| self.alert_rules.get(&region), |rules| rules.in_force_on(today));
+        found.map(|(_, package)| package)
     }
 
     /// The catalogue in force for a day, of the most specific region above the care region that has any.
     pub(crate) fn catalogue(&self, care: RegionCode, day: Date) -> Result<(Hash32, &Arc<Catalogue>), Reject> {
-        let found = self.regions.upwards(care).find_map(|region| {
-            let packages = self.catalogues.get(&region)?;
-            packages.iter().rev().find(|(_, catalogue)| catalogue.in_force_on(day))
-        });
-        let (hash, catalogue) = found.ok_or_else(|| Reject::CatalogueNotInForce { region: care, day })?;
+        let found = self.in_force(care, |region| self.catalogues.get(&region), |items| items.in_force_on(day));
+        let (_, (hash, catalogue)) = found.ok_or_else(|| Reject::CatalogueNotInForce { region: care, day })?;
         Ok((*hash, catalogue))
+    }
+
+    /// The latest version that is in force, of the first region upwards that has one; with the region it was found at.
+    fn in_force<'a, T>(
+        &'a self,
+        from: RegionCode,
+        versions: impl Fn(RegionCode) -> Option<&'a Versions<T>>,
+        in_force: impl Fn(&T) -> bool,
+    ) -> Option<(RegionCode, &'a (Hash32, Arc<T>))> {
+        self.regions.upwards(from).find_map(|region| {
+            let package = versions(region)?.iter().rev().find(|(_, package)| in_force(package))?;
+            Some((region, package))
+        })
     }
 }
 

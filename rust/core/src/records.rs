@@ -81,7 +81,7 @@ pub trait Records {
     /// A page of what moved the person's money or used the person's limits, oldest first, and whether more follows.
     fn statement(&self, person: PersonId, range: Range) -> (Vec<Entry>, bool);
     /// Standing settlements with a card that were made in a period, both ends included, in the order of the journal.
-    fn shown(&self, card: CardId, since_ms: i64, until_ms: i64, limit: usize) -> Vec<Standing>;
+    fn settled_with(&self, card: CardId, since_ms: i64, until_ms: i64, limit: usize) -> Vec<Standing>;
     /// Claims on institutions after `after`, in the order of the settlements.
     fn claims(&self, of: &ClaimFilter, after: Option<SettlementId>, limit: usize) -> Vec<Claim>;
     /// What was taken back from a thief.
@@ -159,7 +159,7 @@ impl MemoryRecords {
                     self.settlements.insert(settlement.id, standing);
                 }
                 Fact::SettlementCancelled { cancellation, .. } => self.cancel(cancellation, record),
-                Fact::Unwound { unwind } => self.unwind(unwind),
+                Fact::Unwound { unwind } => self.note_unwind(unwind),
                 Fact::AdmissionCancelled { stay } => self.keep_stay(before, *stay, StayState::Void, None),
                 Fact::AlertAcknowledged { alert, note } => {
                     let alert = before.alerts.get(*alert).expect("what is acknowledged was open");
@@ -205,7 +205,7 @@ impl MemoryRecords {
         }
     }
 
-    fn unwind(&mut self, unwind: &Arc<Unwind>) {
+    fn note_unwind(&mut self, unwind: &Arc<Unwind>) {
         for (place, reversal) in unwind.reversals.iter().enumerate() {
             if let Some(standing) = self.settlements.get_mut(&reversal.settlement) {
                 standing.unwound_by = Some(unwind.id);
@@ -316,7 +316,7 @@ impl Records for MemoryRecords {
         (page.to_vec(), more)
     }
 
-    fn shown(&self, card: CardId, since_ms: i64, until_ms: i64, limit: usize) -> Vec<Standing> {
+    fn settled_with(&self, card: CardId, since_ms: i64, until_ms: i64, limit: usize) -> Vec<Standing> {
         let made =
             |standing: &&Standing| standing.stands() && (since_ms..=until_ms).contains(&standing.settlement.stamp_ms);
         let ids = self.by_card.get(&card).into_iter().flatten();

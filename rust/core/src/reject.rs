@@ -59,7 +59,7 @@ pub enum Reject {
     #[error("counter was seen before")]
     CryptogramReplayed { atc: u16 },
     #[error("counter ran out")]
-    CounterExhausted,
+    CounterRanOut,
     #[error("counter jumped")]
     CounterJump { atc: u16, highest: u16 },
     #[error("signed amount differs")]
@@ -81,7 +81,7 @@ pub enum Reject {
     #[error("credential is not accepted")]
     CredentialNotAccepted,
     #[error("counter has run out, so the card is never unlocked")]
-    CardNeverUnlocked,
+    CounterExhausted,
     #[error("generation is over since {cut_over}")]
     GenerationRetired { cut_over: Date },
     #[error("too many wrong cryptograms here")]

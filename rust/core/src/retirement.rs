@@ -28,6 +28,11 @@ impl Retirements {
         regions.upwards(region).filter_map(|region| by_region.get(&region)).min().copied()
     }
 
+    /// Whether cards of the generation that were issued in the region no longer work on that day.
+    pub fn is_over(&self, regions: &RegionTree, region: RegionCode, generation: &str, day: Date) -> bool {
+        self.cut_over(regions, region, generation).is_some_and(|cut_over| cut_over <= day)
+    }
+
     /// Every region for which a date was set.
     pub fn regions(&self) -> impl Iterator<Item = RegionCode> {
         self.dates.values().flat_map(|by_region| by_region.keys().copied())

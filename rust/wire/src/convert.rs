@@ -20,8 +20,8 @@ pub(crate) use check::{
 };
 pub(crate) use coded::{Coded, coded};
 pub(crate) use common::{
-    filing, from_accumulators, from_filing, from_institution, from_line_split, from_split, from_years,
-    given_accumulators, institution, line_split, split, year_accumulators,
+    filing, from_accumulators, from_filing, from_institution, from_line_split, from_split, from_year_key, from_years,
+    given_accumulators, institution, line_split, split, year_accumulators, year_key,
 };
 pub(crate) use credential::{credential_kind, voucher_id};
 pub(crate) use package::{

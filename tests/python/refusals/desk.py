@@ -1,8 +1,8 @@
 """Requests of a desk, an issuer or the operator about cards and insured regions, refused."""
 
-from medsettle.v1 import cards_pb2, common_pb2, persons_pb2, presentation_pb2
+from medsettle.v1 import cards_pb2, common_pb2, persons_pb2
 from refusals.scene import Bad, Scene, forbidden_now, malformed, row
-from trial_world import BEIJING, DESK, EFFECTIVE_FROM, JINAN, OPERATOR, Patient, days_ago, make_chip
+from trial_world import BEIJING, DESK, EFFECTIVE_FROM, JINAN, OPERATOR, Patient, days_ago, make_chip, replacement
 
 FORMAL, TEMPORARY = cards_pb2.Loss.FORMAL, cards_pb2.Loss.TEMPORARY
 
@@ -21,18 +21,7 @@ def _report(scene: Scene, patient: Patient, **changes: int) -> cards_pb2.CardsRe
 
 
 def _replacement(scene: Scene, lost: Patient) -> cards_pb2.CardsReplaceRequest:
-    chip = make_chip(88_888)
-    return cards_pb2.CardsReplaceRequest(
-        header=scene.agency.desk.header(),
-        lost_card_id=lost.card_id,
-        pan=chip.pan,
-        sequence_number=chip.sequence_number,
-        card_sn=chip.card_sn,
-        scheme=presentation_pb2.Chip.PBOC_SM4,
-        key_index=chip.key_index,
-        generation="3",
-        enable=True,
-    )
+    return replacement(scene.agency.desk.header(), lost.card_id, make_chip(88_888))
 
 
 def _retirement(scene: Scene, region: str, date: str) -> cards_pb2.CardsRetireGenerationRequest:

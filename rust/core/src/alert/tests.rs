@@ -2,19 +2,6 @@
 
 use super::*;
 
-const KINDS: [AlertKind; 10] = [
-    AlertKind::TwoPlaces,
-    AlertKind::OverlapWithStay,
-    AlertKind::ManyInstitutions,
-    AlertKind::NearCap,
-    AlertKind::SexConflict,
-    AlertKind::AgeConflict,
-    AlertKind::Readmission,
-    AlertKind::WrongCryptograms,
-    AlertKind::CounterJump,
-    AlertKind::ManyPurchases,
-];
-
 fn bare(kind: AlertKind) -> AlertRule {
     AlertRule { kind, hard: false, window_hours: 0, count: 0, ratio_bp: 0, apart: None, tolerance_years: None }
 }
@@ -55,7 +42,7 @@ fn fields_of(kind: AlertKind) -> &'static [&'static str] {
 #[test]
 fn a_rule_has_exactly_the_fields_of_its_kind() {
     let all = ["window_hours", "count", "ratio_bp", "apart", "tolerance_years"];
-    for kind in KINDS {
+    for kind in AlertKind::ALL {
         let own = fields_of(kind);
         let of_rule =
             |fields: Vec<&str>| fields.into_iter().map(|field| format!("rules[0].{field}")).collect::<Vec<_>>();

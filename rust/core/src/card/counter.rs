@@ -28,7 +28,7 @@ impl Counter {
     /// | unseen in the window | accept |
     pub fn accept(self, value: u16) -> Result<Self, Reject> {
         if value == u16::MAX {
-            return Err(Reject::CounterExhausted);
+            return Err(Reject::CounterRanOut);
         }
         if value > self.highest {
             let ahead = value - self.highest;
@@ -50,7 +50,7 @@ impl Counter {
     /// Below the highest it is accepted as ever; a counter that has run out is refused.
     pub fn reset_to(self, value: u16) -> Result<Self, Reject> {
         if self.is_exhausted() || value == u16::MAX {
-            return Err(Reject::CardNeverUnlocked);
+            return Err(Reject::CounterExhausted);
         }
         if value > self.highest { Ok(Self { highest: value, seen: 1 }) } else { self.accept(value) }
     }
@@ -88,7 +88,7 @@ mod tests {
         let counter = Counter::default();
         assert!(counter.accept(1_000).is_ok());
         assert_eq!(counter.accept(1_001), Err(Reject::CounterJump { atc: 1_001, highest: 0 }));
-        assert_eq!(counter.accept(u16::MAX), Err(Reject::CounterExhausted));
+        assert_eq!(counter.accept(u16::MAX), Err(Reject::CounterRanOut));
     }
 
     #[test]
@@ -100,7 +100,7 @@ mod tests {
             assert_eq!(after.reset_to(seen), Err(Reject::CryptogramReplayed { atc: seen }));
         }
         assert!(after.accept(39_999).is_ok(), "the window lies below the new value");
-        assert_eq!(after.reset_to(u16::MAX), Err(Reject::CardNeverUnlocked));
-        assert_eq!(after.exhausted().reset_to(40_001), Err(Reject::CardNeverUnlocked));
+        assert_eq!(after.reset_to(u16::MAX), Err(Reject::CounterExhausted));
+        assert_eq!(after.exhausted().reset_to(40_001), Err(Reject::CounterExhausted));
     }
 }

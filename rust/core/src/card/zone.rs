@@ -42,7 +42,7 @@ pub enum ZoneState {
 impl ZoneState {
     /// Whether nothing brings the zone into use any more.
     pub fn is_dead(self) -> bool {
-        matches!(self, Self::Failed(_) | Self::FormalLost | Self::Cancelled)
+        CardState::from(self).is_dead()
     }
 
     /// Whether the card is in its holder's hands and the zone not dead.
@@ -114,6 +114,11 @@ impl CardState {
         Self::Cancelled,
         Self::Retired,
     ];
+
+    /// Whether the zone itself has ended, which the end of its generation does not hide.
+    pub fn is_dead(self) -> bool {
+        matches!(self, Self::Failed | Self::FormalLost | Self::Cancelled)
+    }
 }
 
 impl From<ZoneState> for CardState {

@@ -17,7 +17,7 @@
 use super::alerts::{self, Sighting};
 use super::pins;
 use crate::alert::AlertKind;
-use crate::card::{Card, LockCause, Shown, ZoneState};
+use crate::card::{Card, Event, LockCause};
 use crate::command::{ChipPresentation, Command, Credential, RequestHeader};
 use crate::fact::Fact;
 use crate::guess::MAX_WRONG;
@@ -36,7 +36,7 @@ pub(crate) fn of(
         Reject::CryptogramInvalid => return wrong_cryptogram(hub, header, command, context).unwrap_or_default(),
         Reject::PinWrong { tries_left } => return pins::counted(hub, command, *tries_left),
         Reject::CounterJump { .. } => LockCause::CounterJumped,
-        Reject::CounterExhausted => LockCause::CounterExhausted,
+        Reject::CounterRanOut => LockCause::CounterExhausted,
         _ => return Vec::new(),
     };
     locked(hub, header, command, cause, context).unwrap_or_default()
@@ -65,10 +65,7 @@ fn locked(
 ) -> Option<Vec<Fact>> {
     let chip = chip(command)?;
     let card = named(hub, chip)?;
-    let Shown::Plain(ZoneState::Issued | ZoneState::Enabled) = card.insurance.shown(hub.moment(card, context.stamp_ms))
-    else {
-        return None;
-    };
+    card.insurance.after(Event::Lock, hub.moment(card, context.stamp_ms)).ok()?;
     let text = format!("counter {} after {}; the card is locked", chip.atc, card.counter.highest);
     let mut facts = vec![Fact::CardLocked { card: card.id, cause }];
     facts.extend(alert(hub, AlertKind::CounterJump, card, header.institution, text, context));

@@ -197,6 +197,8 @@ pub(crate) fn enabling(hub: &Hub, card: &Card, by_first_use: bool, context: &Con
         .or_else(|| half_lost(hub, card))
         .or_else(|| in_state(&[ZoneState::Issued, ZoneState::Made]).next());
     debug_assert!(in_use.next().is_none(), "a person has one card in use");
+    let ends = |ended: &Card| ended.after(Event::Supersede, hub.moment(ended, context.stamp_ms));
+    debug_assert!(cancelled.is_none_or(|id| ends(&hub.cards[&id]).is_ok()), "the card before ends as the table says");
     let (moves, legs) = purses::moving(hub, card, cancelled, context.stamp_ms);
     Fact::CardEnabled { card: card.id, zone: ZoneKind::Insurance, cancelled, by_first_use, moves, legs }
 }

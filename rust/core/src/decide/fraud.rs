@@ -108,7 +108,7 @@ fn effect(hub: &Hub, scope: &UnwindScope, context: &Context<'_>) -> Result<Unwin
 /// What stands of the card's settlements in the period, without the holder's own.
 fn thefts(scope: &UnwindScope, until_ms: i64, context: &Context<'_>) -> Result<Vec<Standing>, Reject> {
     let limit = MAX_REVERSED + scope.excluded.len() + 1;
-    let mut found = context.records.shown(scope.card, scope.since_ms, until_ms, limit);
+    let mut found = context.records.settled_with(scope.card, scope.since_ms, until_ms, limit);
     for (i, excluded) in scope.excluded.iter().enumerate() {
         let Some(place) = found.iter().position(|standing| standing.settlement.id == *excluded) else {
             let field = format!("scope.excluded_settlement_ids[{i}]");

@@ -3,9 +3,9 @@
 //! Invariant: the order is cryptogram or signature, card, person, amounts, date, counter; a wrong cryptogram learns nothing about the card.
 //! Leaves out: what a refusal leaves behind (`aftermath`), and issuing vouchers (`vouchers`).
 
-use super::purses;
-use crate::card::{Card, Personalisation};
-use crate::command::{CheckMethod, ChipPresentation, Credential, HolderCheck, Presentation, Token, Verdict};
+use super::{cards, purses};
+use crate::card::Card;
+use crate::command::{CardKey, CheckMethod, ChipPresentation, Credential, HolderCheck, Presentation, Token, Verdict};
 use crate::hub::{Context, Hub};
 use crate::ids::{CardSn, InstitutionCode};
 use crate::money::Fen;
@@ -105,8 +105,8 @@ pub(crate) fn accept<'a>(
             (card, CredentialShown::Chip { card: card.id, card_sn, atc: chip.atc }, verified, Some(arpc))
         }
         Credential::Stripe(card_sn) => {
-            let (card, made) = card_by_sn(hub, *card_sn)?;
-            if made.chip.is_some() {
+            let card = cards::find(hub, CardKey::Sn(*card_sn))?;
+            if card.has_chip() {
                 return Err(Reject::CredentialNotAccepted);
             }
             if !checked {
@@ -116,7 +116,7 @@ pub(crate) fn accept<'a>(
         }
         Credential::Electronic(token) => {
             check_token(institution, token, context)?;
-            let (card, _) = card_by_sn(hub, token.card_sn)?;
+            let card = cards::find(hub, CardKey::Sn(token.card_sn))?;
             let Token { id, card_sn, expires_ms, .. } = *token;
             (card, CredentialShown::Electronic { card: card.id, card_sn, token: id, expires_ms }, checked, None)
         }
@@ -159,12 +159,6 @@ fn card_of_chip<'a>(
         return Err(Reject::SchemeNotAllowed);
     }
     Ok((card, made.card_sn, arpc))
-}
-
-fn card_by_sn(hub: &Hub, card_sn: CardSn) -> Result<(&Card, &Personalisation), Reject> {
-    let id = hub.by_sn.get(&card_sn).ok_or_else(|| Reject::CardUnknown)?;
-    let card = hub.card(*id)?;
-    Ok((card, card.made.as_ref().ok_or_else(|| Reject::CardUnknown)?))
 }
 
 fn check_token(institution: InstitutionCode, token: &Token, context: &Context<'_>) -> Result<(), Reject> {

@@ -87,16 +87,12 @@ impl Held {
             AccountKind::Online => {
                 Ok(Self { balance: holder.online, booked: LedgerAccount::OnlineAccounts(holder.home) })
             }
-            AccountKind::Offline if has_chip(card) => {
+            AccountKind::Offline if card.has_chip() => {
                 Ok(Self { balance: card.offline, booked: LedgerAccount::OfflinePurses(card.region) })
             }
             _ => Err(Reject::AccountNotOffered(account)),
         }
     }
-}
-
-fn has_chip(card: &Card) -> bool {
-    card.made.as_ref().is_some_and(|made| made.chip.is_some())
 }
 
 /// A card that was collected and never used must be enabled first.
@@ -144,7 +140,7 @@ pub(crate) fn moving(hub: &Hub, card: &Card, ended: Option<CardId>, now_ms: i64)
     for other in cards::others(hub, card) {
         let (from, to) = (LedgerAccount::CardPurses(other.region), LedgerAccount::PersonalAccounts(home));
         take(other, AccountKind::Purse, other.purse, from, to);
-        if Some(other.id) == ended && has_chip(card) && !is_lost(other, now_ms) {
+        if Some(other.id) == ended && card.has_chip() && !is_lost(other, now_ms) {
             let (from, to) = (LedgerAccount::OfflinePurses(other.region), LedgerAccount::OfflinePurses(card.region));
             take(other, AccountKind::Offline, other.offline, from, to);
         }

@@ -48,19 +48,14 @@ pub(crate) fn count(
         if !wanted(code) || generation.is_some_and(|generation| generation != name) {
             continue;
         }
-        let cut_over = hub.retirements.cut_over(&hub.regions, code, name);
-        let retired = cut_over.is_some_and(|day| day <= context.today());
+        let retired = hub.retirements.is_over(&hub.regions, code, name, context.today());
         for (state, count) in CardState::ALL.into_iter().zip(counts) {
-            let shown = if retired && !is_dead(state) { CardState::Retired } else { state };
+            let shown = if retired && !state.is_dead() { CardState::Retired } else { state };
             sums[shown as usize] += count;
         }
     }
     let insured = hub.census.insured(context.today()).filter(|(code, _)| wanted(*code)).map(|(_, count)| count).sum();
     Ok(Reply::CardCounts { counts: CardState::ALL.into_iter().zip(sums).collect(), insured })
-}
-
-fn is_dead(state: CardState) -> bool {
-    matches!(state, CardState::Failed | CardState::FormalLost | CardState::Cancelled)
 }
 
 #[cfg(test)]

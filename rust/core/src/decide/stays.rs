@@ -175,10 +175,15 @@ pub(crate) fn open<'a>(
     match context.records.past_stay(id) {
         None => Err(Reject::StayUnknown(id)),
         Some(stay) if stay.institution != institution => Err(Reject::NotYourInstitution(institution)),
-        Some(stay) => match stay.settlement {
-            Some(settlement) => Err(Reject::AlreadySettled { stay: id, settlement }),
-            None => Err(Reject::StayNotOpen { stay: id, state: stay.state }),
-        },
+        Some(stay) => Err(no_longer_open(&stay)),
+    }
+}
+
+/// Why nothing can be done any more with a stay that was settled or is void.
+pub(crate) fn no_longer_open(past: &Stay) -> Reject {
+    match past.settlement {
+        Some(settlement) => Reject::AlreadySettled { stay: past.id, settlement },
+        None => Reject::StayNotOpen { stay: past.id, state: past.state },
     }
 }
 

@@ -3,6 +3,7 @@
 //! Invariant: a voucher is good for its stay and for nothing else; a later one takes its place.
 //! Invariant: it draws on accounts no more than the desk named.
 
+use super::stays;
 use crate::command::Reply;
 use crate::fact::Fact;
 use crate::hub::{Context, Hub};
@@ -25,13 +26,8 @@ pub(crate) fn issue(
         return Err(Reject::AmountTooLarge { field: "account_limit_fen".into() });
     }
     if !hub.stays.contains_key(&stay) {
-        return Err(match context.records.past_stay(stay) {
-            None => Reject::StayUnknown(stay),
-            Some(past) => match past.settlement {
-                Some(settlement) => Reject::AlreadySettled { stay, settlement },
-                None => Reject::StayNotOpen { stay, state: past.state },
-            },
-        });
+        let past = context.records.past_stay(stay);
+        return Err(past.map_or(Reject::StayUnknown(stay), |past| stays::no_longer_open(&past)));
     }
     let voucher = Voucher { id: VoucherId(hub.number.id(context.sequence)), account_limit };
     Ok((vec![Fact::VoucherIssued { stay, voucher, cause: cause.into() }], Reply::VoucherIssued(voucher.id)))

@@ -5,12 +5,13 @@
 
 use std::sync::Arc;
 
-use super::Hub;
+use super::{Hub, Versions};
 use crate::account::{AccountKind, PurseMove};
+use crate::calendar::Date;
 use crate::card::{Card, LockCause, Loss, Zone, ZoneKind, ZoneState};
 use crate::fact::{Fact, Record};
 use crate::fraud::Unwind;
-use crate::ids::{CardId, InstitutionCode, PersonId, StayId};
+use crate::ids::{CardId, Hash32, InstitutionCode, PersonId, StayId};
 use crate::money::{Fen, Quantity};
 use crate::person::{Person, Transfer};
 use crate::pin::Pin;
@@ -70,23 +71,19 @@ impl Hub {
             Fact::FilingFiled { person, filing } => self.person_mut(*person).filings.push(filing.clone()),
             Fact::FilingWithdrawn { person, filing } => self.person_mut(*person).filings.retain(|f| f.id != *filing),
             Fact::PolicyInstalled { hash, policy } => {
-                let region = policy.region;
-                let packages = self.policies.entry((region, policy.insurance_type, policy.visit_kind)).or_default();
-                let at = packages.partition_point(|(_, other)| other.effective_from <= policy.effective_from);
-                packages.insert(at, (*hash, Arc::clone(policy)));
+                let versions = self.policies.entry((policy.region, policy.insurance_type, policy.visit_kind));
+                insert_version(versions.or_default(), *hash, policy, |policy| policy.effective_from);
             }
             Fact::CatalogueInstalled { hash, catalogue } => {
-                let packages = self.catalogues.entry(catalogue.region).or_default();
-                let at = packages.partition_point(|(_, other)| other.effective_from <= catalogue.effective_from);
-                packages.insert(at, (*hash, Arc::clone(catalogue)));
+                let versions = self.catalogues.entry(catalogue.region).or_default();
+                insert_version(versions, *hash, catalogue, |catalogue| catalogue.effective_from);
             }
             Fact::RegionsInstalled { regions, .. } => {
                 self.regions = RegionTree::build(regions).expect("a tree is checked before it becomes a fact");
             }
             Fact::AlertRulesInstalled { hash, rules } => {
-                let packages = self.alert_rules.entry(rules.region).or_default();
-                let at = packages.partition_point(|(_, other)| other.effective_from <= rules.effective_from);
-                packages.insert(at, (*hash, Arc::clone(rules)));
+                let versions = self.alert_rules.entry(rules.region).or_default();
+                insert_version(versions, *hash, rules, |rules| rules.effective_from);
             }
             Fact::AlertRaised { alert } => self.alerts.raise(Arc::clone(alert)),
             Fact::AlertAcknowledged { alert, .. } => self.alerts.close(*alert),
@@ -280,11 +277,9 @@ impl Hub {
 
     fn set_balance(&mut self, person: PersonId, card: CardId, account: AccountKind, balance: Fen) {
         match account {
-            AccountKind::Insurance => self.person_mut(person).account.balance = balance,
             AccountKind::Online => self.person_mut(person).online = balance,
             AccountKind::Offline => self.card_mut(card).offline = balance,
-            AccountKind::Purse => self.card_mut(card).purse = balance,
-            AccountKind::Bank => unreachable!("the bank keeps that balance"),
+            _ => unreachable!("only the online account and the purse in a chip are paid into and bought from"),
         }
     }
 
@@ -456,6 +451,12 @@ impl Hub {
     fn stay_mut(&mut self, id: StayId) -> &mut Stay {
         Arc::make_mut(self.stays.get_mut(&id).expect("facts name stays that are open"))
     }
+}
+
+/// Of two versions with one first day, the one that was installed later comes later.
+fn insert_version<T>(versions: &mut Versions<T>, hash: Hash32, package: &Arc<T>, first_day: fn(&T) -> Date) {
+    let at = versions.partition_point(|(_, other)| first_day(other) <= first_day(package));
+    versions.insert(at, (hash, Arc::clone(package)));
 }
 
 fn add_line(stay: &mut Stay, line: &StayLine) {

@@ -76,24 +76,37 @@ pub(crate) fn from_accumulators(accumulators: &Accumulators) -> v1::Accumulators
     }
 }
 
-/// A year's accumulators with their key; whose they are is left to the caller.
-pub(crate) fn year_accumulators(message: v1::YearAccumulators) -> Checked<(AccumulatorKey, Accumulators)> {
-    let key = AccumulatorKey {
+/// Which accumulators a message is about, whether it has them or not; whose they are is left to the caller.
+pub(crate) fn year_key(message: &v1::YearAccumulators) -> Checked<AccumulatorKey> {
+    Ok(AccumulatorKey {
         insurance_type: at("insurance_type", coded(message.insurance_type))?,
         year: message.benefit_year,
         counter: at("counter", coded(message.counter))?,
-    };
+    })
+}
+
+/// The key alone.
+pub(crate) fn from_year_key(person: PersonId, key: AccumulatorKey) -> v1::YearAccumulators {
+    v1::YearAccumulators {
+        person_id: person.0,
+        insurance_type: key.insurance_type.number(),
+        benefit_year: key.year,
+        counter: key.counter.number(),
+        accumulators: None,
+    }
+}
+
+/// A year's accumulators with their key.
+pub(crate) fn year_accumulators(message: v1::YearAccumulators) -> Checked<(AccumulatorKey, Accumulators)> {
+    let key = year_key(&message)?;
     let sums = within("accumulators", message.accumulators, |sums| Ok(accumulators(&sums)))?;
     Ok((key, sums))
 }
 
 pub(crate) fn from_years(person: PersonId, years: &[(AccumulatorKey, Accumulators)]) -> Vec<v1::YearAccumulators> {
     let one = |(key, accumulators): &(AccumulatorKey, Accumulators)| v1::YearAccumulators {
-        person_id: person.0,
-        insurance_type: key.insurance_type.number(),
-        benefit_year: key.year,
-        counter: key.counter.number(),
         accumulators: Some(from_accumulators(accumulators)),
+        ..from_year_key(person, *key)
     };
     years.iter().map(one).collect()
 }

@@ -4,16 +4,15 @@ use medsettle_core::alert::AlertFilter;
 use medsettle_core::command::{Command, Query};
 use medsettle_core::ids::{AlertId, PersonId};
 
-use super::page;
-use crate::convert::{Checked, Coded, at, given_text, id, id_if_given, institution_code};
+use super::{of_institution, page};
+use crate::convert::{Checked, Coded, at, given_text, id, id_if_given};
 use crate::limits::MAX_NOTE;
 use crate::v1;
 
 pub(super) fn list(message: v1::FraudListAlertsRequest) -> Checked<Query> {
-    let code = Some(message.institution_code.as_str()).filter(|code| !code.is_empty());
     let of = AlertFilter {
         person: id_if_given(message.person_id).map(PersonId),
-        institution: at("institution_code", code.map(institution_code).transpose())?,
+        institution: of_institution(&message.institution_code)?,
         kind: Coded::from_number(message.kind),
     };
     Ok(Query::ListAlerts { of, with_acknowledged: message.include_acknowledged, page: page(message.page)? })

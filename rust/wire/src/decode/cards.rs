@@ -26,24 +26,33 @@ pub(super) fn fail_application(message: v1::CardsFailApplicationRequest) -> Chec
     Ok(Command::FailApplication { card: card(message.card_id)?, cause: at("cause", coded(message.cause))? })
 }
 
+/// What a card is made with, from the fields of the two requests that make one.
+fn personalisation(
+    digits: &str,
+    sequence_number: u32,
+    code: &str,
+    scheme: i32,
+    key_index: u32,
+) -> Checked<Personalisation> {
+    Ok(Personalisation {
+        pan: pan(digits, sequence_number)?,
+        card_sn: at("card_sn", card_sn(code))?,
+        chip: made_chip(scheme, key_index)?,
+    })
+}
+
 pub(super) fn mark_made(message: v1::CardsMarkMadeRequest) -> Checked<Command> {
-    let made = Personalisation {
-        pan: pan(&message.pan, message.sequence_number)?,
-        card_sn: at("card_sn", card_sn(&message.card_sn))?,
-        chip: made_chip(message.scheme, message.key_index)?,
-    };
+    let v1::CardsMarkMadeRequest { pan, sequence_number, card_sn, scheme, key_index, .. } = &message;
+    let made = personalisation(pan, *sequence_number, card_sn, *scheme, *key_index)?;
     let purse = at("purse_fen", amount(message.purse_fen))?;
     Ok(Command::MarkCardMade { card: card(message.card_id)?, made, purse })
 }
 
 pub(super) fn replace(message: v1::CardsReplaceRequest) -> Checked<Command> {
+    let v1::CardsReplaceRequest { pan, sequence_number, card_sn, scheme, key_index, .. } = &message;
     Ok(Command::ReplaceCard {
         lost: at("lost_card_id", id(message.lost_card_id)).map(CardId)?,
-        made: Personalisation {
-            pan: pan(&message.pan, message.sequence_number)?,
-            card_sn: at("card_sn", card_sn(&message.card_sn))?,
-            chip: made_chip(message.scheme, message.key_index)?,
-        },
+        made: personalisation(pan, *sequence_number, card_sn, *scheme, *key_index)?,
         generation: at("generation", given_text(message.generation, MAX_LABEL))?,
         enable: message.enable,
     })

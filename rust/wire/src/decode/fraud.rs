@@ -6,6 +6,7 @@ use medsettle_core::ids::{CardId, SettlementId};
 
 use super::{actor, of_institution, page};
 use crate::convert::{Checked, Fault, at, each, given_text, hash, id, text, within};
+use crate::error::DecodeError;
 use crate::limits::MAX_LABEL;
 use crate::v1;
 
@@ -19,7 +20,8 @@ fn scope(message: Option<v1::UnwindScope>) -> Checked<UnwindScope> {
         }
         // As many can be excluded as can be taken back; more says that the period is wrong.
         if message.excluded_settlement_ids.len() > MAX_REVERSED {
-            return Err(Fault::of("excluded_settlement_ids", "are more than 500"));
+            let problem = format!("are more than {MAX_REVERSED}");
+            return Err(DecodeError::at("excluded_settlement_ids", problem).into());
         }
         Ok(UnwindScope {
             card: CardId(at("card_id", id(message.card_id))?),

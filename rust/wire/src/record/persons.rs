@@ -1,6 +1,5 @@
 //! What documents say of a person, and the change of the insured region, in the journal.
 
-use medsettle_core::accumulator::{AccumulatorKey, Accumulators};
 use medsettle_core::fact::Fact;
 use medsettle_core::ids::PersonId;
 use medsettle_core::person::Profile;
@@ -9,7 +8,7 @@ use super::facts::{day, region};
 use super::settlement;
 use crate::convert::{
     Checked, Coded, at, certificates, coded, each, entitlements, from_certificates, from_entitlements, from_spells,
-    from_years, spells, within, year_accumulators,
+    from_year_key, spells, within, year_key,
 };
 use crate::v1;
 use crate::v1::fact::Fact as Message;
@@ -40,30 +39,21 @@ pub(super) fn from_transferred(fact: &Fact) -> Message {
     let Fact::PersonTransferred { person, profile, home, anew, legs } = fact else {
         unreachable!("not a change of the insured region: {fact:?}")
     };
-    let keys: Vec<(AccumulatorKey, Accumulators)> = anew.iter().map(|key| (*key, Accumulators::default())).collect();
-    let mut anew = from_years(*person, &keys);
-    for key in &mut anew {
-        key.accumulators = None;
-    }
     Message::PersonTransferred(v1::PersonTransferred {
         person_id: person.0,
         profile: Some(from_profile(profile)),
         home_region: home.get(),
-        anew,
+        anew: anew.iter().map(|key| from_year_key(*person, *key)).collect(),
         legs: settlement::from_legs(legs),
     })
 }
 
 pub(super) fn transferred(message: v1::PersonTransferred) -> Checked<Fact> {
-    let key = |row: v1::YearAccumulators| {
-        let row = v1::YearAccumulators { accumulators: Some(v1::Accumulators::default()), ..row };
-        year_accumulators(row).map(|(key, _)| key)
-    };
     Ok(Fact::PersonTransferred {
         person: PersonId(message.person_id),
         profile: within("profile", message.profile, profile)?,
         home: at("home_region", region(message.home_region))?,
-        anew: each("anew", message.anew, key)?,
+        anew: each("anew", message.anew, |row| year_key(&row))?,
         legs: settlement::legs(message.legs)?,
     })
 }

@@ -4,23 +4,10 @@ use medsettle_core::alert::{Alert, AlertKind, AlertRule, AlertRules, Apart};
 
 use super::*;
 
-const KINDS: [AlertKind; 10] = [
-    AlertKind::TwoPlaces,
-    AlertKind::OverlapWithStay,
-    AlertKind::ManyInstitutions,
-    AlertKind::NearCap,
-    AlertKind::SexConflict,
-    AlertKind::AgeConflict,
-    AlertKind::Readmission,
-    AlertKind::WrongCryptograms,
-    AlertKind::CounterJump,
-    AlertKind::ManyPurchases,
-];
-
 impl Arbitrary {
     pub(super) fn alert_rules(&mut self) -> AlertRules {
         let rules = self.some(|a| AlertRule {
-            kind: a.pick(&KINDS),
+            kind: a.pick(&AlertKind::ALL),
             hard: a.flag(),
             window_hours: a.number(),
             count: a.number(),
@@ -34,7 +21,7 @@ impl Arbitrary {
     pub(super) fn alert(&mut self) -> Alert {
         Alert {
             id: AlertId(self.bits()),
-            kind: self.pick(&KINDS),
+            kind: self.pick(&AlertKind::ALL),
             person: PersonId(self.bits()),
             card: self.maybe(|a| CardId(a.id())),
             settlement: self.maybe(|a| SettlementId(a.id())),

@@ -125,7 +125,7 @@ fn a_refusal_that_leaves_something_is_given_again_for_ever() {
 fn a_counter_that_jumps_or_runs_out_locks_a_card_in_use() {
     for (atc, reject, cause) in [
         (1_001, Reject::CounterJump { atc: 1_001, highest: 0 }, LockCause::CounterJumped),
-        (u16::MAX, Reject::CounterExhausted, LockCause::CounterExhausted),
+        (u16::MAX, Reject::CounterRanOut, LockCause::CounterExhausted),
     ] {
         let (mut desk, card) = ward();
         let admission = with_counter(&desk, card, atc);

@@ -23,7 +23,7 @@ pub(super) fn decide(
     let mut after = card.clone();
     *after.zone_mut(zone) = card.zone(zone).after(Event::Unlock, hub.moment(card, context.stamp_ms))?;
     if card.counter.is_exhausted() {
-        return Err(Reject::CardNeverUnlocked);
+        return Err(Reject::CounterExhausted);
     }
     let atc = match presentation {
         None => None,

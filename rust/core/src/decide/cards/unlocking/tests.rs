@@ -79,7 +79,7 @@ fn only_a_right_and_fresh_presentation_of_that_very_card_is_taken() {
             },
         ),
         (with_counter(&desk, card, 0), Reject::CryptogramReplayed { atc: 0 }),
-        (with_counter(&desk, card, u16::MAX), Reject::CardNeverUnlocked),
+        (with_counter(&desk, card, u16::MAX), Reject::CounterExhausted),
     ];
     let before = desk.hub.clone();
     for (presentation, reject) in refused {
@@ -123,7 +123,7 @@ fn with_an_earlier_counter(desk: &Desk, card: CardId) -> ChipPresentation {
 fn a_counter_that_has_run_out_is_never_unlocked() {
     let (mut desk, card) = locked_by(u16::MAX);
     for presentation in [None, Some(shows(with_an_earlier_counter(&desk, card)))] {
-        assert_eq!(desk.run(unlock(card, presentation)), Err(Reject::CardNeverUnlocked));
+        assert_eq!(desk.run(unlock(card, presentation)), Err(Reject::CounterExhausted));
     }
     assert_eq!(insurance(&desk, card), Shown::Locked);
 }
