@@ -1938,13 +1938,13 @@ class Leg(_message.Message):
     AMOUNT_FEN_FIELD_NUMBER: _builtins.int
     account: _operations_pb2.LedgerBalance.Account.ValueType
     region: _builtins.int
-    """Of all but INSTITUTION, CASH and HOSPITAL_PART."""
+    """Of all but INSTITUTION, CASH, HOSPITAL_PART and CLAIMS."""
     insurance_type: _common_pb2.InsuranceType.Kind.ValueType
     """Of FUND."""
     fund: _common_pb2.Fund.Kind.ValueType
     """Of FUND."""
     institution_code: _builtins.str
-    """Of INSTITUTION, CASH and HOSPITAL_PART."""
+    """Of INSTITUTION, CASH, HOSPITAL_PART and CLAIMS."""
     amount_fen: _builtins.int
     def __init__(
         self,

@@ -1044,6 +1044,8 @@ class AlertRule(_message.Message):
         """Raised by the hub itself and never in a package: the counter of a card left what was used far behind."""
         MANY_PURCHASES: AlertRule._Kind.ValueType  # 10
         """So many purchases at one pharmacy, this one among them: `window_hours`, `count`."""
+        WRONG_PINS: AlertRule._Kind.ValueType  # 11
+        """Raised by the hub itself and never in a package: too many wrong PINs locked a card."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper): ...
     UNSPECIFIED: AlertRule.Kind.ValueType  # 0
@@ -1067,6 +1069,8 @@ class AlertRule(_message.Message):
     """Raised by the hub itself and never in a package: the counter of a card left what was used far behind."""
     MANY_PURCHASES: AlertRule.Kind.ValueType  # 10
     """So many purchases at one pharmacy, this one among them: `window_hours`, `count`."""
+    WRONG_PINS: AlertRule.Kind.ValueType  # 11
+    """Raised by the hub itself and never in a package: too many wrong PINs locked a card."""
 
     KIND_FIELD_NUMBER: _builtins.int
     HARD_FIELD_NUMBER: _builtins.int

@@ -12,7 +12,7 @@
 //! | `NEAR_CAP` | - | - | yes | - | - |
 //! | `AGE_CONFLICT` | - | - | - | - | yes |
 //! | `READMISSION` | whole days | - | - | - | - |
-//! | `WRONG_CRYPTOGRAMS`, `COUNTER_JUMP` | of the hub itself, in no package | | | | |
+//! | `WRONG_CRYPTOGRAMS`, `COUNTER_JUMP`, `WRONG_PINS` | of the hub itself, in no package | | | | |
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
@@ -60,6 +60,8 @@ pub enum AlertKind {
     CounterJump,
     /// Many purchases at one pharmacy.
     ManyPurchases,
+    /// A card was locked by wrong PINs; the hub raises it by itself.
+    WrongPins,
 }
 
 /// At which level of the region tree two places must differ.
@@ -115,7 +117,7 @@ enum Field {
 
 impl AlertKind {
     /// Every kind, in the order of the contract.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::TwoPlaces,
         Self::OverlapWithStay,
         Self::ManyInstitutions,
@@ -126,6 +128,7 @@ impl AlertKind {
         Self::WrongCryptograms,
         Self::CounterJump,
         Self::ManyPurchases,
+        Self::WrongPins,
     ];
 
     /// The fields of a rule of this kind; `None` where the hub raises it by itself.
@@ -137,7 +140,7 @@ impl AlertKind {
             Self::NearCap => Some(&[Field::Ratio]),
             Self::AgeConflict => Some(&[Field::Tolerance]),
             Self::Readmission => Some(&[Field::Window]),
-            Self::WrongCryptograms | Self::CounterJump => None,
+            Self::WrongCryptograms | Self::CounterJump | Self::WrongPins => None,
         }
     }
 }

@@ -35,7 +35,7 @@ fn fields_of(kind: AlertKind) -> &'static [&'static str] {
         AlertKind::NearCap => &["ratio_bp"],
         AlertKind::AgeConflict => &["tolerance_years"],
         AlertKind::Readmission => &["window_hours"],
-        AlertKind::WrongCryptograms | AlertKind::CounterJump => &["kind"],
+        AlertKind::WrongCryptograms | AlertKind::CounterJump | AlertKind::WrongPins => &["kind"],
     }
 }
 

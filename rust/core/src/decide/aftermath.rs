@@ -8,21 +8,22 @@
 //! | `CRYPTOGRAM_INVALID` | a known card, within the institution's day | one more wrong cryptogram there; an alert at the third |
 //! | `COUNTER_JUMP` | a card in use, or collected and shown for its first use | the card locked, an alert |
 //! | `CARD_LOCKED`, the counter ran out | the same | the card locked, an alert |
-//! | `PIN_WRONG` | a card in use | one try less; the card locked at the sixth in a row |
+//! | `PIN_WRONG` | a card in use | one try less; at the sixth the card locked, an alert |
 //!
 //! A counter is looked at only after the cryptogram that signs it was right, so nobody locks a card without its chip.
 //!
 //! Invariant: what is left never moves money, a limit or another card.
 
 use super::alerts::{self, Sighting};
-use super::pins;
+use super::cards;
 use crate::alert::AlertKind;
 use crate::card::{Card, Event, LockCause};
-use crate::command::{ChipPresentation, Command, Credential, RequestHeader};
+use crate::command::{CardKey, ChipPresentation, Command, Credential, RequestHeader};
 use crate::fact::Fact;
 use crate::guess::MAX_WRONG;
 use crate::hub::{Context, Hub};
 use crate::ids::InstitutionCode;
+use crate::pin::MAX_WRONG_PINS;
 use crate::reject::Reject;
 
 pub(crate) fn of(
@@ -34,7 +35,9 @@ pub(crate) fn of(
 ) -> Vec<Fact> {
     let cause = match reject {
         Reject::CryptogramInvalid => return wrong_cryptogram(hub, header, command, context).unwrap_or_default(),
-        Reject::PinWrong { tries_left } => return pins::counted(hub, command, *tries_left),
+        Reject::PinWrong { tries_left } => {
+            return wrong_pin(hub, header, command, *tries_left, context).unwrap_or_default();
+        }
         Reject::CounterJump { .. } => LockCause::CounterJumped,
         Reject::CounterRanOut => LockCause::CounterExhausted,
         _ => return Vec::new(),
@@ -52,6 +55,24 @@ fn wrong_cryptogram(hub: &Hub, header: &RequestHeader, command: &Command, contex
     if count == MAX_WRONG {
         let text = format!("{count} wrong cryptograms within a day; the card is refused here for a day");
         facts.extend(alert(hub, AlertKind::WrongCryptograms, card, institution, text, context));
+    }
+    Some(facts)
+}
+
+fn wrong_pin(
+    hub: &Hub,
+    header: &RequestHeader,
+    command: &Command,
+    tries_left: u32,
+    context: &Context<'_>,
+) -> Option<Vec<Fact>> {
+    let (Command::VerifyPin { card } | Command::Purchase { card, .. }) = command else { return None };
+    let card = cards::find(hub, CardKey::Sn(*card)).ok()?;
+    let mut facts = vec![Fact::PinWrong { card: card.id, count: MAX_WRONG_PINS - tries_left }];
+    if tries_left == 0 {
+        facts.push(Fact::CardLocked { card: card.id, cause: LockCause::WrongPins });
+        let text = format!("{MAX_WRONG_PINS} wrong PINs; the card is locked");
+        facts.extend(alert(hub, AlertKind::WrongPins, card, header.institution, text, context));
     }
     Some(facts)
 }

@@ -1,14 +1,14 @@
 //! PINs: set at a desk, compared anywhere, counted before they are answered.
 //!
 //! Invariant: a card that is lost, locked or over is refused before its PIN is looked at, so it tells nothing about the PIN.
+//! Leaves out what a wrong one leaves behind (`aftermath`).
 
 use super::cards;
-use crate::card::{Card, LockCause};
-use crate::command::{CardKey, Command, Reply};
+use crate::card::Card;
+use crate::command::{CardKey, Reply};
 use crate::fact::Fact;
 use crate::hub::{Context, Hub, role};
 use crate::ids::{CardId, CardSn};
-use crate::pin::MAX_WRONG_PINS;
 use crate::reject::Reject;
 
 type Decided = Result<(Vec<Fact>, Reply), Reject>;
@@ -47,17 +47,6 @@ pub(crate) fn compare(card: &Card, context: &Context<'_>) -> Result<(), Reject> 
     } else {
         Err(Reject::PinWrong { tries_left: pin.tries_left().saturating_sub(1) })
     }
-}
-
-/// What a wrong PIN leaves behind.
-pub(crate) fn counted(hub: &Hub, command: &Command, tries_left: u32) -> Vec<Fact> {
-    let (Command::VerifyPin { card } | Command::Purchase { card, .. }) = command else { return Vec::new() };
-    let Ok(card) = cards::find(hub, CardKey::Sn(*card)) else { return Vec::new() };
-    let mut facts = vec![Fact::PinWrong { card: card.id, count: MAX_WRONG_PINS - tries_left }];
-    if tries_left == 0 {
-        facts.push(Fact::CardLocked { card: card.id, cause: LockCause::WrongPins });
-    }
-    facts
 }
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ coded! {
     AccountUse => v1::account_use::Kind { Allowed Forbidden }
     AdmissionKind => v1::admission_kind::Kind { Planned Emergency Transfer }
     AlertKind => v1::alert_rule::Kind {
-        TwoPlaces OverlapWithStay ManyInstitutions NearCap SexConflict AgeConflict Readmission WrongCryptograms CounterJump ManyPurchases
+        TwoPlaces OverlapWithStay ManyInstitutions NearCap SexConflict AgeConflict Readmission WrongCryptograms CounterJump ManyPurchases WrongPins
     }
     Apart => v1::apart::Kind { Region City Province }
     BandBasis => v1::band_basis::Kind { Stay Year }

@@ -3185,6 +3185,8 @@ pub mod alert_rule {
         CounterJump = 9,
         /// So many purchases at one pharmacy, this one among them: `window_hours`, `count`.
         ManyPurchases = 10,
+        /// Raised by the hub itself and never in a package: too many wrong PINs locked a card.
+        WrongPins = 11,
     }
     impl Kind {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -3204,6 +3206,7 @@ pub mod alert_rule {
                 Self::WrongCryptograms => "WRONG_CRYPTOGRAMS",
                 Self::CounterJump => "COUNTER_JUMP",
                 Self::ManyPurchases => "MANY_PURCHASES",
+                Self::WrongPins => "WRONG_PINS",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -3220,6 +3223,7 @@ pub mod alert_rule {
                 "WRONG_CRYPTOGRAMS" => Some(Self::WrongCryptograms),
                 "COUNTER_JUMP" => Some(Self::CounterJump),
                 "MANY_PURCHASES" => Some(Self::ManyPurchases),
+                "WRONG_PINS" => Some(Self::WrongPins),
                 _ => None,
             }
         }
@@ -6860,7 +6864,7 @@ pub struct ReversalRemembered {
 pub struct Leg {
     #[prost(enumeration = "ledger_balance::Account", tag = "1")]
     pub account: i32,
-    /// Of all but INSTITUTION, CASH and HOSPITAL_PART.
+    /// Of all but INSTITUTION, CASH, HOSPITAL_PART and CLAIMS.
     #[prost(uint32, tag = "2")]
     pub region: u32,
     /// Of FUND.
@@ -6869,7 +6873,7 @@ pub struct Leg {
     /// Of FUND.
     #[prost(enumeration = "fund::Kind", tag = "4")]
     pub fund: i32,
-    /// Of INSTITUTION, CASH and HOSPITAL_PART.
+    /// Of INSTITUTION, CASH, HOSPITAL_PART and CLAIMS.
     #[prost(string, tag = "5")]
     pub institution_code: ::prost::alloc::string::String,
     #[prost(int64, tag = "6")]

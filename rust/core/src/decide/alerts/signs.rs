@@ -29,7 +29,7 @@ pub(super) fn seen_by(hub: &Hub, rule: &AlertRule, seen: &Seen<'_>) -> Option<St
         AlertKind::Readmission => readmission(hub, rule, seen),
         AlertKind::ManyPurchases => many_purchases(rule, seen),
         // The hub raises these by itself; no package names them.
-        AlertKind::WrongCryptograms | AlertKind::CounterJump => None,
+        AlertKind::WrongCryptograms | AlertKind::CounterJump | AlertKind::WrongPins => None,
     }
 }
 

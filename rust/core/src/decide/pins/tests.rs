@@ -1,5 +1,6 @@
 //! PINs as stories.
 
+use crate::alert::AlertKind;
 use crate::card::{Channel, LockCause, Loss, Shown, ZoneKind, ZoneState};
 use crate::command::{CardKey, Command, LossSubject, Reply};
 use crate::decide::fixture::ward::ward_policy;
@@ -47,7 +48,9 @@ fn the_sixth_wrong_pin_in_a_row_locks_the_card_in_its_own_record_and_then_not_ev
     }
     let count = MAX_WRONG_PINS;
     let locked = Fact::CardLocked { card, cause: LockCause::WrongPins };
-    assert_eq!(desk.facts, [Fact::PinWrong { card, count }, locked]);
+    let [wrong, lock, Fact::AlertRaised { alert }] = &desk.facts[..] else { panic!("{:?}", desk.facts) };
+    assert_eq!((wrong, lock), (&Fact::PinWrong { card, count }, &locked));
+    assert_eq!((alert.kind, alert.card), (AlertKind::WrongPins, Some(card)));
     assert_eq!(insurance(&desk, card), Shown::Locked);
     let records = desk.journal.len();
     for pin in [RIGHT, WRONG] {
