@@ -2,6 +2,8 @@
 //!
 //! Invariant: a balance is never negative; a period key is credited once.
 
+use serde::{Deserialize, Serialize};
+
 use crate::ids::{CardId, RegionCode};
 use crate::money::Fen;
 
@@ -13,7 +15,7 @@ pub const MAX_PERIOD_KEY: usize = 32;
 pub const MAX_PAYERS: usize = 8;
 
 /// An account in which the hub keeps money of a person.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum AccountKind {
     /// The person's own medical money.
     Insurance,
@@ -28,7 +30,7 @@ pub enum AccountKind {
 }
 
 /// Money of an older card that goes with its holder: from `Purse` to the insurance account, from `Offline` to the new card.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PurseMove {
     /// The older card.
     pub from: CardId,
@@ -42,7 +44,7 @@ pub struct PurseMove {
 pub const MAX_CLAIM_NUMBER: usize = 32;
 
 /// What is paid to a person, by its claim number: a reimbursement, or what a recomputation gives.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PayOut {
     /// Names it, once for the person.
     pub claim_number: Box<str>,
@@ -55,7 +57,7 @@ pub struct PayOut {
 }
 
 /// A personal account.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     /// What it holds.
     pub balance: Fen,

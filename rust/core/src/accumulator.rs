@@ -5,11 +5,13 @@
 
 use std::ops::{AddAssign, Index, IndexMut};
 
+use serde::{Deserialize, Serialize};
+
 use crate::money::{Fen, MAX_AMOUNT};
 use crate::policy::{Counter, Fund, InsuranceType};
 
 /// Which accumulators of a person.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AccumulatorKey {
     /// The scheme.
     pub insurance_type: InsuranceType,
@@ -20,7 +22,7 @@ pub struct AccumulatorKey {
 }
 
 /// One amount per fund.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FundAmounts([Fen; Fund::ALL.len()]);
 
 impl FundAmounts {
@@ -64,7 +66,7 @@ impl IndexMut<Fund> for FundAmounts {
 const MAX_YEAR_AMOUNT: i64 = 1_000_000 * MAX_AMOUNT.0;
 
 /// The sums of one benefit year and counter, or a settlement's change of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accumulators {
     /// Stays settled; visits are not counted.
     pub admissions: i64,

@@ -18,6 +18,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::calendar::Date;
 use crate::ids::{AlertId, CardId, Hash32, InstitutionCode, PersonId, RegionCode, SettlementId, StayId};
 use crate::money::BASIS_POINTS;
@@ -38,7 +40,7 @@ pub const MAX_OPEN_PER_PERSON: usize = 100;
 const FOREIGN: &str = "means nothing for a rule of this kind";
 
 /// What a rule looks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum AlertKind {
     /// The same card at two places too far apart.
     TwoPlaces,
@@ -65,7 +67,7 @@ pub enum AlertKind {
 }
 
 /// At which level of the region tree two places must differ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Apart {
     /// Two regions.
     Region,
@@ -76,7 +78,7 @@ pub enum Apart {
 }
 
 /// One rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlertRule {
     /// What it looks for.
     pub kind: AlertKind,
@@ -95,7 +97,7 @@ pub struct AlertRule {
 }
 
 /// The rules of one region, in force until a later package begins. Without rules nothing is looked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlertRules {
     /// The insured region whose rules these are.
     pub region: RegionCode,
@@ -106,7 +108,7 @@ pub struct AlertRules {
 }
 
 /// The fields that only some kinds have.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Field {
     Window,
     Count,
@@ -207,7 +209,7 @@ fn check_rule(index: usize, rule: &AlertRule, found: &mut Vec<Problem>) {
 }
 
 /// Something that looked like fraud and was not refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alert {
     /// Its id.
     pub id: AlertId,
@@ -232,7 +234,7 @@ pub struct Alert {
 }
 
 /// That somebody looked at an alert.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Acknowledgement {
     /// Who.
     pub by: Box<str>,
@@ -243,7 +245,7 @@ pub struct Acknowledgement {
 }
 
 /// An alert with what became of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlertView {
     /// As it was raised.
     pub alert: Arc<Alert>,
@@ -252,7 +254,7 @@ pub struct AlertView {
 }
 
 /// Which alerts a listing wants; `None` does not restrict.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlertFilter {
     /// Of this person.
     pub person: Option<PersonId>,
@@ -272,7 +274,7 @@ impl AlertFilter {
 }
 
 /// The alerts that are open.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alerts {
     /// How many were ever raised; the next one takes the number after it.
     raised: u64,

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 const MS_PER_DAY: i64 = 86_400_000;
 /// All of China keeps UTC+8; business days are days of that zone.
 const ZONE_OFFSET_MS: i64 = 8 * 3_600_000;
@@ -15,7 +17,7 @@ const DAYS_BEFORE_1970: i32 = 719_468;
 const DAYS_MARCH_TO_DECEMBER: u32 = 306;
 
 /// A day.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Date(i32);
 
 impl Date {

@@ -8,6 +8,8 @@ mod counter;
 mod transition;
 mod zone;
 
+use serde::{Deserialize, Serialize};
+
 pub use counter::{Counter, MAX_COUNTER_JUMP};
 pub use transition::Event;
 pub use zone::{CardState, Moment, Shown, Zone, ZoneKind, ZoneState};
@@ -21,7 +23,7 @@ use crate::reject::Reject;
 pub const TEMPORARY_LOSS_MS: i64 = 7 * 24 * 3_600_000;
 
 /// Why an application failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FailureCause {
     /// The bank could not open the account.
     BankAccountRefused,
@@ -38,7 +40,7 @@ pub enum FailureCause {
 }
 
 /// Why a card was cancelled at a desk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CancelCause {
     /// Given back.
     Returned,
@@ -51,7 +53,7 @@ pub enum CancelCause {
 }
 
 /// Why a card was locked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LockCause {
     /// The counter was further ahead than it may be.
     CounterJumped,
@@ -62,7 +64,7 @@ pub enum LockCause {
 }
 
 /// Kind of loss.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Loss {
     /// Ends by itself.
     Temporary,
@@ -71,7 +73,7 @@ pub enum Loss {
 }
 
 /// How a loss was reported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Channel {
     /// Hotline.
     Phone,
@@ -84,7 +86,7 @@ pub enum Channel {
 }
 
 /// Chip algorithms and keys of a card.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chip {
     /// Number of the scheme in the contract.
     pub scheme: u8,
@@ -93,7 +95,7 @@ pub struct Chip {
 }
 
 /// What a card is made with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Personalisation {
     /// Number and sequence number.
     pub pan: Pan,
@@ -104,7 +106,7 @@ pub struct Personalisation {
 }
 
 /// One card.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Card {
     /// Given at application.
     pub id: CardId,

@@ -3,13 +3,15 @@
 //! Invariant: a code stands once in a catalogue that passed its check, and lookup never depends on the package's order.
 //! Leaves out: the arithmetic of a line (`benefit::line`) and finding the catalogue in force (its registry).
 
+use serde::{Deserialize, Serialize};
+
 use crate::calendar::Date;
 use crate::ids::RegionCode;
 use crate::money::{BASIS_POINTS, UnitPrice};
 use crate::policy::{InsuranceType, Level, Problem};
 
 /// Class of an item, `chrgitm_lv`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ItemClass {
     /// Wholly eligible.
     A,
@@ -20,7 +22,7 @@ pub enum ItemClass {
 }
 
 /// Which is taken off first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CeilingOrder {
     /// What is above the ceiling; the first-pay share is one of the rest.
     #[default]
@@ -30,7 +32,7 @@ pub enum CeilingOrder {
 }
 
 /// One item of the catalogue.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
     /// National code.
     pub code: Box<str>,
@@ -45,7 +47,7 @@ pub struct Item {
 }
 
 /// What decides how a line of an item is split.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Terms {
     /// Class.
     pub class: ItemClass,
@@ -75,7 +77,7 @@ pub enum TermsError {
 }
 
 /// The items of one region, in force from a day on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Catalogue {
     /// The care region.
     pub region: RegionCode,

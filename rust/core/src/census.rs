@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use crate::calendar::Date;
 use crate::card::{Card, CardState, Moment};
 use crate::ids::{CardId, RegionCode};
@@ -16,7 +18,7 @@ use crate::table::Table;
 pub type ByState = [u64; CardState::ALL.len()];
 
 /// The counts as they were at the stamp of the last record.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Census {
     now_ms: i64,
     cards: BTreeMap<RegionCode, BTreeMap<Box<str>, ByState>>,
@@ -26,7 +28,7 @@ pub struct Census {
 }
 
 /// Persons insured in one region.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Insured {
     now: i64,
     /// By how many the number changes on days that have not come.

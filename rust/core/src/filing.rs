@@ -1,5 +1,7 @@
 //! Filings: permission to be treated elsewhere under the home policy.
 
+use serde::{Deserialize, Serialize};
+
 use crate::calendar::Date;
 use crate::ids::{FilingId, RegionCode, StayId};
 use crate::person::{Person, covers};
@@ -7,7 +9,7 @@ use crate::policy::FilingKind;
 use crate::region::RegionTree;
 
 /// A filing that was made and not withdrawn.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filing {
     /// Given when filed.
     pub id: FilingId,

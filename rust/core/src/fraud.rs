@@ -8,6 +8,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::accumulator::{AccumulatorKey, Accumulators};
 use crate::ids::{CardId, InstitutionCode, PersonId, SettlementId, StayId, UnwindId};
 use crate::ledger::Leg;
@@ -21,7 +23,7 @@ pub const MAX_REVERSED: usize = 500;
 pub const MAX_RECOMPUTED: usize = 500;
 
 /// What was the thief's.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnwindScope {
     /// The card that was used.
     pub card: CardId,
@@ -34,7 +36,7 @@ pub struct UnwindScope {
 }
 
 /// A committed unwind.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unwind {
     /// Its id.
     pub id: UnwindId,
@@ -61,7 +63,7 @@ pub struct Unwind {
 }
 
 /// What is taken back of one settlement.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reversal {
     /// The settlement.
     pub settlement: SettlementId,
@@ -108,7 +110,7 @@ impl Unwind {
 }
 
 /// A claim on an institution. It has the number of its settlement, which is claimed once.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
     /// The unwind that made it.
     pub unwind: Arc<Unwind>,
@@ -124,7 +126,7 @@ impl Claim {
 }
 
 /// Which claims a listing wants; `None` does not restrict.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClaimFilter {
     /// On this institution.
     pub institution: Option<InstitutionCode>,

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::calendar::Date;
 use crate::ids::{CardId, InstitutionCode};
 
@@ -19,7 +21,7 @@ pub const COUNTS_MS: i64 = 24 * 3_600_000;
 pub const MAX_COUNTED_PER_DAY: u32 = 1_000;
 
 /// Of one card at one institution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Wrong {
     count: u32,
     last_ms: i64,
@@ -31,7 +33,7 @@ impl Wrong {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Place {
     day: Date,
     counted: u32,
@@ -39,7 +41,7 @@ struct Place {
 }
 
 /// All that still counts.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WrongCryptograms {
     places: BTreeMap<InstitutionCode, Place>,
 }

@@ -7,6 +7,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// Room for sequences below a hub's number: ten trillion records, a thousand years of the whole country.
 pub const IDS_PER_HUB: u64 = 10_000_000_000_000;
 
@@ -14,7 +16,7 @@ pub const IDS_PER_HUB: u64 = 10_000_000_000_000;
 pub const MAX_HUB_NUMBER: u32 = 900_000;
 
 /// Number of a hub in the country.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct HubNumber(u32);
 
 impl HubNumber {
@@ -42,7 +44,7 @@ impl HubNumber {
 macro_rules! given_ids {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         pub struct $name(pub u64);
 
         impl fmt::Display for $name {
@@ -73,7 +75,7 @@ given_ids! {
 }
 
 /// Six-digit administrative division.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RegionCode(u32);
 
 impl RegionCode {
@@ -96,7 +98,7 @@ impl fmt::Display for RegionCode {
 }
 
 /// Twelve characters that name an institution.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct InstitutionCode([u8; 12]);
 
 impl InstitutionCode {
@@ -125,7 +127,7 @@ impl fmt::Debug for InstitutionCode {
 }
 
 /// A card's number with its sequence number; together they name one card of an issuer.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Pan {
     digits: u64,
     length: u8,
@@ -161,7 +163,7 @@ impl fmt::Debug for Pan {
 }
 
 /// Recognition code of a card, as readers return it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct CardSn([u8; 16]);
 
 impl CardSn {
@@ -203,7 +205,7 @@ impl fmt::Debug for CardSn {
 }
 
 /// An institution's own name of a request, unique for ever within the institution. Cloning shares it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RequestId(Arc<str>);
 
 impl RequestId {
@@ -221,7 +223,7 @@ impl RequestId {
 }
 
 /// A 32-byte hash: of a package, a quote, a request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Hash32(pub [u8; 32]);
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! Institutions: who may settle for whom.
 
+use serde::{Deserialize, Serialize};
+
 use crate::ids::{InstitutionCode, RegionCode};
 use crate::policy::Level;
 
 /// What kind of place it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum InstitutionKind {
     /// With beds.
     Hospital,
@@ -15,7 +17,7 @@ pub enum InstitutionKind {
 }
 
 /// A registered institution.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Institution {
     /// Its code.
     pub code: InstitutionCode,

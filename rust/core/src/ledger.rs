@@ -5,12 +5,14 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::ids::{InstitutionCode, RegionCode};
 use crate::money::Fen;
 use crate::policy::{Fund, InsuranceType};
 
 /// An account of the books.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum LedgerAccount {
     /// A fund of an insured region.
     Fund {
@@ -52,7 +54,7 @@ pub enum LedgerAccount {
 }
 
 /// One movement on one account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leg {
     /// Which account.
     pub account: LedgerAccount,
@@ -61,7 +63,7 @@ pub struct Leg {
 }
 
 /// Balances of all accounts.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
     balances: BTreeMap<LedgerAccount, i128>,
 }

@@ -8,6 +8,8 @@ use std::fmt;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Neg, Sub, SubAssign};
 
+use serde::{Deserialize, Serialize};
+
 /// The largest amount of one bill, line, limit or request: 100 million yuan.
 ///
 /// A trace keeps the exact base of every step in 64 bits. A ratio lowered by a factor has denominator 10^8, and
@@ -21,7 +23,7 @@ pub const BASIS_POINTS: u32 = 10_000;
 ///
 /// The operators panic on overflow in every build; amounts within [`MAX_AMOUNT`] cannot reach it. Where sums grow over
 /// years, use the checked methods.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Fen(pub i64);
 
 impl Fen {
@@ -124,7 +126,7 @@ pub fn round_half_away(numerator: i128, denominator: i128) -> i128 {
 }
 
 /// An exact number of fen, as a fraction with positive denominator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ratio {
     numerator: i128,
     denominator: i128,
@@ -185,11 +187,11 @@ fn greatest_common_divisor(mut a: u128, mut b: u128) -> u128 {
 }
 
 /// How many of an item: ten-thousandths, at most 12 digits before the point. Negative where something is taken back.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Quantity(i64);
 
 /// The price of one, or its ceiling: millionths of a yuan, at most 10 digits before the point, never negative.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct UnitPrice(i64);
 
 const QUANTITY_DECIMALS: usize = 4;

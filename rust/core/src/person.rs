@@ -3,6 +3,8 @@
 //! Invariant: a certificate names one person; an identity number carries its right check character.
 //! Invariant: spells of one insurance type do not overlap.
 
+use serde::{Deserialize, Serialize};
+
 use crate::account::{Account, PayOut};
 use crate::accumulator::{AccumulatorKey, Accumulators};
 use crate::calendar::Date;
@@ -15,7 +17,7 @@ use crate::suspension::Suspension;
 use crate::trail::Trail;
 
 /// Sex as a document states it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Sex {
     /// Male.
     Male,
@@ -24,7 +26,7 @@ pub enum Sex {
 }
 
 /// Kind of document.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum CertificateKind {
     /// 18 characters with a check character.
     IdentityCard,
@@ -37,7 +39,7 @@ pub enum CertificateKind {
 }
 
 /// A document that names a person.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Certificate {
     kind: CertificateKind,
     number: Box<str>,
@@ -92,7 +94,7 @@ fn check_identity_number(number: &str) -> Result<(), &'static str> {
 }
 
 /// Whether insurance is in force during a spell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SpellStatus {
     /// In force.
     Normal,
@@ -103,7 +105,7 @@ pub enum SpellStatus {
 }
 
 /// One dated period of insurance.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spell {
     /// Scheme.
     pub insurance_type: InsuranceType,
@@ -120,7 +122,7 @@ pub struct Spell {
 }
 
 /// A dated right that opens bands, deductibles and layers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entitlement {
     /// Its name in policy packages.
     pub name: Box<str>,
@@ -131,7 +133,7 @@ pub struct Entitlement {
 }
 
 /// What documents say of a person.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Profile {
     /// Full name.
     pub name: Box<str>,
@@ -209,7 +211,7 @@ pub fn covers(from: Date, to: Option<Date>, day: Date) -> bool {
 }
 
 /// Everything the hub keeps of one person in memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
     /// Given at enrolment.
     pub id: PersonId,
@@ -242,7 +244,7 @@ pub struct Person {
 }
 
 /// What a change of the insured region leaves behind.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transfer {
     /// Ids of this and later are of what was made with the change or after it.
     pub at: u64,

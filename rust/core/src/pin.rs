@@ -4,13 +4,15 @@
 //! Invariant: a PIN is compared only under the key under which it was set; under another one every PIN would be wrong, and cost a try.
 //! Invariant: a wrong PIN is counted by the record that refuses it, so no try is free, whatever crashes.
 
+use serde::{Deserialize, Serialize};
+
 use crate::ids::{CardId, Hash32};
 
 /// So many wrong PINs in a row lock the card: a guess at six digits succeeds in at most 6 of 1,000,000 cases.
 pub const MAX_WRONG_PINS: u32 = 6;
 
 /// A PIN under a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HashedPin {
     /// Keyed hash of the card's id and the PIN.
     pub hash: Hash32,
@@ -19,7 +21,7 @@ pub struct HashedPin {
 }
 
 /// The PIN of one card.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pin {
     /// As it was set.
     pub hashed: HashedPin,

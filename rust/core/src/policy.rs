@@ -7,6 +7,8 @@
 mod check;
 mod dictionary;
 
+use serde::{Deserialize, Serialize};
+
 pub use check::{Problem, check};
 pub use dictionary::{
     AccountUse, AnyOf, BandBasis, BandMeasure, CapMeasure, Category, Counter, CrossYear, FilingKind, Fund,
@@ -18,7 +20,7 @@ use crate::ids::RegionCode;
 use crate::money::Fen;
 
 /// The rules of one region for one insurance type and kind of visit, in force from a day on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BenefitPolicy {
     /// The insured region whose rules these are.
     pub region: RegionCode,
@@ -90,7 +92,7 @@ impl BenefitPolicy {
 }
 
 /// One amount of deductible and when it applies.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeductibleRow {
     /// Institution levels.
     pub levels: AnyOf<Level>,
@@ -112,7 +114,7 @@ impl DeductibleRow {
 }
 
 /// Admissions of a year by number: `1`, `2`, `2+`, `3+`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdmissionRange {
     first: u32,
     open_ended: bool,
@@ -154,7 +156,7 @@ impl std::fmt::Display for AdmissionRange {
 }
 
 /// One fund's turn.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layer {
     /// Who pays.
     pub fund: Fund,
@@ -204,7 +206,7 @@ fn holds_any(held: &[String], named: &[String]) -> bool {
 }
 
 /// A ratio on the cost from one position up to another.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Band {
     /// Institution levels.
     pub levels: AnyOf<Level>,
@@ -227,7 +229,7 @@ impl Band {
 }
 
 /// How a filing changes a ratio.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Adjustment {
     /// By subtraction or by multiplication.
     pub mode: Mode,
@@ -236,7 +238,7 @@ pub struct Adjustment {
 }
 
 /// The adjustment of one filing kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FilingAdjustment {
     /// The filing.
     pub kind: FilingKind,

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::accumulator::AccumulatorKey;
 use crate::alert::{Acknowledgement, AlertFilter, AlertView};
 use crate::calendar::Date;
@@ -23,7 +25,7 @@ use crate::stay::{Stay, StayState};
 use crate::table::Table;
 
 /// One row of an institution's day; a cancellation is a row of its own with negative amounts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DayRow {
     /// The settlement or cancellation.
     pub id: SettlementId,
@@ -44,7 +46,7 @@ pub struct DayRow {
 }
 
 /// Count and sums of a day.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DayTotals {
     /// Rows.
     pub count: u64,

@@ -4,13 +4,15 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::ids::RegionCode;
 
 /// The longest way from a district to its province; a deeper tree is a mistake in the file.
 pub const MAX_DEPTH: usize = 8;
 
 /// One node of the tree.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Region {
     /// Its six digits.
     pub code: RegionCode,
@@ -23,7 +25,7 @@ pub struct Region {
 }
 
 /// A checked tree.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegionTree {
     nodes: BTreeMap<RegionCode, Region>,
 }

@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use serde::{Deserialize, Serialize};
+
 use crate::fact::Record;
 use crate::ids::{Hash32, InstitutionCode, RequestId, SettlementId};
 use crate::table::Table;
@@ -19,7 +21,7 @@ pub const MAX_AHEAD_MS: i64 = 5 * 60_000;
 pub const MAX_REMEMBERED: u32 = 10_000;
 
 /// What a bound id stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bound {
     /// Sequence of the record that bound it.
     pub sequence: u64,
@@ -50,7 +52,7 @@ impl Bound {
 }
 
 /// What is known of an id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Known {
     /// It was accepted.
     Bound(Bound),

@@ -6,12 +6,14 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::calendar::Date;
 use crate::ids::RegionCode;
 use crate::region::RegionTree;
 
 /// Cut-over dates by generation and region.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retirements {
     dates: BTreeMap<Box<str>, BTreeMap<RegionCode, Date>>,
 }

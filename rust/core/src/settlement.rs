@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::accumulator::{AccumulatorKey, Accumulators};
 use crate::benefit::Split;
 use crate::calendar::Date;
@@ -17,7 +19,7 @@ use crate::token::TokenId;
 use crate::visit::Visit;
 
 /// What was shown, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Presented {
     /// The credential.
     pub credential: CredentialShown,
@@ -26,7 +28,7 @@ pub struct Presented {
 }
 
 /// A credential that was accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CredentialShown {
     /// A chip, with a right cryptogram.
     Chip {
@@ -80,7 +82,7 @@ impl CredentialShown {
 }
 
 /// What was known of the case when it was settled; the input of the benefit calculation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CaseFacts {
     /// Which kind of package applied.
     pub visit_kind: VisitKind,
@@ -107,7 +109,7 @@ pub struct CaseFacts {
 }
 
 /// What is settled.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Occasion {
     /// A stay, which keeps its lines.
     Stay(StayId),
@@ -116,7 +118,7 @@ pub enum Occasion {
 }
 
 /// A settlement.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settlement {
     /// Its id.
     pub id: SettlementId,
@@ -149,7 +151,7 @@ pub struct Settlement {
 }
 
 /// What one account of the family paid, or got back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FamilyDraw {
     /// Whose account.
     pub payer: PersonId,
@@ -160,7 +162,7 @@ pub struct FamilyDraw {
 }
 
 /// What a recomputation changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Adjustment {
     /// The settlement that was recomputed.
     pub settlement: SettlementId,
@@ -179,7 +181,7 @@ pub struct Adjustment {
 }
 
 /// The exact negation of a settlement.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cancellation {
     /// Its own id.
     pub id: SettlementId,
@@ -200,7 +202,7 @@ pub struct Cancellation {
 }
 
 /// A settlement with everything that happened to it since.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     /// As committed.
     pub settlement: Arc<Settlement>,

@@ -7,6 +7,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::account::{AccountKind, PurseMove};
 use crate::calendar::Date;
 use crate::fact::{Fact, Record};
@@ -20,7 +22,7 @@ use crate::settlement::{Adjustment, Cancellation, FamilyDraw, Settlement};
 pub const PAGE_ENTRIES: usize = 256;
 
 /// One row of a statement.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// The record.
     pub sequence: u64,
@@ -39,7 +41,7 @@ pub struct Entry {
 }
 
 /// What happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     /// A contribution for a period.
     Credited {

@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::benefit::LineSplit;
 use crate::calendar::Date;
 use crate::catalogue::ItemClass;
@@ -20,7 +22,7 @@ pub const MAX_LINES_PER_REQUEST: usize = 1_000;
 pub const MAX_LINES_PER_STAY: usize = 20_000;
 
 /// Where a stay stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StayState {
     /// Charges may be added.
     Open,
@@ -33,7 +35,7 @@ pub enum StayState {
 }
 
 /// Kind of admission.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AdmissionKind {
     /// Planned.
     Planned,
@@ -44,7 +46,7 @@ pub enum AdmissionKind {
 }
 
 /// A billed item as the institution sent it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChargeLine {
     /// Unique in its stay; 1 to 15 digits, not 0.
     pub line_id: u64,
@@ -67,7 +69,7 @@ pub struct ChargeLine {
 }
 
 /// A line with its split.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StayLine {
     /// As sent.
     pub line: ChargeLine,
@@ -84,7 +86,7 @@ pub struct StayLine {
 }
 
 /// A stay.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stay {
     /// Given at admission.
     pub id: StayId,
@@ -129,7 +131,7 @@ pub struct Stay {
 }
 
 /// Stands in for a card when a stay is settled: the holder died, the card was lost during the stay, the chip is broken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Voucher {
     /// Given by the hub.
     pub id: VoucherId,

@@ -3,11 +3,13 @@
 //! Invariant: a suspension stops admissions and visits; a stay that was admitted before settles all the same.
 //! Leaves out: who may suspend (`wire::rights`) and what is begun (`decide`).
 
+use serde::{Deserialize, Serialize};
+
 use crate::calendar::Date;
 use crate::person::covers;
 
 /// Days on which nothing new may begin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suspension {
     /// First day.
     pub from: Date,
@@ -24,7 +26,7 @@ impl Suspension {
 }
 
 /// A suspension of an institution, or of one department.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlaceSuspension {
     /// The department; empty is the whole institution.
     pub department: Box<str>,

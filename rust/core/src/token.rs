@@ -4,6 +4,8 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 /// The longest life of a token, from its issue to its end.
 pub const MAX_TOKEN_LIFE_MS: i64 = 5 * 60_000;
 
@@ -11,11 +13,11 @@ pub const MAX_TOKEN_LIFE_MS: i64 = 5 * 60_000;
 pub const MAX_TOKEN_AHEAD_MS: i64 = 60_000;
 
 /// The name that its issuer gave a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TokenId(pub [u8; 16]);
 
 /// Tokens that could still come again. Bounded by the tokens of [`MAX_TOKEN_LIFE_MS`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsedTokens {
     by_end: BTreeSet<(i64, TokenId)>,
 }

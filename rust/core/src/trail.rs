@@ -6,6 +6,8 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use crate::calendar::Date;
 use crate::ids::{CardId, InstitutionCode, RegionCode, SettlementId, StayId};
 use crate::policy::VisitKind;
@@ -22,7 +24,7 @@ pub const KEPT_HOURS: u32 = 744;
 const MS_PER_HOUR: i64 = 3_600_000;
 
 /// What a card was shown for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Purpose {
     /// An admission.
     Admission {
@@ -49,7 +51,7 @@ pub enum Purpose {
 }
 
 /// One use of a card.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Use {
     /// Hub's time.
     pub at_ms: i64,
@@ -106,7 +108,7 @@ impl Use {
 }
 
 /// The recent uses, oldest first. It takes no memory before the first, and one word of whoever never uses a card.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(clippy::box_collection, reason = "most persons use no card for months; a word of each is less than four")]
 pub struct Trail(Option<Box<VecDeque<Use>>>);
 

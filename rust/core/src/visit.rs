@@ -3,6 +3,8 @@
 //! Invariant: a visit is one day; all its lines are of that day, and none takes another back.
 //! Leaves out: an id of its own. A visit is named by its settlement, with which it begins and ends.
 
+use serde::{Deserialize, Serialize};
+
 use crate::calendar::Date;
 use crate::command::{HolderCheck, Presentation};
 use crate::ids::{CardSn, Hash32};
@@ -12,7 +14,7 @@ use crate::policy::VisitKind;
 use crate::stay::{ChargeLine, StayLine};
 
 /// What a settlement keeps of a visit beside its case: enough to bill it again.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Visit {
     /// Department, or counter.
     pub department: Box<str>,
@@ -23,7 +25,7 @@ pub struct Visit {
 }
 
 /// A visit as the institution bills it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VisitBill {
     /// Which kind of package applies; a stay is no visit.
     pub kind: VisitKind,
@@ -40,7 +42,7 @@ pub struct VisitBill {
 }
 
 /// Who comes, where no card is presented yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum VisitHolder {
     /// By the card's recognition code.
     Card(CardSn),
@@ -49,7 +51,7 @@ pub enum VisitHolder {
 }
 
 /// Asks what a visit would cost whom.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuoteVisit {
     /// Who comes.
     pub holder: VisitHolder,

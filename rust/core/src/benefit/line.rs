@@ -7,6 +7,8 @@
 use std::iter::Sum;
 use std::ops::{Add, Sub};
 
+use serde::{Deserialize, Serialize};
+
 use super::{BenefitError, Identity};
 use crate::catalogue::{CeilingOrder, ItemClass, Terms};
 use crate::money::{BASIS_POINTS, Fen, Quantity, UnitPrice, round_half_away};
@@ -15,7 +17,7 @@ use crate::money::{BASIS_POINTS, Fen, Quantity, UnitPrice, round_half_away};
 const UNITS_PER_FEN: i128 = 100_000_000;
 
 /// A total and its four parts: of a line, of a bill, or of what a refund takes off.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LineSplit {
     /// `medfee_sumamt`.
     pub total: Fen,

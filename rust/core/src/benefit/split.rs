@@ -5,13 +5,15 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::accumulator::FundAmounts;
 use crate::benefit::LineSplit;
 use crate::money::Fen;
 use crate::policy::Fund;
 
 /// Who pays what of one bill.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Split {
     /// The bill: total, own pay, over ceiling, first pay, in scope.
     pub bill: LineSplit,
@@ -100,7 +102,7 @@ pub enum Identity {
 
 /// One step of the calculation: `amount` is base times rate in fen, halves away from zero, except that a fund's last
 /// paid step takes what rounding left between its steps and its total.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
     /// What the step is.
     pub code: Code,
@@ -135,7 +137,7 @@ impl Step {
 
 /// What a step is, written as in the national list of policy items; medical aid and other funds, for which that list
 /// has no code, are `MA` and `OT`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Code {
     /// `S001`.
     Deductible,

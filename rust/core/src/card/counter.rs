@@ -2,13 +2,15 @@
 //!
 //! Invariant: a counter value is accepted once.
 
+use serde::{Deserialize, Serialize};
+
 use crate::reject::Reject;
 
 /// How far ahead of the highest counter a card may be; more says that it was used elsewhere, or copied.
 pub const MAX_COUNTER_JUMP: u16 = 1_000;
 
 /// Counter values that were seen: the highest, and which of the 64 below it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counter {
     /// Highest value accepted; 0 before the first.
     pub highest: u16,

@@ -4,10 +4,12 @@
 //! what happens to the card meanwhile is not lost.
 //! Invariant: what ends by the clock, or begins by it, is evaluated at the moment given; no job changes a zone.
 
+use serde::{Deserialize, Serialize};
+
 use super::{FailureCause, TEMPORARY_LOSS_MS};
 
 /// The two zones of a card live apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ZoneKind {
     /// Settlements.
     Insurance,
@@ -21,7 +23,7 @@ impl ZoneKind {
 }
 
 /// What a zone is, whatever hides it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ZoneState {
     /// Asked for.
     Applied,
@@ -52,7 +54,7 @@ impl ZoneState {
 }
 
 /// One zone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Zone {
     /// What it is beneath what hides it.
     pub state: ZoneState,
@@ -63,7 +65,7 @@ pub struct Zone {
 }
 
 /// When a card is looked at, and what the time has made of its generation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Moment {
     /// The stamp.
     pub now_ms: i64,
@@ -72,7 +74,7 @@ pub struct Moment {
 }
 
 /// What a zone shows at a moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Shown {
     /// Nothing hides the state.
     Plain(ZoneState),
@@ -85,7 +87,7 @@ pub enum Shown {
 }
 
 /// The name of what a zone shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "named and documented at `ZoneState` and `Shown`")]
 pub enum CardState {
     Applied,

@@ -4,10 +4,12 @@
 
 use std::marker::PhantomData;
 
+use serde::{Deserialize, Serialize};
+
 macro_rules! dictionary {
     ($($(#[$doc:meta])* $name:ident { $($(#[$value_doc:meta])* $value:ident = $text:literal,)+ })+) => { $(
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub enum $name { $($(#[$value_doc])* $value,)+ }
 
         impl $name {
@@ -220,7 +222,7 @@ dictionary! {
 }
 
 /// A choice among at most eight values; naming none means any.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AnyOf<T> {
     bits: u8,
     values: PhantomData<T>,
