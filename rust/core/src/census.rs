@@ -12,6 +12,7 @@ use crate::calendar::Date;
 use crate::card::{Card, CardState, Moment};
 use crate::ids::{CardId, RegionCode};
 use crate::person::{Profile, SpellStatus};
+use crate::shared::Shared;
 use crate::table::Table;
 
 /// Cards by the state of their insurance zone, in the order of [`CardState::ALL`].
@@ -37,7 +38,7 @@ struct Insured {
 
 impl Census {
     /// Take in what has changed by itself until the stamp of a record.
-    pub(crate) fn advance(&mut self, now_ms: i64, cards: &Table<CardId, Card>) {
+    pub(crate) fn advance(&mut self, now_ms: i64, cards: &Table<CardId, Shared<Card>>) {
         let before = Date::business_day(self.now_ms);
         // Stamps never go back; were one to, what has ended would still have ended.
         let now_ms = now_ms.max(self.now_ms);
@@ -98,7 +99,7 @@ impl Census {
     }
 
     /// Cards by region and generation, at a moment that is not before the last record.
-    pub(crate) fn groups(&self, now_ms: i64, cards: &Table<CardId, Card>) -> Vec<(RegionCode, &str, ByState)> {
+    pub(crate) fn groups(&self, now_ms: i64, cards: &Table<CardId, Shared<Card>>) -> Vec<(RegionCode, &str, ByState)> {
         let mut ended: BTreeMap<(RegionCode, &str), Vec<CardState>> = BTreeMap::new();
         // Losses that have ended since the last record: the next one will take them in.
         for (_, id) in self.losses.range(..=(now_ms, CardId(u64::MAX))) {

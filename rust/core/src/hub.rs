@@ -30,6 +30,7 @@ use crate::reject::Reject;
 use crate::request::Requests;
 use crate::retirement::Retirements;
 use crate::settlement::Settlement;
+use crate::shared::Shared;
 use crate::stay::Stay;
 use crate::suspension::PlaceSuspension;
 use crate::table::Table;
@@ -110,9 +111,9 @@ pub enum Decision {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hub {
     pub(crate) number: HubNumber,
-    pub(crate) persons: Table<PersonId, Person>,
+    pub(crate) persons: Table<PersonId, Shared<Person>>,
     pub(crate) by_certificate: Table<Certificate, PersonId>,
-    pub(crate) cards: Table<CardId, Card>,
+    pub(crate) cards: Table<CardId, Shared<Card>>,
     pub(crate) by_pan: Table<Pan, CardId>,
     pub(crate) by_sn: Table<CardSn, CardId>,
     pub(crate) retirements: Retirements,
@@ -287,11 +288,11 @@ impl Hub {
     }
 
     pub(crate) fn person(&self, id: PersonId) -> Result<&Person, Reject> {
-        self.persons.get(&id).ok_or_else(|| Reject::PersonUnknown)
+        self.persons.get(&id).map(|person| &**person).ok_or_else(|| Reject::PersonUnknown)
     }
 
     pub(crate) fn card(&self, id: CardId) -> Result<&Card, Reject> {
-        self.cards.get(&id).ok_or_else(|| Reject::CardUnknown)
+        self.cards.get(&id).map(|card| &**card).ok_or_else(|| Reject::CardUnknown)
     }
 
     /// The moment of a stamp for a card: whether its generation is over then.

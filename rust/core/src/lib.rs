@@ -38,6 +38,7 @@ pub mod reject;
 pub mod request;
 pub mod retirement;
 pub mod settlement;
+mod shared;
 pub mod statement;
 pub mod stay;
 pub mod suspension;

@@ -4,6 +4,7 @@
 //! Invariant: ids stay in memory for [`WINDOW_MS`] after the request was made; an older request is never executed.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -125,11 +126,11 @@ impl Requests {
 
 /// Keys with the moment at which they leave memory, in the order in which they came.
 ///
-/// In chunks, because one queue that holds all of a window would copy millions of keys whenever it grows.
+/// In chunks, because one queue that holds all of a window would copy millions of keys whenever it grows; clones share them.
 #[derive(Clone, Debug, Default)]
 struct Leaving {
     /// None is empty; only the last has room.
-    chunks: VecDeque<VecDeque<(i64, RequestKey)>>,
+    chunks: VecDeque<Arc<VecDeque<(i64, RequestKey)>>>,
 }
 
 impl Leaving {
@@ -137,18 +138,20 @@ impl Leaving {
 
     fn push(&mut self, leaves_ms: i64, key: RequestKey) {
         match self.chunks.back_mut() {
-            Some(last) if last.len() < last.capacity() => last.push_back((leaves_ms, key)),
+            Some(last) if last.len() < Self::CHUNK => Arc::make_mut(last).push_back((leaves_ms, key)),
             _ => {
                 let mut chunk = VecDeque::with_capacity(Self::CHUNK);
                 chunk.push_back((leaves_ms, key));
-                self.chunks.push_back(chunk);
+                self.chunks.push_back(Arc::new(chunk));
             }
         }
     }
 
     fn pop_before(&mut self, now_ms: i64) -> Option<RequestKey> {
         let first = self.chunks.front_mut()?;
-        let (_, key) = first.pop_front_if(|(leaves_ms, _)| *leaves_ms < now_ms)?;
+        first.front().filter(|(leaves_ms, _)| *leaves_ms < now_ms)?;
+        let first = Arc::make_mut(first);
+        let (_, key) = first.pop_front()?;
         if first.is_empty() {
             self.chunks.pop_front();
         }

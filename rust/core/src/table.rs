@@ -4,11 +4,14 @@
 //! decided. This one is a row of small shards of which an insert splits at most one, each in its turn, as they fill (linear hashing).
 //! Invariant: an insert moves rows of one shard only, a hundred or two, however many rows there are.
 //! Invariant: a row keeps its hash, so that moving it never reads the text of its key.
+//! Invariant: a clone shares all shards, and costs one count for every 64 rows; a shard is copied when one of the two changes it. So a
+//! view of a whole state is taken between two decisions, and what is large beside its key is an `Arc` that such a copy shares.
 //! Leaves out: order. What iterates over a table may not let its order reach a decision.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
 use std::ops::Index;
+use std::sync::Arc;
 
 use foldhash::quality::FixedState;
 use hashbrown::HashTable;
@@ -23,7 +26,7 @@ const ROWS_PER_SHARD: usize = 64;
 pub(crate) struct Table<K, V> {
     hasher: FixedState,
     /// Never empty.
-    shards: Vec<HashTable<Row<K, V>>>,
+    shards: Vec<Arc<HashTable<Row<K, V>>>>,
     /// As many low bits as tell all shards apart.
     mask: usize,
     len: usize,
@@ -38,7 +41,7 @@ struct Row<K, V> {
 
 impl<K: Eq + Hash, V> Table<K, V> {
     pub(crate) fn seeded(seed: u64) -> Self {
-        Self { hasher: FixedState::with_seed(seed), shards: vec![HashTable::new()], mask: 0, len: 0 }
+        Self { hasher: FixedState::with_seed(seed), shards: vec![Arc::default()], mask: 0, len: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -50,41 +53,12 @@ impl<K: Eq + Hash, V> Table<K, V> {
         self.shards[self.shard_of(hash)].find(hash, |row| row.key == *key).map(|row| &row.value)
     }
 
-    pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        let hash = self.hasher.hash_one(key);
-        let shard = self.shard_of(hash);
-        self.shards[shard].find_mut(hash, |row| row.key == *key).map(|row| &mut row.value)
-    }
-
     pub(crate) fn contains_key(&self, key: &K) -> bool {
         self.get(key).is_some()
     }
 
-    /// Puts the value in, in the place of any that the key had.
-    pub(crate) fn insert(&mut self, key: K, value: V) {
-        let hash = self.hasher.hash_one(&key);
-        let shard = self.shard_of(hash);
-        if let Some(row) = self.shards[shard].find_mut(hash, |row| row.key == key) {
-            row.value = value;
-            return;
-        }
-        self.shards[shard].insert_unique(hash, Row { hash, key, value }, |row| row.hash);
-        self.len += 1;
-        if self.len > self.shards.len() * ROWS_PER_SHARD {
-            self.split_next();
-        }
-    }
-
-    pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
-        let hash = self.hasher.hash_one(key);
-        let shard = self.shard_of(hash);
-        let row = self.shards[shard].find_entry(hash, |row| row.key == *key).ok()?;
-        self.len -= 1;
-        Some(row.remove().0.value)
-    }
-
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.shards.iter().flatten().map(|row| (&row.key, &row.value))
+        self.shards.iter().flat_map(|rows| rows.iter()).map(|row| (&row.key, &row.value))
     }
 
     pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
@@ -97,6 +71,38 @@ impl<K: Eq + Hash, V> Table<K, V> {
         let wide = middle(hash) & self.mask;
         if wide < self.shards.len() { wide } else { wide & (self.mask >> 1) }
     }
+}
+
+impl<K: Clone + Eq + Hash, V: Clone> Table<K, V> {
+    pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        let hash = self.hasher.hash_one(key);
+        let shard = self.shard_of(hash);
+        self.shard_mut(shard).find_mut(hash, |row| row.key == *key).map(|row| &mut row.value)
+    }
+
+    /// Puts the value in, in the place of any that the key had.
+    pub(crate) fn insert(&mut self, key: K, value: V) {
+        let hash = self.hasher.hash_one(&key);
+        let shard = self.shard_of(hash);
+        let rows = self.shard_mut(shard);
+        if let Some(row) = rows.find_mut(hash, |row| row.key == key) {
+            row.value = value;
+            return;
+        }
+        rows.insert_unique(hash, Row { hash, key, value }, |row| row.hash);
+        self.len += 1;
+        if self.len > self.shards.len() * ROWS_PER_SHARD {
+            self.split_next();
+        }
+    }
+
+    pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
+        let hash = self.hasher.hash_one(key);
+        let shard = self.shard_of(hash);
+        let row = self.shard_mut(shard).find_entry(hash, |row| row.key == *key).ok()?.remove().0;
+        self.len -= 1;
+        Some(row.value)
+    }
 
     /// Splits the shard whose turn it is into itself and a new last one.
     fn split_next(&mut self) {
@@ -105,12 +111,17 @@ impl<K: Eq + Hash, V> Table<K, V> {
         let split = new & (self.mask >> 1);
         let mask = self.mask;
         // What stays keeps the room into which it will grow again.
-        let rows = &mut self.shards[split];
+        let rows = self.shard_mut(split);
         let mut moved = HashTable::with_capacity(rows.len() / 2);
         for row in rows.extract_if(|row| middle(row.hash) & mask == new) {
             moved.insert_unique(row.hash, row, |row| row.hash);
         }
-        self.shards.push(moved);
+        self.shards.push(Arc::new(moved));
+    }
+
+    /// A shard to be changed: copied first if a clone still shares it.
+    fn shard_mut(&mut self, shard: usize) -> &mut HashTable<Row<K, V>> {
+        Arc::make_mut(&mut self.shards[shard])
     }
 }
 
@@ -198,12 +209,27 @@ mod tests {
         for key in 0..200_000u32 {
             table.insert(key, ());
             if key % 1_000 == 0 {
-                let largest = table.shards.iter().map(HashTable::len).max().expect("never empty");
+                let largest = table.shards.iter().map(|rows| rows.len()).max().expect("never empty");
                 assert!(largest <= 3 * ROWS_PER_SHARD, "{largest} rows in one shard of {}", table.shards.len());
             }
         }
-        let smallest = table.shards.iter().map(HashTable::len).min().expect("never empty");
+        let smallest = table.shards.iter().map(|rows| rows.len()).min().expect("never empty");
         assert!(smallest >= ROWS_PER_SHARD / 4, "{smallest} rows in a shard");
+    }
+
+    #[test]
+    fn a_clone_keeps_what_it_held_while_the_other_changes_and_copies_only_changed_shards() {
+        let mut table = full(3, 0..20_000);
+        let before = table.clone();
+        for key in 0..10 {
+            *table.get_mut(&key).expect("it was put in") += 1;
+        }
+        table.remove(&11);
+        table.insert(20_001, 1);
+        assert_eq!(before, full(4, 0..20_000));
+        assert_eq!(table.len(), 20_000);
+        let shared = table.shards.iter().zip(&before.shards).filter(|(now, then)| Arc::ptr_eq(now, then)).count();
+        assert!(shared >= before.shards.len() - 14, "{shared} of {} shards are shared", before.shards.len());
     }
 
     #[test]

@@ -107,7 +107,7 @@ fn alert(
 }
 
 fn named<'a>(hub: &'a Hub, chip: &ChipPresentation) -> Option<&'a Card> {
-    hub.cards.get(hub.by_pan.get(&chip.pan)?)
+    hub.cards.get(hub.by_pan.get(&chip.pan)?).map(|card| &**card)
 }
 
 fn chip(command: &Command) -> Option<&ChipPresentation> {

@@ -74,7 +74,7 @@ fn shown(hub: &Hub, card: &Card, context: &Context<'_>) -> Reply {
 
 /// The person's cards in the order of application.
 pub(crate) fn of_person<'a>(hub: &'a Hub, person: &'a Person) -> impl Iterator<Item = &'a Card> {
-    person.cards.iter().map(|id| &hub.cards[id])
+    person.cards.iter().map(|id| &*hub.cards[id])
 }
 
 /// The card that a key names.

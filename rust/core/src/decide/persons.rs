@@ -116,7 +116,7 @@ mod tests {
     fn an_update_changes_what_it_names_and_nothing_else() {
         let mut desk = Desk::open();
         let person = desk.enrol("P1");
-        let before = desk.hub.persons[&person].clone();
+        let before = Person::clone(&desk.hub.persons[&person]);
         let update = Command::UpdatePerson {
             person,
             name: Some("王小明".into()),
@@ -125,7 +125,7 @@ mod tests {
             entitlements: None,
         };
         let Ok(Reply::Person(shown)) = desk.run(update) else { panic!("accepted") };
-        assert_eq!(*shown, desk.hub.persons[&person]);
+        assert_eq!(*shown, *desk.hub.persons[&person]);
         assert_eq!(*shown, Person { profile: Profile { name: "王小明".into(), ..before.profile.clone() }, ..before });
     }
 }

@@ -18,6 +18,7 @@ use crate::pin::Pin;
 use crate::region::RegionTree;
 use crate::request::Bound;
 use crate::settlement::{Adjustment, Cancellation, CredentialShown, FamilyDraw, Settlement};
+use crate::shared::Shared;
 use crate::stay::{Stay, StayLine, StayState};
 use crate::trail::{Trail, Use};
 
@@ -128,7 +129,7 @@ impl Hub {
                     transfers: Vec::new(),
                 };
                 self.census.count_insured(profile, 1);
-                self.persons.insert(person.id, person);
+                self.persons.insert(person.id, Shared::new(person));
             }
             Fact::PersonUpdated { person, profile } => {
                 let before = std::mem::replace(&mut self.person_mut(*person).profile, profile.clone());
@@ -162,7 +163,7 @@ impl Hub {
             Fact::CardApplied { card, person, region, generation, predecessor } => {
                 let applied = Card::applied(*card, *person, *region, generation.clone(), *predecessor);
                 self.census.enter(&applied);
-                self.cards.insert(*card, applied);
+                self.cards.insert(*card, Shared::new(applied));
                 self.person_mut(*person).cards.push(*card);
             }
             Fact::CardApplicationFailed { card, cause } => self.set_both(*card, ZoneState::Failed(*cause)),

@@ -172,7 +172,7 @@ fn f4_a_temporary_loss_ends_at_its_moment_or_when_it_is_withdrawn() {
     assert!(desk.run(enable(card, ZoneKind::Insurance)).is_ok());
     desk.run(report(of_card(card), Loss::Temporary, &[])).unwrap();
     let Ok(Reply::Card(view)) = desk.run(withdraw(card)) else { panic!("withdrawn") };
-    assert_eq!(view.card, desk.hub.cards[&card]);
+    assert_eq!(view.card, *desk.hub.cards[&card]);
     assert_eq!(insurance(&desk, card), Shown::Plain(ZoneState::Enabled));
 }
 
@@ -203,7 +203,7 @@ fn a_card_formally_lost_is_replaced_on_the_spot_in_one_record() {
     desk.run(report(of_card(old), Loss::Formal, &[])).unwrap();
     let Ok(Reply::Card(view)) = desk.run(replace(old, 7, true)) else { panic!("replaced") };
     let new = view.card.id;
-    assert_eq!(view.card, desk.hub.cards[&new]);
+    assert_eq!(view.card, *desk.hub.cards[&new]);
     assert_eq!((view.card.predecessor, &view.card.made), (Some(old), &Some(personalisation(7))));
     let enabled = Fact::CardEnabled {
         card: new,

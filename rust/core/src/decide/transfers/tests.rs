@@ -48,7 +48,7 @@ fn the_old_spell_ends_the_day_before_the_old_card_ends_and_the_balance_goes_alon
         panic!("moved")
     };
     let after = &desk.hub.persons[&person];
-    assert_eq!(*shown_person, *after);
+    assert_eq!(*shown_person, **after);
     assert_eq!(after.home, region("110101"));
     let spells: Vec<_> = after.profile.spells.iter().map(|spell| (spell.region, spell.to)).collect();
     assert_eq!(spells, [(region("110100"), Some(day("2026-02-28"))), (region("110101"), None)]);

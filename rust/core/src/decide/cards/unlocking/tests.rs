@@ -37,7 +37,7 @@ fn with_counter(desk: &Desk, card: CardId, atc: u16) -> Presentation {
 fn a_desk_gives_a_locked_zone_back_as_it_was_and_its_counter_goes_on_where_it_stood() {
     let (mut desk, card) = locked_by(1_001);
     let Ok(Reply::Card(view)) = desk.run(unlock(card, None)) else { panic!("unlocked") };
-    assert_eq!(view.card, desk.hub.cards[&card]);
+    assert_eq!(view.card, *desk.hub.cards[&card]);
     assert_eq!(insurance(&desk, card), Shown::Plain(ZoneState::Enabled));
     assert_eq!(desk.hub.cards[&card].counter.highest, 0);
     desk.admit(card, "2026-03-01").expect("its next counter");
@@ -50,7 +50,7 @@ fn a_chip_that_is_shown_at_the_desk_clears_its_jump() {
     let (mut desk, card) = locked_by(40_000);
     let presentation = with_counter(&desk, card, 40_001);
     let Ok(Reply::Card(view)) = desk.run(unlock(card, Some(presentation))) else { panic!("unlocked") };
-    assert_eq!(view.card, desk.hub.cards[&card]);
+    assert_eq!(view.card, *desk.hub.cards[&card]);
     assert_eq!(desk.hub.cards[&card].counter.highest, 40_001);
     let used = with_counter(&desk, card, 40_001);
     desk.admit(card, "2026-03-01").expect("40,002 follows");
