@@ -310,8 +310,28 @@ impl Alerts {
         rest.filter(|alert| of.wants(alert)).take(limit).cloned().collect()
     }
 
+    /// How many were ever raised.
+    pub(crate) fn raised(&self) -> u64 {
+        self.raised
+    }
+
+    /// All that are open, in the order of ids.
+    pub(crate) fn open(&self) -> impl Iterator<Item = &Arc<Alert>> {
+        self.open.values()
+    }
+
+    /// None open, but so many raised before.
+    pub(crate) fn raised_before(raised: u64) -> Self {
+        Self { raised, ..Self::default() }
+    }
+
     pub(crate) fn raise(&mut self, alert: Arc<Alert>) {
         self.raised += 1;
+        self.reopen(alert);
+    }
+
+    /// Keep an alert as open that was counted when it was raised.
+    pub(crate) fn reopen(&mut self, alert: Arc<Alert>) {
         self.by_person.insert((alert.person, alert.id));
         self.open.insert(alert.id, alert);
     }

@@ -11,7 +11,7 @@ pub(crate) mod charges;
 pub(crate) mod family;
 pub(crate) mod filings;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 pub(crate) mod fraud;
 #[cfg(test)]
 mod histories;

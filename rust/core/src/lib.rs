@@ -37,6 +37,7 @@ pub mod region;
 pub mod reject;
 pub mod request;
 pub mod retirement;
+pub mod rows;
 pub mod settlement;
 mod shared;
 pub mod statement;

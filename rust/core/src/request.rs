@@ -106,6 +106,21 @@ impl Requests {
         self.known.insert(key, Known::ReversedUnseen);
     }
 
+    /// Every id of the window with the moment at which it leaves, in that order.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (RequestKey, Known, i64)> {
+        let leaving = self.leaving.chunks.iter().flat_map(|chunk| chunk.iter());
+        leaving.filter_map(|(leaves_ms, key)| Some((key.clone(), *self.known.get(key)?, *leaves_ms)))
+    }
+
+    /// Know an id again that leaves after all that were restored before it.
+    pub(crate) fn restore(&mut self, key: RequestKey, known: Known, leaves_ms: i64) {
+        if known == Known::ReversedUnseen {
+            *self.remembered.entry(key.0).or_default() += 1;
+        }
+        self.leaving.push(leaves_ms, key.clone());
+        self.known.insert(key, known);
+    }
+
     pub(crate) fn mark_reversed(&mut self, key: &RequestKey) {
         if let Some(Known::Bound(bound)) = self.known.get_mut(key) {
             bound.reversed = true;

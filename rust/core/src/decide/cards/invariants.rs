@@ -13,6 +13,7 @@ use crate::fact::Record;
 use crate::ids::HubNumber;
 use crate::money::Fen;
 use crate::person::Spell;
+use crate::rows::tests::restored;
 
 const HOUR_MS: i64 = 3_600_000;
 const PERSONS: [&str; 2] = ["P1", "P2"];
@@ -136,6 +137,8 @@ fn at_every_position(steps: Vec<(usize, Step)>, look: impl Fn(&Hub, &Hub, &Recor
         look(&before, &hub, record);
     }
     assert_eq!(hub, desk.hub);
+    assert_eq!(hub.digest(), desk.hub.digest());
+    assert_eq!(restored(&hub, 11), hub);
 }
 
 fn in_use(hub: &Hub, person: &Person, zone: ZoneKind) -> Vec<CardId> {

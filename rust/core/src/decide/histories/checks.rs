@@ -11,6 +11,7 @@ use crate::ledger::LedgerAccount;
 use crate::money::Fen;
 use crate::policy::Fund;
 use crate::records::{MemoryRecords, Records};
+use crate::rows::tests::restored;
 
 impl History {
     /// Everything that must hold after any step.
@@ -83,6 +84,8 @@ impl History {
             hub.apply(record);
         }
         assert_eq!(hub, self.desk.hub);
+        assert_eq!(hub.digest(), self.desk.hub.digest());
+        assert_eq!(restored(&hub, 11), hub);
         assert_eq!(records, self.desk.records);
     }
 }
