@@ -69,6 +69,10 @@ pub enum Damage {
     ForeignDirectory,
     #[error("more than one prepared segment lies behind the last used one")]
     PreparedTwice,
+    #[error(
+        "the journal ends with frame {frame}, but a snapshot stands behind frame {snapshot}: frames that were durable are gone"
+    )]
+    EndsBeforeSnapshot { frame: u64, snapshot: u64 },
     #[error("this segment is in use although the one before it is not")]
     UsedBehindPrepared,
 }

@@ -2,6 +2,7 @@
 //!
 //! The journal is whole in itself: bodies of frames are opaque bytes there, `wire` gives them their meaning.
 
+pub mod archive;
 pub mod clock;
 mod config;
 mod engine;
@@ -15,6 +16,7 @@ pub mod limits;
 mod pipeline;
 pub mod recovery;
 mod reply;
+pub mod snapshot;
 pub mod storage;
 pub mod verify;
 

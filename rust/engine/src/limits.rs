@@ -55,3 +55,9 @@ pub const MAX_BATCH_ANSWER_BYTES: usize = 32 << 20;
 /// Idle time after which a seal frame follows the last business frame: longer than the pauses of a busy day, shorter than it
 /// takes an operator to copy a directory.
 pub const SEAL_AFTER_MS: u64 = 200;
+
+/// The longest row of a snapshot: a stay with all the lines that one may have. It bounds what a damaged length can make a reader allocate.
+pub const MAX_ROW_LEN: u32 = 64 << 20;
+
+/// Level at which zstd compresses snapshots and archived frames: the fastest still halves them and keeps up with the disk.
+pub const SNAPSHOT_COMPRESSION: i32 = 1;

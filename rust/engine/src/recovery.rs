@@ -4,8 +4,8 @@
 //! Invariant: what the medium does not hold is not served, even if the page cache remembers it.
 //! Invariant: a refusal changes nothing.
 //!
-//! The table of one frame stands at `judge` in `journal/reader.rs`; the table of segments stands at `Walk::enter`.
-//! Leaves out: what bodies mean (the caller's `each`), snapshots.
+//! The table of one frame stands at `judge` in `journal/reader.rs`; the table of segments stands at `Walk::enter`, that of snapshots at
+//! [`Start`]. Leaves out: what bodies mean (the caller's `each`), reading snapshots (`snapshot`).
 
 use std::fmt;
 use std::path::PathBuf;
@@ -101,52 +101,154 @@ pub fn open(
     halt: Halt,
     each: &mut EachFrame<'_>,
 ) -> Result<Opened, JournalError> {
-    let block = BLOCK_LEN as u64;
-    if options.segment_len < MIN_SEGMENT_LEN || !options.segment_len.is_multiple_of(block) {
-        return Err(JournalError::SegmentLen { len: options.segment_len, least: MIN_SEGMENT_LEN });
+    match Opening::begin(storage, options)?.replay(None, halt, each)? {
+        Replayed::Open(opened) => Ok(*opened),
+        Replayed::OtherHistory(_) => unreachable!("without a snapshot there is nothing to differ from"),
     }
-    let lock = lock(&*storage)?;
-    let (identity, created) = identify_or_create(&*storage, options)?;
-    if identity.hub != options.hub {
-        let directory = directory_of(&*storage);
-        return Err(JournalError::ForeignHub { directory, expected: options.hub, found: identity.hub });
-    }
-    let segments = segments_of(&*storage)?;
-    let dialect = Dialect { hub: options.hub, schema: options.schema };
-    let mut walk = Walk::new();
-    for &number in &segments {
-        let access = if number + 1 >= segments.len() as u64 { Access::ReadMedium } else { Access::Read };
-        let mut scan = SegmentScan::open(&*storage, &identity, number, access)?;
-        while walk.enter(&mut scan, number, dialect)? {
-            let frame = scan.frame();
-            each(&frame).map_err(|Unusable(what)| {
-                scan.corrupt(frame.offset, Damage::Body { frame: frame.header.number, what })
-            })?;
-        }
-        walk.leave(&scan, number);
-    }
-    if segments.len() as u64 > walk.active + 1 {
-        return Err(refuse(&*storage, &name_of(walk.active + 2), Damage::PreparedTwice));
-    }
-    repair(&*storage, &walk)?;
+}
 
-    let next_is_ready = segments.len() as u64 > walk.active;
-    let capacity = walk.prepared_len.unwrap_or(u64::MAX).min(options.segment_len) - FIRST_FRAME_OFFSET;
-    let max_body_len = longest_body_within(usize::try_from(capacity).unwrap_or(usize::MAX));
-    let report =
-        OpenReport { directory: identity.directory, created, segments: walk.active, tail: walk.tail, torn: walk.torn };
-    let journal = LocalJournal::start(WriterParts {
-        storage,
-        lock,
-        identity,
-        dialect,
-        halt,
-        tail: walk.tail,
-        position: Position { segment: walk.active, offset: walk.end },
-        segment_len: options.segment_len,
-        next_is_ready,
-    })?;
-    Ok(Opened { journal, chain: Chain::new(walk.tail, options.hub, options.schema, max_body_len), report })
+/// A directory that is taken, but not yet recovered.
+pub struct Opening {
+    storage: Arc<dyn Storage>,
+    options: Options,
+    lock: DirectoryLock,
+    identity: Label,
+    created: bool,
+}
+
+/// What came of a replay.
+pub enum Replayed {
+    /// The journal is open.
+    Open(Box<Opened>),
+    /// The frame behind which the replay was to begin has another hash in this journal. No frame was given out; the directory is still
+    /// taken, and another start may be tried.
+    OtherHistory(Box<Opening>),
+}
+
+impl Opening {
+    /// Take the directory, and make it if it is new.
+    pub fn begin(storage: Arc<dyn Storage>, options: &Options) -> Result<Self, JournalError> {
+        let block = BLOCK_LEN as u64;
+        if options.segment_len < MIN_SEGMENT_LEN || !options.segment_len.is_multiple_of(block) {
+            return Err(JournalError::SegmentLen { len: options.segment_len, least: MIN_SEGMENT_LEN });
+        }
+        let lock = lock(&*storage)?;
+        let (identity, created) = identify_or_create(&*storage, options)?;
+        if identity.hub != options.hub {
+            let directory = directory_of(&*storage);
+            return Err(JournalError::ForeignHub { directory, expected: options.hub, found: identity.hub });
+        }
+        Ok(Self { storage, options: options.clone(), lock, identity, created })
+    }
+
+    /// Which directory it is.
+    pub fn directory(&self) -> DirectoryId {
+        self.identity.directory
+    }
+
+    /// Recover the journal and give every frame behind `after`, the frame of a snapshot, to `each`; all frames without one.
+    pub fn replay(self, after: Option<Tail>, halt: Halt, each: &mut EachFrame<'_>) -> Result<Replayed, JournalError> {
+        let Self { storage, options, identity, .. } = &self;
+        let segments = segments_of(&**storage, after.is_some())?;
+        let last = *segments.last().expect("a journal has a segment");
+        let dialect = Dialect { hub: options.hub, schema: options.schema };
+        let start = Start { after, identity, dialect };
+        let segments = start.needed(&**storage, &segments)?;
+        let mut walk = Walk::new(segments[0], after);
+        for &number in segments {
+            let access = if number + 1 >= last { Access::ReadMedium } else { Access::Read };
+            let mut scan = SegmentScan::open(&**storage, identity, number, access)?;
+            if number == segments[0] {
+                walk.begin_at(&mut scan, options.schema)?;
+            }
+            while walk.enter(&mut scan, number, dialect)? {
+                let frame = scan.frame();
+                match walk.place(&frame) {
+                    Place::Behind => each(&frame).map_err(|Unusable(what)| {
+                        scan.corrupt(frame.offset, Damage::Body { frame: frame.header.number, what })
+                    })?,
+                    Place::Covered => {}
+                    Place::OtherHistory => return Ok(Replayed::OtherHistory(Box::new(self))),
+                }
+            }
+            walk.leave(&scan, number);
+        }
+        if last > walk.active + 1 {
+            return Err(refuse(&**storage, &name_of(walk.active + 2), Damage::PreparedTwice));
+        }
+        if let Some(ahead) = after.filter(|after| after.number > walk.tail.number) {
+            let damage = Damage::EndsBeforeSnapshot { frame: walk.tail.number, snapshot: ahead.number };
+            return Err(refuse(&**storage, &name_of(walk.active), damage));
+        }
+        repair(&**storage, &walk)?;
+        self.finish(walk, last, halt).map(|opened| Replayed::Open(Box::new(opened)))
+    }
+
+    fn finish(self, walk: Walk, last_segment: u64, halt: Halt) -> Result<Opened, JournalError> {
+        let Self { storage, options, lock, identity, created } = self;
+        let capacity = walk.prepared_len.unwrap_or(u64::MAX).min(options.segment_len) - FIRST_FRAME_OFFSET;
+        let max_body_len = longest_body_within(usize::try_from(capacity).unwrap_or(usize::MAX));
+        let Walk { tail, active, torn, .. } = walk;
+        let report = OpenReport { directory: identity.directory, created, segments: active, tail, torn };
+        let journal = LocalJournal::start(WriterParts {
+            storage,
+            lock,
+            identity,
+            dialect: Dialect { hub: options.hub, schema: options.schema },
+            halt,
+            tail,
+            position: Position { segment: active, offset: walk.end },
+            segment_len: options.segment_len,
+            next_is_ready: last_segment > active,
+        })?;
+        Ok(Opened { journal, chain: Chain::new(tail, options.hub, options.schema, max_body_len), report })
+    }
+}
+
+/// Where a replay begins.
+///
+/// | snapshots | journal | start |
+/// | --- | --- | --- |
+/// | the newest is sound, and its frame is this journal's | reaches back to it | there |
+/// | the newest is damaged, foreign, of another format or another history | | as if it were not there, with a warning |
+/// | sound | ends before its frame | refuse: acknowledged frames are gone |
+/// | none that is sound | begins with its first segment, here or in the archive | the first frame |
+/// | none that is sound | does not reach back | refuse: a segment is missing |
+struct Start<'a> {
+    after: Option<Tail>,
+    identity: &'a Label,
+    dialect: Dialect,
+}
+
+impl Start<'_> {
+    /// Of `segments`, those from the last on that does not begin behind the frame after `after`.
+    fn needed<'s>(&self, storage: &dyn Storage, segments: &'s [u64]) -> Result<&'s [u64], JournalError> {
+        let Some(after) = self.after else { return Ok(segments) };
+        for (place, &number) in segments.iter().enumerate().rev() {
+            let mut scan = SegmentScan::open(storage, self.identity, number, Access::Read)?;
+            let first = scan.first_header(self.dialect.schema)?;
+            if first.is_some_and(|first| first.number <= after.next_number()) {
+                return Ok(&segments[place..]);
+            }
+        }
+        match segments {
+            // A journal without a whole frame: the walk says what that means.
+            [1, ..] => Ok(segments),
+            [first, ..] => Err(refuse(storage, &name_of(first - 1), Damage::SegmentMissing { number: first - 1 })),
+            [] => unreachable!("a journal has a segment"),
+        }
+    }
+}
+
+/// Where a frame stands against the snapshot from which a replay begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// The snapshot holds it.
+    Covered,
+    /// It is to be folded.
+    Behind,
+    /// It shows that the snapshot is of another history.
+    OtherHistory,
 }
 
 /// The walk over all segments.
@@ -160,18 +262,42 @@ struct Walk {
     torn: Option<TornTail>,
     torn_segment: u64,
     prepared_len: Option<u64>,
+    /// The frame of the snapshot; what stands up to it is only checked.
+    after: Tail,
 }
 
 impl Walk {
-    fn new() -> Self {
+    fn new(first_segment: u64, after: Option<Tail>) -> Self {
         Self {
             tail: Tail::EMPTY,
-            active: 1,
+            active: first_segment,
             end: FIRST_FRAME_OFFSET,
             last_frame_offset: None,
             torn: None,
             torn_segment: 0,
             prepared_len: None,
+            after: after.unwrap_or(Tail::EMPTY),
+        }
+    }
+
+    /// Behind a snapshot, the walk begins with whatever frame the first segment it needs begins with.
+    fn begin_at(&mut self, scan: &mut SegmentScan, schema: u32) -> Result<(), JournalError> {
+        if self.after.number > 0
+            && let Some(first) = scan.first_header(schema)?
+        {
+            self.tail = Tail::before(&first);
+        }
+        Ok(())
+    }
+
+    fn place(&self, frame: &FrameRef<'_>) -> Place {
+        let (number, after) = (frame.header.number, &self.after);
+        let differs = (number == after.number && frame.hash != after.hash)
+            || (number == after.next_number() && frame.header.previous != after.hash);
+        match number {
+            _ if differs => Place::OtherHistory,
+            _ if number <= after.number => Place::Covered,
+            _ => Place::Behind,
         }
     }
 
@@ -193,7 +319,7 @@ impl Walk {
         if let Some(torn) = &self.torn {
             return Err(scan.corrupt(offset, Damage::WrittenBehind { frame: torn.frame }));
         }
-        if number > self.active + 1 || (number > 1 && self.tail.number == 0) {
+        if number > self.active + 1 || (number > self.active && self.last_frame_offset.is_none()) {
             return Err(scan.corrupt(offset, Damage::UsedBehindPrepared));
         }
         if let Scanned::Torn { frame, offset, end } = scanned {
@@ -314,10 +440,12 @@ pub(crate) fn label_of(storage: &dyn Storage, name: &str) -> Result<Label, Journ
     Label::decode(&block).map_err(|damage| refuse(storage, name, damage))
 }
 
-/// The numbers of all segments: 1 and up without a gap.
-fn segments_of(storage: &dyn Storage) -> Result<Vec<u64>, JournalError> {
+/// The numbers of all segments, without a gap: from 1 on, unless a snapshot stands for the beginning.
+fn segments_of(storage: &dyn Storage, behind_snapshot: bool) -> Result<Vec<u64>, JournalError> {
     let numbers = segment_numbers(storage)?;
-    let missing = (1..).zip(numbers.iter()).find(|(expected, found)| expected != *found).map(|(expected, _)| expected);
+    let first = if behind_snapshot { numbers.first().copied().unwrap_or(1) } else { 1 };
+    let missing =
+        (first..).zip(numbers.iter()).find(|(expected, found)| expected != *found).map(|(expected, _)| expected);
     match missing.or(numbers.is_empty().then_some(1)) {
         Some(number) => Err(refuse(storage, &name_of(number), Damage::SegmentMissing { number })),
         None => Ok(numbers),

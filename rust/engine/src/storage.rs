@@ -45,12 +45,16 @@ pub trait Storage: Send + Sync {
     fn path_of(&self, name: &str) -> PathBuf;
     /// All names in the directory, sorted.
     fn list(&self) -> io::Result<Vec<String>>;
+    /// Whether there is a file called `name`.
+    fn exists(&self, name: &str) -> io::Result<bool>;
     /// Open the existing file called `name`.
     fn open(&self, name: &str, access: Access) -> io::Result<Box<dyn StorageFile>>;
     /// A new file, written past the page cache where the file system can; an older one of that name is removed.
     fn create(&self, name: &str) -> io::Result<Box<dyn StorageFile>>;
     /// Give a file another name, replacing a file of that name.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+    /// Take a file's name away; what still reads it goes on reading.
+    fn remove(&self, name: &str) -> io::Result<()>;
     /// Make names durable.
     fn sync_directory(&self) -> io::Result<()>;
     /// Take the directory for this process.

@@ -63,6 +63,10 @@ impl Storage for DataDirectory {
         Ok(names)
     }
 
+    fn exists(&self, name: &str) -> io::Result<bool> {
+        self.path.join(name).try_exists()
+    }
+
     fn open(&self, name: &str, access: Access) -> io::Result<Box<dyn StorageFile>> {
         let path = self.path.join(name);
         let file = OpenOptions::new().read(true).write(access == Access::Write).open(&path)?;
@@ -97,6 +101,10 @@ impl Storage for DataDirectory {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         std::fs::rename(self.path.join(from), self.path.join(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        std::fs::remove_file(self.path.join(name))
     }
 
     fn sync_directory(&self) -> io::Result<()> {

@@ -171,6 +171,10 @@ impl Storage for SimulatedDisk {
         Ok(self.state().names.keys().cloned().collect())
     }
 
+    fn exists(&self, name: &str) -> io::Result<bool> {
+        Ok(self.state().names.contains_key(name))
+    }
+
     fn open(&self, name: &str, access: Access) -> io::Result<Box<dyn StorageFile>> {
         let mut state = self.state();
         let file = state.find(name)?;
@@ -201,6 +205,13 @@ impl Storage for SimulatedDisk {
         let file = state.find(from)?;
         state.names.remove(from);
         state.names.insert(to.to_owned(), file);
+        Ok(())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        let mut state = self.state();
+        state.find(name)?;
+        state.names.remove(name);
         Ok(())
     }
 

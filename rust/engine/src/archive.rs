@@ -1,0 +1,215 @@
+//! Segments that no start needs any more, compressed frame by frame, and the view in which they are segments all the same.
+//!
+//! Invariant: an archived segment reads byte for byte as the segment did, so whoever walks a journal need not know where it lies.
+//! Invariant: a segment is removed only when its archived form was read back from the medium, named, and the directory synced.
+//! Invariant: nothing in an archive is ever removed or changed.
+//! FORMAT.md says every byte. Leaves out: which segments are archived, and when (`keeper`).
+
+mod file;
+
+use std::io::{self, ErrorKind};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use self::file::{ArchiveWriter, ArchivedSegment};
+use crate::error::JournalError;
+use crate::journal::frame::BLOCK_LEN;
+use crate::journal::segment::{Label, name_of, number_of};
+use crate::journal::{Dialect, Scanned, SegmentScan, Tail};
+use crate::storage::{Access, AlignedBuffer, DirectoryLock, LockError, Storage, StorageFile};
+
+pub use self::file::{ARCHIVE_MAGIC, ENTRY_FIELDS, FORMAT_VERSION, TRAILER_FIELDS};
+
+const SUFFIX: &str = ".archive";
+const TEMPORARY_NAME: &str = "archive.tmp";
+
+/// Name of archived segment `number`.
+pub fn archived_name_of(number: u64) -> String {
+    format!("{number:08}{SUFFIX}")
+}
+
+fn archived_number_of(name: &str) -> Option<u64> {
+    let number = name.strip_suffix(SUFFIX)?.parse().ok()?;
+    (archived_name_of(number) == name).then_some(number)
+}
+
+/// A data directory with its archive: one journal from the first segment on. Where a segment lies in both, the directory's is read.
+#[derive(Clone)]
+pub struct JournalFiles {
+    data: Arc<dyn Storage>,
+    archive: Arc<dyn Storage>,
+}
+
+impl JournalFiles {
+    /// The journal in `data` whose older segments lie in `archive`, which may be the same directory.
+    pub fn new(data: Arc<dyn Storage>, archive: Arc<dyn Storage>) -> Self {
+        Self { data, archive }
+    }
+
+    /// The journal in `data`, archived in the same directory.
+    pub fn in_one(data: Arc<dyn Storage>) -> Self {
+        Self { archive: Arc::clone(&data), data }
+    }
+
+    fn is_archived(&self, name: &str) -> Option<u64> {
+        let number = number_of(name)?;
+        let lies_there = |storage: &dyn Storage, name: &str| storage.exists(name).unwrap_or(false);
+        (!lies_there(&*self.data, name) && lies_there(&*self.archive, &archived_name_of(number))).then_some(number)
+    }
+
+    /// Move a segment to the archive. It must be full: nobody appends to it any more.
+    pub fn archive(&self, identity: &Label, number: u64, schema: u32) -> Result<(), JournalError> {
+        let name = name_of(number);
+        let io = |action| JournalError::io(action, self.archive.path_of(TEMPORARY_NAME));
+        let written = self.write(identity, number, schema)?;
+        let again = Alone { archive: &*self.archive, number };
+        let read_back = walk(&again, identity, number, schema, &mut |_, _| Ok(()))?;
+        if read_back != written {
+            return Err(io("comparing")(io::Error::new(
+                ErrorKind::InvalidData,
+                "it does not read as the segment does",
+            )));
+        }
+        self.archive.rename(TEMPORARY_NAME, &archived_name_of(number)).map_err(io("naming"))?;
+        self.archive.sync_directory().map_err(io("syncing the directory of"))?;
+        let gone = |action| JournalError::io(action, self.data.path_of(&name));
+        self.data.remove(&name).map_err(gone("removing"))?;
+        self.data.sync_directory().map_err(gone("syncing the directory of"))
+    }
+
+    fn write(&self, identity: &Label, number: u64, schema: u32) -> Result<Tail, JournalError> {
+        let name = name_of(number);
+        let reading = |action| JournalError::io(action, self.data.path_of(&name));
+        let writing = |action| JournalError::io(action, self.archive.path_of(TEMPORARY_NAME));
+        let segment = self.data.open(&name, Access::Read).map_err(reading("opening"))?;
+        let file = self.archive.create(TEMPORARY_NAME).map_err(writing("making"))?;
+        let mut label = AlignedBuffer::zeroed(BLOCK_LEN);
+        segment.read_at(&mut label, 0).map_err(reading("reading"))?;
+        let mut out = ArchiveWriter::new(&*file, &label).map_err(writing("beginning"))?;
+        let mut bytes = Vec::new();
+        let tail = walk(&*self.data, identity, number, schema, &mut |offset, len| {
+            bytes.resize(len, 0);
+            segment.read_at(&mut bytes, offset).map_err(reading("reading"))?;
+            out.frame(offset, &bytes).map_err(writing("writing"))
+        })?;
+        out.finish().map_err(writing("writing"))?;
+        file.sync_data().map_err(writing("syncing"))?;
+        Ok(tail)
+    }
+}
+
+/// Check every frame of a segment; `each` gets the place and length of each. Gives the last one.
+fn walk(
+    storage: &dyn Storage,
+    identity: &Label,
+    number: u64,
+    schema: u32,
+    each: &mut dyn FnMut(u64, usize) -> Result<(), JournalError>,
+) -> Result<Tail, JournalError> {
+    let mut scan = SegmentScan::open(storage, identity, number, Access::Read)?;
+    let mut tail = scan.first_header(schema)?.map_or(Tail::EMPTY, |first| Tail::before(&first));
+    let dialect = Dialect { hub: identity.hub, schema };
+    while scan.next(&tail, dialect)? == Scanned::Frame {
+        let frame = scan.frame();
+        tail = Tail::after(frame.header, frame.hash);
+        each(frame.offset, frame.header.frame_len())?;
+    }
+    Ok(tail)
+}
+
+impl Storage for JournalFiles {
+    fn path_of(&self, name: &str) -> PathBuf {
+        match self.is_archived(name) {
+            Some(number) => self.archive.path_of(&archived_name_of(number)),
+            None => self.data.path_of(name),
+        }
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        let mut names = self.data.list()?;
+        let archived = self.archive.list()?;
+        names.extend(archived.iter().filter_map(|name| archived_number_of(name)).map(name_of));
+        names.sort_unstable();
+        names.dedup();
+        Ok(names)
+    }
+
+    fn exists(&self, name: &str) -> io::Result<bool> {
+        Ok(self.data.exists(name)? || self.is_archived(name).is_some())
+    }
+
+    fn open(&self, name: &str, access: Access) -> io::Result<Box<dyn StorageFile>> {
+        match self.is_archived(name) {
+            Some(_) if access == Access::Write => Err(ErrorKind::PermissionDenied.into()),
+            Some(number) => {
+                let file = self.archive.open(&archived_name_of(number), access)?;
+                Ok(Box::new(ArchivedSegment::open(file)?))
+            }
+            None => self.data.open(name, access),
+        }
+    }
+
+    fn create(&self, name: &str) -> io::Result<Box<dyn StorageFile>> {
+        self.data.create(name)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.data.rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.data.remove(name)
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        self.data.sync_directory()
+    }
+
+    fn lock(&self) -> Result<DirectoryLock, LockError> {
+        self.data.lock()
+    }
+}
+
+/// The archived form of one segment that has no name yet, as the medium holds it.
+struct Alone<'a> {
+    archive: &'a dyn Storage,
+    number: u64,
+}
+
+impl Storage for Alone<'_> {
+    fn path_of(&self, _: &str) -> PathBuf {
+        self.archive.path_of(TEMPORARY_NAME)
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        Ok(vec![name_of(self.number)])
+    }
+
+    fn exists(&self, name: &str) -> io::Result<bool> {
+        Ok(name == name_of(self.number))
+    }
+
+    fn open(&self, _: &str, _: Access) -> io::Result<Box<dyn StorageFile>> {
+        Ok(Box::new(ArchivedSegment::open(self.archive.open(TEMPORARY_NAME, Access::ReadMedium)?)?))
+    }
+
+    fn create(&self, _: &str) -> io::Result<Box<dyn StorageFile>> {
+        Err(ErrorKind::Unsupported.into())
+    }
+
+    fn rename(&self, _: &str, _: &str) -> io::Result<()> {
+        Err(ErrorKind::Unsupported.into())
+    }
+
+    fn remove(&self, _: &str) -> io::Result<()> {
+        Err(ErrorKind::Unsupported.into())
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        Err(ErrorKind::Unsupported.into())
+    }
+
+    fn lock(&self) -> Result<DirectoryLock, LockError> {
+        Err(io::Error::from(ErrorKind::Unsupported).into())
+    }
+}
