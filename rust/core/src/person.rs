@@ -233,6 +233,9 @@ pub struct Person {
     pub cards: Vec<CardId>,
     /// Stays that are open or discharged and not settled.
     pub open_stays: Vec<StayId>,
+    /// The latest discharge of any stay that was ever settled: an admission on that day or later meets none of them, so the records need
+    /// not be asked. It does not go back when a settlement is undone.
+    pub settled_until: Option<Date>,
     /// Days on which networked settlement may not begin.
     pub suspension: Option<Suspension>,
     /// Whose accounts may pay for this person, in the order of linking, which is that of drawing.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::accumulator::AccumulatorKey;
-use crate::alert::{Acknowledgement, AlertFilter, AlertView};
+use crate::alert::{Acknowledgement, Alert, AlertFilter, AlertView};
 use crate::calendar::Date;
 use crate::fact::{Fact, Record};
 use crate::fraud::{Claim, ClaimFilter, Unwind};
@@ -60,6 +60,81 @@ pub struct DayTotals {
     pub cash: Fen,
 }
 
+impl DayRow {
+    /// The row of a settlement in the day of its record.
+    pub fn settled(settlement: &Settlement, record: &Record) -> Self {
+        let split = &settlement.split;
+        Self {
+            id: settlement.id,
+            cancels: None,
+            request_id: record.request_id.as_str().into(),
+            total: split.bill.total,
+            fund_total: split.fund_total(),
+            account: split.account,
+            cash: split.cash,
+            stamp_ms: record.stamp_ms,
+        }
+    }
+
+    /// The row of a cancellation in the day of its record.
+    pub fn cancelled(cancellation: &Cancellation, record: &Record) -> Self {
+        let row = Self::settled(&cancellation.settlement, record);
+        Self {
+            id: cancellation.id,
+            cancels: Some(row.id),
+            total: -row.total,
+            fund_total: -row.fund_total,
+            account: -row.account,
+            cash: -row.cash,
+            ..row
+        }
+    }
+}
+
+impl DayTotals {
+    /// Count a row.
+    pub fn add(&mut self, row: &DayRow) {
+        self.count += 1;
+        self.total += row.total;
+        self.fund_total += row.fund_total;
+        self.account += row.account;
+        self.cash += row.cash;
+    }
+}
+
+/// What only the hub as it is before a record knows of what the record leaves to the past. With the record it is all that records are
+/// made of, so that they can be kept elsewhere, and later.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Closing {
+    /// Stays that the record settles or voids, as they were.
+    pub stays: Vec<Arc<Stay>>,
+    /// Alerts that it acknowledges.
+    pub alerts: Vec<Arc<Alert>>,
+    /// Entries of statements, and whose they are.
+    pub entries: Vec<(PersonId, Entry)>,
+}
+
+impl Closing {
+    /// What a record closes, with the hub as it is before the record is applied.
+    pub fn of(record: &Record, before: &Hub) -> Self {
+        let mut closing = Self::default();
+        for fact in &record.facts {
+            match fact {
+                Fact::Settled { settlement } => {
+                    closing.stays.extend(settlement.stay().map(|stay| Arc::clone(&before.stays[&stay])));
+                }
+                Fact::AdmissionCancelled { stay } => closing.stays.push(Arc::clone(&before.stays[stay])),
+                Fact::AlertAcknowledged { alert, .. } => {
+                    closing.alerts.push(Arc::clone(before.alerts.get(*alert).expect("what is acknowledged was open")));
+                }
+                _ => {}
+            }
+        }
+        statement::entries_of(record, before, |person, entry| closing.entries.push((person, entry)));
+        closing
+    }
+}
+
 /// Questions about the past.
 pub trait Records {
     /// A settlement with what happened to it since.
@@ -68,7 +143,7 @@ pub trait Records {
     fn settlements_of_year(&self, person: PersonId, key: AccumulatorKey) -> Vec<Standing>;
     /// A stay that is settled or void.
     fn past_stay(&self, id: StayId) -> Option<Arc<Stay>>;
-    /// A settled stay of the person that has a night in common with [admission, discharge).
+    /// The first settled stay of the person, by its id, that has a night in common with [admission, discharge).
     fn overlapping_stay(&self, person: PersonId, admission: Date, discharge: Option<Date>) -> Option<Arc<Stay>>;
     /// Settled and void stays after `after` in the order of ids: of a person, of an institution, or both.
     fn past_stays(&self, of: StayFilter, after: Option<StayId>, limit: usize) -> Vec<Arc<Stay>>;
@@ -150,7 +225,7 @@ impl MemoryRecords {
                     if let Some(card) = settlement.presented.credential.card() {
                         self.by_card.entry(card).or_default().push(settlement.id);
                     }
-                    self.add_row(settlement.institution, settled_row(settlement, record));
+                    self.add_row(settlement.institution, DayRow::settled(settlement, record));
                     let standing = Standing {
                         settlement: Arc::clone(settlement),
                         adjustments: Vec::new(),
@@ -196,7 +271,7 @@ impl MemoryRecords {
                 stays.retain(|id| *id != stay);
             }
         }
-        self.add_row(settlement.institution, cancelled_row(cancellation, record));
+        self.add_row(settlement.institution, DayRow::cancelled(cancellation, record));
     }
 
     fn adjust(&mut self, adjustments: &[Adjustment]) {
@@ -235,39 +310,8 @@ impl MemoryRecords {
 
     fn add_row(&mut self, institution: InstitutionCode, row: DayRow) {
         let (rows, totals) = self.days.entry((institution, Date::business_day(row.stamp_ms))).or_default();
-        totals.count += 1;
-        totals.total += row.total;
-        totals.fund_total += row.fund_total;
-        totals.account += row.account;
-        totals.cash += row.cash;
+        totals.add(&row);
         rows.push(row);
-    }
-}
-
-fn settled_row(settlement: &Settlement, record: &Record) -> DayRow {
-    let split = &settlement.split;
-    DayRow {
-        id: settlement.id,
-        cancels: None,
-        request_id: record.request_id.as_str().into(),
-        total: split.bill.total,
-        fund_total: split.fund_total(),
-        account: split.account,
-        cash: split.cash,
-        stamp_ms: record.stamp_ms,
-    }
-}
-
-fn cancelled_row(cancellation: &Cancellation, record: &Record) -> DayRow {
-    let row = settled_row(&cancellation.settlement, record);
-    DayRow {
-        id: cancellation.id,
-        cancels: Some(row.id),
-        total: -row.total,
-        fund_total: -row.fund_total,
-        account: -row.account,
-        cash: -row.cash,
-        ..row
     }
 }
 
@@ -292,7 +336,7 @@ impl Records for MemoryRecords {
     fn overlapping_stay(&self, person: PersonId, admission: Date, discharge: Option<Date>) -> Option<Arc<Stay>> {
         let ids = self.stays_by_person.get(&person).into_iter().flatten();
         let overlaps = |stay: &&Arc<Stay>| stay.state == StayState::Settled && stay.overlaps(admission, discharge);
-        ids.map(|id| &self.stays[id]).find(overlaps).cloned()
+        ids.map(|id| &self.stays[id]).filter(overlaps).min_by_key(|stay| stay.id).cloned()
     }
 
     fn past_stays(&self, of: StayFilter, after: Option<StayId>, limit: usize) -> Vec<Arc<Stay>> {

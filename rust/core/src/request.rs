@@ -40,7 +40,7 @@ pub struct Bound {
 
 impl Bound {
     /// As the record binds it.
-    pub(crate) fn by(record: &Record) -> Self {
+    pub fn by(record: &Record) -> Self {
         Self {
             sequence: record.sequence,
             operation: record.operation,

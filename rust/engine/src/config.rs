@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use medsettle_core::ids::{HubNumber, MAX_HUB_NUMBER};
 use serde::Deserialize;
 
+use crate::index::IndexHome;
 use crate::keyring::Kek;
 use crate::limits::{DEFAULT_SEGMENT_LEN, MAX_QUEUE_LEN, MIN_SEGMENT_LEN, QUEUE_LEN, SEAL_AFTER_MS};
 
@@ -24,6 +25,8 @@ pub struct Config {
     pub queue_len: usize,
     /// Idle time after which the journal is sealed.
     pub seal_after_ms: u64,
+    /// Where the records index lies.
+    pub index: IndexHome,
 }
 
 /// The JSON text.
@@ -77,7 +80,8 @@ impl Config {
         if seal_after_ms == 0 {
             return Err(ConfigError("seal_after_ms must be at least 1".into()));
         }
-        Ok(Self { data, hub, keys, segment_len: segment_bytes, queue_len: queue_commands, seal_after_ms })
+        let index = IndexHome::within(&data);
+        Ok(Self { data, hub, keys, segment_len: segment_bytes, queue_len: queue_commands, seal_after_ms, index })
     }
 }
 

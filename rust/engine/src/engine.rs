@@ -15,18 +15,18 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use medsettle_core::hub::Hub;
 use medsettle_wire::Reason;
 use medsettle_wire::encode::HubState;
-use medsettle_wire::record::{SCHEMA, decode_body};
+use medsettle_wire::record::SCHEMA;
 use nix::sys::signal::SigSet;
 
 use crate::clock::{Clock, SystemTimeSource, TimeSource};
 use crate::config::Config;
 use crate::error::JournalError;
 use crate::halt::{Halt, HaltReason};
-use crate::history::History;
+use crate::index::{IndexError, IndexStatus, Opening};
 use crate::journal::{Appended, DiskState, HubId, JournalPort, LocalJournal, WriterStopper};
 use crate::keyring::{KeyRing, KeyRingError};
 use crate::pipeline::{InFlight, Pipeline, Recovered, Written, panic_message};
-use crate::recovery::{self, OpenReport, Options, Unusable};
+use crate::recovery::{self, OpenReport, Options};
 use crate::reply::{Sink, Waiter, refuse_all, release};
 use crate::storage::{DataDirectory, DirectoryLock, Storage};
 
@@ -77,6 +77,9 @@ pub enum OpenError {
         /// Why.
         cause: std::io::Error,
     },
+    /// The records index cannot be used, and cannot be made again either.
+    #[error(transparent)]
+    Index(#[from] IndexError),
     /// No randomness for the seeds of tables.
     #[error("the system gives no random bytes: {0}")]
     Random(getrandom::Error),
@@ -99,6 +102,7 @@ pub(crate) struct Metrics {
 pub(crate) struct Shared {
     pub(crate) halt: Halt,
     pub(crate) metrics: Metrics,
+    pub(crate) index: IndexStatus,
     clock_suspect: AtomicBool,
 }
 
@@ -106,13 +110,18 @@ impl Shared {
     pub(crate) fn state(&self, disk: &DiskState) -> HubState {
         if self.halt.reason().is_some() {
             HubState::Halted
-        } else if disk.is_full() {
+        } else if self.is_full(disk) {
             HubState::DiskFull
         } else if self.clock_suspect.load(Relaxed) {
             HubState::ClockSuspect
         } else {
             HubState::Serving
         }
+    }
+
+    /// Whether there is no room for what would be decided: for frames, or for their rows in the index.
+    pub(crate) fn is_full(&self, disk: &DiskState) -> bool {
+        disk.is_full() || self.index.is_full()
     }
 
     pub(crate) fn halt_reason(&self) -> String {
@@ -167,32 +176,32 @@ impl Engine {
         getrandom::fill(&mut seed).map_err(OpenError::Random)?;
         let seed = u64::from_le_bytes(seed);
         let mut hub = Hub::new(config.hub, seed);
-        let mut history = History::new(seed);
         let options =
             Options { segment_len: config.segment_len, ..Options::new(HubId(u64::from(config.hub.get())), SCHEMA) };
         let halt = Halt::default();
-        let opened = recovery::open(storage, &options, halt.clone(), &mut |frame| {
-            let stamp_ms = frame.header.stamp_ms;
-            let stored = decode_body(frame.body, stamp_ms).map_err(|error| Unusable(error.to_string()))?;
-            for entry in stored {
-                let folded = catch_unwind(AssertUnwindSafe(|| {
-                    history.observe(&entry.record, &entry.response, &hub);
-                    hub.apply(&entry.record);
-                }));
-                folded.map_err(|panic| Unusable(panic_message(&*panic)))?;
-            }
-            history.close_frame(frame.header.last_sequence, frame.hash, stamp_ms);
-            Ok(())
-        })?;
+        let mut index = Opening::new(&*storage, &config.index, halt.clone());
+        let opened = recovery::open(Arc::clone(&storage), &options, halt.clone(), &mut |frame| {
+            index.take_frame(frame, &mut hub)
+        });
+        if let Some(failure) = index.failure() {
+            return Err(failure);
+        }
+        let opened = opened?;
+        let index = index.finish(opened.report.directory, &opened.report.tail)?;
         if let Some(torn) = &opened.report.torn {
             log(&torn.to_string());
         }
         let clock = Clock::new(time, opened.report.tail.stamp_ms);
         let journal = opened.journal;
         let (disk, stopper, lock) = (journal.disk(), journal.stopper(), journal.lock());
-        let shared = Arc::new(Shared { halt, metrics: Metrics::default(), clock_suspect: AtomicBool::new(false) });
+        let shared = Arc::new(Shared {
+            halt,
+            metrics: Metrics::default(),
+            index: index.status(),
+            clock_suspect: AtomicBool::new(false),
+        });
         let seal_after = Duration::from_millis(config.seal_after_ms);
-        let recovered = Recovered { hub, history, clock, keys, chain: opened.chain, disk: disk.clone(), seal_after };
+        let recovered = Recovered { hub, index, clock, keys, chain: opened.chain, disk: disk.clone(), seal_after };
         let (jobs, threads) = start(journal, recovered, config.queue_len, &shared)?;
         Ok(Self {
             jobs: Mutex::new(Some(jobs)),
@@ -203,6 +212,11 @@ impl Engine {
             lock: Mutex::new(Some(lock)),
             report: opened.report,
         })
+    }
+
+    /// How far the records index is, and a way to make it durable.
+    pub fn index(&self) -> &IndexStatus {
+        &self.shared.index
     }
 
     /// What opening found.
@@ -353,7 +367,7 @@ fn guarded(stage: &'static str, shared: &Shared, work: impl FnOnce()) {
     }
 }
 
-fn spawn(name: &'static str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
+pub(crate) fn spawn(name: &'static str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
     let signal_free = move || {
         // Signals belong to the host program's own threads; a failure here only means that one may be taken here.
         let _ = SigSet::all().thread_block();

@@ -24,6 +24,9 @@ pub enum HaltReason {
     /// The journal was told to stop while a frame waited for its segment.
     #[error("stopped while waiting for the next segment")]
     Stopped,
+    /// The records index can be neither read nor written. The journal is untouched; the next opening makes the index again.
+    #[error("the records index failed: {cause}")]
+    IndexFailed { cause: String },
     /// A stage that may not fail did; `stage` is its name.
     #[error("stage {stage} panicked: {message}")]
     StagePanicked { stage: &'static str, message: String },

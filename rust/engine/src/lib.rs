@@ -9,7 +9,7 @@ mod engine;
 pub mod error;
 pub mod explain;
 pub mod halt;
-mod history;
+pub mod index;
 pub mod journal;
 pub mod keyring;
 pub mod limits;

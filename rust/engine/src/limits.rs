@@ -61,3 +61,47 @@ pub const MAX_ROW_LEN: u32 = 64 << 20;
 
 /// Level at which zstd compresses snapshots and archived frames: the fastest still halves them and keeps up with the disk.
 pub const SNAPSHOT_COMPRESSION: i32 = 1;
+
+/// Cache of the records index: the upper levels of its tables and the pages that are being turned. What else is read often, the kernel keeps.
+pub const INDEX_CACHE_LEN: u64 = 64 << 20;
+
+/// Write buffer of each of the three tables with large rows. They become files of this size, so it also bounds how many files years of
+/// history are: a terabyte is thirty thousand.
+pub const INDEX_LARGE_BUFFER_LEN: u64 = 32 << 20;
+
+/// Write buffer of each other table: all of them together are as much as the large ones.
+pub const INDEX_SMALL_BUFFER_LEN: u64 = 8 << 20;
+
+/// Block of a table with large rows: several rows compress together, and one read still brings them at once.
+pub const INDEX_LARGE_BLOCK_LEN: u32 = 16 << 10;
+
+/// Log of the index: what opening reads after a crash, and what an idle table holds back at most.
+pub const INDEX_LOG_LEN: u64 = 128 << 20;
+
+/// Files of the index that are open at once, well below the 1,024 that a process is usually allowed.
+pub const INDEX_OPEN_FILES: usize = 256;
+
+/// Threads that write buffers out and merge files: one of each, so that a long merge never keeps a buffer waiting.
+pub const INDEX_THREADS: usize = 2;
+
+/// Full buffers of one table that wait to be written before the index waits for them.
+pub const INDEX_WAITING_BUFFERS: usize = 2;
+
+/// Files of one table that wait to be merged before the index waits for them: each makes reading dearer.
+pub const INDEX_WAITING_FILES: usize = 16;
+
+/// Room that the index leaves on its disk: its merges need some while they run, and so does the journal's next segment.
+pub const INDEX_RESERVE: u64 = 256 << 20;
+
+/// Bytes of rows after which they are written to disk as one batch: large enough that a batch costs nothing beside its rows.
+pub const INDEX_COMMIT_GOAL: usize = 1 << 20;
+
+/// Bytes of answers and facts that are handed to the index at once, so that it begins before a long frame ends.
+pub const INDEX_HAND_OVER_LEN: usize = 32 << 10;
+
+/// Hand-overs that may wait, together some 32 MiB. When the index falls further behind, deciding waits for it: memory is bounded, patience is not.
+pub const INDEX_QUEUE: usize = 1_024;
+
+/// How far stamps of records that the index has not taken in may lie apart: far less than the 72 hours for which the state knows request
+/// ids itself, so that one of both always knows.
+pub const INDEX_MAX_LAG_MS: i64 = 3_600_000;

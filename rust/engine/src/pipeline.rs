@@ -20,13 +20,14 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, select};
 use medsettle_core::fact::Record;
 use medsettle_core::hub::Hub;
+use medsettle_core::records::Closing;
 use medsettle_wire::Reason;
 
 use self::command::Work;
 use crate::clock::Clock;
 use crate::engine::{Job, Shared};
 use crate::halt::HaltReason;
-use crate::history::History;
+use crate::index::Index;
 use crate::journal::{self, Chain, DiskState};
 use crate::keyring::KeyRing;
 use crate::limits::{FRAME_ANSWER_GOAL, FRAME_BODY_GOAL, MAX_FRAME_COMMANDS};
@@ -62,7 +63,7 @@ struct Filling {
 /// Everything that the deciding thread owns.
 pub(crate) struct Pipeline {
     pub(crate) hub: Hub,
-    pub(crate) history: History,
+    pub(crate) index: Index,
     pub(crate) clock: Clock,
     pub(crate) keys: Option<KeyRing>,
     pub(crate) chain: Chain,
@@ -85,7 +86,7 @@ pub(crate) struct Pipeline {
 /// Parts that recovery found and the pipeline goes on from.
 pub(crate) struct Recovered {
     pub(crate) hub: Hub,
-    pub(crate) history: History,
+    pub(crate) index: Index,
     pub(crate) clock: Clock,
     pub(crate) keys: Option<KeyRing>,
     pub(crate) chain: Chain,
@@ -95,11 +96,11 @@ pub(crate) struct Recovered {
 
 impl Pipeline {
     pub(crate) fn new(recovered: Recovered, shared: Arc<Shared>) -> Self {
-        let Recovered { hub, history, clock, keys, chain, disk, seal_after } = recovered;
+        let Recovered { hub, index, clock, keys, chain, disk, seal_after } = recovered;
         let tail = *chain.tail();
         Self {
             hub,
-            history,
+            index,
             clock,
             keys,
             disk,
@@ -180,6 +181,7 @@ impl Pipeline {
     fn note_written(&mut self, done: Written) {
         self.in_flight = false;
         self.durable = done.number;
+        self.index.note_durable(done.number);
         self.buffer = done.buffer;
     }
 
@@ -216,7 +218,7 @@ impl Pipeline {
     fn launch(&mut self, frame: journal::Frame, answers: Vec<Outgoing>, frames: &Sender<InFlight>) {
         let header = frame.header();
         let seen = Seen { hash: frame.hash(), stamp_ms: header.stamp_ms };
-        self.history.close_frame(header.last_sequence, seen.hash, seen.stamp_ms);
+        self.index.close_frame(header, seen.hash);
         self.sealed = header.last_sequence < header.first_sequence && answers.is_empty();
         self.last = seen;
         self.shared.metrics.frames.fetch_add(1, Relaxed);
@@ -233,11 +235,12 @@ impl Pipeline {
         self.launch(frame, Vec::new(), frames);
     }
 
-    /// Fold a record into history and state. A panic here leaves the state unknown: the engine halts.
-    fn apply(&mut self, record: &Record, response: &[u8]) -> Result<(), ()> {
+    /// Fold a record into the state and hand it to the index. A panic here leaves the state unknown: the engine halts.
+    fn apply(&mut self, record: Box<Record>, response: &[u8]) -> Result<(), ()> {
         let applied = catch_unwind(AssertUnwindSafe(|| {
-            self.history.observe(record, response, &self.hub);
-            self.hub.apply(record);
+            let closing = Closing::of(&record, &self.hub);
+            self.hub.apply(&record);
+            self.index.observe(record, closing, response);
         }));
         applied.map_err(|panic| {
             let message = panic_message(&*panic);

@@ -367,7 +367,7 @@ fn rewrite(storage: &dyn Storage, segment: u64, from: u64, to: u64, zeroed: bool
     file.sync_data().map_err(io("syncing"))
 }
 
-fn lock(storage: &dyn Storage) -> Result<DirectoryLock, JournalError> {
+pub(crate) fn lock(storage: &dyn Storage) -> Result<DirectoryLock, JournalError> {
     storage.lock().map_err(|error| match error {
         LockError::Held { holder_pid } => JournalError::Locked { directory: directory_of(storage), holder_pid },
         LockError::Io(cause) => JournalError::io("locking", storage.path_of(""))(cause),

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use medsettle_core::ids::HubNumber;
 use medsettle_cryptogram::{Derivation, MasterKey, Scheme};
 use medsettle_engine::clock::TimeSource;
+use medsettle_engine::index::{IndexHome, MemoryIndex};
 use medsettle_engine::keyring::{Kek, KeyAttributes, KeyRing, PanRange};
 use medsettle_engine::storage::simulated::SimulatedDisk;
 use medsettle_engine::storage::{DataDirectory, Storage};
@@ -68,6 +69,7 @@ pub(crate) fn config() -> Config {
         segment_len: 1 << 20,
         queue_len: 4_096,
         seal_after_ms: 3_600_000,
+        index: IndexHome::Memory(MemoryIndex::default()),
     }
 }
 

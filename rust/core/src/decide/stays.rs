@@ -266,7 +266,10 @@ fn check_overlap(
 ) -> Result<(), Reject> {
     let open = person.open_stays.iter().filter(|id| Some(**id) != except);
     let overlapping = open.map(|id| &hub.stays[id]).find(|other| other.overlaps(admission, discharge)).cloned();
-    let overlapping = overlapping.or_else(|| context.records.overlapping_stay(person.id, admission, discharge));
+    // What was settled up to the day of admission has no night behind it; only an admission dated back looks into the past.
+    let may_overlap_settled = person.settled_until.is_some_and(|until| admission < until);
+    let settled = || context.records.overlapping_stay(person.id, admission, discharge);
+    let overlapping = overlapping.or_else(|| may_overlap_settled.then(settled).flatten());
     match overlapping {
         Some(other) => Err(Reject::StayOverlaps { other: other.id, institution: other.institution }),
         None => Ok(()),

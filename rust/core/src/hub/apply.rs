@@ -121,6 +121,7 @@ impl Hub {
                     filings: Vec::new(),
                     cards: Vec::new(),
                     open_stays: Vec::new(),
+                    settled_until: None,
                     suspension: None,
                     payers: Vec::new(),
                     trail: Trail::default(),
@@ -340,7 +341,11 @@ impl Hub {
     fn apply_settlement(&mut self, settlement: &Settlement) {
         self.note_shown(&settlement.presented.credential, settlement.institution, settlement.stamp_ms);
         let person = match settlement.stay() {
-            Some(stay) => self.close(stay),
+            Some(stay) => {
+                let patient = self.close(stay);
+                patient.settled_until = patient.settled_until.max(Some(settlement.case.discharge));
+                patient
+            }
             None => self.person_mut(settlement.person),
         };
         person.trail.note(Use::at_settlement(settlement));

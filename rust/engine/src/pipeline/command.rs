@@ -20,7 +20,7 @@ use medsettle_wire::{Operation, Reason, Refused, encode_refusal, refusal, rights
 
 use super::{Pipeline, panic_message};
 use crate::engine::{BATCH, EMPTY_COMMIT, Job, Shared, log};
-use crate::history::FirstAnswer;
+use crate::index::FirstAnswer;
 use crate::keyring::{IssuerKey, KeyRing};
 use crate::limits::MAX_BATCH_ANSWER_BYTES;
 use crate::reply::{Frame, Part, Parts, Waiter, refused};
@@ -164,7 +164,7 @@ impl Pipeline {
             digest,
             verdict,
             pin: &PinToHash { keys: self.keys.as_ref(), proof },
-            records: &self.history.records,
+            records: &self.index,
         };
         let decision = caught(&self.shared, "deciding", operation, || Ok(self.hub.decide(request, &context)))?;
         match (decision, stamp) {
@@ -179,10 +179,10 @@ impl Pipeline {
             (Decision::Commit(record, reply), _) => {
                 let mut body = Vec::with_capacity(512);
                 encode_reply(operation, &reply, &mut body);
-                self.commit(&record, body)
+                self.commit(record, body)
             }
             (Decision::RefuseWith(record, reject), _) => {
-                self.commit(&record, encode_refusal(&refusal(&reject).about(operation, request)))
+                self.commit(record, encode_refusal(&refusal(&reject).about(operation, request)))
             }
         }
     }
@@ -193,7 +193,7 @@ impl Pipeline {
             let now_ms = self.filling.stamp_ms.or_else(|| self.trusted_now());
             return Ok(now_ms.unwrap_or_else(|| self.last_stamp_ms()));
         }
-        if self.disk.is_full() {
+        if self.shared.is_full(&self.disk) {
             return Err(Reason::DiskFull);
         }
         self.filling.stamp_ms.or_else(|| self.trusted_now()).ok_or(Reason::ClockSuspect)
@@ -213,7 +213,7 @@ impl Pipeline {
 
     /// The response to the record of a sequence, given again; or its refusal.
     fn first_answer(&self, sequence: u64) -> Part {
-        let FirstAnswer { body, refused, frame } = self.history.first_answer(sequence);
+        let FirstAnswer { body, refused, frame } = self.index.first_answer(sequence);
         if refused {
             return Part::Refusal(body);
         }
@@ -238,9 +238,9 @@ impl Pipeline {
     }
 
     /// Put a record with its response, or its refusal, into the frame that is being filled, and apply it.
-    fn commit(&mut self, record: &Record, body: Vec<u8>) -> Result<Part, Vec<u8>> {
+    fn commit(&mut self, record: Box<Record>, body: Vec<u8>) -> Result<Part, Vec<u8>> {
         let before = self.filling.body.len();
-        encode_record(record, &body, &mut self.filling.body);
+        encode_record(&record, &body, &mut self.filling.body);
         let limit = self.chain.max_body_len();
         if self.filling.body.len() > limit {
             // It was not applied, so taking its bytes off undoes it.
@@ -249,14 +249,15 @@ impl Pipeline {
             let reason = if size > limit { Refused::too_large(limit, size) } else { Refused::new(Reason::Overloaded) };
             return Err(encode_refusal(&reason));
         }
+        let Record { sequence, stamp_ms, refused: is_refused, .. } = *record;
         self.apply(record, &body).map_err(|()| refused(Reason::Halted))?;
         self.filling.records += 1;
-        self.filling.stamp_ms.get_or_insert(record.stamp_ms);
+        self.filling.stamp_ms.get_or_insert(stamp_ms);
         self.shared.metrics.records.fetch_add(1, Relaxed);
-        if record.refused {
+        if is_refused {
             return Ok(Part::Refusal(body));
         }
-        Ok(Part::Response { sequence: record.sequence, frame: Frame::Next, replayed: false, body })
+        Ok(Part::Response { sequence, frame: Frame::Next, replayed: false, body })
     }
 
     /// A frame without a record.

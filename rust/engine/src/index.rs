@@ -1,0 +1,435 @@
+//! The records index: what decisions and questions ask of the past, on disk, so that memory does not grow with history.
+//!
+//! Invariant: everything in it comes from the journal; it can be thrown away and is made again (`rebuild`).
+//! Invariant: the store is never ahead of the journal; rows of newer records stand in memory, over it, and are read as well.
+//! Invariant: what is asked is answered as if every record before had been taken in; the deciding thread waits only where it must.
+//! Map: `key` tables and keys, `row` what lies under them, `fold` how a record changes them, `query` answers, `overlay` what is not on
+//! disk yet, `filler` the thread, `store` and `disk` where rows lie, `rebuild` from the journal. `INDEX.md` shows the tables.
+
+mod disk;
+mod filler;
+mod fold;
+mod key;
+mod opening;
+mod overlay;
+mod query;
+mod rebuild;
+mod row;
+mod store;
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+use std::sync::atomic::Ordering::Acquire;
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Sender, bounded};
+use medsettle_core::accumulator::AccumulatorKey;
+use medsettle_core::alert::{AlertFilter, AlertView};
+use medsettle_core::calendar::Date;
+use medsettle_core::fact::Record;
+use medsettle_core::fraud::{Claim, ClaimFilter, Unwind};
+use medsettle_core::ids::{AlertId, CardId, InstitutionCode, PersonId, SettlementId, StayId, UnwindId};
+use medsettle_core::records::{Closing, DayRow, DayTotals, Records, StayFilter};
+use medsettle_core::request::{Bound, RequestKey};
+use medsettle_core::settlement::Standing;
+use medsettle_core::statement::{Entry, Range};
+use medsettle_core::stay::Stay;
+
+use self::disk::Disk;
+use self::filler::{Fed, Filled, Filler};
+use self::fold::Observed;
+use self::overlay::View;
+pub(crate) use self::opening::Opening;
+pub(crate) use self::query::FirstAnswer;
+pub use self::rebuild::{Rebuilt, rebuild};
+use self::row::{FrameRow, Mark};
+pub use self::store::MemoryIndex;
+use self::store::{Store, StoreError};
+use crate::engine::{OpenError, spawn};
+use crate::halt::Halt;
+use crate::journal::{DirectoryId, FrameHash, FrameHeader};
+use crate::limits::{INDEX_HAND_OVER_LEN, INDEX_MAX_LAG_MS, INDEX_QUEUE};
+use crate::reply::Seen;
+
+/// Where an index lies.
+#[derive(Clone)]
+pub enum IndexHome {
+    /// In a directory that holds nothing else.
+    Directory(PathBuf),
+    /// In memory, beside a disk in memory.
+    Memory(MemoryIndex),
+}
+
+/// Why an index cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// There is no room for it.
+    #[error("the records index in {place} has no room: the disk is full")]
+    Full {
+        /// Where.
+        place: String,
+    },
+    /// Anything else.
+    #[error("the records index in {place} cannot be used: {cause}")]
+    Failed {
+        /// Where.
+        place: String,
+        /// Why.
+        cause: String,
+    },
+}
+
+impl IndexHome {
+    /// The index of a data directory.
+    pub fn within(data: &Path) -> Self {
+        Self::Directory(data.join("index"))
+    }
+
+    fn place(&self) -> String {
+        match self {
+            Self::Directory(path) => path.display().to_string(),
+            Self::Memory(_) => "memory".into(),
+        }
+    }
+
+    fn store(&self) -> Result<Box<dyn Store>, StoreError> {
+        Ok(match self {
+            Self::Directory(path) => Box::new(Disk::open(path)?),
+            Self::Memory(memory) => Box::new(memory.clone()),
+        })
+    }
+
+    /// Throw away what is there.
+    fn clear(&self) -> Result<(), IndexError> {
+        match self {
+            Self::Memory(memory) => memory.clear(),
+            Self::Directory(path) => match std::fs::remove_dir_all(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(self.error(&StoreError::Failed(error.to_string())));
+                }
+                _ => {}
+            },
+        }
+        Ok(())
+    }
+
+    fn error(&self, error: &StoreError) -> IndexError {
+        match error {
+            StoreError::Full => IndexError::Full { place: self.place() },
+            StoreError::Failed(cause) => IndexError::Failed { place: self.place(), cause: cause.clone() },
+        }
+    }
+}
+
+/// What others than the deciding thread may ask of an index.
+#[derive(Clone)]
+pub struct IndexStatus {
+    filled: Arc<Filled>,
+    /// Only the engine's threads keep the store open.
+    view: Weak<View>,
+    place: Arc<str>,
+}
+
+impl IndexStatus {
+    /// Sequence up to which records are in the store; what is newer would have to be taken from the journal.
+    pub fn applied_sequence(&self) -> u64 {
+        self.filled.applied.load(Acquire)
+    }
+
+    /// Make the store durable. Returns the sequence up to which it is.
+    pub fn persist(&self) -> Result<u64, IndexError> {
+        let sequence = self.applied_sequence();
+        let failed = |cause: String| IndexError::Failed { place: self.place.to_string(), cause };
+        let view = self.view.upgrade().ok_or_else(|| failed("it is closed".into()))?;
+        view.store.persist().map_err(|error| failed(error.to_string()))?;
+        Ok(sequence)
+    }
+
+    /// Whether durable records wait because there is no room for them.
+    pub(crate) fn is_full(&self) -> bool {
+        self.filled.full.load(Acquire)
+    }
+}
+
+/// The index as the deciding thread has it: it hands records over, and asks.
+pub(crate) struct Index {
+    status: IndexStatus,
+    view: Arc<View>,
+    /// Found when it was opened: everything up to here is there.
+    found: Mark,
+    halt: Halt,
+    feed: Option<Sender<Vec<Fed>>>,
+    filler: Option<JoinHandle<()>>,
+    batch: RefCell<Vec<Fed>>,
+    batch_len: Cell<usize>,
+    /// The newest record that was observed.
+    observed: Cell<u64>,
+    /// Frames whose rows may not be taken in yet: the sequences that they end with.
+    frames: RefCell<VecDeque<(u64, Seen)>>,
+    lag: Cell<Lag>,
+}
+
+/// What may not be taken in yet was stamped at `since_ms` or later; what comes after `upto`, at `next_ms` or later.
+#[derive(Clone, Copy, Default)]
+struct Lag {
+    since_ms: i64,
+    next_ms: i64,
+    upto: u64,
+}
+
+impl Index {
+    /// Open the index of a data directory. One that is another directory's, of another format or unreadable is thrown away, and the
+    /// reason told.
+    pub(crate) fn open(
+        home: &IndexHome,
+        directory: DirectoryId,
+        halt: Halt,
+        tell: &mut dyn FnMut(&str),
+    ) -> Result<Self, OpenError> {
+        let (store, found) = match open_usable(home, directory) {
+            Ok(opened) => opened,
+            Err(why) => {
+                tell(&format!("the records index in {} is made again from the journal: {why}", home.place()));
+                home.clear()?;
+                let store = home.store().map_err(|error| home.error(&error))?;
+                (store, Mark { format: key::FORMAT, directory: directory.0, ..Mark::default() })
+            }
+        };
+        Self::start(home, store, found, halt)
+    }
+
+    fn start(home: &IndexHome, store: Box<dyn Store>, found: Mark, halt: Halt) -> Result<Self, OpenError> {
+        let view = Arc::new(View::over(store, found));
+        let filled = Arc::new(Filled::from(found.sequence));
+        let (feed, fed) = bounded(INDEX_QUEUE);
+        let filler = Filler { view: Arc::clone(&view), filled: Arc::clone(&filled), fed, halt: halt.clone() };
+        let filler = spawn("medsettle-index", move || filler.run())?;
+        Ok(Self {
+            status: IndexStatus { filled, view: Arc::downgrade(&view), place: home.place().into() },
+            view,
+            found,
+            halt,
+            feed: Some(feed),
+            filler: Some(filler),
+            batch: RefCell::default(),
+            batch_len: Cell::default(),
+            observed: Cell::new(found.sequence),
+            frames: RefCell::default(),
+            lag: Cell::default(),
+        })
+    }
+
+    /// For other threads.
+    pub(crate) fn status(&self) -> IndexStatus {
+        self.status.clone()
+    }
+
+    fn is_full(&self) -> bool {
+        self.status.is_full()
+    }
+
+    fn no_room(&self) -> IndexError {
+        IndexError::Full { place: self.status.place.to_string() }
+    }
+
+    /// Whether a record is in the index since before it was opened, so that it need not be observed.
+    pub(crate) fn has(&self, sequence: u64) -> bool {
+        sequence <= self.found.sequence
+    }
+
+    /// Sequence and frame hash up to which records were there when it was opened.
+    pub(crate) fn found(&self) -> (u64, FrameHash) {
+        (self.found.sequence, FrameHash(self.found.hash))
+    }
+
+    /// Take note of a record, with the hub as it is before the record is applied.
+    pub(crate) fn observe(&self, record: Box<Record>, closing: Closing, answer: &[u8]) {
+        let sequence = record.sequence;
+        self.limit_lag(record.stamp_ms, sequence);
+        self.observed.set(sequence);
+        let len = answer.len() + size_of::<Observed>() + record.facts.len() * size_of::<medsettle_core::fact::Fact>();
+        self.hand_over_after(Fed::Record(Box::new(Observed { record, closing, answer: answer.into() })), len);
+    }
+
+    /// A frame was made that ends with this sequence; a frame without records is nothing to the index.
+    pub(crate) fn close_frame(&self, header: &FrameHeader, hash: FrameHash) {
+        if header.facts() > 0 {
+            let row = FrameRow { hash: hash.0, stamp_ms: header.stamp_ms };
+            self.push(Fed::Frame { number: header.number, sequence: header.last_sequence, row });
+            let mut frames = self.frames.borrow_mut();
+            let framed = self.status.filled.framed.load(Acquire);
+            while frames.pop_front_if(|(sequence, _)| *sequence <= framed).is_some() {}
+            frames.push_back((header.last_sequence, Seen { hash, stamp_ms: header.stamp_ms }));
+        }
+    }
+
+    /// A frame is durable, with all before it.
+    pub(crate) fn note_durable(&self, number: u64) {
+        self.push(Fed::Durable { number });
+        self.hand_over();
+    }
+
+    fn push(&self, fed: Fed) {
+        self.batch.borrow_mut().push(fed);
+    }
+
+    fn hand_over_after(&self, fed: Fed, len: usize) {
+        self.push(fed);
+        self.batch_len.set(self.batch_len.get() + len);
+        if self.batch_len.get() >= INDEX_HAND_OVER_LEN {
+            self.hand_over();
+        }
+    }
+
+    /// Give the filling thread what was noted. It waits while that is too far behind.
+    fn hand_over(&self) {
+        self.batch_len.set(0);
+        let batch = self.batch.take();
+        if !batch.is_empty()
+            && let Some(feed) = &self.feed
+        {
+            // A filling thread that has failed has halted the engine, which needs nothing of it any more.
+            let _ = feed.send(batch);
+        }
+    }
+
+    /// A request id of the window is in the state; it must be readable here before it leaves there. Records are taken in within moments,
+    /// but a clock that is turned by hand lets days pass between two of them.
+    fn limit_lag(&self, stamp_ms: i64, sequence: u64) {
+        let Lag { since_ms, next_ms, upto } = self.lag.get();
+        if self.status.filled.has_taken_in(upto) {
+            self.lag.set(Lag { since_ms: next_ms, next_ms: stamp_ms, upto: sequence });
+        }
+        if stamp_ms - since_ms > INDEX_MAX_LAG_MS {
+            self.wait_for(self.observed.get());
+            self.lag.set(Lag { since_ms: stamp_ms, next_ms: stamp_ms, upto: sequence });
+        }
+    }
+
+    /// Wait until a record that was observed can be read.
+    fn wait_for(&self, sequence: u64) {
+        if !self.status.filled.has_taken_in(sequence) {
+            self.hand_over();
+            assert!(self.status.filled.wait_for(sequence), "the records index has failed");
+        }
+    }
+
+    /// Everything that was observed, to be asked.
+    fn all(&self) -> &View {
+        self.wait_for(self.observed.get());
+        &self.view
+    }
+
+    /// An answer that cannot be read is no answer: the question fails, and the engine halts.
+    fn sure<T>(&self, found: Result<T, StoreError>) -> T {
+        found.unwrap_or_else(|error| {
+            filler::fail(&self.view, &self.halt, &error);
+            panic!("the records index: {error}");
+        })
+    }
+
+    /// What was answered to the record of a sequence.
+    pub(crate) fn first_answer(&self, sequence: u64) -> FirstAnswer {
+        self.wait_for(sequence);
+        let newest = self.frames.borrow().iter().find(|(last, _)| *last >= sequence).map(|(_, seen)| *seen);
+        let answer = self.sure(self.view.first_answer(sequence));
+        FirstAnswer { frame: answer.frame.or(newest), ..answer }
+    }
+
+    /// Hand over the rest and wait until all that is durable is on disk.
+    pub(crate) fn close(&mut self) {
+        self.hand_over();
+        self.feed = None;
+        if let Some(filler) = self.filler.take() {
+            // A filling thread that panicked has woken whoever waited.
+            let _ = filler.join();
+        }
+    }
+}
+
+impl Drop for Index {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// The store with its mark, or why it cannot be used as it is. A new one is usable.
+fn open_usable(home: &IndexHome, directory: DirectoryId) -> Result<(Box<dyn Store>, Mark), String> {
+    let store = home.store().map_err(|error| error.to_string())?;
+    let new = Mark { format: key::FORMAT, directory: directory.0, ..Mark::default() };
+    let mark = View::mark(&*store).map_err(|error| error.to_string())?.unwrap_or(new);
+    if mark.format != key::FORMAT {
+        return Err(format!("its format is version {}, this program's is {}", mark.format, key::FORMAT));
+    }
+    if mark.directory != directory.0 {
+        return Err("it belongs to another data directory".into());
+    }
+    Ok((store, mark))
+}
+
+impl Records for Index {
+    fn settlement(&self, id: SettlementId) -> Option<Standing> {
+        self.sure(self.all().settlement(id))
+    }
+
+    fn settlements_of_year(&self, person: PersonId, key: AccumulatorKey) -> Vec<Standing> {
+        self.sure(self.all().settlements_of_year(person, key))
+    }
+
+    fn past_stay(&self, id: StayId) -> Option<Arc<Stay>> {
+        self.sure(self.all().past_stay(id))
+    }
+
+    fn overlapping_stay(&self, person: PersonId, admission: Date, discharge: Option<Date>) -> Option<Arc<Stay>> {
+        self.sure(self.all().overlapping_stay(person, admission, discharge))
+    }
+
+    fn past_stays(&self, of: StayFilter, after: Option<StayId>, limit: usize) -> Vec<Arc<Stay>> {
+        self.sure(self.all().past_stays(of, after, limit))
+    }
+
+    fn day(
+        &self,
+        institution: InstitutionCode,
+        day: Date,
+        after: Option<SettlementId>,
+        limit: usize,
+    ) -> (Vec<DayRow>, DayTotals) {
+        self.sure(self.all().day(institution, day, after, limit))
+    }
+
+    fn statement(&self, person: PersonId, range: Range) -> (Vec<Entry>, bool) {
+        self.sure(self.all().statement(person, range))
+    }
+
+    fn settled_with(&self, card: CardId, since_ms: i64, until_ms: i64, limit: usize) -> Vec<Standing> {
+        self.sure(self.all().settled_with(card, since_ms, until_ms, limit))
+    }
+
+    fn claims(&self, of: &ClaimFilter, after: Option<SettlementId>, limit: usize) -> Vec<Claim> {
+        self.sure(self.all().claims(of, after, limit))
+    }
+
+    fn unwind(&self, id: UnwindId) -> Option<Arc<Unwind>> {
+        self.sure(self.all().unwind(id))
+    }
+
+    /// Asked by every new request. What is not taken in yet is in the state's window ([`Index::limit_lag`]), so nothing is waited for.
+    fn request(&self, key: &RequestKey) -> Option<Bound> {
+        self.sure(self.view.request(key))
+    }
+
+    fn acknowledged_alert(&self, id: AlertId) -> Option<AlertView> {
+        self.sure(self.all().acknowledged_alert(id))
+    }
+
+    fn acknowledged_alerts(&self, of: AlertFilter, after: Option<AlertId>, limit: usize) -> Vec<AlertView> {
+        self.sure(self.all().acknowledged_alerts(of, after, limit))
+    }
+}
+
+#[cfg(test)]
+mod tests;

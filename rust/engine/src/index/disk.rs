@@ -1,0 +1,152 @@
+//! The store on disk: one database of the crate `fjall` (a log-structured merge tree for each table) in a directory of its own.
+//!
+//! Invariant: it never writes into the last of the disk, so that the journal, not the index, decides when the disk is full.
+//! Invariant: whoever opens it holds the lock of the data directory; a lock file of its own says nothing more.
+//! Its memory is bounded by `limits`: one block cache, one write buffer for each table, one table of open files.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use fjall::config::{
+    BlockSizePolicy, BloomConstructionPolicy, CompressionPolicy, FilterPolicy, FilterPolicyEntry,
+};
+use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode, Slice};
+use nix::sys::signal::SigSet;
+
+use super::key::Table;
+use super::store::{Change, Pairs, Store, StoreError};
+use crate::limits::{
+    INDEX_CACHE_LEN, INDEX_LARGE_BLOCK_LEN, INDEX_LARGE_BUFFER_LEN, INDEX_LOG_LEN, INDEX_OPEN_FILES, INDEX_RESERVE,
+    INDEX_SMALL_BUFFER_LEN, INDEX_THREADS, INDEX_WAITING_BUFFERS, INDEX_WAITING_FILES,
+};
+
+/// A file beside the tables that says: throw me away.
+const CONDEMNED: &str = "condemned";
+
+/// Pause before looking again whether the threads of the database have caught up.
+const CATCH_UP: Duration = Duration::from_millis(1);
+
+pub(super) struct Disk {
+    path: PathBuf,
+    database: Database,
+    /// In the order of [`Table::ALL`].
+    tables: Vec<Keyspace>,
+}
+
+impl Disk {
+    /// Open or make the database in a directory.
+    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        if path.join(CONDEMNED).exists() {
+            return Err(StoreError::Failed("it was found damaged".into()));
+        }
+        fs::create_dir_all(path).map_err(|error| failed(&error))?;
+        // A child that outlived a fork may still hold the lock of the file that was; nobody holds that of a new one.
+        match fs::remove_file(path.join("lock")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&error)),
+            _ => fs::write(path.join("lock"), []).map_err(|error| failed(&error))?,
+        }
+        // The threads that a database starts inherit that signals are blocked.
+        let open = || {
+            let _ = SigSet::all().thread_block();
+            open_tables(path)
+        };
+        let opened = thread::scope(|scope| scope.spawn(open).join());
+        let (database, tables) = opened.map_err(|_| StoreError::Failed("opening it panicked".into()))??;
+        Ok(Self { path: path.to_owned(), database, tables })
+    }
+
+    fn table(&self, table: Table) -> &Keyspace {
+        &self.tables[table as usize]
+    }
+
+    /// The database waits inside a commit for ever when its threads have failed, so what makes it wait is waited for here.
+    fn wait_for_threads(&self) -> Result<(), StoreError> {
+        let behind = |table: &Keyspace| {
+            table.sealed_memtable_count() >= INDEX_WAITING_BUFFERS || table.l0_table_count() >= INDEX_WAITING_FILES
+        };
+        let mut patience = PATIENCE;
+        while self.tables.iter().any(behind) {
+            patience = patience.checked_sub(CATCH_UP).ok_or_else(|| StoreError::Failed("it writes nothing any more".into()))?;
+            thread::sleep(CATCH_UP);
+        }
+        Ok(())
+    }
+}
+
+/// After this long without any progress the threads of the database have failed: a buffer is written in well under a second.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn open_tables(path: &Path) -> Result<(Database, Vec<Keyspace>), StoreError> {
+    let database = Database::builder(path)
+        .cache_size(INDEX_CACHE_LEN)
+        .max_cached_files(Some(INDEX_OPEN_FILES))
+        .max_journaling_size(INDEX_LOG_LEN)
+        .manual_journal_persist(true)
+        .worker_threads(INDEX_THREADS)
+        .open()
+        .map_err(|error| failed(&error))?;
+    let tables = Table::ALL.into_iter().map(|table| database.keyspace(table.name(), || options(table)));
+    let tables = tables.collect::<Result<Vec<_>, _>>().map_err(|error| failed(&error))?;
+    Ok((database, tables))
+}
+
+fn options(table: Table) -> KeyspaceCreateOptions {
+    let bloom = FilterPolicyEntry::Bloom(BloomConstructionPolicy::BitsPerKey(10.0));
+    let options = KeyspaceCreateOptions::default()
+        .data_block_compression_policy(CompressionPolicy::all(CompressionType::Lz4))
+        .filter_policy(if table.is_asked_in_vain() { FilterPolicy::all(bloom) } else { FilterPolicy::disabled() });
+    if table.is_large() {
+        options
+            .max_memtable_size(INDEX_LARGE_BUFFER_LEN)
+            .data_block_size_policy(BlockSizePolicy::all(INDEX_LARGE_BLOCK_LEN))
+    } else {
+        options.max_memtable_size(INDEX_SMALL_BUFFER_LEN)
+    }
+}
+
+fn failed(error: &dyn std::error::Error) -> StoreError {
+    StoreError::Failed(error.to_string())
+}
+
+impl Store for Disk {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Slice>, StoreError> {
+        self.table(table).get(key).map_err(|error| failed(&error))
+    }
+
+    fn range(&self, table: Table, from: &[u8], to: Option<&[u8]>) -> Pairs<'_> {
+        let table = self.table(table);
+        let rows = match to {
+            Some(to) => table.range(from..to),
+            None => table.range(from..),
+        };
+        Box::new(rows.map(|row| row.into_inner().map_err(|error| failed(&error))))
+    }
+
+    fn commit(&self, changes: &mut dyn Iterator<Item = Change>) -> Result<(), StoreError> {
+        let free = rustix::fs::statvfs(&self.path).map_err(|error| failed(&error))?;
+        if free.f_bavail.saturating_mul(free.f_frsize) < INDEX_RESERVE {
+            return Err(StoreError::Full);
+        }
+        self.wait_for_threads()?;
+        let mut batch = self.database.batch();
+        for (table, key, value) in changes {
+            match value {
+                Some(value) => batch.insert(self.table(table), key, value),
+                None => batch.remove(self.table(table), key),
+            }
+        }
+        batch.commit().map_err(|error| failed(&error))
+    }
+
+    fn persist(&self) -> Result<(), StoreError> {
+        self.database.persist(PersistMode::SyncAll).map_err(|error| failed(&error))
+    }
+
+    fn condemn(&self) {
+        // If even this cannot be written, the next opening finds what was found now.
+        let _ = fs::write(self.path.join(CONDEMNED), []);
+    }
+}

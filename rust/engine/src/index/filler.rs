@@ -1,0 +1,170 @@
+//! The thread that takes records into the index, and brings rows to disk behind the durable frames.
+//!
+//! Invariant: it takes in what it is given in the order of the journal, and whoever waits for a record is woken once it can be read.
+//! Invariant: while the disk is full it goes on taking in and tries again; after any other failure the engine halts, and the next
+//! opening catches up from the journal.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Acquire, Ordering::Release};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+
+use super::fold::{Fold, Observed};
+use super::overlay::{Closed, View};
+use super::row::FrameRow;
+use super::store::StoreError;
+use crate::halt::{Halt, HaltReason};
+use crate::limits::{DISK_FULL_RETRY_MS, INDEX_COMMIT_GOAL};
+
+/// What the deciding thread hands over, in the order of the journal.
+pub(super) enum Fed {
+    Record(Box<Observed>),
+    Frame { number: u64, sequence: u64, row: FrameRow },
+    Durable { number: u64 },
+}
+
+/// What others see of the filling.
+#[derive(Default)]
+pub(super) struct Filled {
+    /// Sequence of the newest record that can be read.
+    taken_in: AtomicU64,
+    /// Sequence that the newest frame ends with whose row can be read.
+    pub(super) framed: AtomicU64,
+    /// Sequence up to which rows are in the store.
+    pub(super) applied: AtomicU64,
+    /// There is no room for rows that are durable.
+    pub(super) full: AtomicBool,
+    ended: Mutex<bool>,
+    progress: Condvar,
+}
+
+impl Filled {
+    pub(super) fn from(sequence: u64) -> Self {
+        let filled = Self::default();
+        filled.taken_in.store(sequence, Release);
+        filled.applied.store(sequence, Release);
+        filled
+    }
+
+    pub(super) fn has_taken_in(&self, sequence: u64) -> bool {
+        self.taken_in.load(Acquire) >= sequence
+    }
+
+    /// Wait until a record can be read; false where it never will.
+    pub(super) fn wait_for(&self, sequence: u64) -> bool {
+        let ended = self.progress.wait_while(self.ended(), |ended| !*ended && !self.has_taken_in(sequence));
+        drop(ended);
+        self.has_taken_in(sequence)
+    }
+
+    fn note_taken_in(&self, sequence: u64) {
+        let _woken = self.ended();
+        self.taken_in.store(sequence, Release);
+        self.progress.notify_all();
+    }
+
+    fn ended(&self) -> MutexGuard<'_, bool> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells all who wait that nothing more will be taken in, whatever the reason.
+struct Ending(Arc<Filled>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        *self.0.ended() = true;
+        self.0.progress.notify_all();
+    }
+}
+
+/// What the thread works on.
+pub(super) struct Filler {
+    pub(super) view: Arc<View>,
+    pub(super) filled: Arc<Filled>,
+    pub(super) fed: Receiver<Vec<Fed>>,
+    pub(super) halt: Halt,
+}
+
+impl Filler {
+    /// Work until nothing more is handed over.
+    pub(super) fn run(self) {
+        let _ending = Ending(Arc::clone(&self.filled));
+        if let Err(error) = self.fill() {
+            fail(&self.view, &self.halt, &error);
+        }
+    }
+
+    fn fill(&self) -> Result<(), StoreError> {
+        loop {
+            match self.next() {
+                Ok(batch) => self.take_in(batch)?,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            while self.view.durable_bytes() < INDEX_COMMIT_GOAL
+                && let Ok(batch) = self.fed.try_recv()
+            {
+                self.take_in(batch)?;
+            }
+            self.commit()?;
+        }
+        self.commit()?;
+        self.view.store.persist()
+    }
+
+    fn next(&self) -> Result<Vec<Fed>, RecvTimeoutError> {
+        if self.filled.full.load(Acquire) {
+            self.fed.recv_timeout(Duration::from_millis(DISK_FULL_RETRY_MS))
+        } else {
+            self.fed.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        }
+    }
+
+    fn take_in(&self, batch: Vec<Fed>) -> Result<(), StoreError> {
+        let mut fold = Fold::over(&self.view);
+        let mut newest = None;
+        for fed in batch {
+            match fed {
+                Fed::Record(observed) => {
+                    fold.take(&observed)?;
+                    newest = Some(observed.record.sequence);
+                }
+                Fed::Frame { number, sequence, row } => {
+                    fold.close_frame(sequence, row);
+                    let folded = std::mem::replace(&mut fold, Fold::over(&self.view));
+                    self.view.append(folded.rows);
+                    self.view.close(Closed { number, sequence, hash: row.hash });
+                    self.filled.framed.store(sequence, Release);
+                }
+                Fed::Durable { number } => self.view.note_durable(number),
+            }
+        }
+        self.view.append(fold.rows);
+        if let Some(newest) = newest {
+            self.filled.note_taken_in(newest);
+        }
+        Ok(())
+    }
+
+    fn commit(&self) -> Result<(), StoreError> {
+        match self.view.commit() {
+            Ok(Some(mark)) => self.filled.applied.store(mark.sequence, Release),
+            Ok(None) => {}
+            Err(StoreError::Full) => {
+                self.filled.full.store(true, Release);
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        }
+        self.filled.full.store(false, Release);
+        Ok(())
+    }
+}
+
+/// The index cannot be read or written: it is not to be believed any more, and nothing may be decided without it.
+pub(super) fn fail(view: &View, halt: &Halt, error: &StoreError) {
+    view.store.condemn();
+    halt.latch(HaltReason::IndexFailed { cause: error.to_string() });
+}

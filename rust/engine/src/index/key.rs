@@ -1,0 +1,269 @@
+//! The tables of the records index and how their keys are written; `INDEX.md` shows them as one table.
+//!
+//! Invariant: keys sort as what they name does: numbers are big-endian, signed ones with the sign bit turned.
+//! Invariant: the place of a table in [`Table::ALL`] and the form of its rows are part of the index's format: a change of either raises
+//! [`FORMAT`], and an index of another format is rebuilt.
+
+use fjall::Slice;
+use medsettle_core::calendar::Date;
+use medsettle_core::fraud::ClaimFilter;
+use medsettle_core::ids::{CardId, InstitutionCode, PersonId, SettlementId, StayId};
+use medsettle_core::request::RequestKey;
+use medsettle_core::stay::StayState;
+
+/// The format of keys and rows.
+pub(super) const FORMAT: u32 = 1;
+
+/// A table of the index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Table {
+    Mark,
+    Settlements,
+    SettlementsOfYear,
+    SettlementsOfCard,
+    Cancellations,
+    Stays,
+    StaysOf,
+    DayRows,
+    DayTotals,
+    Statements,
+    Requests,
+    Answers,
+    Frames,
+    Alerts,
+    AlertsOf,
+    Unwinds,
+    Claims,
+    ClaimsOf,
+}
+
+impl Table {
+    pub(super) const ALL: [Self; 18] = [
+        Self::Mark,
+        Self::Settlements,
+        Self::SettlementsOfYear,
+        Self::SettlementsOfCard,
+        Self::Cancellations,
+        Self::Stays,
+        Self::StaysOf,
+        Self::DayRows,
+        Self::DayTotals,
+        Self::Statements,
+        Self::Requests,
+        Self::Answers,
+        Self::Frames,
+        Self::Alerts,
+        Self::AlertsOf,
+        Self::Unwinds,
+        Self::Claims,
+        Self::ClaimsOf,
+    ];
+
+    /// Its name on disk.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Mark => "mark",
+            Self::Settlements => "settlements",
+            Self::SettlementsOfYear => "settlements_of_year",
+            Self::SettlementsOfCard => "settlements_of_card",
+            Self::Cancellations => "cancellations",
+            Self::Stays => "stays",
+            Self::StaysOf => "stays_of",
+            Self::DayRows => "day_rows",
+            Self::DayTotals => "day_totals",
+            Self::Statements => "statements",
+            Self::Requests => "requests",
+            Self::Answers => "answers",
+            Self::Frames => "frames",
+            Self::Alerts => "alerts",
+            Self::AlertsOf => "alerts_of",
+            Self::Unwinds => "unwinds",
+            Self::Claims => "claims",
+            Self::ClaimsOf => "claims_of",
+        }
+    }
+
+    /// Rows are as large as a message, and come in the order of their keys.
+    pub(super) fn is_large(self) -> bool {
+        matches!(self, Self::Settlements | Self::Stays | Self::Answers)
+    }
+
+    /// Whether rows are looked up by their whole key, which mostly names nothing: only then a filter helps.
+    pub(super) fn is_asked_in_vain(self) -> bool {
+        self == Self::Requests
+    }
+}
+
+/// The one row of [`Table::Mark`].
+pub(super) const MARK: [u8; 0] = [];
+
+fn join(parts: &[&[u8]]) -> Slice {
+    parts.concat().into()
+}
+
+/// A number as a key, or as the last part of one.
+pub(super) fn number(number: u64) -> [u8; 8] {
+    number.to_be_bytes()
+}
+
+/// The number at the end of a key.
+pub(super) fn last_number(key: &[u8]) -> u64 {
+    let end = key.last_chunk().expect("the key ends with a number");
+    u64::from_be_bytes(*end)
+}
+
+/// What lies behind every key that begins with a prefix; nothing where that is the end of the table.
+pub(super) fn behind(prefix: &[u8]) -> Option<Slice> {
+    let last = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
+    let mut end = prefix[..=last].to_vec();
+    end[last] += 1;
+    Some(end.into())
+}
+
+fn signed(number: i32) -> [u8; 4] {
+    (number.cast_unsigned() ^ 1 << 31).to_be_bytes()
+}
+
+fn moment(stamp_ms: i64) -> [u8; 8] {
+    (stamp_ms.cast_unsigned() ^ 1 << 63).to_be_bytes()
+}
+
+pub(super) fn year(person: PersonId, year: i32) -> Slice {
+    join(&[&number(person.0), &signed(year)])
+}
+
+pub(super) fn settlement_of_year(person: PersonId, of: i32, id: SettlementId) -> Slice {
+    join(&[&year(person, of), &number(id.0)])
+}
+
+pub(super) fn card_since(card: CardId, since_ms: i64) -> Slice {
+    join(&[&number(card.0), &moment(since_ms)])
+}
+
+pub(super) fn settlement_of_card(card: CardId, stamp_ms: i64, id: SettlementId) -> Slice {
+    join(&[&card_since(card, stamp_ms), &number(id.0)])
+}
+
+pub(super) fn day(institution: InstitutionCode, day: Date) -> Slice {
+    join(&[institution.as_str().as_bytes(), &signed(day.days())])
+}
+
+pub(super) fn day_row(institution: InstitutionCode, of: Date, id: SettlementId) -> Slice {
+    join(&[&day(institution, of), &number(id.0)])
+}
+
+pub(super) fn statement(person: PersonId) -> Slice {
+    number(person.0).into()
+}
+
+pub(super) fn statement_day(person: PersonId, day: Date) -> Slice {
+    join(&[&number(person.0), &signed(day.days())])
+}
+
+/// A sequence stands for the entries of its record; more than one are told apart by their place.
+pub(super) fn statement_entry(person: PersonId, day: Date, sequence: u64, place: u32) -> Slice {
+    join(&[&statement_day(person, day), &number(sequence), &place.to_be_bytes()])
+}
+
+pub(super) fn request(key: &RequestKey) -> Slice {
+    join(&[key.0.as_str().as_bytes(), key.1.as_str().as_bytes()])
+}
+
+/// Stays of a person; the rows say what an overlap needs.
+pub(super) fn stays_of_person(person: PersonId) -> Slice {
+    join(&[&[0], &number(person.0)])
+}
+
+/// Stays of an institution in a state.
+pub(super) fn stays_of_institution(institution: InstitutionCode, state: StayState) -> Slice {
+    join(&[&[1], institution.as_str().as_bytes(), &[state_number(state)]])
+}
+
+/// Void stays of all: they are few among many.
+pub(super) fn void_stays() -> Slice {
+    [2].into()
+}
+
+fn state_number(state: StayState) -> u8 {
+    match state {
+        StayState::Open => 0,
+        StayState::Discharged => 1,
+        StayState::Settled => 2,
+        StayState::Void => 3,
+    }
+}
+
+/// Acknowledged alerts of a person.
+pub(super) fn alerts_of_person(person: PersonId) -> Slice {
+    join(&[&[0], &number(person.0)])
+}
+
+/// Acknowledged alerts at an institution.
+pub(super) fn alerts_of_institution(institution: InstitutionCode) -> Slice {
+    join(&[&[1], institution.as_str().as_bytes()])
+}
+
+pub(super) fn claims_on(institution: InstitutionCode) -> Slice {
+    join(&[&[0], institution.as_str().as_bytes()])
+}
+
+/// A case number may be any text; its length in front keeps one from being the beginning of another.
+pub(super) fn claims_of_case(case_number: &str) -> Slice {
+    let length = u32::try_from(case_number.len()).unwrap_or(u32::MAX).to_be_bytes();
+    join(&[&[1], &length, case_number.as_bytes()])
+}
+
+/// The narrowest list that holds every claim that a filter wants; nothing for the list of all.
+pub(super) fn claims_of(filter: &ClaimFilter) -> Option<Slice> {
+    let of_case = filter.case_number.as_deref().map(claims_of_case);
+    of_case.or_else(|| filter.institution.map(claims_on))
+}
+
+/// A row of a list: the list's prefix with the id.
+pub(super) fn listed(prefix: &[u8], id: u64) -> Slice {
+    join(&[prefix, &number(id)])
+}
+
+/// The first key of a list behind an id.
+pub(super) fn listed_after(prefix: &[u8], after: Option<u64>) -> Option<Slice> {
+    match after {
+        None => Some(prefix.into()),
+        Some(after) => Some(listed(prefix, after.checked_add(1)?)),
+    }
+}
+
+pub(super) fn stay(id: StayId) -> [u8; 8] {
+    number(id.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_sort_as_what_they_name() {
+        let days: Vec<Slice> = ["0001-01-01", "1969-12-31", "1970-01-01", "2026-03-02", "9999-12-31"]
+            .into_iter()
+            .map(|day| statement_day(PersonId(7), Date::parse(day).expect("a day")))
+            .collect();
+        assert!(days.is_sorted());
+        let moments = [i64::MIN, -1, 0, 1, i64::MAX].map(|stamp_ms| card_since(CardId(7), stamp_ms));
+        assert!(moments.is_sorted());
+    }
+
+    #[test]
+    fn what_lies_behind_a_prefix_lies_behind_all_that_begin_with_it() {
+        assert_eq!(behind(&[1, 2]).as_deref(), Some(&[1, 3][..]));
+        assert_eq!(behind(&[1, 255, 255]).as_deref(), Some(&[2][..]));
+        assert_eq!(behind(&[255, 255]), None);
+    }
+
+    #[test]
+    fn every_table_has_its_place_and_its_own_name() {
+        for (place, table) in Table::ALL.into_iter().enumerate() {
+            assert_eq!(table as usize, place);
+        }
+        let names: std::collections::BTreeSet<_> = Table::ALL.into_iter().map(Table::name).collect();
+        assert_eq!(names.len(), Table::ALL.len());
+    }
+}

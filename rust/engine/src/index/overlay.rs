@@ -1,0 +1,197 @@
+//! The rows that are not on disk yet, over those that are: what everybody reads.
+//!
+//! Invariant: rows of a frame go to disk only after the frame is durable, whole, and with the mark that says so.
+//! Invariant: only the filling thread changes the overlay; others read it at any time and see each record whole or not at all.
+
+use std::collections::{BTreeMap, VecDeque, btree_map};
+use std::iter::Peekable;
+use std::ops::Bound::{Excluded, Included, Unbounded};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+
+use fjall::Slice;
+
+use super::key::{MARK, Table};
+use super::row::{Mark, encode};
+use super::store::{Change, Pair, Pairs, Store, StoreError};
+
+type Changes = BTreeMap<Slice, Option<Slice>>;
+
+/// Changed rows by table.
+#[derive(Default)]
+pub(super) struct Rows {
+    tables: [Changes; Table::ALL.len()],
+    bytes: usize,
+}
+
+impl Rows {
+    pub(super) fn get(&self, table: Table, key: &[u8]) -> Option<&Option<Slice>> {
+        self.tables[table as usize].get(key)
+    }
+
+    pub(super) fn set(&mut self, table: Table, key: Slice, value: Option<Slice>) {
+        self.bytes += key.len() + value.as_ref().map_or(0, |value| value.len());
+        self.tables[table as usize].insert(key, value);
+    }
+
+    fn append(&mut self, newer: Self) {
+        for (mine, mut newer) in self.tables.iter_mut().zip(newer.tables) {
+            mine.append(&mut newer);
+        }
+        self.bytes += newer.bytes;
+    }
+}
+
+/// A frame's end.
+#[derive(Clone, Copy)]
+pub(super) struct Closed {
+    pub(super) number: u64,
+    pub(super) sequence: u64,
+    pub(super) hash: [u8; 32],
+}
+
+/// What one frame changes.
+#[derive(Default)]
+struct Set {
+    rows: Rows,
+    /// Nothing while the frame is being filled.
+    closed: Option<Closed>,
+}
+
+#[derive(Default)]
+struct Sets {
+    /// Oldest first; the last one is being filled.
+    sets: VecDeque<Set>,
+    /// The newest frame that is durable.
+    durable: u64,
+}
+
+impl Sets {
+    fn is_durable(&self, set: &Set) -> bool {
+        set.closed.is_some_and(|closed| closed.number <= self.durable)
+    }
+
+    fn durable(&self) -> impl DoubleEndedIterator<Item = &Set> {
+        let durable = self.sets.iter().take_while(|set| self.is_durable(set)).count();
+        self.sets.range(..durable)
+    }
+}
+
+/// A store with the overlay on top.
+pub(super) struct View {
+    pub(super) store: Box<dyn Store>,
+    overlay: RwLock<Sets>,
+    whose: Mark,
+}
+
+impl View {
+    /// Over what a store holds; marks that are written say whose it is.
+    pub(super) fn over(store: Box<dyn Store>, whose: Mark) -> Self {
+        Self { store, overlay: RwLock::default(), whose }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Sets> {
+        self.overlay.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Slice>, StoreError> {
+        let overlay = self.read();
+        let pending = overlay.sets.iter().rev().find_map(|set| set.rows.get(table, key)).cloned();
+        drop(overlay);
+        pending.map_or_else(|| self.store.get(table, key), Ok)
+    }
+
+    /// Rows from a key on, up to another.
+    pub(super) fn range(&self, table: Table, from: &[u8], to: Option<&[u8]>) -> Merged<'_> {
+        let mut pending = Changes::new();
+        if to.is_some_and(|to| to <= from) {
+            let nothing: Pairs<'_> = Box::new(std::iter::empty());
+            return Merged { stored: nothing.peekable(), pending: pending.into_iter().peekable() };
+        }
+        let overlay = self.read();
+        for set in &overlay.sets {
+            let range = set.rows.tables[table as usize].range::<[u8], _>((
+                Included(from),
+                to.map_or(Unbounded, Excluded),
+            ));
+            pending.extend(range.map(|(key, value)| (key.clone(), value.clone())));
+        }
+        // Under the lock: rows leave the overlay after they are in the store, so none is missed.
+        let stored = self.store.range(table, from, to).peekable();
+        Merged { stored, pending: pending.into_iter().peekable() }
+    }
+
+    /// Take in what the newest records change.
+    pub(super) fn append(&self, rows: Rows) {
+        if rows.bytes == 0 {
+            return;
+        }
+        let mut overlay = self.overlay.write().unwrap_or_else(PoisonError::into_inner);
+        match overlay.sets.back_mut() {
+            Some(Set { rows: open, closed: None }) => open.append(rows),
+            _ => overlay.sets.push_back(Set { rows, closed: None }),
+        }
+    }
+
+    /// The frame that was filled is made; without records it changes nothing.
+    pub(super) fn close(&self, closed: Closed) {
+        let mut overlay = self.overlay.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open @ Set { closed: None, .. }) = overlay.sets.back_mut() {
+            open.closed = Some(closed);
+        }
+    }
+
+    pub(super) fn note_durable(&self, number: u64) {
+        self.overlay.write().unwrap_or_else(PoisonError::into_inner).durable = number;
+    }
+
+    /// Bytes that may go to disk.
+    pub(super) fn durable_bytes(&self) -> usize {
+        self.read().durable().map(|set| set.rows.bytes).sum()
+    }
+
+    /// Write what is durable to disk, as one batch; returns the mark, where there was anything.
+    pub(super) fn commit(&self) -> Result<Option<Mark>, StoreError> {
+        let overlay = self.read();
+        let count = overlay.durable().count();
+        let Some(closed) = overlay.durable().next_back().and_then(|set| set.closed) else { return Ok(None) };
+        let mut merged: [Changes; Table::ALL.len()] = Default::default();
+        for set in overlay.durable() {
+            for (all, rows) in merged.iter_mut().zip(&set.rows.tables) {
+                all.extend(rows.iter().map(|(key, value)| (key.clone(), value.clone())));
+            }
+        }
+        drop(overlay);
+        let mark = Mark { sequence: closed.sequence, hash: closed.hash, ..self.whose };
+        let changed = merged.into_iter().zip(Table::ALL);
+        let changed = changed.flat_map(|(rows, table)| rows.into_iter().map(move |(key, value)| (table, key, value)));
+        let marked: Change = (Table::Mark, MARK.into(), Some(encode(&mark).into()));
+        self.store.commit(&mut changed.chain([marked]))?;
+        self.overlay.write().unwrap_or_else(PoisonError::into_inner).sets.drain(..count);
+        Ok(Some(mark))
+    }
+}
+
+/// Rows of the store with those of the overlay in their places.
+pub(super) struct Merged<'a> {
+    stored: Peekable<Pairs<'a>>,
+    pending: Peekable<btree_map::IntoIter<Slice, Option<Slice>>>,
+}
+
+impl Iterator for Merged<'_> {
+    type Item = Result<Pair, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let Some((key, _)) = self.pending.peek() else { return self.stored.next() };
+            match self.stored.peek() {
+                Some(Err(_)) => return self.stored.next(),
+                Some(Ok((stored, _))) if stored < key => return self.stored.next(),
+                Some(Ok((stored, _))) if stored == key => drop(self.stored.next()),
+                _ => {}
+            }
+            if let Some((key, Some(value))) = self.pending.next() {
+                return Some(Ok((key, value)));
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Where rows lie: a key-value store with tables, and one in memory for disks that are in memory.
+//!
+//! Invariant: a batch is there whole or not at all, also after a crash; batches are never reordered.
+//! Leaves out: what rows mean; the store on disk (`disk`).
+
+use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Included, Unbounded};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use fjall::Slice;
+
+use super::key::Table;
+
+/// Why a store did not do what it should.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum StoreError {
+    /// There is no room; nothing was written.
+    #[error("the disk is full")]
+    Full,
+    /// Anything else.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// One row of a table with its key.
+pub(super) type Pair = (Slice, Slice);
+
+/// Rows in the order of their keys.
+pub(super) type Pairs<'a> = Box<dyn Iterator<Item = Result<Pair, StoreError>> + 'a>;
+
+/// A change of one row; without a value it is taken out.
+pub(super) type Change = (Table, Slice, Option<Slice>);
+
+pub(super) trait Store: Send + Sync {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Slice>, StoreError>;
+    /// The rows from a key on, up to another.
+    fn range(&self, table: Table, from: &[u8], to: Option<&[u8]>) -> Pairs<'_>;
+    /// Change rows, each at most once, all together.
+    fn commit(&self, changes: &mut dyn Iterator<Item = Change>) -> Result<(), StoreError>;
+    /// Make everything durable that was committed.
+    fn persist(&self) -> Result<(), StoreError>;
+    /// Never be opened again as it is: something in it cannot be believed.
+    fn condemn(&self);
+}
+
+/// An index in memory; clones share it. It outlives the engine, as a disk does, and belongs to one data directory.
+#[derive(Clone, Default)]
+pub struct MemoryIndex(Arc<Memory>);
+
+#[derive(Default)]
+struct Memory {
+    tables: RwLock<[BTreeMap<Slice, Slice>; Table::ALL.len()]>,
+    full: AtomicBool,
+}
+
+impl MemoryIndex {
+    /// Take no more rows, or again.
+    pub fn set_full(&self, full: bool) {
+        self.0.full.store(full, Relaxed);
+    }
+
+    pub(super) fn clear(&self) {
+        *self.0.tables.write().unwrap_or_else(PoisonError::into_inner) = Default::default();
+    }
+}
+
+impl Store for MemoryIndex {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Slice>, StoreError> {
+        let tables = self.0.tables.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(tables[table as usize].get(key).cloned())
+    }
+
+    fn range(&self, table: Table, from: &[u8], to: Option<&[u8]>) -> Pairs<'_> {
+        let tables = self.0.tables.read().unwrap_or_else(PoisonError::into_inner);
+        let found = tables[table as usize].range::<[u8], _>((Included(from), to.map_or(Unbounded, Excluded)));
+        let found: Vec<Pair> = found.map(|(key, value)| (key.clone(), value.clone())).collect();
+        Box::new(found.into_iter().map(Ok))
+    }
+
+    fn commit(&self, changes: &mut dyn Iterator<Item = Change>) -> Result<(), StoreError> {
+        if self.0.full.load(Relaxed) {
+            return Err(StoreError::Full);
+        }
+        let mut tables = self.0.tables.write().unwrap_or_else(PoisonError::into_inner);
+        for (table, key, value) in changes {
+            match value {
+                Some(value) => drop(tables[table as usize].insert(key, value)),
+                None => drop(tables[table as usize].remove(&*key)),
+            }
+        }
+        Ok(())
+    }
+
+    fn persist(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn condemn(&self) {
+        self.clear();
+    }
+}
