@@ -5,6 +5,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use medsettle_engine::archive::JournalFiles;
 use medsettle_engine::error::Finding;
 use medsettle_engine::explain::{ExplainError, explain as tell};
 use medsettle_engine::journal::{FrameHash, FrameHeader, FrameRef};
@@ -111,7 +112,7 @@ pub(crate) fn explain(py: Python<'_>, data: PathBuf, id: u64) -> PyResult<Option
     })
 }
 
-fn existing(data: &Path) -> PyResult<DataDirectory> {
+fn existing(data: &Path) -> PyResult<JournalFiles> {
     let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", data.display()));
-    Ok(DataDirectory::existing(data).map_err(named)?)
+    Ok(DataDirectory::existing(data).and_then(JournalFiles::of).map_err(named)?)
 }

@@ -7,21 +7,37 @@
 
 mod file;
 
-use std::io::{self, ErrorKind};
-use std::path::PathBuf;
+use std::io::{self, ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::file::{ArchiveWriter, ArchivedSegment};
-use crate::error::JournalError;
+use crate::error::{Damage, JournalError};
 use crate::journal::frame::BLOCK_LEN;
 use crate::journal::segment::{Label, name_of, number_of};
 use crate::journal::{Dialect, Scanned, SegmentScan, Tail};
-use crate::storage::{Access, AlignedBuffer, DirectoryLock, LockError, Storage, StorageFile};
+use crate::storage::{Access, AlignedBuffer, DataDirectory, DirectoryLock, LockError, Storage, StorageFile};
 
 pub use self::file::{ARCHIVE_MAGIC, ENTRY_FIELDS, FORMAT_VERSION, TRAILER_FIELDS};
 
 const SUFFIX: &str = ".archive";
 const TEMPORARY_NAME: &str = "archive.tmp";
+/// File of a data directory that names the directory of its archive, for those who read it without its hub's settings.
+const POINTER_NAME: &str = "ARCHIVE";
+
+/// Let a data directory say where its archive is.
+pub(crate) fn note_archive(data: &Path, archive: &Path) -> io::Result<()> {
+    let text = format!("{}\n", std::path::absolute(archive)?.display());
+    let pointer = data.join(POINTER_NAME);
+    if std::fs::read_to_string(&pointer).is_ok_and(|noted| noted == text) {
+        return Ok(());
+    }
+    let mut file = tempfile::NamedTempFile::new_in(data)?;
+    file.write_all(text.as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist(&pointer)?;
+    std::fs::File::open(data)?.sync_all()
+}
 
 /// Name of archived segment `number`.
 pub fn archived_name_of(number: u64) -> String {
@@ -51,10 +67,25 @@ impl JournalFiles {
         Self { archive: Arc::clone(&data), data }
     }
 
+    /// The journal of a data directory, archived where its hub was told to.
+    pub fn of(data: DataDirectory) -> io::Result<Self> {
+        let archive = match std::fs::read_to_string(data.path().join(POINTER_NAME)) {
+            Ok(path) => Arc::new(DataDirectory::existing(path.trim_end_matches('\n'))?),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::in_one(Arc::new(data))),
+            Err(error) => return Err(error),
+        };
+        Ok(Self::new(Arc::new(data), archive))
+    }
+
     fn is_archived(&self, name: &str) -> Option<u64> {
         let number = number_of(name)?;
         let lies_there = |storage: &dyn Storage, name: &str| storage.exists(name).unwrap_or(false);
         (!lies_there(&*self.data, name) && lies_there(&*self.archive, &archived_name_of(number))).then_some(number)
+    }
+
+    /// The data directory alone.
+    pub(crate) fn in_data(&self) -> Arc<dyn Storage> {
+        Arc::clone(&self.data)
     }
 
     /// Move a segment to the archive. It must be full: nobody appends to it any more.
@@ -109,12 +140,17 @@ fn walk(
     let mut scan = SegmentScan::open(storage, identity, number, Access::Read)?;
     let mut tail = scan.first_header(schema)?.map_or(Tail::EMPTY, |first| Tail::before(&first));
     let dialect = Dialect { hub: identity.hub, schema };
-    while scan.next(&tail, dialect)? == Scanned::Frame {
-        let frame = scan.frame();
-        tail = Tail::after(frame.header, frame.hash);
-        each(frame.offset, frame.header.frame_len())?;
+    loop {
+        match scan.next(&tail, dialect)? {
+            Scanned::Frame => {
+                let frame = scan.frame();
+                tail = Tail::after(frame.header, frame.hash);
+                each(frame.offset, frame.header.frame_len())?;
+            }
+            Scanned::End => return Ok(tail),
+            Scanned::Torn { frame, offset, .. } => return Err(scan.corrupt(offset, Damage::SectorLost { frame })),
+        }
     }
-    Ok(tail)
 }
 
 impl Storage for JournalFiles {

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::index::IndexHome;
 use crate::keyring::Kek;
-use crate::limits::{DEFAULT_SEGMENT_LEN, MAX_QUEUE_LEN, MIN_SEGMENT_LEN, QUEUE_LEN, SEAL_AFTER_MS};
+use crate::limits::{DEFAULT_SEGMENT_LEN, MAX_QUEUE_LEN, MIN_SEGMENT_LEN, QUEUE_LEN, SEAL_AFTER_MS, SNAPSHOT_SEGMENTS};
 
 /// Settings of an engine.
 pub struct Config {
@@ -25,6 +25,10 @@ pub struct Config {
     pub queue_len: usize,
     /// Idle time after which the journal is sealed.
     pub seal_after_ms: u64,
+    /// Where segments are archived that no start needs; the data directory itself unless told.
+    pub archive: Option<PathBuf>,
+    /// Segments that are begun between two snapshots; 0 for snapshots only when they are asked for.
+    pub snapshot_segments: u64,
     /// Where the records index lies.
     pub index: IndexHome,
 }
@@ -41,6 +45,10 @@ struct Settings {
     queue_commands: usize,
     #[serde(default = "default_seal")]
     seal_after_ms: u64,
+    #[serde(default)]
+    archive: Option<PathBuf>,
+    #[serde(default = "default_snapshot")]
+    snapshot_segments: u64,
 }
 
 fn default_hub() -> u32 {
@@ -59,6 +67,10 @@ fn default_seal() -> u64 {
     SEAL_AFTER_MS
 }
 
+fn default_snapshot() -> u64 {
+    SNAPSHOT_SEGMENTS
+}
+
 /// Settings that cannot be used, in words that name the setting.
 #[derive(Debug, thiserror::Error)]
 #[error("settings: {0}")]
@@ -68,7 +80,8 @@ impl Config {
     /// Read the settings of a data directory.
     pub fn from_json(data: PathBuf, keys: Option<(PathBuf, Kek)>, json: &str) -> Result<Self, ConfigError> {
         let settings: Settings = serde_json::from_str(json).map_err(|error| ConfigError(error.to_string()))?;
-        let Settings { hub_number, segment_bytes, queue_commands, seal_after_ms } = settings;
+        let Settings { hub_number, segment_bytes, queue_commands, seal_after_ms, archive, snapshot_segments } =
+            settings;
         let hub = HubNumber::new(hub_number)
             .ok_or_else(|| ConfigError(format!("hub_number must lie between 1 and {MAX_HUB_NUMBER}")))?;
         if segment_bytes < MIN_SEGMENT_LEN || !segment_bytes.is_multiple_of(4_096) {
@@ -81,7 +94,17 @@ impl Config {
             return Err(ConfigError("seal_after_ms must be at least 1".into()));
         }
         let index = IndexHome::within(&data);
-        Ok(Self { data, hub, keys, segment_len: segment_bytes, queue_len: queue_commands, seal_after_ms, index })
+        Ok(Self {
+            data,
+            hub,
+            keys,
+            segment_len: segment_bytes,
+            queue_len: queue_commands,
+            seal_after_ms,
+            archive,
+            snapshot_segments,
+            index,
+        })
     }
 }
 

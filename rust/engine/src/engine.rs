@@ -5,29 +5,31 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use medsettle_core::hub::Hub;
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
 use medsettle_wire::Reason;
 use medsettle_wire::encode::HubState;
 use medsettle_wire::record::SCHEMA;
 use nix::sys::signal::SigSet;
 
+use crate::archive::{JournalFiles, note_archive};
 use crate::clock::{Clock, SystemTimeSource, TimeSource};
 use crate::config::Config;
 use crate::error::JournalError;
 use crate::halt::{Halt, HaltReason};
-use crate::index::{IndexError, IndexStatus, Opening};
+use crate::index::{IndexError, IndexStatus};
 use crate::journal::{Appended, DiskState, HubId, JournalPort, LocalJournal, WriterStopper};
+use crate::keeper::{Keeper, Task};
 use crate::keyring::{KeyRing, KeyRingError};
-use crate::pipeline::{InFlight, Pipeline, Recovered, Written, panic_message};
-use crate::recovery::{self, OpenReport, Options};
+use crate::pipeline::{InFlight, Pipeline, Recovered, SnapshotSchedule, Written, order, panic_message};
+use crate::recovery::{OpenReport, Options};
 use crate::reply::{Sink, Waiter, refuse_all, release};
+use crate::start::{Started, Starting};
 use crate::storage::{DataDirectory, DirectoryLock, Storage};
 
 /// The operation number of an empty commit: a frame without records, the floor of every benchmark.
@@ -104,6 +106,9 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     pub(crate) index: IndexStatus,
     clock_suspect: AtomicBool,
+    stopping: AtomicBool,
+    /// Orders that the keeper has not finished.
+    pub(crate) orders: AtomicUsize,
 }
 
 impl Shared {
@@ -128,9 +133,18 @@ impl Shared {
         self.halt.reason().map(ToString::to_string).unwrap_or_default()
     }
 
+    /// Whether the engine is closing, so that long work beside it ends.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Relaxed)
+    }
+
     pub(crate) fn note_clock(&self, trusted: bool) {
         self.clock_suspect.store(!trusted, Relaxed);
     }
+}
+
+fn directory(path: &Path) -> Result<DataDirectory, OpenError> {
+    DataDirectory::create(path).map_err(|cause| OpenError::Directory { path: path.to_owned(), cause })
 }
 
 /// A line for the operator; never anything that a caller sent.
@@ -163,9 +177,7 @@ impl Engine {
 
     /// The same by a clock of the caller's choice.
     pub fn open_by(config: Config, time: Box<dyn TimeSource>) -> Result<Self, OpenError> {
-        let storage = DataDirectory::create(&config.data)
-            .map_err(|cause| OpenError::Directory { path: config.data.clone(), cause })?;
-        Self::open_on(Arc::new(storage), config, time)
+        Self::open_on(Arc::new(directory(&config.data)?), config, time)
     }
 
     /// The same on a storage and clock of the caller's choice.
@@ -175,19 +187,20 @@ impl Engine {
         let mut seed = [0; 8];
         getrandom::fill(&mut seed).map_err(OpenError::Random)?;
         let seed = u64::from_le_bytes(seed);
-        let mut hub = Hub::new(config.hub, seed);
         let options =
             Options { segment_len: config.segment_len, ..Options::new(HubId(u64::from(config.hub.get())), SCHEMA) };
         let halt = Halt::default();
-        let mut index = Opening::new(&*storage, &config.index, halt.clone());
-        let opened = recovery::open(Arc::clone(&storage), &options, halt.clone(), &mut |frame| {
-            index.take_frame(frame, &mut hub)
-        });
-        if let Some(failure) = index.failure() {
-            return Err(failure);
-        }
-        let opened = opened?;
-        let index = index.finish(opened.report.directory, &opened.report.tail)?;
+        let archive: Arc<dyn Storage> = match &config.archive {
+            Some(path) => {
+                let archive = directory(path)?;
+                note_archive(&config.data, path).map_err(|cause| OpenError::Directory { path: path.clone(), cause })?;
+                Arc::new(archive)
+            }
+            None => Arc::clone(&storage),
+        };
+        let files = JournalFiles::new(storage, archive);
+        let Started { opened, hub, index, identity } =
+            Starting { files: &files, config: &config, seed }.start(&options, &halt)?;
         if let Some(torn) = &opened.report.torn {
             log(&torn.to_string());
         }
@@ -199,10 +212,16 @@ impl Engine {
             metrics: Metrics::default(),
             index: index.status(),
             clock_suspect: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            orders: AtomicUsize::new(0),
         });
+        let snapshots =
+            SnapshotSchedule { every_segments: config.snapshot_segments, last_segment: opened.report.first_read };
         let seal_after = Duration::from_millis(config.seal_after_ms);
-        let recovered = Recovered { hub, index, clock, keys, chain: opened.chain, disk: disk.clone(), seal_after };
-        let (jobs, threads) = start(journal, recovered, config.queue_len, &shared)?;
+        let recovered =
+            Recovered { hub, index, clock, keys, chain: opened.chain, disk: disk.clone(), seal_after, snapshots };
+        let keeper = Keeper { files, identity, shared: Arc::clone(&shared) };
+        let (jobs, threads) = start(journal, recovered, keeper, config.queue_len, &shared)?;
         Ok(Self {
             jobs: Mutex::new(Some(jobs)),
             threads: Mutex::new(threads),
@@ -274,6 +293,7 @@ impl Engine {
     /// Take no more jobs, make durable what was decided, and join the threads. A second call does nothing.
     pub fn close(&self) {
         drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.shared.stopping.store(true, Relaxed);
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         // A frame may be waiting for a segment that never comes.
         self.stopper.wait_for_no_space();
@@ -303,25 +323,28 @@ impl Drop for Engine {
     }
 }
 
-type Started = (Sender<Job>, Vec<JoinHandle<()>>);
+type Running = (Sender<Job>, Vec<JoinHandle<()>>);
 
 fn start(
     journal: LocalJournal,
     recovered: Recovered,
+    keeper: Keeper,
     queue_len: usize,
     shared: &Arc<Shared>,
-) -> Result<Started, OpenError> {
+) -> Result<Running, OpenError> {
     let (jobs, queue) = bounded(queue_len);
     let (frames, to_write) = bounded::<InFlight>(1);
     let (done, written) = bounded(1);
+    let (orders, tasks) = unbounded();
+    let keeping = spawn("medsettle-keep", move || keeper.run(&tasks))?;
     let writer = spawn("medsettle-write", {
-        let shared = Arc::clone(shared);
-        move || guarded("write", &shared, || write_frames(journal, &to_write, &done, &shared.halt))
+        let (shared, orders) = (Arc::clone(shared), orders.clone());
+        move || guarded("write", &shared, || write_frames(journal, &to_write, &done, &orders, &shared.halt))
     })?;
     let decider = spawn("medsettle-decide", {
         let shared = Arc::clone(shared);
         move || {
-            let mut pipeline = Pipeline::new(recovered, Arc::clone(&shared));
+            let mut pipeline = Pipeline::new(recovered, orders, Arc::clone(&shared));
             guarded("decide", &shared, || pipeline.run(&queue, &frames, &written));
             // After a panic this answers all who wait in it.
             drop(pipeline);
@@ -329,7 +352,7 @@ fn start(
             answer_the_rest(&queue);
         }
     })?;
-    Ok((jobs, vec![decider, writer]))
+    Ok((jobs, vec![decider, writer, keeping]))
 }
 
 /// After a halt, or once the queue is closed, whoever still waits in it is told.
@@ -340,19 +363,28 @@ fn answer_the_rest(queue: &Receiver<Job>) {
 }
 
 /// Append frames one at a time; answers leave when theirs is durable.
-fn write_frames(mut journal: LocalJournal, frames: &Receiver<InFlight>, done: &Sender<Written>, halt: &Halt) {
-    for InFlight { frame, answers, seen } in frames {
+fn write_frames(
+    mut journal: LocalJournal,
+    frames: &Receiver<InFlight>,
+    done: &Sender<Written>,
+    keeper: &Sender<Task>,
+    halt: &Halt,
+) {
+    for InFlight { frame, answers, seen, tasks } in frames {
         let header = frame.header();
         let (epoch, previous, number) = (header.epoch, header.previous, header.number);
         match journal.append(epoch, previous, &frame) {
-            Appended::Durable => release(answers, Some(seen)),
+            Appended::Durable => {
+                release(answers, Some(seen));
+                tasks.into_iter().for_each(|task| order(keeper, task));
+            }
             Appended::Fenced { .. } | Appended::Indeterminate(_) => {
                 halt.latch(HaltReason::Stopped);
                 refuse_all(answers, Reason::Halted);
                 return;
             }
         }
-        if done.send(Written { number, buffer: frame.into_buffer() }).is_err() {
+        if done.send(Written { number, segment: journal.segment(), buffer: frame.into_buffer() }).is_err() {
             return;
         }
     }

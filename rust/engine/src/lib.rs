@@ -11,12 +11,14 @@ pub mod explain;
 pub mod halt;
 pub mod index;
 pub mod journal;
+mod keeper;
 pub mod keyring;
 pub mod limits;
 mod pipeline;
 pub mod recovery;
 mod reply;
 pub mod snapshot;
+mod start;
 pub mod storage;
 pub mod verify;
 

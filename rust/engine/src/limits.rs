@@ -56,6 +56,12 @@ pub const MAX_BATCH_ANSWER_BYTES: usize = 32 << 20;
 /// takes an operator to copy a directory.
 pub const SEAL_AFTER_MS: u64 = 200;
 
+/// Pause before the keeper looks again whether the records index has come as far as a snapshot: it is milliseconds behind, or waits for room.
+pub const INDEX_WAIT_MS: u64 = 20;
+
+/// Segments that are begun between two snapshots unless configured: a start folds at most so many, about a million records each.
+pub const SNAPSHOT_SEGMENTS: u64 = 4;
+
 /// The longest row of a snapshot: a stay with all the lines that one may have. It bounds what a damaged length can make a reader allocate.
 pub const MAX_ROW_LEN: u32 = 64 << 20;
 

@@ -29,6 +29,7 @@ use crate::engine::{Job, Shared};
 use crate::halt::HaltReason;
 use crate::index::Index;
 use crate::journal::{self, Chain, DiskState};
+use crate::keeper::{Frozen, Order, Task};
 use crate::keyring::KeyRing;
 use crate::limits::{FRAME_ANSWER_GOAL, FRAME_BODY_GOAL, MAX_FRAME_COMMANDS};
 use crate::reply::{Frame, Outgoing, Parts, Seen, Waiter, refuse_all, release};
@@ -38,11 +39,14 @@ pub(crate) struct InFlight {
     pub(crate) frame: journal::Frame,
     pub(crate) answers: Vec<Outgoing>,
     pub(crate) seen: Seen,
+    /// Orders about the state behind this frame, for the keeper once it is durable.
+    pub(crate) tasks: Vec<Task>,
 }
 
 /// What the writer gives back: the frame is durable, its answers are out.
 pub(crate) struct Written {
     pub(crate) number: u64,
+    pub(crate) segment: u64,
     pub(crate) buffer: Vec<u8>,
 }
 
@@ -81,6 +85,18 @@ pub(crate) struct Pipeline {
     sealed: bool,
     /// The newest frame made, for the headers of reads.
     last: Seen,
+    /// What is wanted of the state behind the frame that is being filled.
+    orders: Vec<Order>,
+    keeper: Sender<Task>,
+    snapshots: SnapshotSchedule,
+}
+
+/// When the length of the journal asks for a snapshot.
+pub(crate) struct SnapshotSchedule {
+    /// So many segments after the last one; 0 for never.
+    pub(crate) every_segments: u64,
+    /// The segment in which the last one was ordered, or that a start from the last one begins with.
+    pub(crate) last_segment: u64,
 }
 
 /// Parts that recovery found and the pipeline goes on from.
@@ -92,11 +108,12 @@ pub(crate) struct Recovered {
     pub(crate) chain: Chain,
     pub(crate) disk: DiskState,
     pub(crate) seal_after: Duration,
+    pub(crate) snapshots: SnapshotSchedule,
 }
 
 impl Pipeline {
-    pub(crate) fn new(recovered: Recovered, shared: Arc<Shared>) -> Self {
-        let Recovered { hub, index, clock, keys, chain, disk, seal_after } = recovered;
+    pub(crate) fn new(recovered: Recovered, keeper: Sender<Task>, shared: Arc<Shared>) -> Self {
+        let Recovered { hub, index, clock, keys, chain, disk, seal_after, snapshots } = recovered;
         let tail = *chain.tail();
         Self {
             hub,
@@ -116,6 +133,9 @@ impl Pipeline {
             // A journal that ends with business was cut off by a crash; it is sealed at the first idle moment.
             sealed: tail.number == 0,
             last: Seen { hash: tail.hash, stamp_ms: tail.stamp_ms.max(0) },
+            orders: Vec::new(),
+            keeper,
+            snapshots,
             chain,
         }
     }
@@ -124,11 +144,11 @@ impl Pipeline {
     pub(crate) fn run(&mut self, jobs: &Receiver<Job>, frames: &Sender<InFlight>, written: &Receiver<Written>) {
         let mut open = true;
         let nobody = crossbeam_channel::never();
-        while open || self.in_flight || self.has_answers() {
+        while open || self.in_flight || self.is_awaited() {
             if self.shared.halt.reason().is_some() {
                 break;
             }
-            let idle = !self.in_flight && !self.sealed && !self.has_answers();
+            let idle = !self.in_flight && !self.sealed && !self.is_awaited();
             let jobs_now = if open && self.has_room() && self.backlog.is_empty() { jobs } else { &nobody };
             select! {
                 recv(jobs_now) -> job => match job {
@@ -154,7 +174,7 @@ impl Pipeline {
         loop {
             self.send_frame(frames);
             self.decide_backlog();
-            if self.in_flight || !self.has_answers() {
+            if self.in_flight || !self.is_awaited() {
                 return;
             }
         }
@@ -165,8 +185,9 @@ impl Pipeline {
         *commands < MAX_FRAME_COMMANDS && body.len() < self.body_goal && *answer_bytes < FRAME_ANSWER_GOAL
     }
 
-    fn has_answers(&self) -> bool {
-        !self.filling.answers.is_empty()
+    /// Whether somebody waits for the frame that is being filled.
+    fn is_awaited(&self) -> bool {
+        !self.filling.answers.is_empty() || !self.orders.is_empty()
     }
 
     /// What is queued is the batch; no timer holds anybody back.
@@ -182,18 +203,23 @@ impl Pipeline {
         self.in_flight = false;
         self.durable = done.number;
         self.index.note_durable(done.number);
+        self.order_when_due(done.segment);
         self.buffer = done.buffer;
     }
 
     /// Hand the filled frame over, or release answers that wait for nothing.
     fn send_frame(&mut self, frames: &Sender<InFlight>) {
-        if self.in_flight || (!self.has_answers() && !self.filling.empty_wanted) {
+        if self.in_flight || (!self.is_awaited() && !self.filling.empty_wanted) {
             return;
         }
         let Filling { mut body, records, answers, stamp_ms, empty_wanted, .. } = std::mem::take(&mut self.filling);
         if records == 0 && !empty_wanted {
             self.filling.body = body;
             release(answers, None);
+            // Nothing is in flight: the state is that behind the last frame, which is durable.
+            for task in self.take_orders() {
+                order(&self.keeper, task);
+            }
             return;
         }
         let stamp_ms = stamp_ms.expect("whoever wants a frame has stamped it");
@@ -223,8 +249,27 @@ impl Pipeline {
         self.last = seen;
         self.shared.metrics.frames.fetch_add(1, Relaxed);
         self.in_flight = true;
-        if let Err(unsent) = frames.send(InFlight { frame, answers, seen }) {
+        let tasks = self.take_orders();
+        if let Err(unsent) = frames.send(InFlight { frame, answers, seen, tasks }) {
             refuse_all(unsent.0.answers, Reason::Halted);
+        }
+    }
+
+    /// The state as it is between two frames, with what is wanted of it. A view of it costs little, however many persons it holds.
+    fn take_orders(&mut self) -> Vec<Task> {
+        if self.orders.is_empty() {
+            return Vec::new();
+        }
+        let frozen = Arc::new(Frozen { hub: self.hub.clone(), tail: *self.chain.tail() });
+        self.orders.drain(..).map(|order| Task { frozen: Arc::clone(&frozen), order }).collect()
+    }
+
+    /// Order a snapshot where the journal has grown by so many segments since the last one, unless the keeper has enough to do.
+    fn order_when_due(&mut self, segment: u64) {
+        let SnapshotSchedule { every_segments, last_segment } = &mut self.snapshots;
+        if *every_segments > 0 && segment >= *last_segment + *every_segments && self.shared.take_order() {
+            *last_segment = segment;
+            self.orders.push(Order::Snapshot(None));
         }
     }
 
@@ -256,6 +301,11 @@ impl Pipeline {
     fn shown(&self) -> Frame {
         if self.filling.records > 0 { Frame::Next } else { Frame::Known(self.last) }
     }
+}
+
+/// Give the keeper a task. One that has ended serves nobody any more: the engine is closing.
+pub(crate) fn order(keeper: &Sender<Task>, task: Task) {
+    let _ = keeper.send(task);
 }
 
 /// What a panic said, for the log.

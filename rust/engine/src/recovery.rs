@@ -59,6 +59,8 @@ pub struct OpenReport {
     pub created: bool,
     /// How many segments hold frames.
     pub segments: u64,
+    /// The first segment that had to be read.
+    pub first_read: u64,
     /// The last frame.
     pub tail: Tail,
     /// A warning for the log: a crash interrupted the write of this frame, which nobody had been told of.
@@ -146,6 +148,11 @@ impl Opening {
         self.identity.directory
     }
 
+    /// The label that all its files bear.
+    pub(crate) fn identity(&self) -> Label {
+        self.identity
+    }
+
     /// Recover the journal and give every frame behind `after`, the frame of a snapshot, to `each`; all frames without one.
     pub fn replay(self, after: Option<Tail>, halt: Halt, each: &mut EachFrame<'_>) -> Result<Replayed, JournalError> {
         let Self { storage, options, identity, .. } = &self;
@@ -181,15 +188,16 @@ impl Opening {
             return Err(refuse(&**storage, &name_of(walk.active), damage));
         }
         repair(&**storage, &walk)?;
-        self.finish(walk, last, halt).map(|opened| Replayed::Open(Box::new(opened)))
+        let first = segments[0];
+        self.finish(walk, (first, last), halt).map(|opened| Replayed::Open(Box::new(opened)))
     }
 
-    fn finish(self, walk: Walk, last_segment: u64, halt: Halt) -> Result<Opened, JournalError> {
+    fn finish(self, walk: Walk, (first_read, last_segment): (u64, u64), halt: Halt) -> Result<Opened, JournalError> {
         let Self { storage, options, lock, identity, created } = self;
         let capacity = walk.prepared_len.unwrap_or(u64::MAX).min(options.segment_len) - FIRST_FRAME_OFFSET;
         let max_body_len = longest_body_within(usize::try_from(capacity).unwrap_or(usize::MAX));
         let Walk { tail, active, torn, .. } = walk;
-        let report = OpenReport { directory: identity.directory, created, segments: active, tail, torn };
+        let report = OpenReport { directory: identity.directory, created, segments: active, first_read, tail, torn };
         let journal = LocalJournal::start(WriterParts {
             storage,
             lock,

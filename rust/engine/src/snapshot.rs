@@ -8,6 +8,7 @@
 mod file;
 
 use std::fmt;
+use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -107,7 +108,9 @@ pub enum Unfit {
     #[error("it holds {found} rows with digest {digest}, its head says {rows} and {expected}")]
     Digest { found: u64, digest: StateDigest, rows: u64, expected: StateDigest },
     #[error("reading it failed: {0}")]
-    Io(#[from] std::io::Error),
+    Io(#[from] io::Error),
+    #[error("the records index holds records up to {found} only, the snapshot begins behind {sequence}")]
+    IndexBehind { found: u64, sequence: u64 },
     #[error("the journal has another frame {0} than the one it stands behind")]
     OtherHistory(u64),
 }
@@ -127,24 +130,28 @@ impl fmt::Display for Passed {
 }
 
 /// The numbers of the frames behind which there are snapshots, newest first.
-pub fn numbers(storage: &dyn Storage) -> std::io::Result<Vec<u64>> {
+pub fn numbers(storage: &dyn Storage) -> io::Result<Vec<u64>> {
     let mut numbers: Vec<u64> = storage.list()?.iter().filter_map(|name| number_of(name)).collect();
     numbers.sort_unstable_by(|a, b| b.cmp(a));
     Ok(numbers)
 }
 
-/// Write the state behind `tail`, read it back from the medium, name it, and remove all but the newest [`KEPT`].
+/// Write the state behind `tail`, read it back from the medium, name it, and remove all but the newest [`KEPT`]. Once `stopped` says so it
+/// ends with [`ErrorKind::Interrupted`].
 pub fn write(
     storage: &dyn Storage,
     directory: DirectoryId,
     hub_id: HubId,
     tail: Tail,
     hub: &Hub,
+    stopped: &dyn Fn() -> bool,
 ) -> Result<Head, Unfit> {
+    let go_on = || if stopped() { Err(io::Error::from(ErrorKind::Interrupted)) } else { Ok(()) };
     let file = storage.create(TEMPORARY_NAME)?;
     let mut body = BlockWriter::new(&*file, BLOCK_LEN as u64)?;
     let mut head = Head { directory, hub: hub_id, tail, rows: 0, digest: StateDigest::default() };
     hub.each_row(|row| {
+        go_on()?;
         head.rows += 1;
         head.digest.add(row);
         body.row(row)
@@ -156,6 +163,7 @@ pub fn write(
     file.sync_data()?;
     drop(file);
     read_named(storage, TEMPORARY_NAME, Access::ReadMedium, &mut |_| Ok(()))?;
+    go_on()?;
     storage.rename(TEMPORARY_NAME, &name_of(tail.number))?;
     storage.sync_directory()?;
     for old in numbers(storage)?.into_iter().skip(KEPT) {

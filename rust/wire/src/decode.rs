@@ -63,6 +63,10 @@ pub enum EngineRequest {
     Status,
     /// `Operations.ConfirmClock`.
     ConfirmClock(RequestHeader),
+    /// `Operations.Snapshot`.
+    Snapshot(RequestHeader),
+    /// `Operations.Digest`.
+    Digest,
 }
 
 /// Decodes the request of an operation.
@@ -154,7 +158,15 @@ pub fn decode(operation: Operation, bytes: &[u8]) -> Result<Decoded, Refused> {
             let header = message.header.ok_or_else(no_header)?;
             Ok(Decoded::Engine(EngineRequest::ConfirmClock(at("header", self::header(header))?)))
         }
-        Operation::OperationsSnapshot | Operation::OperationsDigest => Err(Refused::not_available(operation)),
+        Operation::OperationsSnapshot => {
+            let message: v1::OperationsSnapshotRequest = strict::decode(bytes)?;
+            let header = message.header.ok_or_else(no_header)?;
+            Ok(Decoded::Engine(EngineRequest::Snapshot(at("header", self::header(header))?)))
+        }
+        Operation::OperationsDigest => {
+            strict::decode::<v1::OperationsDigestRequest>(bytes)?;
+            Ok(Decoded::Engine(EngineRequest::Digest))
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock};
 use std::thread;
 
 use medsettle_engine::error::JournalError;
+use medsettle_engine::index::{IndexHome, MemoryIndex};
 use medsettle_engine::storage::simulated::SimulatedDisk;
 use medsettle_engine::{Answer, Config, Engine, OpenError};
 use medsettle_wire::v1::messages_get_outcome_response::Outcome;
@@ -23,15 +24,17 @@ use crate::witness;
 const PATIENTS: usize = 3;
 const DRAWN_FEN: i64 = 100;
 
-fn open(process: &Process) -> Result<Engine, OpenError> {
-    let config = Config { segment_len: 32 << 10, ..config() };
+/// Every segment brings a snapshot, and archives what lies before the one before.
+fn open(process: &Process, index: &MemoryIndex) -> Result<Engine, OpenError> {
+    let index = IndexHome::Memory(index.clone());
+    let config = Config { segment_len: 32 << 10, snapshot_segments: 1, index, ..config() };
     open_with(Arc::new(process.clone()), config, &Time::at(NOW_MS))
 }
 
 /// A furnished hub, closed, with its patients.
 static FURNISHED: LazyLock<(SimulatedDisk, Vec<Patient>)> = LazyLock::new(|| {
     let disk = SimulatedDisk::new();
-    let engine = open(&Process::on(&disk)).expect("opened");
+    let engine = open(&Process::on(&disk), &MemoryIndex::default()).expect("opened");
     request::furnish(&office(&engine));
     let patients = (1..).take(PATIENTS).map(|number| request::enroll(&office(&engine), number)).collect();
     drop(engine);
@@ -227,8 +230,8 @@ impl Books {
 }
 
 /// Compare the hub that came back with what callers know.
-fn audit(disk: &SimulatedDisk, attempts: &[Attempt]) {
-    let engine = open(&Process::on(disk)).expect("a hub that died opens again");
+fn audit(disk: &SimulatedDisk, index: &MemoryIndex, attempts: &[Attempt]) {
+    let engine = open(&Process::on(disk), index).expect("a hub that died opens again");
     let mut books = Books { personal_fen: 500_000 * i64::try_from(PATIENTS).expect("few"), ..Books::default() };
     let mut accepted = Vec::new();
     for attempt in attempts {
@@ -301,8 +304,9 @@ proptest! {
     ) {
         let (furnished, patients) = &*FURNISHED;
         let disk = furnished.copy();
+        let index = MemoryIndex::default();
         let process = Process::dying_at(&disk, death.at);
-        let attempts = match open(&process) {
+        let attempts = match open(&process, &index) {
             Ok(engine) => {
                 let attempts: Vec<Attempt> = thread::scope(|scope| {
                     let walks: Vec<_> = plans
@@ -323,13 +327,13 @@ proptest! {
         death.strike(&disk);
         if let Some(death) = while_opening {
             let process = Process::dying_at(&disk, death.at);
-            let opened = open(&process);
+            let opened = open(&process, &index);
             process.die();
             prop_assert!(opened.as_ref().err().is_none_or(is_death), "{:?}", opened.err());
             drop(opened);
             death.strike(&disk);
         }
-        audit(&disk, &attempts);
+        audit(&disk, &index, &attempts);
     }
 }
 

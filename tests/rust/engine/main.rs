@@ -16,6 +16,7 @@ mod poison;
 mod process;
 mod race;
 mod request;
+mod snapshots;
 mod stay;
 mod support;
 mod visits;

@@ -136,6 +136,11 @@ impl Storage for Process {
         self.disk.list()
     }
 
+    fn exists(&self, name: &str) -> io::Result<bool> {
+        let _living = self.living()?;
+        self.disk.exists(name)
+    }
+
     fn open(&self, name: &str, access: Access) -> io::Result<Box<dyn StorageFile>> {
         // Opening for the medium writes back what is dirty.
         let _living = if access == Access::ReadMedium { self.changing()? } else { self.living()? };
@@ -150,6 +155,11 @@ impl Storage for Process {
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let _living = self.changing()?;
         self.disk.rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        let _living = self.changing()?;
+        Storage::remove(&self.disk, name)
     }
 
     fn sync_directory(&self) -> io::Result<()> {

@@ -69,6 +69,8 @@ pub(crate) fn config() -> Config {
         segment_len: 1 << 20,
         queue_len: 4_096,
         seal_after_ms: 3_600_000,
+        archive: None,
+        snapshot_segments: 0,
         index: IndexHome::Memory(MemoryIndex::default()),
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::thread;
 
+use medsettle_engine::archive::JournalFiles;
 use medsettle_engine::halt::Halt;
 use medsettle_engine::journal::HubId;
 use medsettle_engine::recovery::{self, Options};
@@ -35,6 +36,7 @@ impl Frame {
 pub(crate) fn frames(storage: Arc<dyn Storage>) -> Vec<Frame> {
     let mut frames = Vec::new();
     let options = Options::new(HubId(config().hub.get().into()), SCHEMA);
+    let storage = Arc::new(JournalFiles::in_one(storage));
     recovery::open(storage, &options, Halt::default(), &mut |frame| {
         let stamp_ms = frame.header.stamp_ms;
         let records = decode_body(frame.body, stamp_ms).expect("readable records");

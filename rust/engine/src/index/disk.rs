@@ -10,9 +10,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use fjall::config::{
-    BlockSizePolicy, BloomConstructionPolicy, CompressionPolicy, FilterPolicy, FilterPolicyEntry,
-};
+use fjall::config::{BlockSizePolicy, BloomConstructionPolicy, CompressionPolicy, FilterPolicy, FilterPolicyEntry};
 use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode, Slice};
 use nix::sys::signal::SigSet;
 
@@ -69,7 +67,9 @@ impl Disk {
         };
         let mut patience = PATIENCE;
         while self.tables.iter().any(behind) {
-            patience = patience.checked_sub(CATCH_UP).ok_or_else(|| StoreError::Failed("it writes nothing any more".into()))?;
+            patience = patience
+                .checked_sub(CATCH_UP)
+                .ok_or_else(|| StoreError::Failed("it writes nothing any more".into()))?;
             thread::sleep(CATCH_UP);
         }
         Ok(())

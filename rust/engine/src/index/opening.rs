@@ -33,6 +33,14 @@ impl<'a> Opening<'a> {
         Self { storage, home, halt, index: None, stale: false, full: false, failed: None }
     }
 
+    /// Sequence up to which records are there.
+    pub(crate) fn found(&mut self) -> Result<u64, OpenError> {
+        if self.index.is_none() {
+            self.index = Some(self.open()?);
+        }
+        Ok(self.index.as_ref().expect("opened just now").found().0)
+    }
+
     /// Fold a frame into the hub, and take from it what is not there.
     pub(crate) fn take_frame(&mut self, frame: &FrameRef<'_>, hub: &mut Hub) -> Result<(), Unusable> {
         if self.index.is_none() {

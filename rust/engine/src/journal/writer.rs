@@ -61,6 +61,11 @@ impl LocalJournal {
         Ok(Self { durable, active, active_len, position, preparer, halt, lock })
     }
 
+    /// The segment that the last frame lies in.
+    pub fn segment(&self) -> u64 {
+        self.position.segment
+    }
+
     /// The durable frames, for other threads.
     pub fn durable(&self) -> DurableFrames {
         self.durable.clone()

@@ -21,6 +21,7 @@ use medsettle_wire::{Operation, Reason, Refused, encode_refusal, refusal, rights
 use super::{Pipeline, panic_message};
 use crate::engine::{BATCH, EMPTY_COMMIT, Job, Shared, log};
 use crate::index::FirstAnswer;
+use crate::keeper::Order;
 use crate::keyring::{IssuerKey, KeyRing};
 use crate::limits::MAX_BATCH_ANSWER_BYTES;
 use crate::reply::{Frame, Part, Parts, Waiter, refused};
@@ -61,6 +62,12 @@ impl Pipeline {
                     self.push(waiter, Parts::One(part));
                 }
                 Work::Refused(refusal) => self.push(waiter, Parts::One(Part::Refusal(refusal))),
+                Work::One(Ok(Ready { decoded: Decoded::Engine(EngineRequest::Snapshot(_)), .. })) => {
+                    self.take_order(waiter, |waiter| Order::Snapshot(Some(waiter)));
+                }
+                Work::One(Ok(Ready { decoded: Decoded::Engine(EngineRequest::Digest), .. })) => {
+                    self.take_order(waiter, Order::Digest);
+                }
                 Work::One(prepared) => {
                     let part = self.decide(prepared);
                     self.push(waiter, Parts::One(part));
@@ -71,6 +78,15 @@ impl Pipeline {
                     self.push(waiter, Parts::Many { sequence, frame, parts });
                 }
             }
+        }
+    }
+
+    /// Leave to the keeper what is asked of the whole state.
+    fn take_order(&mut self, waiter: Waiter, order: impl FnOnce(Waiter) -> Order) {
+        if self.shared.take_order() {
+            self.orders.push(order(waiter));
+        } else {
+            self.push(waiter, Parts::One(Part::Refusal(refused(Reason::Overloaded))));
         }
     }
 
@@ -129,7 +145,7 @@ impl Pipeline {
             }
             let Ready { operation, actor, decoded, verdict } = ready;
             match decoded {
-                Decoded::Engine(request) => Ok(self.engine_request(&request)),
+                Decoded::Engine(request) => Ok(self.engine_request(operation, &request)),
                 Decoded::Core { request, digest, proof } => {
                     self.decide_core(operation, actor, &request, digest, verdict, proof.as_ref())
                 }
@@ -269,7 +285,7 @@ impl Pipeline {
         Ok(Part::Response { sequence, frame: Frame::Next, replayed: false, body: Vec::new() })
     }
 
-    fn engine_request(&mut self, request: &EngineRequest) -> Part {
+    fn engine_request(&mut self, operation: Operation, request: &EngineRequest) -> Part {
         let mut body = Vec::new();
         match request {
             EngineRequest::Status => {
@@ -290,6 +306,10 @@ impl Pipeline {
             EngineRequest::ConfirmClock(_) => {
                 self.clock.confirm();
                 self.trusted_now();
+            }
+            // Many may stand in one message; each would hold a view of the state.
+            EngineRequest::Snapshot(_) | EngineRequest::Digest => {
+                return Part::Refusal(encode_refusal(&Refused::not_available(operation)));
             }
         }
         Part::Response { sequence: self.hub.sequence(), frame: self.shown(), replayed: false, body }
@@ -350,8 +370,10 @@ fn prepare(operation: Operation, actor: Actor, bytes: &[u8], shared: &Shared) ->
         let decoded = decode(operation, bytes)?;
         let right = match &decoded {
             Decoded::Core { request, .. } => rights::check(operation, &actor, request),
-            Decoded::Engine(EngineRequest::Status) => rights::check_header(operation, &actor, None),
-            Decoded::Engine(EngineRequest::ConfirmClock(header)) => {
+            Decoded::Engine(EngineRequest::Status | EngineRequest::Digest) => {
+                rights::check_header(operation, &actor, None)
+            }
+            Decoded::Engine(EngineRequest::ConfirmClock(header) | EngineRequest::Snapshot(header)) => {
                 rights::check_header(operation, &actor, Some(header))
             }
         };

@@ -45,6 +45,16 @@ pub fn encode_status(status: &HubStatus<'_>, out: &mut Vec<u8>) {
     append(&response, out);
 }
 
+/// Appends the response of `Operations.Digest` without its header.
+pub fn encode_digest(digest: u128, out: &mut Vec<u8>) {
+    append(&v1::OperationsDigestResponse { header: None, digest: digest.to_be_bytes().to_vec() }, out);
+}
+
+/// Appends the response of `Operations.Snapshot` without its header.
+pub fn encode_snapshot(snapshot_sequence: u64, out: &mut Vec<u8>) {
+    append(&v1::OperationsSnapshotResponse { header: None, snapshot_sequence }, out);
+}
+
 pub(super) fn trial_balance(
     balances: &[(LedgerAccount, i128)],
     sum: i128,

@@ -1,0 +1,191 @@
+//! The keeper: snapshots and digests of a state that stands still, beside the thread that decides.
+//!
+//! Invariant: what it works on is a view of the state behind one durable frame; deciding goes on meanwhile.
+//! Invariant: a snapshot is made final only when the records index is on disk as far, so a start from it misses nothing of the past.
+//! Invariant: a segment leaves the data directory only when no start from either kept snapshot needs it.
+//! Invariant: whatever fails here is told and tried again with the next snapshot; the journal does not depend on it.
+//! Leaves out: when a view is taken (`pipeline`), the files themselves (`snapshot`, `archive`).
+
+use std::io::ErrorKind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{AcqRel, Acquire};
+use std::time::Duration;
+
+use crossbeam_channel::Receiver;
+use medsettle_core::hub::Hub;
+use medsettle_wire::Reason;
+use medsettle_wire::encode::{encode_digest, encode_snapshot};
+use medsettle_wire::record::SCHEMA;
+
+use crate::archive::JournalFiles;
+use crate::engine::{Shared, log};
+use crate::error::JournalError;
+use crate::index::IndexError;
+use crate::journal::segment::{Label, name_of};
+use crate::journal::{SegmentScan, Tail};
+use crate::limits::INDEX_WAIT_MS;
+use crate::pipeline::panic_message;
+use crate::recovery::segment_numbers;
+use crate::reply::{Frame, Outgoing, Part, Parts, Seen, Waiter, refused, release};
+use crate::snapshot::{self, Unfit};
+use crate::storage::{Access, Storage as _};
+
+/// A state that stands still, behind the frame that `tail` says.
+pub(crate) struct Frozen {
+    pub(crate) hub: Hub,
+    pub(crate) tail: Tail,
+}
+
+/// What is wanted of a state.
+pub(crate) enum Order {
+    /// A snapshot; asked for by somebody, or by the length of the journal.
+    Snapshot(Option<Waiter>),
+    /// Its digest.
+    Digest(Waiter),
+}
+
+/// An order with the state that it is about.
+pub(crate) struct Task {
+    pub(crate) frozen: Arc<Frozen>,
+    pub(crate) order: Order,
+}
+
+/// What the thread works with.
+pub(crate) struct Keeper {
+    pub(crate) files: JournalFiles,
+    pub(crate) identity: Label,
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Keeper {
+    /// Work until nothing more is ordered.
+    pub(crate) fn run(&self, tasks: &Receiver<Task>) {
+        for Task { frozen, order } in tasks {
+            let worked = catch_unwind(AssertUnwindSafe(|| self.work(&frozen, order)));
+            if let Err(panic) = worked {
+                log(&format!("a snapshot or digest panicked: {}", panic_message(&*panic)));
+            }
+            self.shared.orders.fetch_sub(1, AcqRel);
+        }
+    }
+
+    fn work(&self, frozen: &Frozen, order: Order) {
+        match order {
+            Order::Digest(waiter) => {
+                let mut body = Vec::new();
+                encode_digest(frozen.hub.digest().0, &mut body);
+                answer(waiter, frozen, body);
+            }
+            Order::Snapshot(asked) => match (self.snapshot(frozen), asked) {
+                (Ok(()), Some(waiter)) => {
+                    let mut body = Vec::new();
+                    encode_snapshot(frozen.tail.last_sequence, &mut body);
+                    answer(waiter, frozen, body);
+                }
+                (Ok(()), None) => {}
+                (Err(Uncut::Stopped), asked) => drop(asked),
+                (Err(uncut), asked) => {
+                    log(&format!("no snapshot behind frame {}: {uncut}", frozen.tail.number));
+                    if let Some(waiter) = asked {
+                        let reason = if uncut.is_disk_full() { Reason::DiskFull } else { Reason::Internal };
+                        release(vec![Outgoing { waiter, parts: Parts::One(Part::Refusal(refused(reason))) }], None);
+                    }
+                }
+            },
+        }
+    }
+
+    fn snapshot(&self, frozen: &Frozen) -> Result<(), Uncut> {
+        let Frozen { hub, tail } = frozen;
+        self.index_reaches(tail.last_sequence)?;
+        let stopped = || self.shared.is_stopping();
+        snapshot::write(&self.files, self.identity.directory, self.identity.hub, *tail, hub, &stopped)?;
+        self.archive()
+    }
+
+    /// Wait until the records index is on disk as far as the state is.
+    fn index_reaches(&self, sequence: u64) -> Result<(), Uncut> {
+        let ending = || self.shared.is_stopping() || self.shared.halt.reason().is_some();
+        while self.shared.index.applied_sequence() < sequence {
+            if ending() {
+                return Err(Uncut::Stopped);
+            }
+            std::thread::sleep(Duration::from_millis(INDEX_WAIT_MS));
+        }
+        let unpersisted = |error: IndexError| if ending() { Uncut::Stopped } else { error.into() };
+        self.shared.index.persist().map(drop).map_err(unpersisted)
+    }
+
+    /// Move to the archive what no start needs: every segment before the one with the frame behind the older snapshot.
+    fn archive(&self) -> Result<(), Uncut> {
+        let kept = snapshot::numbers(&self.files).map_err(Unfit::Io)?;
+        let Some(older) = kept.get(snapshot::KEPT - 1) else { return Ok(()) };
+        let here = self.files.in_data();
+        let mut numbers = segment_numbers(&*here)?;
+        while numbers.len() > 1 {
+            let (number, next) = (numbers.remove(0), numbers[0]);
+            let mut scan = SegmentScan::open(&*here, &self.identity, next, Access::Read)?;
+            if scan.first_header(SCHEMA)?.is_none_or(|first| first.number > older + 1) {
+                break;
+            }
+            if self.shared.is_stopping() {
+                return Err(Uncut::Stopped);
+            }
+            self.files.archive(&self.identity, number, SCHEMA)?;
+            log(&format!("{} is archived", self.files.path_of(&name_of(number)).display()));
+        }
+        Ok(())
+    }
+}
+
+/// Why there is no new snapshot, or why its segments stay.
+#[derive(Debug, thiserror::Error)]
+enum Uncut {
+    #[error("the hub is closing")]
+    Stopped,
+    #[error(transparent)]
+    Snapshot(Unfit),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Index(#[from] IndexError),
+}
+
+impl From<Unfit> for Uncut {
+    fn from(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::Io(error) if error.kind() == ErrorKind::Interrupted => Self::Stopped,
+            unfit => Self::Snapshot(unfit),
+        }
+    }
+}
+
+impl Uncut {
+    fn is_disk_full(&self) -> bool {
+        let full = |error: &std::io::Error| {
+            matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::WriteZero)
+        };
+        match self {
+            Self::Snapshot(Unfit::Io(error)) | Self::Journal(JournalError::Io { cause: error, .. }) => full(error),
+            _ => false,
+        }
+    }
+}
+
+fn answer(waiter: Waiter, frozen: &Frozen, body: Vec<u8>) {
+    let Tail { hash, stamp_ms, last_sequence, .. } = frozen.tail;
+    let frame = Frame::Known(Seen { hash, stamp_ms: stamp_ms.max(0) });
+    let part = Part::Response { sequence: last_sequence, frame, replayed: false, body };
+    release(vec![Outgoing { waiter, parts: Parts::One(part) }], None);
+}
+
+/// How many orders may wait: each holds a view of the state, and with it what has changed since.
+pub(crate) const MAX_ORDERS: usize = 4;
+
+impl Shared {
+    /// Whether another order is taken; the keeper gives the place back.
+    pub(crate) fn take_order(&self) -> bool {
+        self.orders.fetch_update(AcqRel, Acquire, |orders| (orders < MAX_ORDERS).then_some(orders + 1)).is_ok()
+    }
+}
