@@ -117,10 +117,7 @@ impl<'a> Fold<'a> {
             self.close_stay(closing, stay, StayState::Settled, Some(settlement.id));
         }
         for (of, _) in &settlement.deltas {
-            self.list(
-                Table::SettlementsOfYear,
-                key::settlement_of_year(settlement.person, of.year, settlement.id),
-            );
+            self.list(Table::SettlementsOfYear, key::settlement_of_year(settlement.person, of.year, settlement.id));
         }
         if let Some(card) = settlement.presented.credential.card() {
             let key = key::settlement_of_card(card, settlement.stamp_ms, settlement.id);
@@ -230,10 +227,7 @@ impl<'a> Fold<'a> {
 
     fn acknowledged(&mut self, alert: &Arc<Alert>, note: &str, record: &Record) {
         let (by, stamp_ms, note) = (record.operator.clone(), record.stamp_ms, note.into());
-        let view = AlertView {
-            alert: Arc::clone(alert),
-            acknowledged: Some(Acknowledgement { by, stamp_ms, note }),
-        };
+        let view = AlertView { alert: Arc::clone(alert), acknowledged: Some(Acknowledgement { by, stamp_ms, note }) };
         self.set(Table::Alerts, key::number(alert.id.0), &view);
         for list in [key::alerts_of_person(alert.person), key::alerts_of_institution(alert.institution)] {
             self.list(Table::AlertsOf, key::listed(&list, alert.id.0));

@@ -109,10 +109,8 @@ impl View {
         }
         let overlay = self.read();
         for set in &overlay.sets {
-            let range = set.rows.tables[table as usize].range::<[u8], _>((
-                Included(from),
-                to.map_or(Unbounded, Excluded),
-            ));
+            let range =
+                set.rows.tables[table as usize].range::<[u8], _>((Included(from), to.map_or(Unbounded, Excluded)));
             pending.extend(range.map(|(key, value)| (key.clone(), value.clone())));
         }
         // Under the lock: rows leave the overlay after they are in the store, so none is missed.

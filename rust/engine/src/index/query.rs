@@ -63,11 +63,7 @@ impl View {
     }
 
     /// Rows of a table whose keys are ids, from the one after `after` on.
-    fn rows_after<T: DeserializeOwned>(
-        &self,
-        table: Table,
-        after: Option<u64>,
-    ) -> impl Iterator<Item = Found<T>> {
+    fn rows_after<T: DeserializeOwned>(&self, table: Table, after: Option<u64>) -> impl Iterator<Item = Found<T>> {
         let rows = key::listed_after(&[], after).map(|from| self.range(table, &from, None));
         rows.into_iter().flatten().map(move |row| {
             let (_, row) = row?;
@@ -96,9 +92,8 @@ impl View {
     }
 
     pub(super) fn settlements_of_year(&self, person: PersonId, key: AccumulatorKey) -> Found<Vec<Standing>> {
-        let counts = |standing: &Standing| {
-            standing.stands() && standing.deltas().iter().any(|(counted, _)| *counted == key)
-        };
+        let counts =
+            |standing: &Standing| standing.stands() && standing.deltas().iter().any(|(counted, _)| *counted == key);
         let mut found = Vec::new();
         for id in self.listed(Table::SettlementsOfYear, &key::year(person, key.year), None) {
             let standing: Standing = self.named(Table::Settlements, id?)?;
@@ -231,9 +226,9 @@ impl View {
         let mut loaded = Loaded { view: self, unwinds: BTreeMap::new() };
         let list = key::claims_of(of);
         let rows: Box<dyn Iterator<Item = Found<ClaimRow>>> = match &list {
-            Some(list) => Box::new(
-                self.listed(Table::ClaimsOf, list, after).map(|id| self.named::<ClaimRow>(Table::Claims, id?)),
-            ),
+            Some(list) => {
+                Box::new(self.listed(Table::ClaimsOf, list, after).map(|id| self.named::<ClaimRow>(Table::Claims, id?)))
+            }
             None => Box::new(self.rows_after(Table::Claims, after)),
         };
         let mut found = Vec::new();
@@ -274,9 +269,7 @@ impl View {
             AlertFilter { .. } => None,
         };
         let views: Box<dyn Iterator<Item = Found<AlertView>>> = match &list {
-            Some(list) => {
-                Box::new(self.listed(Table::AlertsOf, list, after).map(|id| self.named(Table::Alerts, id?)))
-            }
+            Some(list) => Box::new(self.listed(Table::AlertsOf, list, after).map(|id| self.named(Table::Alerts, id?))),
             None => Box::new(self.rows_after(Table::Alerts, after)),
         };
         let wanted = |view: &Found<AlertView>| view.as_ref().map_or(true, |view| of.wants(&view.alert));

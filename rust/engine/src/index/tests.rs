@@ -269,7 +269,10 @@ impl Follower {
                 for kind in [None, Some(AlertKind::NearCap)] {
                     let of = AlertFilter { person, institution, kind };
                     let after = after.map(AlertId);
-                    assert_eq!(index.acknowledged_alerts(of, after, limit), model.acknowledged_alerts(of, after, limit));
+                    assert_eq!(
+                        index.acknowledged_alerts(of, after, limit),
+                        model.acknowledged_alerts(of, after, limit)
+                    );
                 }
                 for case in [None, Some("case"), Some("case 2"), Some("case 3")] {
                     let of = ClaimFilter { institution, case_number: case.map(Into::into) };

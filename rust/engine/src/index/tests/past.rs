@@ -242,7 +242,15 @@ impl Past {
         self.settle(person, at, Occasion::Visit(Arc::new(visit)), (day, day), family, cash);
     }
 
-    fn settle(&mut self, person: PersonId, at: usize, occasion: Occasion, days: (Date, Date), family: bool, cash: bool) {
+    fn settle(
+        &mut self,
+        person: PersonId,
+        at: usize,
+        occasion: Occasion,
+        days: (Date, Date),
+        family: bool,
+        cash: bool,
+    ) {
         let id = self.id();
         let amount = Fen(1 + i64::try_from(id % 1_000).expect("few"));
         let mut split = Split { person_part: amount, cash: amount, ..Split::default() };
@@ -272,7 +280,10 @@ impl Past {
                 admission: days.0,
                 discharge: days.1,
             },
-            deltas: vec![(year_of(days.1), Accumulators { account: split.account - split.family, ..Accumulators::default() })],
+            deltas: vec![(
+                year_of(days.1),
+                Accumulators { account: split.account - split.family, ..Accumulators::default() },
+            )],
             balance_after: self.balance(person) - (split.account - split.family),
             split,
             policies: vec![(days.1.year(), Hash32([2; 32]))],
@@ -291,7 +302,8 @@ impl Past {
         let mut after = 0;
         let mut balance = Fen::ZERO;
         loop {
-            let (entries, more) = self.model.statement(person, medsettle_core::statement::Range { after, ..Default::default() });
+            let (entries, more) =
+                self.model.statement(person, medsettle_core::statement::Range { after, ..Default::default() });
             for entry in &entries {
                 if entry.account == AccountKind::Insurance {
                     balance = entry.balance;
@@ -441,7 +453,9 @@ fn profile(person: PersonId) -> Profile {
         name: "张三".into(),
         sex: Sex::Female,
         birth_date: day("1980-05-01"),
-        certificates: vec![Certificate::new(CertificateKind::Passport, &format!("E{:08}", person.0)).expect("written well")],
+        certificates: vec![
+            Certificate::new(CertificateKind::Passport, &format!("E{:08}", person.0)).expect("written well"),
+        ],
         spells: vec![Spell {
             insurance_type: InsuranceType::Employee,
             region: region(),
