@@ -113,7 +113,7 @@ impl Disk {
     /// Open or make the database in a directory.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         if path.join(CONDEMNED).exists() {
-            return Err(StoreError::Failed("it was found damaged".into()));
+            return Err(StoreError::Damaged("it was found damaged".into()));
         }
         fs::create_dir_all(path).map_err(|error| failed(&error))?;
         // A child that outlived a fork may still hold the lock of the file that was; nobody holds that of a new one.
@@ -172,16 +172,24 @@ fn failed(error: &dyn std::error::Error) -> StoreError {
     StoreError::Failed(error.to_string())
 }
 
+/// A fault of the device may pass; anything else that reading finds will be found again.
+fn unread(error: &fjall::Error) -> StoreError {
+    match error {
+        fjall::Error::Io(_) | fjall::Error::Storage(fjall::LsmError::Io(_)) => failed(error),
+        _ => StoreError::Damaged(error.to_string()),
+    }
+}
+
 impl Store for Disk {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Slice>, StoreError> {
-        self.tree(table).get(within(table, key)).map_err(|error| failed(&error))
+        self.tree(table).get(within(table, key)).map_err(|error| unread(&error))
     }
 
     fn range(&self, table: Table, from: &[u8], to: Option<&[u8]>) -> Pairs<'_> {
         let to = to.map_or_else(|| behind(&[table as u8]).expect("few tables"), |to| within(table, to));
         let rows = self.tree(table).range(within(table, from)..to);
         Box::new(rows.map(|row| {
-            let (key, value) = row.into_inner().map_err(|error| failed(&error))?;
+            let (key, value) = row.into_inner().map_err(|error| unread(&error))?;
             Ok((Slice::from(&key[1..]), value))
         }))
     }

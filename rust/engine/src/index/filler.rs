@@ -168,8 +168,10 @@ impl Filler {
     }
 }
 
-/// The index cannot be read or written: it is not to be believed any more, and nothing may be decided without it.
+/// The index cannot be read or written, and nothing may be decided without it. What cannot be believed is not opened again.
 pub(super) fn fail(view: &View, halt: &Halt, error: &StoreError) {
-    view.store.condemn();
+    if matches!(error, StoreError::Damaged(_)) {
+        view.store.condemn();
+    }
     halt.latch(HaltReason::IndexFailed { cause: error.to_string() });
 }
