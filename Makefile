@@ -3,6 +3,7 @@
 #   make demo      set up and show what the hub does       make lint     formatters, linters, types, drift
 #   make test      set up and run all tests                make protos   generate what comes from protos/
 #   make kills     SIGKILL under load, KILLS=100 times
+#   make bench-history HISTORY=1000000  what years of history cost
 #   make race      RACE=100000 settlements over gRPC against one loss report
 #   make develop   install editable, for work on Python    make bench    print all benchmarks
 
@@ -22,7 +23,7 @@ SOURCES := pyproject.toml Cargo.toml Cargo.lock \
 	$(shell find python -type f \( -name '*.py' -o -name '*.pyi' -o -name '*.json' \) -not -path '*/.*')
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test kills race lint venv develop protos bench clean
+.PHONY: demo test kills race lint venv develop protos bench bench-history clean
 
 demo: $(VENV)/installed
 	$(BIN)/medsettle demo
@@ -33,6 +34,7 @@ test: venv
 
 # How often the hub dies under load; each time takes about two seconds.
 KILLS ?= 100
+HISTORY ?= 100000
 
 kills: venv
 	MEDSETTLE_KILLS=$(KILLS) $(BIN)/pytest tests/e2e/test_kill.py --numprocesses=0
@@ -68,6 +70,9 @@ bench: venv
 	$(BIN)/pytest benches --numprocesses=0 --override-ini=pythonpath=benches/python
 	$(BIN)/python benches/python/grpc_unary.py
 	$(BIN)/python benches/python/loss_report.py
+
+bench-history: $(BIN)/python
+	HISTORY=$(HISTORY) cargo bench --locked --package medsettle-benches --bench history
 
 clean:
 	rm -rf .venv target dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

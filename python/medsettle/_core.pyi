@@ -102,6 +102,9 @@ def inspect(data: str, from_frame: int, limit: int) -> list[dict[str, object]]:
 def explain(data: str, id: int) -> list[str] | None:
     """Tell a settlement or an unwind; None where the journal knows neither by this number."""
 
+def reindex(data: str, progress: Callable[[int, int], None] | None) -> tuple[int, int]:
+    """Throw the records index away and make it again; returns frames and records."""
+
 def keyring_create(path: str, kek: str) -> None:
     """Write a key ring with nothing but a key for PINs; an existing file is never replaced."""
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import medsettle
 from medsettle.auth.revocation import RevocationList
 from medsettle.cli import main
 from medsettle.config import EngineSettings
-from medsettle.v1 import common_pb2, packages_pb2, persons_pb2, presentation_pb2
+from medsettle.v1 import common_pb2, messages_pb2, packages_pb2, persons_pb2, presentation_pb2
 
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parents[1] / "vectors" / "benefit_cases.json").read_text())
 OPERATOR = "S37000000001"
@@ -138,12 +139,42 @@ def test_a_missing_directory_cannot_be_verified(run: Run, tmp_path: Path) -> Non
 
 def test_verifying_changes_nothing(run: Run, damaged: Path) -> None:
     def content() -> dict[str, bytes]:
-        return {path.name: path.read_bytes() for path in damaged.iterdir()}
+        files = (path for path in damaged.rglob("*") if path.is_file())
+        return {str(path.relative_to(damaged)): path.read_bytes() for path in files}
 
     before = content()
     run("verify", damaged)
     run("inspect", damaged)
     assert content() == before
+
+
+def test_an_index_that_is_gone_is_made_again_and_answers_as_before(run: Run, journal: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(journal, data)
+    shutil.rmtree(data / "index")
+    before = [path.read_bytes() for path in sorted(data.glob("*.journal"))]
+    outcome = run("reindex", "--data", data)
+    assert outcome.code == 0, outcome.err
+    assert re.match(rf"{data}: 2 decisions of \d+ frames indexed, [\d,]+ a second\n", outcome.out)
+    assert [path.read_bytes() for path in sorted(data.glob("*.journal"))] == before
+    with medsettle.Hub.open(data) as hub:
+        asked = messages_pb2.MessagesGetOutcomeRequest(request_id="enroll")
+        outcome_of_enroll = hub.acting(["OPERATOR"], OPERATOR).messages.get_outcome(asked)
+    assert outcome_of_enroll.original_sequence == 2
+
+
+def test_no_index_is_made_of_a_damaged_journal_or_of_none(run: Run, damaged: Path, tmp_path: Path) -> None:
+    outcome = run("reindex", "--data", damaged)
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "is damaged" in outcome.err
+    assert run("reindex", "--data", tmp_path / "nowhere").code == 2
+
+
+def test_no_index_is_made_while_a_hub_uses_the_directory(run: Run, tmp_path: Path) -> None:
+    with medsettle.Hub.open(tmp_path / "data", settings=EngineSettings(segment_bytes=64 << 10)):
+        outcome = run("reindex", "--data", tmp_path / "data")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "in use by process" in outcome.err
 
 
 def test_inspect_shows_the_decisions_and_no_identity_number(run: Run, journal: Path) -> None:
@@ -426,7 +457,7 @@ def test_a_hub_that_is_not_there_has_no_status(run: Run) -> None:
     assert "no answer from the hub" in outcome.err
 
 
-@pytest.mark.parametrize("command", ["serve", "status", "verify", "inspect", "demo", "keys", "certs", "policy"])
+@pytest.mark.parametrize("command", ["serve", "status", "verify", "inspect", "reindex", "demo", "keys", "certs", "policy"])
 def test_every_command_explains_itself(run: Run, command: str) -> None:
     outcome = run(command, "--help")
     assert outcome.code == 0

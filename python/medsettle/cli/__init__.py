@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import typer
 
-from medsettle.cli import certs, demo, journal, keys, policy, serve, status
+from medsettle.cli import certs, demo, journal, keys, policy, reindex, serve, status
 from medsettle.cli.terminal import CommandFailed, ExitCode
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ app.command("status")(status.status)
 app.command("verify")(journal.verify)
 app.command("inspect")(journal.inspect)
 app.command("explain")(journal.explain)
+app.command("reindex")(reindex.reindex)
 app.add_typer(keys.app, name="keys")
 app.add_typer(certs.app, name="certs")
 app.add_typer(policy.app, name="policy")

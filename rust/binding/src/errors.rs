@@ -45,7 +45,7 @@ pub(crate) fn open_error(error: &OpenError) -> PyErr {
     match error {
         OpenError::Journal(error) => journal_error(error),
         OpenError::Keys(error) => key_ring_error(error),
-        OpenError::Directory { .. } | OpenError::Thread { .. } | OpenError::Random(_) => {
+        OpenError::Directory { .. } | OpenError::Thread { .. } | OpenError::Random(_) | OpenError::Index(_) => {
             PyOSError::new_err(error.to_string())
         }
     }

@@ -1,6 +1,6 @@
-//! Reading a data directory that is not open here, behind `medsettle.journal`.
+//! A data directory that is not open here, behind `medsettle.journal`.
 //!
-//! Invariant: nothing is changed and no lock is taken; the walk is detached, and attaches only to report its progress.
+//! Invariant: nothing of a journal is changed, and only `reindex` takes the lock; walks are detached, and attach only to report progress.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use medsettle_engine::archive::JournalFiles;
 use medsettle_engine::error::Finding;
 use medsettle_engine::explain::{ExplainError, explain as tell};
+use medsettle_engine::index::{IndexHome, Rebuilt, rebuild};
 use medsettle_engine::journal::{FrameHash, FrameHeader, FrameRef};
 use medsettle_engine::recovery::Unusable;
 use medsettle_engine::storage::DataDirectory;
@@ -16,7 +17,7 @@ use medsettle_wire::record::{SCHEMA, decode_body, encoded_records};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
-use crate::errors::{CorruptJournal, journal_error};
+use crate::errors::{CorruptJournal, journal_error, open_error};
 
 /// Walk every frame and gather all that is wrong; `progress` gets the bytes done and the bytes in all.
 #[pyfunction]
@@ -25,11 +26,7 @@ pub(crate) fn verify(py: Python<'_>, data: PathBuf, progress: Option<Py<PyAny>>)
     let directory = existing(&data)?;
     let mut raised = None;
     let report = py.detach(|| {
-        let mut tell = |done_bytes, total_bytes| {
-            if let Some(progress) = progress.as_ref().filter(|_| raised.is_none()) {
-                raised = Python::attach(|py| progress.call1(py, (done_bytes, total_bytes)).err());
-            }
-        };
+        let mut tell = telling(progress.as_ref(), &mut raised);
         let mut decode = |frame: &FrameRef<'_>| {
             decode_body(frame.body, frame.header.stamp_ms).map(drop).map_err(|error| Unusable(error.to_string()))
         };
@@ -39,6 +36,30 @@ pub(crate) fn verify(py: Python<'_>, data: PathBuf, progress: Option<Py<PyAny>>)
         return Err(error);
     }
     report.map_err(|error| journal_error(&error))?.findings.iter().map(|finding| described(py, finding)).collect()
+}
+
+/// Throw the records index away and make it again from the journal; returns how many frames and records that was.
+#[pyfunction]
+#[pyo3(signature = (data, progress))]
+pub(crate) fn reindex(py: Python<'_>, data: PathBuf, progress: Option<Py<PyAny>>) -> PyResult<(u64, u64)> {
+    let directory = existing(&data)?;
+    let mut raised = None;
+    let rebuilt =
+        py.detach(|| rebuild(&directory, &IndexHome::within(&data), &mut telling(progress.as_ref(), &mut raised)));
+    if let Some(error) = raised {
+        return Err(error);
+    }
+    let Rebuilt { frames, records } = rebuilt.map_err(|error| open_error(&error))?;
+    Ok((frames, records))
+}
+
+/// Tells how far a detached walk is; after an exception no more.
+fn telling<'a>(progress: Option<&'a Py<PyAny>>, raised: &'a mut Option<PyErr>) -> impl FnMut(u64, u64) + 'a {
+    move |done_bytes, total_bytes| {
+        if let Some(progress) = progress.filter(|_| raised.is_none()) {
+            *raised = Python::attach(|py| progress.call1(py, (done_bytes, total_bytes)).err());
+        }
+    }
 }
 
 fn described<'py>(py: Python<'py>, finding: &Finding) -> PyResult<Bound<'py, PyDict>> {

@@ -33,7 +33,7 @@ mod _core {
     #[pymodule_export]
     use crate::engine::{Engine, Port};
     #[pymodule_export]
-    use crate::journal::{explain, inspect, verify};
+    use crate::journal::{explain, inspect, reindex, verify};
     #[pymodule_export]
     use crate::keys::{
         forbid_core_dumps, keyring_create, keyring_generate, keyring_generate_pin_key, keyring_import_components,

@@ -24,7 +24,7 @@ pub enum HaltReason {
     /// The journal was told to stop while a frame waited for its segment.
     #[error("stopped while waiting for the next segment")]
     Stopped,
-    /// The records index can be neither read nor written. The journal is untouched; the next opening makes the index again.
+    /// The records index can be neither read nor written. The journal is untouched; the next opening takes from it what the index lacks.
     #[error("the records index failed: {cause}")]
     IndexFailed { cause: String },
     /// A stage that may not fail did; `stage` is its name.

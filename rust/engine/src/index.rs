@@ -9,6 +9,7 @@
 mod disk;
 mod filler;
 mod fold;
+mod home;
 mod key;
 mod opening;
 mod overlay;
@@ -19,8 +20,6 @@ mod store;
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Acquire;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
@@ -38,9 +37,9 @@ use medsettle_core::settlement::Standing;
 use medsettle_core::statement::{Entry, Range};
 use medsettle_core::stay::Stay;
 
-use self::disk::Disk;
 use self::filler::{Fed, Filled, Filler};
 use self::fold::Observed;
+pub use self::home::{IndexError, IndexHome};
 pub(crate) use self::opening::Opening;
 use self::overlay::View;
 pub(crate) use self::query::FirstAnswer;
@@ -53,76 +52,6 @@ use crate::halt::Halt;
 use crate::journal::{DirectoryId, FrameHash, FrameHeader};
 use crate::limits::{INDEX_HAND_OVER_LEN, INDEX_MAX_LAG_MS, INDEX_QUEUE};
 use crate::reply::Seen;
-
-/// Where an index lies.
-#[derive(Clone)]
-pub enum IndexHome {
-    /// In a directory that holds nothing else.
-    Directory(PathBuf),
-    /// In memory, beside a disk in memory.
-    Memory(MemoryIndex),
-}
-
-/// Why an index cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum IndexError {
-    /// There is no room for it.
-    #[error("the records index in {place} has no room: the disk is full")]
-    Full {
-        /// Where.
-        place: String,
-    },
-    /// Anything else.
-    #[error("the records index in {place} cannot be used: {cause}")]
-    Failed {
-        /// Where.
-        place: String,
-        /// Why.
-        cause: String,
-    },
-}
-
-impl IndexHome {
-    /// The index of a data directory.
-    pub fn within(data: &Path) -> Self {
-        Self::Directory(data.join("index"))
-    }
-
-    fn place(&self) -> String {
-        match self {
-            Self::Directory(path) => path.display().to_string(),
-            Self::Memory(_) => "memory".into(),
-        }
-    }
-
-    fn store(&self) -> Result<Box<dyn Store>, StoreError> {
-        Ok(match self {
-            Self::Directory(path) => Box::new(Disk::open(path)?),
-            Self::Memory(memory) => Box::new(memory.clone()),
-        })
-    }
-
-    /// Throw away what is there.
-    fn clear(&self) -> Result<(), IndexError> {
-        match self {
-            Self::Memory(memory) => memory.clear(),
-            Self::Directory(path) => match std::fs::remove_dir_all(path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(self.error(&StoreError::Failed(error.to_string())));
-                }
-                _ => {}
-            },
-        }
-        Ok(())
-    }
-
-    fn error(&self, error: &StoreError) -> IndexError {
-        match error {
-            StoreError::Full => IndexError::Full { place: self.place() },
-            StoreError::Failed(cause) => IndexError::Failed { place: self.place(), cause: cause.clone() },
-        }
-    }
-}
 
 /// What others than the deciding thread may ask of an index.
 #[derive(Clone)]

@@ -11,6 +11,7 @@ mod clock;
 mod crash;
 mod disk_full;
 mod durable;
+mod index;
 mod losses;
 mod poison;
 mod process;

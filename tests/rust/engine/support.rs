@@ -1,6 +1,6 @@
 //! An engine for a test: its settings, its clock, its keys, and the callers that every hub has.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::thread;
@@ -114,10 +114,15 @@ pub(crate) fn open_process(process: &Process) -> Engine {
     open_with(Arc::new(process.clone()), config(), &Time::at(NOW_MS)).expect("opened")
 }
 
-/// Open on real files.
+/// Open on real files, with the records index on disk.
 pub(crate) fn open_in(directory: &tempfile::TempDir) -> Engine {
-    let storage = DataDirectory::create(directory.path().join("data")).expect("a data directory");
-    open_with(Arc::new(storage), config(), &Time::at(NOW_MS)).expect("opened")
+    open_at(&directory.path().join("data"), &Time::at(NOW_MS)).expect("opened")
+}
+
+/// Open a data directory of real files by a clock.
+pub(crate) fn open_at(data: &Path, time: &Time) -> Result<Engine, OpenError> {
+    let storage = DataDirectory::create(data).expect("a data directory");
+    open_with(Arc::new(storage), Config { index: IndexHome::within(data), ..config() }, time)
 }
 
 /// The agency that furnishes the hub: operator, desk, card issuer.

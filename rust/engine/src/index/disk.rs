@@ -1,8 +1,10 @@
-//! The store on disk: one database of the crate `fjall` (a log-structured merge tree for each table) in a directory of its own.
+//! The store on disk: one database of the crate `fjall` in a directory of its own.
 //!
+//! Each table with large rows and the one that is asked in vain has a log-structured merge tree of its own, so that rows that come in order
+//! are never merged with others; the small ones share a tree of lists, in no order, and one of the rest. A key begins with its table.
 //! Invariant: it never writes into the last of the disk, so that the journal, not the index, decides when the disk is full.
 //! Invariant: whoever opens it holds the lock of the data directory; a lock file of its own says nothing more.
-//! Its memory is bounded by `limits`: one block cache, one write buffer for each table, one table of open files.
+//! Its memory is bounded by `limits`: one block cache, a write buffer for each tree, one table of open files.
 
 use std::fs;
 use std::io;
@@ -14,7 +16,7 @@ use fjall::config::{BlockSizePolicy, BloomConstructionPolicy, CompressionPolicy,
 use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode, Slice};
 use nix::sys::signal::SigSet;
 
-use super::key::Table;
+use super::key::{Table, behind};
 use super::store::{Change, Pairs, Store, StoreError};
 use crate::limits::{
     INDEX_CACHE_LEN, INDEX_LARGE_BLOCK_LEN, INDEX_LARGE_BUFFER_LEN, INDEX_LOG_LEN, INDEX_OPEN_FILES, INDEX_RESERVE,
@@ -30,15 +32,88 @@ const CATCH_UP: Duration = Duration::from_millis(1);
 pub(super) struct Disk {
     path: PathBuf,
     database: Database,
-    /// In the order of [`Table::ALL`].
-    tables: Vec<Keyspace>,
+    /// In the order of [`Tree::ALL`].
+    trees: Vec<Keyspace>,
+}
+
+/// A tree of the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tree {
+    Settlements,
+    Stays,
+    Answers,
+    Requests,
+    Lists,
+    Rest,
+}
+
+impl Tree {
+    const ALL: [Self; 6] = [Self::Settlements, Self::Stays, Self::Answers, Self::Requests, Self::Lists, Self::Rest];
+
+    fn of(table: Table) -> Self {
+        match table {
+            Table::Settlements => Self::Settlements,
+            Table::Stays => Self::Stays,
+            Table::Answers => Self::Answers,
+            Table::Requests => Self::Requests,
+            Table::SettlementsOfYear
+            | Table::SettlementsOfCard
+            | Table::StaysOf
+            | Table::DayRows
+            | Table::Statements => Self::Lists,
+            Table::Mark
+            | Table::Cancellations
+            | Table::DayTotals
+            | Table::Frames
+            | Table::Alerts
+            | Table::AlertsOf
+            | Table::Unwinds
+            | Table::Claims
+            | Table::ClaimsOf => Self::Rest,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Settlements => "settlements",
+            Self::Stays => "stays",
+            Self::Answers => "answers",
+            Self::Requests => "requests",
+            Self::Lists => "lists",
+            Self::Rest => "rest",
+        }
+    }
+
+    fn options(self) -> KeyspaceCreateOptions {
+        let options = KeyspaceCreateOptions::default()
+            .data_block_compression_policy(CompressionPolicy::all(CompressionType::Lz4));
+        match self {
+            Self::Settlements | Self::Stays | Self::Answers => options
+                .max_memtable_size(INDEX_LARGE_BUFFER_LEN)
+                .data_block_size_policy(BlockSizePolicy::all(INDEX_LARGE_BLOCK_LEN))
+                .filter_policy(FilterPolicy::disabled()),
+            // Every new request asks for an id that is not there: only here a filter helps.
+            Self::Requests => {
+                let bloom = FilterPolicyEntry::Bloom(BloomConstructionPolicy::BitsPerKey(10.0));
+                options.max_memtable_size(INDEX_SMALL_BUFFER_LEN).filter_policy(FilterPolicy::all(bloom))
+            }
+            Self::Lists | Self::Rest => {
+                options.max_memtable_size(INDEX_SMALL_BUFFER_LEN).filter_policy(FilterPolicy::disabled())
+            }
+        }
+    }
+}
+
+/// A key within its tree.
+fn within(table: Table, key: &[u8]) -> Slice {
+    [&[table as u8], key].concat().into()
 }
 
 impl Disk {
     /// Open or make the database in a directory.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         if path.join(CONDEMNED).exists() {
-            return Err(StoreError::Failed("it was found damaged".into()));
+            return Err(StoreError::Damaged("it was found damaged".into()));
         }
         fs::create_dir_all(path).map_err(|error| failed(&error))?;
         // A child that outlived a fork may still hold the lock of the file that was; nobody holds that of a new one.
@@ -49,24 +124,24 @@ impl Disk {
         // The threads that a database starts inherit that signals are blocked.
         let open = || {
             let _ = SigSet::all().thread_block();
-            open_tables(path)
+            open_trees(path)
         };
         let opened = thread::scope(|scope| scope.spawn(open).join());
-        let (database, tables) = opened.map_err(|_| StoreError::Failed("opening it panicked".into()))??;
-        Ok(Self { path: path.to_owned(), database, tables })
+        let (database, trees) = opened.map_err(|_| StoreError::Failed("opening it panicked".into()))??;
+        Ok(Self { path: path.to_owned(), database, trees })
     }
 
-    fn table(&self, table: Table) -> &Keyspace {
-        &self.tables[table as usize]
+    fn tree(&self, table: Table) -> &Keyspace {
+        &self.trees[Tree::of(table) as usize]
     }
 
     /// The database waits inside a commit for ever when its threads have failed, so what makes it wait is waited for here.
     fn wait_for_threads(&self) -> Result<(), StoreError> {
-        let behind = |table: &Keyspace| {
-            table.sealed_memtable_count() >= INDEX_WAITING_BUFFERS || table.l0_table_count() >= INDEX_WAITING_FILES
+        let behind = |tree: &Keyspace| {
+            tree.sealed_memtable_count() >= INDEX_WAITING_BUFFERS || tree.l0_table_count() >= INDEX_WAITING_FILES
         };
         let mut patience = PATIENCE;
-        while self.tables.iter().any(behind) {
+        while self.trees.iter().any(behind) {
             patience = patience
                 .checked_sub(CATCH_UP)
                 .ok_or_else(|| StoreError::Failed("it writes nothing any more".into()))?;
@@ -79,7 +154,7 @@ impl Disk {
 /// After this long without any progress the threads of the database have failed: a buffer is written in well under a second.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-fn open_tables(path: &Path) -> Result<(Database, Vec<Keyspace>), StoreError> {
+fn open_trees(path: &Path) -> Result<(Database, Vec<Keyspace>), StoreError> {
     let database = Database::builder(path)
         .cache_size(INDEX_CACHE_LEN)
         .max_cached_files(Some(INDEX_OPEN_FILES))
@@ -88,41 +163,35 @@ fn open_tables(path: &Path) -> Result<(Database, Vec<Keyspace>), StoreError> {
         .worker_threads(INDEX_THREADS)
         .open()
         .map_err(|error| failed(&error))?;
-    let tables = Table::ALL.into_iter().map(|table| database.keyspace(table.name(), || options(table)));
-    let tables = tables.collect::<Result<Vec<_>, _>>().map_err(|error| failed(&error))?;
-    Ok((database, tables))
-}
-
-fn options(table: Table) -> KeyspaceCreateOptions {
-    let bloom = FilterPolicyEntry::Bloom(BloomConstructionPolicy::BitsPerKey(10.0));
-    let options = KeyspaceCreateOptions::default()
-        .data_block_compression_policy(CompressionPolicy::all(CompressionType::Lz4))
-        .filter_policy(if table.is_asked_in_vain() { FilterPolicy::all(bloom) } else { FilterPolicy::disabled() });
-    if table.is_large() {
-        options
-            .max_memtable_size(INDEX_LARGE_BUFFER_LEN)
-            .data_block_size_policy(BlockSizePolicy::all(INDEX_LARGE_BLOCK_LEN))
-    } else {
-        options.max_memtable_size(INDEX_SMALL_BUFFER_LEN)
-    }
+    let trees = Tree::ALL.into_iter().map(|tree| database.keyspace(tree.name(), || tree.options()));
+    let trees = trees.collect::<Result<Vec<_>, _>>().map_err(|error| failed(&error))?;
+    Ok((database, trees))
 }
 
 fn failed(error: &dyn std::error::Error) -> StoreError {
     StoreError::Failed(error.to_string())
 }
 
+/// A fault of the device may pass; anything else that reading finds will be found again.
+fn unread(error: &fjall::Error) -> StoreError {
+    match error {
+        fjall::Error::Io(_) | fjall::Error::Storage(fjall::LsmError::Io(_)) => failed(error),
+        _ => StoreError::Damaged(error.to_string()),
+    }
+}
+
 impl Store for Disk {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Slice>, StoreError> {
-        self.table(table).get(key).map_err(|error| failed(&error))
+        self.tree(table).get(within(table, key)).map_err(|error| unread(&error))
     }
 
     fn range(&self, table: Table, from: &[u8], to: Option<&[u8]>) -> Pairs<'_> {
-        let table = self.table(table);
-        let rows = match to {
-            Some(to) => table.range(from..to),
-            None => table.range(from..),
-        };
-        Box::new(rows.map(|row| row.into_inner().map_err(|error| failed(&error))))
+        let to = to.map_or_else(|| behind(&[table as u8]).expect("few tables"), |to| within(table, to));
+        let rows = self.tree(table).range(within(table, from)..to);
+        Box::new(rows.map(|row| {
+            let (key, value) = row.into_inner().map_err(|error| unread(&error))?;
+            Ok((Slice::from(&key[1..]), value))
+        }))
     }
 
     fn commit(&self, changes: &mut dyn Iterator<Item = Change>) -> Result<(), StoreError> {
@@ -134,8 +203,8 @@ impl Store for Disk {
         let mut batch = self.database.batch();
         for (table, key, value) in changes {
             match value {
-                Some(value) => batch.insert(self.table(table), key, value),
-                None => batch.remove(self.table(table), key),
+                Some(value) => batch.insert(self.tree(table), within(table, &key), value),
+                None => batch.remove(self.tree(table), within(table, &key)),
             }
         }
         batch.commit().map_err(|error| failed(&error))

@@ -4,6 +4,8 @@
 //! Invariant: while the disk is full it goes on taking in and tries again; after any other failure the engine halts, and the next
 //! opening catches up from the journal.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Acquire, Ordering::Release};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,6 +18,7 @@ use super::row::FrameRow;
 use super::store::StoreError;
 use crate::halt::{Halt, HaltReason};
 use crate::limits::{DISK_FULL_RETRY_MS, INDEX_COMMIT_GOAL};
+use crate::pipeline::panic_message;
 
 /// What the deciding thread hands over, in the order of the journal.
 pub(super) enum Fed {
@@ -91,7 +94,9 @@ impl Filler {
     /// Work until nothing more is handed over.
     pub(super) fn run(self) {
         let _ending = Ending(Arc::clone(&self.filled));
-        if let Err(error) = self.fill() {
+        let filled = catch_unwind(AssertUnwindSafe(|| self.fill()));
+        let panicked = |panic: Box<dyn Any + Send>| Err(StoreError::Failed(panic_message(&*panic)));
+        if let Err(error) = filled.unwrap_or_else(panicked) {
             fail(&self.view, &self.halt, &error);
         }
     }
@@ -163,8 +168,10 @@ impl Filler {
     }
 }
 
-/// The index cannot be read or written: it is not to be believed any more, and nothing may be decided without it.
+/// The index cannot be read or written, and nothing may be decided without it. What cannot be believed is not opened again.
 pub(super) fn fail(view: &View, halt: &Halt, error: &StoreError) {
-    view.store.condemn();
+    if matches!(error, StoreError::Damaged(_)) {
+        view.store.condemn();
+    }
     halt.latch(HaltReason::IndexFailed { cause: error.to_string() });
 }

@@ -250,5 +250,5 @@ impl<'a> Fold<'a> {
 }
 
 pub(super) fn unreadable(table: Table, error: &dyn std::error::Error) -> StoreError {
-    StoreError::Failed(format!("a row of {} cannot be read: {error}", table.name()))
+    StoreError::Damaged(format!("a row of {} cannot be read: {error}", table.name()))
 }

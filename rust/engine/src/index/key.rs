@@ -59,7 +59,7 @@ impl Table {
         Self::ClaimsOf,
     ];
 
-    /// Its name on disk.
+    /// Its name, for messages.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Mark => "mark",
@@ -81,16 +81,6 @@ impl Table {
             Self::Claims => "claims",
             Self::ClaimsOf => "claims_of",
         }
-    }
-
-    /// Rows are as large as a message, and come in the order of their keys.
-    pub(super) fn is_large(self) -> bool {
-        matches!(self, Self::Settlements | Self::Stays | Self::Answers)
-    }
-
-    /// Whether rows are looked up by their whole key, which mostly names nothing: only then a filter helps.
-    pub(super) fn is_asked_in_vain(self) -> bool {
-        self == Self::Requests
     }
 }
 

@@ -48,7 +48,7 @@ impl View {
     /// A row that another one names.
     fn named<T: DeserializeOwned>(&self, table: Table, id: u64) -> Found<T> {
         let found = self.row(table, &key::number(id))?;
-        found.ok_or_else(|| StoreError::Failed(format!("{} has no row {id}, which another names", table.name())))
+        found.ok_or_else(|| StoreError::Damaged(format!("{} has no row {id}, which another names", table.name())))
     }
 
     pub(super) fn mark(store: &dyn super::store::Store) -> Found<Option<Mark>> {
@@ -73,7 +73,7 @@ impl View {
 
     pub(super) fn first_answer(&self, sequence: u64) -> Found<FirstAnswer> {
         let row = self.get(Table::Answers, &key::number(sequence))?;
-        let row = row.ok_or_else(|| StoreError::Failed(format!("the answer of record {sequence} is missing")))?;
+        let row = row.ok_or_else(|| StoreError::Damaged(format!("the answer of record {sequence} is missing")))?;
         let AnswerRow { refused, body } =
             postcard::from_bytes(&row).map_err(|error| unreadable(Table::Answers, &error))?;
         Ok(FirstAnswer { body: body.to_vec(), refused, frame: self.frame_of(sequence)? })

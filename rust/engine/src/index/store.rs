@@ -18,7 +18,10 @@ pub(super) enum StoreError {
     /// There is no room; nothing was written.
     #[error("the disk is full")]
     Full,
-    /// Anything else.
+    /// What it holds cannot be believed.
+    #[error("{0}")]
+    Damaged(String),
+    /// Anything else: it may work again in another process.
     #[error("{0}")]
     Failed(String),
 }

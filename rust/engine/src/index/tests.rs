@@ -357,3 +357,52 @@ proptest! {
         follow(IndexHome::Directory(scratch.path().join("index")), turns);
     }
 }
+
+#[test]
+fn a_row_that_cannot_be_read_halts_the_engine_and_the_index_is_made_again() {
+    let scratch = tempfile::tempdir().expect("scratch");
+    let home = IndexHome::Directory(scratch.path().join("index"));
+    let mut follower = Follower::begin(home.clone());
+    follower.take(Turn::Step(Step::Visit { person: 1, at: 0, family: false, cash: true }));
+    follower.take(Turn::Reopen);
+    follower.compare();
+    let settled = follower.past.settlements[0];
+    let garbage = (key::Table::Settlements, key::number(settled.0).into(), Some([0xFF; 3].into()));
+    follower.index().view.store.commit(&mut std::iter::once(garbage)).expect("committed");
+    let asked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| follower.index().settlement(settled)));
+    assert!(asked.is_err(), "what cannot be read is not taken for what is not there");
+    let reason = follower.index().halt.reason().cloned();
+    assert!(matches!(reason, Some(crate::halt::HaltReason::IndexFailed { .. })), "{reason:?}");
+
+    follower.index = None;
+    let mut told = Vec::new();
+    let again = Index::open(&home, DIRECTORY, Halt::default(), &mut |line| told.push(line.to_owned())).expect("opened");
+    assert_eq!(again.found().0, 0);
+    assert!(told[0].contains("it was found damaged"), "{told:?}");
+    drop(again);
+    follower.reopen();
+    follower.compare();
+}
+
+#[test]
+fn rows_of_a_frame_reach_the_store_only_when_the_frame_is_durable() {
+    let home = IndexHome::Memory(MemoryIndex::default());
+    let mut follower = Follower::begin(home.clone());
+    follower.make_frame();
+    follower.take(Turn::Step(Step::Credit { person: 1 }));
+    follower.make_frame();
+    follower.take(Turn::Step(Step::Credit { person: 1 }));
+    follower.compare();
+    let mark = || View::mark(&*home.store().expect("opened")).expect("read");
+    assert_eq!(mark(), None);
+    follower.index().note_durable(1);
+    let first = follower.frames[0].last;
+    while follower.index().status().applied_sequence() < first {
+        std::thread::yield_now();
+    }
+    assert_eq!(mark().map(|mark| mark.sequence), Some(first));
+    follower.compare();
+    // What is not durable is gone with the engine.
+    follower.index = None;
+    assert_eq!(mark().map(|mark| mark.sequence), Some(first));
+}
