@@ -54,7 +54,7 @@ impl Place {
         for number in persons {
             let patient = request::enroll(&office(engine), number);
             for month in 1..=12 {
-                let credit = request::credit(patient.person, 500, &format!("2026-{month:02}")).encode_to_vec();
+                let credit = request::credit(patient.person, 500, &format!("extra {month}")).encode_to_vec();
                 let answer = office(engine).call(Operation::AccountsCredit.number(), credit.clone());
                 assert!(answer.ok);
                 self.asked.push((credit, answer));

@@ -6,8 +6,8 @@ use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-use crate::journal::frame::BLOCK_LEN;
 use crate::journal::frame::frame_len;
+use crate::journal::frame::{BLOCK_LEN, is_untouched};
 use crate::journal::segment::{FIRST_FRAME_OFFSET, Label};
 use crate::limits::{MAX_BODY_LEN, READ_WINDOW_LEN, SNAPSHOT_COMPRESSION};
 use crate::storage::{AlignedBuffer, StorageFile};
@@ -188,6 +188,11 @@ impl ArchivedSegment {
             return Err(damaged("its trailer"));
         }
         let table_len = usize::try_from(table_len.unwrap_or(0)).map_err(io::Error::other)?;
+        let table_end = table_end.unwrap_or_default();
+        let padding = usize::try_from(file_len - TRAILER_LEN as u64 - table_end).map_err(io::Error::other)?;
+        if padding >= BLOCK_LEN || !is_untouched(&read(&*file, table_end, padding)?) {
+            return Err(damaged("its padding"));
+        }
         let table = read(&*file, long(TABLE), table_len)?;
         let mut hasher = blake3::Hasher::new();
         hasher.update(&label).update(&table);
