@@ -671,7 +671,9 @@ class StatementEntry(_message.Message):
     """The negation itself."""
     visit_kind: _common_pb2.VisitKind.Kind.ValueType
     waiting_fen: _builtins.int
-    """Of PAY_OUT: so much waits for a bank zone; `amount_fen` follows when it is paid."""
+    """Of PAY_OUT: so much waits for a bank zone; `amount_fen` follows when it is paid. Negative: it waits no longer, for what it was paid on
+    was taken back.
+    """
     unwind_id: _builtins.int
     """Of UNWIND; 0 otherwise."""
     def __init__(

@@ -160,7 +160,8 @@ class Accounts:
     ) -> accounts_pb2.AccountsPayOutResponse:
         """Reimburses care that was paid in cash, once per claim number: to the bank zone of a card in use, or it waits
         until there is one. Whatever brings a bank zone into use releases what waits; so does another request, also
-        of the same claim.
+        of the same claim. What waits because a settlement was recomputed is withdrawn when that settlement is
+        cancelled or unwound.
         """
         return self._call("Accounts.PayOut", request, accounts_pb2.AccountsPayOutResponse, timeout)
 
@@ -743,7 +744,8 @@ class AsyncAccounts:
     ) -> accounts_pb2.AccountsPayOutResponse:
         """Reimburses care that was paid in cash, once per claim number: to the bank zone of a card in use, or it waits
         until there is one. Whatever brings a bank zone into use releases what waits; so does another request, also
-        of the same claim.
+        of the same claim. What waits because a settlement was recomputed is withdrawn when that settlement is
+        cancelled or unwound.
         """
         return await self._call("Accounts.PayOut", request, accounts_pb2.AccountsPayOutResponse, timeout)
 

@@ -68,6 +68,7 @@ class UnwindEffect(_message.Message):
     PERSON_ID_FIELD_NUMBER: _builtins.int
     FUND_RESTORED_FEN_FIELD_NUMBER: _builtins.int
     FAMILY_RESTORED_FEN_FIELD_NUMBER: _builtins.int
+    WITHDRAWN_FEN_FIELD_NUMBER: _builtins.int
     balance_restored_fen: _builtins.int
     """What comes back to the holder's own account."""
     person_id: _builtins.int
@@ -75,6 +76,8 @@ class UnwindEffect(_message.Message):
     """What comes back to the funds, before adjustments."""
     family_restored_fen: _builtins.int
     """What comes back to the family's accounts."""
+    withdrawn_fen: _builtins.int
+    """What waited to be paid out on reversed settlements, because they had been recomputed, and is not paid."""
     @_builtins.property
     def reversed_settlement_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """In the order of the journal."""
@@ -85,7 +88,9 @@ class UnwindEffect(_message.Message):
 
     @_builtins.property
     def adjustments(self) -> _containers.RepeatedCompositeFieldContainer[_inpatient_pb2.SettlementAdjustment]:
-        """The holder's own later settlements as they should have been."""
+        """Reversed settlements on which something had been paid out that is owed now; then the holder's own later settlements as they should have
+        been.
+        """
 
     @_builtins.property
     def claims(self) -> _containers.RepeatedCompositeFieldContainer[Global___Claim]:
@@ -102,10 +107,11 @@ class UnwindEffect(_message.Message):
         person_id: _builtins.int = ...,
         fund_restored_fen: _builtins.int = ...,
         family_restored_fen: _builtins.int = ...,
+        withdrawn_fen: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accumulators_restored", b"accumulators_restored", "adjustments", b"adjustments", "balance_restored_fen", b"balance_restored_fen", "claims", b"claims", "family_restored_fen", b"family_restored_fen", "fund_restored_fen", b"fund_restored_fen", "person_id", b"person_id", "reversed_settlement_ids", b"reversed_settlement_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accumulators_restored", b"accumulators_restored", "adjustments", b"adjustments", "balance_restored_fen", b"balance_restored_fen", "claims", b"claims", "family_restored_fen", b"family_restored_fen", "fund_restored_fen", b"fund_restored_fen", "person_id", b"person_id", "reversed_settlement_ids", b"reversed_settlement_ids", "withdrawn_fen", b"withdrawn_fen"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -174,6 +174,7 @@ class Fact(_message.Message):
     PAY_OUT_RELEASED_FIELD_NUMBER: _builtins.int
     FAMILY_LINKED_FIELD_NUMBER: _builtins.int
     FAMILY_UNLINKED_FIELD_NUMBER: _builtins.int
+    PAY_OUT_WITHDRAWN_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def person_enrolled(self) -> Global___PersonEnrolled: ...
     @_builtins.property
@@ -282,6 +283,8 @@ class Fact(_message.Message):
     def family_linked(self) -> Global___FamilyLinked: ...
     @_builtins.property
     def family_unlinked(self) -> Global___FamilyUnlinked: ...
+    @_builtins.property
+    def pay_out_withdrawn(self) -> Global___PayOutWithdrawn: ...
     def __init__(
         self,
         *,
@@ -336,12 +339,13 @@ class Fact(_message.Message):
         pay_out_released: Global___PayOutReleased | None = ...,
         family_linked: Global___FamilyLinked | None = ...,
         family_unlinked: Global___FamilyUnlinked | None = ...,
+        pay_out_withdrawn: Global___PayOutWithdrawn | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "alert_acknowledged", b"alert_acknowledged", "alert_raised", b"alert_raised", "alert_rules_installed", b"alert_rules_installed", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_locked", b"card_locked", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "card_unlocked", b"card_unlocked", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "cryptogram_wrong", b"cryptogram_wrong", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "family_linked", b"family_linked", "family_unlinked", b"family_unlinked", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "generation_retired", b"generation_retired", "institution_registered", b"institution_registered", "institution_resumed", b"institution_resumed", "institution_suspended", b"institution_suspended", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "pay_out_made", b"pay_out_made", "pay_out_released", b"pay_out_released", "person_enrolled", b"person_enrolled", "person_suspended", b"person_suspended", "person_transferred", b"person_transferred", "person_updated", b"person_updated", "pin_set", b"pin_set", "pin_verified", b"pin_verified", "pin_wrong", b"pin_wrong", "policy_installed", b"policy_installed", "purchased", b"purchased", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settled", b"settled", "settlement_cancelled", b"settlement_cancelled", "stay_updated", b"stay_updated", "topped_up", b"topped_up", "unwound", b"unwound", "voucher_issued", b"voucher_issued", "year_opened", b"year_opened"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "alert_acknowledged", b"alert_acknowledged", "alert_raised", b"alert_raised", "alert_rules_installed", b"alert_rules_installed", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_locked", b"card_locked", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "card_unlocked", b"card_unlocked", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "cryptogram_wrong", b"cryptogram_wrong", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "family_linked", b"family_linked", "family_unlinked", b"family_unlinked", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "generation_retired", b"generation_retired", "institution_registered", b"institution_registered", "institution_resumed", b"institution_resumed", "institution_suspended", b"institution_suspended", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "pay_out_made", b"pay_out_made", "pay_out_released", b"pay_out_released", "pay_out_withdrawn", b"pay_out_withdrawn", "person_enrolled", b"person_enrolled", "person_suspended", b"person_suspended", "person_transferred", b"person_transferred", "person_updated", b"person_updated", "pin_set", b"pin_set", "pin_verified", b"pin_verified", "pin_wrong", b"pin_wrong", "policy_installed", b"policy_installed", "purchased", b"purchased", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settled", b"settled", "settlement_cancelled", b"settlement_cancelled", "stay_updated", b"stay_updated", "topped_up", b"topped_up", "unwound", b"unwound", "voucher_issued", b"voucher_issued", "year_opened", b"year_opened"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "alert_acknowledged", b"alert_acknowledged", "alert_raised", b"alert_raised", "alert_rules_installed", b"alert_rules_installed", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_locked", b"card_locked", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "card_unlocked", b"card_unlocked", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "cryptogram_wrong", b"cryptogram_wrong", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "family_linked", b"family_linked", "family_unlinked", b"family_unlinked", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "generation_retired", b"generation_retired", "institution_registered", b"institution_registered", "institution_resumed", b"institution_resumed", "institution_suspended", b"institution_suspended", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "pay_out_made", b"pay_out_made", "pay_out_released", b"pay_out_released", "person_enrolled", b"person_enrolled", "person_suspended", b"person_suspended", "person_transferred", b"person_transferred", "person_updated", b"person_updated", "pin_set", b"pin_set", "pin_verified", b"pin_verified", "pin_wrong", b"pin_wrong", "policy_installed", b"policy_installed", "purchased", b"purchased", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settled", b"settled", "settlement_cancelled", b"settlement_cancelled", "stay_updated", b"stay_updated", "topped_up", b"topped_up", "unwound", b"unwound", "voucher_issued", b"voucher_issued", "year_opened", b"year_opened"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "alert_acknowledged", b"alert_acknowledged", "alert_raised", b"alert_raised", "alert_rules_installed", b"alert_rules_installed", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_locked", b"card_locked", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "card_unlocked", b"card_unlocked", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "cryptogram_wrong", b"cryptogram_wrong", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "family_linked", b"family_linked", "family_unlinked", b"family_unlinked", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "generation_retired", b"generation_retired", "institution_registered", b"institution_registered", "institution_resumed", b"institution_resumed", "institution_suspended", b"institution_suspended", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "pay_out_made", b"pay_out_made", "pay_out_released", b"pay_out_released", "pay_out_withdrawn", b"pay_out_withdrawn", "person_enrolled", b"person_enrolled", "person_suspended", b"person_suspended", "person_transferred", b"person_transferred", "person_updated", b"person_updated", "pin_set", b"pin_set", "pin_verified", b"pin_verified", "pin_wrong", b"pin_wrong", "policy_installed", b"policy_installed", "purchased", b"purchased", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settled", b"settled", "settlement_cancelled", b"settlement_cancelled", "stay_updated", b"stay_updated", "topped_up", b"topped_up", "unwound", b"unwound", "voucher_issued", b"voucher_issued", "year_opened", b"year_opened"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["person_enrolled", "person_updated", "card_applied", "card_application_failed", "card_made", "card_handed_over", "card_enabled", "card_reported_lost", "card_loss_withdrawn", "card_cancelled", "account_credited", "year_opened", "filing_filed", "filing_withdrawn", "policy_installed", "catalogue_installed", "regions_installed", "institution_registered", "patient_admitted", "stay_updated", "charges_added", "charges_revoked", "patient_discharged", "discharge_cancelled", "admission_cancelled", "settled", "settlement_cancelled", "request_reversed", "reversal_remembered", "generation_retired", "card_unlocked", "card_locked", "pin_set", "pin_wrong", "pin_verified", "person_transferred", "cryptogram_wrong", "voucher_issued", "alert_rules_installed", "alert_raised", "alert_acknowledged", "unwound", "person_suspended", "institution_suspended", "institution_resumed", "topped_up", "purchased", "pay_out_made", "pay_out_released", "family_linked", "family_unlinked"]  # noqa: Y015
+    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["person_enrolled", "person_updated", "card_applied", "card_application_failed", "card_made", "card_handed_over", "card_enabled", "card_reported_lost", "card_loss_withdrawn", "card_cancelled", "account_credited", "year_opened", "filing_filed", "filing_withdrawn", "policy_installed", "catalogue_installed", "regions_installed", "institution_registered", "patient_admitted", "stay_updated", "charges_added", "charges_revoked", "patient_discharged", "discharge_cancelled", "admission_cancelled", "settled", "settlement_cancelled", "request_reversed", "reversal_remembered", "generation_retired", "card_unlocked", "card_locked", "pin_set", "pin_wrong", "pin_verified", "person_transferred", "cryptogram_wrong", "voucher_issued", "alert_rules_installed", "alert_raised", "alert_acknowledged", "unwound", "person_suspended", "institution_suspended", "institution_resumed", "topped_up", "purchased", "pay_out_made", "pay_out_released", "family_linked", "family_unlinked", "pay_out_withdrawn"]  # noqa: Y015
     _WhichOneofArgType_fact: _TypeAlias = _typing.Literal["fact", b"fact"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_fact) -> _WhichOneofReturnType_fact | None: ...
 
@@ -977,6 +981,34 @@ class PayOutReleased(_message.Message):
 Global___PayOutReleased: _TypeAlias = PayOutReleased  # noqa: Y015
 
 @_typing.final
+class PayOutWithdrawn(_message.Message):
+    """The recomputed settlement that gave it is taken back itself."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERSON_ID_FIELD_NUMBER: _builtins.int
+    CLAIM_NUMBER_FIELD_NUMBER: _builtins.int
+    LEGS_FIELD_NUMBER: _builtins.int
+    person_id: _builtins.int
+    claim_number: _builtins.str
+    @_builtins.property
+    def legs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Leg]: ...
+    def __init__(
+        self,
+        *,
+        person_id: _builtins.int = ...,
+        claim_number: _builtins.str = ...,
+        legs: _abc.Iterable[Global___Leg] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim_number", b"claim_number", "legs", b"legs", "person_id", b"person_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PayOutWithdrawn: _TypeAlias = PayOutWithdrawn  # noqa: Y015
+
+@_typing.final
 class FamilyLinked(_message.Message):
     """The payer's account may pay for the person, after those linked before."""
 
@@ -1523,6 +1555,7 @@ class StoredReversal(_message.Message):
     FAMILY_FIELD_NUMBER: _builtins.int
     DELTAS_FIELD_NUMBER: _builtins.int
     LEGS_FIELD_NUMBER: _builtins.int
+    WITHDRAWN_FEN_FIELD_NUMBER: _builtins.int
     settlement_id: _builtins.int
     institution_code: _builtins.str
     stay_id: _builtins.int
@@ -1531,6 +1564,8 @@ class StoredReversal(_message.Message):
     account_fen: _builtins.int
     """Back to the holder's own account, with what it holds then."""
     balance_after_fen: _builtins.int
+    withdrawn_fen: _builtins.int
+    """What waited to be paid out because it had been recomputed, and is not paid."""
     @_builtins.property
     def family(self) -> _containers.RepeatedCompositeFieldContainer[Global___FamilyDraw]: ...
     @_builtins.property
@@ -1551,10 +1586,11 @@ class StoredReversal(_message.Message):
         family: _abc.Iterable[Global___FamilyDraw] | None = ...,
         deltas: _abc.Iterable[_common_pb2.YearAccumulators] | None = ...,
         legs: _abc.Iterable[Global___Leg] | None = ...,
+        withdrawn_fen: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_fen", b"account_fen", "balance_after_fen", b"balance_after_fen", "deltas", b"deltas", "family", b"family", "fund_fen", b"fund_fen", "institution_code", b"institution_code", "legs", b"legs", "settlement_id", b"settlement_id", "stay_id", b"stay_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_fen", b"account_fen", "balance_after_fen", b"balance_after_fen", "deltas", b"deltas", "family", b"family", "fund_fen", b"fund_fen", "institution_code", b"institution_code", "legs", b"legs", "settlement_id", b"settlement_id", "stay_id", b"stay_id", "withdrawn_fen", b"withdrawn_fen"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2356,7 +2392,7 @@ class StoredAdjustment(_message.Message):
     cancellation_id: _builtins.int
     """The cancellation that made it necessary."""
     fund_delta_fen: _builtins.int
-    """Funds after less before."""
+    """Funds after less before; of a settlement that is itself taken back, what had been paid out on it and is owed now."""
     @_builtins.property
     def split(self) -> _common_pb2.Split:
         """As recomputed; account and cash as they were paid."""

@@ -298,6 +298,15 @@ pub enum Fact {
         /// In the books.
         legs: Vec<Leg>,
     },
+    /// A pay-out that waited is not paid: the recomputed settlement that gave it is taken back itself.
+    PayOutWithdrawn {
+        /// Whose.
+        person: PersonId,
+        /// Which.
+        claim_number: Box<str>,
+        /// In the books.
+        legs: Vec<Leg>,
+    },
     /// An account may pay for another person.
     FamilyLinked {
         /// Whose bills.

@@ -54,7 +54,7 @@ pub struct Unwind {
     pub second_approver: Box<str>,
     /// In the order of the journal.
     pub reversals: Vec<Reversal>,
-    /// The holder's later settlements as they should have been.
+    /// What had been paid out on reversed settlements and is owed now, then the holder's later settlements as they should have been.
     pub adjustments: Vec<Adjustment>,
     /// Hub's time.
     pub stamp_ms: i64,
@@ -81,6 +81,8 @@ pub struct Reversal {
     pub deltas: Vec<(AccumulatorKey, Accumulators)>,
     /// In the books.
     pub legs: Vec<Leg>,
+    /// What waited to be paid out because it had been recomputed, and is not paid.
+    pub withdrawn: Fen,
 }
 
 impl Reversal {
@@ -99,6 +101,20 @@ impl Unwind {
     /// One amount of every reversal, added up.
     pub fn sum(&self, amount: impl Fn(&Reversal) -> Fen) -> Fen {
         self.reversals.iter().map(amount).sum()
+    }
+
+    /// What had been paid out on reversed settlements, which had been recomputed before, and is owed now.
+    pub fn owed(&self) -> impl Iterator<Item = &Adjustment> {
+        self.adjustments.iter().filter(|adjustment| self.reverses(adjustment.settlement))
+    }
+
+    /// The holder's later settlements as they should have been.
+    pub fn recomputed(&self) -> impl Iterator<Item = &Adjustment> {
+        self.adjustments.iter().filter(|adjustment| !self.reverses(adjustment.settlement))
+    }
+
+    fn reverses(&self, settlement: SettlementId) -> bool {
+        self.reversals.iter().any(|reversal| reversal.settlement == settlement)
     }
 
     /// Reversals that an institution owes for.

@@ -89,7 +89,7 @@ pub enum Event {
         claim_number: Box<str>,
         /// To whose bank zone; none while it waits.
         card: Option<CardId>,
-        /// What waits from now on.
+        /// What waits from now on; negative where it was withdrawn.
         waiting: Fen,
     },
     /// The account paid for another person.
@@ -164,14 +164,15 @@ pub(crate) fn entries_of(record: &Record, before: &Hub, mut give: impl FnMut(Per
                 of_account(*person, AccountKind::Bank, paid, Fen::ZERO, event);
             }
             Fact::PayOutReleased { person, claim_number, card, .. } => {
-                let pay_outs = before.persons[person].pay_outs.iter();
-                let paid = pay_outs
-                    .filter(|waiting| waiting.claim_number == *claim_number)
-                    .map(|waiting| waiting.amount)
-                    .sum();
+                let paid = waiting(before, *person, claim_number);
                 let event =
                     Event::PaidOut { claim_number: claim_number.clone(), card: Some(*card), waiting: Fen::ZERO };
                 of_account(*person, AccountKind::Bank, paid, Fen::ZERO, event);
+            }
+            Fact::PayOutWithdrawn { person, claim_number, .. } => {
+                let waiting = -waiting(before, *person, claim_number);
+                let event = Event::PaidOut { claim_number: claim_number.clone(), card: None, waiting };
+                of_account(*person, AccountKind::Bank, Fen::ZERO, Fen::ZERO, event);
             }
             Fact::CardMade { card, purse, .. } if *purse != Fen::ZERO => {
                 let person = before.cards[card].person;
@@ -181,6 +182,12 @@ pub(crate) fn entries_of(record: &Record, before: &Hub, mut give: impl FnMut(Per
             _ => {}
         }
     }
+}
+
+/// What waits under a claim number.
+fn waiting(before: &Hub, person: PersonId, claim_number: &str) -> Fen {
+    let pay_outs = before.persons[&person].pay_outs.iter();
+    pay_outs.filter(|pay_out| *pay_out.claim_number == *claim_number).map(|pay_out| pay_out.amount).sum()
 }
 
 /// Each purse is emptied, and each shows where it went. The new card may be of the same record, the older ones are not.

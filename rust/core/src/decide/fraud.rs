@@ -60,7 +60,9 @@ pub(crate) fn unwind(
     }
     let unwind = Arc::new(unwind);
     let mut facts = vec![Fact::Unwound { unwind: Arc::clone(&unwind) }];
-    facts.extend(payouts::differences(hub, hub.person(unwind.person)?, &unwind.adjustments, context.stamp_ms));
+    let person = hub.person(unwind.person)?;
+    facts.extend(unwind.reversals.iter().flat_map(|reversal| payouts::withdrawals(person, reversal.settlement)));
+    facts.extend(payouts::differences(hub, person, unwind.recomputed(), context.stamp_ms));
     Ok((facts, Reply::Unwound { unwind, years }))
 }
 
@@ -90,6 +92,9 @@ fn effect(hub: &Hub, scope: &UnwindScope, context: &Context<'_>) -> Result<Unwin
     let later = readjudication::within_reach(&reversed, person, context.records);
     check_size(later.len(), MAX_RECOMPUTED)?;
     let id = UnwindId(hub.number.id(context.sequence));
+    let because_of = SettlementId(id.0);
+    let owed = reversed.iter().filter_map(|standing| payouts::owed(person, standing, because_of));
+    let recomputed = readjudication::recompute(hub, person, &reversed, &later, because_of)?;
     Ok(Unwind {
         id,
         card: card.id,
@@ -100,7 +105,7 @@ fn effect(hub: &Hub, scope: &UnwindScope, context: &Context<'_>) -> Result<Unwin
         case_number: Box::default(),
         second_approver: Box::default(),
         reversals: reversals(hub, person, &reversed)?,
-        adjustments: readjudication::recompute(hub, person, &reversed, &later, SettlementId(id.0))?,
+        adjustments: owed.chain(recomputed).collect(),
         stamp_ms: now_ms,
     })
 }
@@ -153,6 +158,7 @@ fn reversals(hub: &Hub, person: &Person, reversed: &[Standing]) -> Result<Vec<Re
             family,
             deltas: person.counting(standing).copied().collect(),
             legs,
+            withdrawn: payouts::withdrawn(person, settlement.id),
         });
     }
     Ok(reversals)
@@ -206,6 +212,7 @@ fn digest_of(unwind: &Unwind, years: &Years) -> Hash32 {
         add(reversal.settlement.0.cast_signed());
         add(reversal.fund.0);
         add(reversal.balance_after.0);
+        add(reversal.withdrawn.0);
         reversal.family.iter().for_each(|draw| add(draw.balance_after.0));
     }
     for adjustment in &unwind.adjustments {

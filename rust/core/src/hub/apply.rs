@@ -63,6 +63,7 @@ impl Hub {
             | Fact::Purchased { .. }
             | Fact::PayOutMade { .. }
             | Fact::PayOutReleased { .. }
+            | Fact::PayOutWithdrawn { .. }
             | Fact::FamilyLinked { .. }
             | Fact::FamilyUnlinked { .. } => self.apply_account(fact),
             Fact::YearOpened { person, key, accumulators } => {
@@ -251,6 +252,10 @@ impl Hub {
                 let pay_outs = &mut self.person_mut(*person).pay_outs;
                 let waiting = pay_outs.iter_mut().find(|pay_out| pay_out.claim_number == *claim_number);
                 waiting.expect("what is released was made").waiting = false;
+                self.ledger.post(legs);
+            }
+            Fact::PayOutWithdrawn { person, claim_number, legs } => {
+                self.person_mut(*person).pay_outs.retain(|pay_out| pay_out.claim_number != *claim_number);
                 self.ledger.post(legs);
             }
             Fact::FamilyLinked { person, payer } => self.person_mut(*person).payers.push(*payer),

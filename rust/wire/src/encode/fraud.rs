@@ -17,6 +17,7 @@ pub(super) fn effect(unwind: &Unwind, years: &[(AccumulatorKey, Accumulators)], 
         person_id: unwind.person.0,
         fund_restored_fen: unwind.sum(|reversal| reversal.fund).0,
         family_restored_fen: unwind.sum(Reversal::family_total).0,
+        withdrawn_fen: unwind.sum(|reversal| reversal.withdrawn).0,
     }
 }
 

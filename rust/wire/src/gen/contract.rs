@@ -2610,6 +2610,7 @@ static FACT: MessageSchema = MessageSchema {
         Field { number: 55, name: "person_suspended", kind: Kind::Message(&PERSON_SUSPENDED), occurs: Occurs::Once(0) },
         Field { number: 56, name: "institution_suspended", kind: Kind::Message(&INSTITUTION_SUSPENDED), occurs: Occurs::Once(0) },
         Field { number: 57, name: "institution_resumed", kind: Kind::Message(&INSTITUTION_RESUMED), occurs: Occurs::Once(0) },
+        Field { number: 58, name: "pay_out_withdrawn", kind: Kind::Message(&PAY_OUT_WITHDRAWN), occurs: Occurs::Once(0) },
     ],
 };
 
@@ -4078,6 +4079,19 @@ impl Schema for v1::PayOutReleased {
     const SCHEMA: &'static MessageSchema = &PAY_OUT_RELEASED;
 }
 
+static PAY_OUT_WITHDRAWN: MessageSchema = MessageSchema {
+    name: "PayOutWithdrawn",
+    fields: &[
+        Field { number: 1, name: "person_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "claim_number", kind: Kind::String, occurs: Occurs::Once(1) },
+        Field { number: 3, name: "legs", kind: Kind::Message(&LEG), occurs: Occurs::Repeated },
+    ],
+};
+
+impl Schema for v1::PayOutWithdrawn {
+    const SCHEMA: &'static MessageSchema = &PAY_OUT_WITHDRAWN;
+}
+
 static PERSON: MessageSchema = MessageSchema {
     name: "Person",
     fields: &[
@@ -4986,6 +5000,7 @@ static STORED_REVERSAL: MessageSchema = MessageSchema {
         Field { number: 7, name: "family", kind: Kind::Message(&FAMILY_DRAW), occurs: Occurs::Repeated },
         Field { number: 8, name: "deltas", kind: Kind::Message(&YEAR_ACCUMULATORS), occurs: Occurs::Repeated },
         Field { number: 9, name: "legs", kind: Kind::Message(&LEG), occurs: Occurs::Repeated },
+        Field { number: 10, name: "withdrawn_fen", kind: Kind::Int64, occurs: Occurs::Once(6) },
     ],
 };
 
@@ -5129,6 +5144,7 @@ static UNWIND_EFFECT: MessageSchema = MessageSchema {
         Field { number: 6, name: "person_id", kind: Kind::Uint64, occurs: Occurs::Once(1) },
         Field { number: 7, name: "fund_restored_fen", kind: Kind::Int64, occurs: Occurs::Once(2) },
         Field { number: 8, name: "family_restored_fen", kind: Kind::Int64, occurs: Occurs::Once(3) },
+        Field { number: 9, name: "withdrawn_fen", kind: Kind::Int64, occurs: Occurs::Once(4) },
     ],
 };
 

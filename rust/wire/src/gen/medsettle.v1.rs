@@ -1358,7 +1358,8 @@ pub struct StatementEntry {
     pub cancellation_id: u64,
     #[prost(enumeration = "visit_kind::Kind", tag = "19")]
     pub visit_kind: i32,
-    /// Of PAY_OUT: so much waits for a bank zone; `amount_fen` follows when it is paid.
+    /// Of PAY_OUT: so much waits for a bank zone; `amount_fen` follows when it is paid. Negative: it waits no longer, for what it was paid on
+    /// was taken back.
     #[prost(int64, tag = "20")]
     pub waiting_fen: i64,
     /// Of UNWIND; 0 otherwise.
@@ -3878,7 +3879,7 @@ pub struct InpatientCancelSettlementResponse {
     pub balance_after_fen: i64,
     #[prost(message, repeated, tag = "5")]
     pub accumulators: ::prost::alloc::vec::Vec<YearAccumulators>,
-    /// Later settlements that were recomputed.
+    /// The settlement itself, where what was paid out on it is owed now; then later settlements that were recomputed.
     #[prost(message, repeated, tag = "6")]
     pub adjustments: ::prost::alloc::vec::Vec<SettlementAdjustment>,
 }
@@ -3887,7 +3888,8 @@ pub struct InpatientCancelSettlementResponse {
 pub struct SettlementAdjustment {
     #[prost(uint64, tag = "1")]
     pub settlement_id: u64,
-    /// Fund amounts after less before; positive is a payout to the bank zone, negative a receivable of the insured place.
+    /// Fund amounts after less before; positive is a payout to the bank zone, negative a receivable of the insured place. Of a settlement that
+    /// is itself taken back: what had been paid out to the person on it, which is a receivable now.
     #[prost(int64, tag = "2")]
     pub fund_delta_fen: i64,
     /// The split as recomputed.
@@ -4147,7 +4149,8 @@ pub struct UnwindEffect {
     /// The years that were used, as they are afterwards.
     #[prost(message, repeated, tag = "3")]
     pub accumulators_restored: ::prost::alloc::vec::Vec<YearAccumulators>,
-    /// The holder's own later settlements as they should have been.
+    /// Reversed settlements on which something had been paid out that is owed now; then the holder's own later settlements as they should have
+    /// been.
     #[prost(message, repeated, tag = "4")]
     pub adjustments: ::prost::alloc::vec::Vec<SettlementAdjustment>,
     /// By settlement.
@@ -4161,6 +4164,9 @@ pub struct UnwindEffect {
     /// What comes back to the family's accounts.
     #[prost(int64, tag = "8")]
     pub family_restored_fen: i64,
+    /// What waited to be paid out on reversed settlements, because they had been recomputed, and is not paid.
+    #[prost(int64, tag = "9")]
+    pub withdrawn_fen: i64,
 }
 /// What an institution owes for a settlement whose card's holder it did not check.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -6088,7 +6094,7 @@ pub struct Record {
 pub struct Fact {
     #[prost(
         oneof = "fact::Fact",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 45, 46, 47, 48, 55, 56, 57, 39, 40, 41, 42, 43, 44"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 45, 46, 47, 48, 55, 56, 57, 39, 40, 41, 42, 43, 44, 58"
     )]
     pub fact: ::core::option::Option<fact::Fact>,
 }
@@ -6201,6 +6207,8 @@ pub mod fact {
         FamilyLinked(super::FamilyLinked),
         #[prost(message, tag = "44")]
         FamilyUnlinked(super::FamilyUnlinked),
+        #[prost(message, tag = "58")]
+        PayOutWithdrawn(super::PayOutWithdrawn),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -6453,6 +6461,16 @@ pub struct PayOutReleased {
     #[prost(uint64, tag = "3")]
     pub card_id: u64,
     #[prost(message, repeated, tag = "4")]
+    pub legs: ::prost::alloc::vec::Vec<Leg>,
+}
+/// The recomputed settlement that gave it is taken back itself.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PayOutWithdrawn {
+    #[prost(uint64, tag = "1")]
+    pub person_id: u64,
+    #[prost(string, tag = "2")]
+    pub claim_number: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "3")]
     pub legs: ::prost::alloc::vec::Vec<Leg>,
 }
 /// The payer's account may pay for the person, after those linked before.
@@ -6720,6 +6738,9 @@ pub struct StoredReversal {
     pub deltas: ::prost::alloc::vec::Vec<YearAccumulators>,
     #[prost(message, repeated, tag = "9")]
     pub legs: ::prost::alloc::vec::Vec<Leg>,
+    /// What waited to be paid out because it had been recomputed, and is not paid.
+    #[prost(int64, tag = "10")]
+    pub withdrawn_fen: i64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct VoucherIssued {
@@ -7081,7 +7102,7 @@ pub struct StoredAdjustment {
     /// The cancellation that made it necessary.
     #[prost(uint64, tag = "2")]
     pub cancellation_id: u64,
-    /// Funds after less before.
+    /// Funds after less before; of a settlement that is itself taken back, what had been paid out on it and is owed now.
     #[prost(int64, tag = "3")]
     pub fund_delta_fen: i64,
     /// As recomputed; account and cash as they were paid.

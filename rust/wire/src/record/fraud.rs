@@ -53,6 +53,7 @@ fn from_reversal(person: PersonId, reversal: &Reversal) -> v1::StoredReversal {
         family: from_draws(&reversal.family),
         deltas: from_years(person, &reversal.deltas),
         legs: from_legs(&reversal.legs),
+        withdrawn_fen: reversal.withdrawn.0,
     }
 }
 
@@ -67,5 +68,6 @@ fn reversal(person: PersonId, message: v1::StoredReversal) -> Checked<Reversal> 
         family: draws(&message.family),
         deltas: years("deltas", person, message.deltas)?,
         legs: legs(message.legs)?,
+        withdrawn: Fen(message.withdrawn_fen),
     })
 }

@@ -41,7 +41,7 @@ use medsettle_core::token::TokenId;
 use medsettle_core::visit::Visit;
 
 /// How many kinds of facts there are.
-pub(crate) const FACTS: usize = 51;
+pub(crate) const FACTS: usize = 52;
 
 /// A source of values: splitmix64.
 pub(crate) struct Arbitrary(u64);
@@ -193,14 +193,14 @@ impl Arbitrary {
                 count: self.number(),
             },
             26 => Fact::VoucherIssued { stay: StayId(self.bits()), voucher: self.voucher(), cause: self.text().into() },
-            27..=33 => self.fact_of_account(),
-            34..=36 => self.fact_of_life(),
-            37 => Fact::PinSet {
+            27..=34 => self.fact_of_account(),
+            35..=37 => self.fact_of_life(),
+            38 => Fact::PinSet {
                 card: CardId(self.bits()),
                 hashed: HashedPin { hash: self.hash(), key_check: [self.bits() as u8; 3] },
             },
-            38 => Fact::PinWrong { card: CardId(self.bits()), count: self.number() },
-            39 => Fact::PinVerified { card: CardId(self.bits()) },
+            39 => Fact::PinWrong { card: CardId(self.bits()), count: self.number() },
+            40 => Fact::PinVerified { card: CardId(self.bits()) },
             _ => self.fact_of_stay(),
         }
     }
@@ -285,6 +285,7 @@ impl Arbitrary {
             family: self.some(Self::family_draw),
             deltas: self.years(),
             legs: self.some(Self::leg),
+            withdrawn: self.fen(),
         }
     }
 

@@ -276,6 +276,49 @@ fn the_family_gets_back_what_the_thief_drew_from_it() {
     assert!(desk.hub.by_certificate.contains_key(&certificate("P2")));
 }
 
+fn balance_of(desk: &Desk, account: fn(crate::ids::RegionCode) -> LedgerAccount) -> i128 {
+    desk.books().get(&account(crate::decide::fixture::region("110100"))).copied().unwrap_or_default()
+}
+
+/// A second look shows that a visit thought the holder's own was the thief's too; what it was given by the first unwind goes with it.
+fn unwind_again(robbed: &mut Robbed) -> Arc<Unwind> {
+    let scope = UnwindScope { excluded: vec![robbed.own[1].id], ..robbed.scope() };
+    unwind(&mut robbed.desk, asked(scope)).unwrap()
+}
+
+/// 550.00 of a thief's visit waited for a bank zone, and were paid when one came into use after the visit had been taken back.
+#[test]
+fn what_waits_on_a_settlement_is_not_paid_once_it_is_taken_back_from_the_thief() {
+    let mut robbed = robbed();
+    let scope = robbed.scope();
+    unwind(&mut robbed.desk, asked(scope)).unwrap();
+    assert_eq!(balance_of(&robbed.desk, LedgerAccount::PayoutsWaiting), 110_000);
+    unwind_again(&mut robbed);
+    assert_eq!(balance_of(&robbed.desk, LedgerAccount::PayoutsWaiting), 55_000, "of the visit that is the holder's");
+    assert_eq!(balance_of(&robbed.desk, LedgerAccount::PersonSettlement), 0, "nothing was paid, so nothing is owed");
+    robbed.desk.run(Command::EnableCard { card: robbed.card, zone: ZoneKind::Bank }).unwrap();
+    assert_eq!(balance_of(&robbed.desk, LedgerAccount::BankPayouts), 55_000);
+}
+
+/// 550.00 had been paid to the bank on a visit that was then taken back: it was owed, and nobody was told.
+#[test]
+fn what_was_paid_on_a_settlement_is_told_as_owed_once_it_is_taken_back_from_the_thief() {
+    let mut robbed = robbed();
+    robbed.desk.run(Command::EnableCard { card: robbed.card, zone: ZoneKind::Bank }).unwrap();
+    let scope = robbed.scope();
+    unwind(&mut robbed.desk, asked(scope)).unwrap();
+    assert_eq!(balance_of(&robbed.desk, LedgerAccount::BankPayouts), 110_000);
+    let unwound = unwind_again(&mut robbed);
+    let told: Vec<_> = unwound.adjustments.iter().map(|a| (a.settlement, a.fund_delta, a.legs.len())).collect();
+    assert_eq!(told, [(robbed.own[0].id, Fen(-55_000), 0)]);
+    assert_eq!(balance_of(&robbed.desk, LedgerAccount::PersonSettlement), -55_000);
+    let report = crate::explain::unwind(&unwound, "clerk 7").join("\n");
+    let owed = format!("On settlement {} 550.00 had been paid out to the person, who owes them", robbed.own[0].id);
+    assert!(report.contains(&owed), "{report}");
+    let of_settlement = crate::explain::text(&robbed.desk.standing(robbed.own[0].id)).join("\n");
+    assert!(of_settlement.contains(&owed), "{of_settlement}");
+}
+
 #[test]
 fn the_report_explains_every_fen() {
     let mut robbed = robbed();
