@@ -112,7 +112,7 @@ def a_card_that_signed_another_draw(scene: Scene) -> Bad:
 @forbidden_now("CREDENTIAL_NOT_ACCEPTED")
 def a_voucher(scene: Scene) -> Bad:
     request = scene.admission()
-    request.presentation.CopyFrom(presentation_pb2.Presentation(voucher_id=1))
+    request.presentation.CopyFrom(presentation_pb2.Presentation(voucher_id=1, terminal_id="T1"))
     return Bad("Inpatient.Admit", request)
 
 

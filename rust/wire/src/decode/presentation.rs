@@ -9,7 +9,7 @@ use medsettle_cryptogram::{
 
 use super::pin::Pin;
 use super::token::{TokenCheck, token};
-use crate::convert::{Checked, Coded, Fault, amount, array, at, coded, day, id, number, text, within};
+use crate::convert::{Checked, Coded, Fault, amount, array, at, coded, day, given_text, id, number, within};
 use crate::limits::{FIRST_BIRTH_YEAR, MAX_TERMINAL};
 use crate::v1;
 
@@ -62,7 +62,7 @@ pub(super) fn presentation(message: Option<v1::Presentation>) -> Checked<(Presen
             }
             Message::VoucherId(number) => (Credential::Voucher(VoucherId(at("voucher_id", id(number))?)), None),
         };
-        let terminal = at("terminal_id", text(message.terminal_id, MAX_TERMINAL))?;
+        let terminal = at("terminal_id", given_text(message.terminal_id, MAX_TERMINAL))?;
         Ok((Presentation { credential, terminal }, proof))
     })
 }

@@ -761,7 +761,7 @@ pub mod status {
 /// A credential as the terminal read it. Admission and settlement need one; queries need none.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Presentation {
-    /// At most 32 characters.
+    /// Where it was shown: never empty, for every debit names its terminal. At most 32 characters.
     #[prost(string, tag = "4")]
     pub terminal_id: ::prost::alloc::string::String,
     #[prost(oneof = "presentation::Credential", tags = "1, 2, 3, 5")]
