@@ -653,6 +653,7 @@ class StatementEntry(_message.Message):
     terminal_id: _builtins.str
     """Of settlements and purchases, and of what negates them."""
     card_sn: _builtins.str
+    """Of the same, and of the purses of cards."""
     cryptogram_valid: _builtins.bool
     """A cryptogram was presented and right."""
     settlement_id: _builtins.int

@@ -1556,6 +1556,10 @@ class StoredReversal(_message.Message):
     DELTAS_FIELD_NUMBER: _builtins.int
     LEGS_FIELD_NUMBER: _builtins.int
     WITHDRAWN_FEN_FIELD_NUMBER: _builtins.int
+    CREDENTIAL_FIELD_NUMBER: _builtins.int
+    TERMINAL_ID_FIELD_NUMBER: _builtins.int
+    TOTAL_FEN_FIELD_NUMBER: _builtins.int
+    VISIT_KIND_FIELD_NUMBER: _builtins.int
     settlement_id: _builtins.int
     institution_code: _builtins.str
     stay_id: _builtins.int
@@ -1566,6 +1570,9 @@ class StoredReversal(_message.Message):
     balance_after_fen: _builtins.int
     withdrawn_fen: _builtins.int
     """What waited to be paid out because it had been recomputed, and is not paid."""
+    terminal_id: _builtins.str
+    total_fen: _builtins.int
+    visit_kind: _common_pb2.VisitKind.Kind.ValueType
     @_builtins.property
     def family(self) -> _containers.RepeatedCompositeFieldContainer[Global___FamilyDraw]: ...
     @_builtins.property
@@ -1574,6 +1581,10 @@ class StoredReversal(_message.Message):
 
     @_builtins.property
     def legs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Leg]: ...
+    @_builtins.property
+    def credential(self) -> Global___StoredCredential:
+        """Of the settlement: how the card was shown, the bill, and what kind of care it was."""
+
     def __init__(
         self,
         *,
@@ -1587,10 +1598,14 @@ class StoredReversal(_message.Message):
         deltas: _abc.Iterable[_common_pb2.YearAccumulators] | None = ...,
         legs: _abc.Iterable[Global___Leg] | None = ...,
         withdrawn_fen: _builtins.int = ...,
+        credential: Global___StoredCredential | None = ...,
+        terminal_id: _builtins.str = ...,
+        total_fen: _builtins.int = ...,
+        visit_kind: _common_pb2.VisitKind.Kind.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["credential", b"credential"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_fen", b"account_fen", "balance_after_fen", b"balance_after_fen", "deltas", b"deltas", "family", b"family", "fund_fen", b"fund_fen", "institution_code", b"institution_code", "legs", b"legs", "settlement_id", b"settlement_id", "stay_id", b"stay_id", "withdrawn_fen", b"withdrawn_fen"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_fen", b"account_fen", "balance_after_fen", b"balance_after_fen", "credential", b"credential", "deltas", b"deltas", "family", b"family", "fund_fen", b"fund_fen", "institution_code", b"institution_code", "legs", b"legs", "settlement_id", b"settlement_id", "stay_id", b"stay_id", "terminal_id", b"terminal_id", "total_fen", b"total_fen", "visit_kind", b"visit_kind", "withdrawn_fen", b"withdrawn_fen"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -12,7 +12,8 @@ use crate::accumulator::{AccumulatorKey, Accumulators};
 use crate::ids::{CardId, InstitutionCode, PersonId, SettlementId, StayId, UnwindId};
 use crate::ledger::Leg;
 use crate::money::Fen;
-use crate::settlement::{Adjustment, FamilyDraw};
+use crate::policy::VisitKind;
+use crate::settlement::{Adjustment, FamilyDraw, Presented};
 
 /// Settlements that one unwind takes back: more than a year of daily purchases, while the fact stays far below a frame.
 pub const MAX_REVERSED: usize = 500;
@@ -69,6 +70,12 @@ pub struct Reversal {
     pub institution: InstitutionCode,
     /// The stay that was settled, which is void now.
     pub stay: Option<StayId>,
+    /// What kind of care it was.
+    pub visit_kind: VisitKind,
+    /// How the card was shown.
+    pub presented: Presented,
+    /// The bill.
+    pub total: Fen,
     /// What the funds paid.
     pub fund: Fen,
     /// What the holder's own account paid.

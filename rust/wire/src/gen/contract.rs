@@ -5001,6 +5001,10 @@ static STORED_REVERSAL: MessageSchema = MessageSchema {
         Field { number: 8, name: "deltas", kind: Kind::Message(&YEAR_ACCUMULATORS), occurs: Occurs::Repeated },
         Field { number: 9, name: "legs", kind: Kind::Message(&LEG), occurs: Occurs::Repeated },
         Field { number: 10, name: "withdrawn_fen", kind: Kind::Int64, occurs: Occurs::Once(6) },
+        Field { number: 11, name: "credential", kind: Kind::Message(&STORED_CREDENTIAL), occurs: Occurs::Once(7) },
+        Field { number: 12, name: "terminal_id", kind: Kind::String, occurs: Occurs::Once(8) },
+        Field { number: 13, name: "total_fen", kind: Kind::Int64, occurs: Occurs::Once(9) },
+        Field { number: 14, name: "visit_kind", kind: Kind::Enum(&VISIT_KIND_KIND), occurs: Occurs::Once(10) },
     ],
 };
 

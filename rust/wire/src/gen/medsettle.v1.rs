@@ -1329,6 +1329,7 @@ pub struct StatementEntry {
     /// Of settlements and purchases, and of what negates them.
     #[prost(string, tag = "8")]
     pub terminal_id: ::prost::alloc::string::String,
+    /// Of the same, and of the purses of cards.
     #[prost(string, tag = "9")]
     pub card_sn: ::prost::alloc::string::String,
     /// A cryptogram was presented and right.
@@ -6741,6 +6742,15 @@ pub struct StoredReversal {
     /// What waited to be paid out because it had been recomputed, and is not paid.
     #[prost(int64, tag = "10")]
     pub withdrawn_fen: i64,
+    /// Of the settlement: how the card was shown, the bill, and what kind of care it was.
+    #[prost(message, optional, tag = "11")]
+    pub credential: ::core::option::Option<StoredCredential>,
+    #[prost(string, tag = "12")]
+    pub terminal_id: ::prost::alloc::string::String,
+    #[prost(int64, tag = "13")]
+    pub total_fen: i64,
+    #[prost(enumeration = "visit_kind::Kind", tag = "14")]
+    pub visit_kind: i32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct VoucherIssued {

@@ -3,9 +3,11 @@
 use medsettle_core::fraud::{Reversal, Unwind};
 use medsettle_core::ids::{CardId, PersonId, SettlementId, StayId, UnwindId};
 use medsettle_core::money::Fen;
+use medsettle_core::settlement::Presented;
 
+use super::credential;
 use super::settlement::{adjustment, draws, from_adjustment, from_draws, from_legs, legs, years};
-use crate::convert::{Checked, at, each, from_years, id_if_given, institution_code};
+use crate::convert::{Checked, Coded, at, coded, each, from_years, id_if_given, institution_code, within};
 use crate::v1;
 
 pub(super) fn from_unwind(unwind: &Unwind) -> v1::Unwound {
@@ -54,6 +56,10 @@ fn from_reversal(person: PersonId, reversal: &Reversal) -> v1::StoredReversal {
         deltas: from_years(person, &reversal.deltas),
         legs: from_legs(&reversal.legs),
         withdrawn_fen: reversal.withdrawn.0,
+        credential: Some(credential::from_shown(&reversal.presented.credential)),
+        terminal_id: reversal.presented.terminal.to_string(),
+        total_fen: reversal.total.0,
+        visit_kind: reversal.visit_kind.number(),
     }
 }
 
@@ -62,6 +68,12 @@ fn reversal(person: PersonId, message: v1::StoredReversal) -> Checked<Reversal> 
         settlement: SettlementId(message.settlement_id),
         institution: at("institution_code", institution_code(&message.institution_code))?,
         stay: id_if_given(message.stay_id).map(StayId),
+        visit_kind: at("visit_kind", coded(message.visit_kind))?,
+        presented: Presented {
+            credential: within("credential", message.credential.as_ref(), credential::shown)?,
+            terminal: message.terminal_id.into(),
+        },
+        total: Fen(message.total_fen),
         fund: Fen(message.fund_fen),
         account: Fen(message.account_fen),
         balance_after: Fen(message.balance_after_fen),
