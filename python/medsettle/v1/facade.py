@@ -508,7 +508,9 @@ class Fraud:
     def unwind(
         self, request: fraud_pb2.FraudUnwindRequest, *, timeout: float | None = None
     ) -> fraud_pb2.FraudUnwindResponse:
-        """Reverses everything settled with a card in a period, as one durable decision."""
+        """Reverses everything settled with a card in a period, and voids stays that were begun with it and not settled,
+        as one durable decision.
+        """
         return self._call("Fraud.Unwind", request, fraud_pb2.FraudUnwindResponse, timeout)
 
     def list_claims(
@@ -1112,7 +1114,9 @@ class AsyncFraud:
     async def unwind(
         self, request: fraud_pb2.FraudUnwindRequest, *, timeout: float | None = None
     ) -> fraud_pb2.FraudUnwindResponse:
-        """Reverses everything settled with a card in a period, as one durable decision."""
+        """Reverses everything settled with a card in a period, and voids stays that were begun with it and not settled,
+        as one durable decision.
+        """
         return await self._call("Fraud.Unwind", request, fraud_pb2.FraudUnwindResponse, timeout)
 
     async def list_claims(

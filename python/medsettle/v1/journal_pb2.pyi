@@ -1499,6 +1499,8 @@ class Unwound(_message.Message):
     REVERSALS_FIELD_NUMBER: _builtins.int
     ADJUSTMENTS_FIELD_NUMBER: _builtins.int
     STAMP_MS_FIELD_NUMBER: _builtins.int
+    EXCLUDED_STAY_IDS_FIELD_NUMBER: _builtins.int
+    VOIDED_STAYS_FIELD_NUMBER: _builtins.int
     unwind_id: _builtins.int
     card_id: _builtins.int
     person_id: _builtins.int
@@ -1517,6 +1519,12 @@ class Unwound(_message.Message):
     def adjustments(self) -> _containers.RepeatedCompositeFieldContainer[Global___StoredAdjustment]:
         """What becomes of the holder's later settlements; `cancellation_id` is the unwind."""
 
+    @_builtins.property
+    def excluded_stay_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    @_builtins.property
+    def voided_stays(self) -> _containers.RepeatedCompositeFieldContainer[Global___StoredVoidedStay]:
+        """Stays that were begun with the card and not settled; each is void by an `AdmissionCancelled` of its own."""
+
     def __init__(
         self,
         *,
@@ -1531,14 +1539,41 @@ class Unwound(_message.Message):
         reversals: _abc.Iterable[Global___StoredReversal] | None = ...,
         adjustments: _abc.Iterable[Global___StoredAdjustment] | None = ...,
         stamp_ms: _builtins.int = ...,
+        excluded_stay_ids: _abc.Iterable[_builtins.int] | None = ...,
+        voided_stays: _abc.Iterable[Global___StoredVoidedStay] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustments", b"adjustments", "card_id", b"card_id", "case_number", b"case_number", "excluded_settlement_ids", b"excluded_settlement_ids", "person_id", b"person_id", "reversals", b"reversals", "second_approver", b"second_approver", "since_ms", b"since_ms", "stamp_ms", b"stamp_ms", "until_ms", b"until_ms", "unwind_id", b"unwind_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustments", b"adjustments", "card_id", b"card_id", "case_number", b"case_number", "excluded_settlement_ids", b"excluded_settlement_ids", "excluded_stay_ids", b"excluded_stay_ids", "person_id", b"person_id", "reversals", b"reversals", "second_approver", b"second_approver", "since_ms", b"since_ms", "stamp_ms", b"stamp_ms", "until_ms", b"until_ms", "unwind_id", b"unwind_id", "voided_stays", b"voided_stays"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Unwound: _TypeAlias = Unwound  # noqa: Y015
+
+@_typing.final
+class StoredVoidedStay(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STAY_ID_FIELD_NUMBER: _builtins.int
+    INSTITUTION_CODE_FIELD_NUMBER: _builtins.int
+    ADMISSION_DAYS_FIELD_NUMBER: _builtins.int
+    stay_id: _builtins.int
+    institution_code: _builtins.str
+    admission_days: _builtins.int
+    def __init__(
+        self,
+        *,
+        stay_id: _builtins.int = ...,
+        institution_code: _builtins.str = ...,
+        admission_days: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["admission_days", b"admission_days", "institution_code", b"institution_code", "stay_id", b"stay_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StoredVoidedStay: _TypeAlias = StoredVoidedStay  # noqa: Y015
 
 @_typing.final
 class StoredReversal(_message.Message):
@@ -2040,6 +2075,8 @@ class StoredStay(_message.Message):
     SETTLEMENT_ID_FIELD_NUMBER: _builtins.int
     VOUCHER_ID_FIELD_NUMBER: _builtins.int
     VOUCHER_ACCOUNT_LIMIT_FEN_FIELD_NUMBER: _builtins.int
+    ADMITTED_WITH_CARD_ID_FIELD_NUMBER: _builtins.int
+    ADMITTED_MS_FIELD_NUMBER: _builtins.int
     stay_id: _builtins.int
     person_id: _builtins.int
     institution_code: _builtins.str
@@ -2060,6 +2097,9 @@ class StoredStay(_message.Message):
     voucher_id: _builtins.int
     """The voucher that stands in for a card, 0 for none."""
     voucher_account_limit_fen: _builtins.int
+    admitted_with_card_id: _builtins.int
+    """With which card the patient was admitted, and when."""
+    admitted_ms: _builtins.int
     @_builtins.property
     def entitlements(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -2092,10 +2132,12 @@ class StoredStay(_message.Message):
         settlement_id: _builtins.int = ...,
         voucher_id: _builtins.int = ...,
         voucher_account_limit_fen: _builtins.int = ...,
+        admitted_with_card_id: _builtins.int = ...,
+        admitted_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_discharge_days", b"_discharge_days", "discharge_days", b"discharge_days", "sum", b"sum"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_discharge_days", b"_discharge_days", "admission_days", b"admission_days", "care_region", b"care_region", "category", b"category", "department", b"department", "diagnosis", b"diagnosis", "discharge_days", b"discharge_days", "entitlements", b"entitlements", "institution_code", b"institution_code", "insurance_type", b"insurance_type", "insured_region", b"insured_region", "kind", b"kind", "level", b"level", "lines", b"lines", "next_ordinal", b"next_ordinal", "person_id", b"person_id", "settlement_id", b"settlement_id", "state", b"state", "stay_id", b"stay_id", "sum", b"sum", "voucher_account_limit_fen", b"voucher_account_limit_fen", "voucher_id", b"voucher_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_discharge_days", b"_discharge_days", "admission_days", b"admission_days", "admitted_ms", b"admitted_ms", "admitted_with_card_id", b"admitted_with_card_id", "care_region", b"care_region", "category", b"category", "department", b"department", "diagnosis", b"diagnosis", "discharge_days", b"discharge_days", "entitlements", b"entitlements", "institution_code", b"institution_code", "insurance_type", b"insurance_type", "insured_region", b"insured_region", "kind", b"kind", "level", b"level", "lines", b"lines", "next_ordinal", b"next_ordinal", "person_id", b"person_id", "settlement_id", b"settlement_id", "state", b"state", "stay_id", b"stay_id", "sum", b"sum", "voucher_account_limit_fen", b"voucher_account_limit_fen", "voucher_id", b"voucher_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__discharge_days: _TypeAlias = _typing.Literal["discharge_days"]  # noqa: Y015
     _WhichOneofArgType__discharge_days: _TypeAlias = _typing.Literal["_discharge_days", b"_discharge_days"]  # noqa: Y015

@@ -4,7 +4,7 @@
 
 use crate::benefit::{Code, Split, Step};
 use crate::calendar::Date;
-use crate::fraud::{Reversal, Unwind};
+use crate::fraud::{Reversal, Unwind, VoidedStay};
 use crate::ids::SettlementId;
 use crate::money::Fen;
 use crate::policy::Fund;
@@ -102,8 +102,14 @@ pub fn unwind(unwind: &Unwind, operator: &str) -> Vec<String> {
             ));
         }
     }
+    for VoidedStay { stay, institution, admission } in &unwind.voided {
+        lines.push(format!("Stay {stay} at {institution}, begun on {admission} and never settled, is void."));
+    }
     for excluded in &unwind.excluded {
         lines.push(format!("Settlement {excluded} was the holder's own and stays."));
+    }
+    for excluded in &unwind.excluded_stays {
+        lines.push(format!("Stay {excluded} was the holder's own and goes on."));
     }
     lines.extend(unwind.owed().map(describe_owed));
     for adjustment in unwind.recomputed() {

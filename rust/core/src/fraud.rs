@@ -2,6 +2,7 @@
 //!
 //! Invariant: an unwind restores funds, accounts and limits, each in its own benefit year, and claims the same money from the
 //! institutions that did not check the holder; its legs sum to zero.
+//! Invariant: a stay that the thief began and never settled is void with the rest, so that it stands in nobody's way.
 //! Invariant: cash and what an institution earned stay where they are: a thief's cash is nobody's credit.
 //! Invariant: a settlement is unwound once, as a whole, and then neither unwound nor cancelled again.
 //! Leaves out: who may unwind, and how it is decided (`decide::fraud`).
@@ -9,6 +10,7 @@
 use std::sync::Arc;
 
 use crate::accumulator::{AccumulatorKey, Accumulators};
+use crate::calendar::Date;
 use crate::ids::{CardId, InstitutionCode, PersonId, SettlementId, StayId, UnwindId};
 use crate::ledger::Leg;
 use crate::money::Fen;
@@ -32,6 +34,8 @@ pub struct UnwindScope {
     pub until_ms: Option<i64>,
     /// The holder's own settlements in that period.
     pub excluded: Vec<SettlementId>,
+    /// The holder's own stays that began in that period and are not settled.
+    pub excluded_stays: Vec<StayId>,
 }
 
 /// A committed unwind.
@@ -49,16 +53,31 @@ pub struct Unwind {
     pub until_ms: i64,
     /// What was left out.
     pub excluded: Vec<SettlementId>,
+    /// What was left out of the stays that are not settled.
+    pub excluded_stays: Vec<StayId>,
     /// The agency's case.
     pub case_number: Box<str>,
     /// Who approved it beside the operator who asked.
     pub second_approver: Box<str>,
     /// In the order of the journal.
     pub reversals: Vec<Reversal>,
+    /// Stays that began with the card and are not settled, void by facts of their own in the same record.
+    pub voided: Vec<VoidedStay>,
     /// What had been paid out on reversed settlements and is owed now, then the holder's later settlements as they should have been.
     pub adjustments: Vec<Adjustment>,
     /// Hub's time.
     pub stamp_ms: i64,
+}
+
+/// A stay that a thief began and that nobody settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VoidedStay {
+    /// Which.
+    pub stay: StayId,
+    /// Where.
+    pub institution: InstitutionCode,
+    /// Day of admission.
+    pub admission: Date,
 }
 
 /// What is taken back of one settlement.

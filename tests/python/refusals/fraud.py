@@ -105,6 +105,13 @@ def an_unwind_that_excludes_more_than_it_may_hold(scene: Scene) -> Bad:
     return _bad(_unwind(scene, excluded=tuple(range(1, 502))))
 
 
+@malformed("scope.excluded_stay_ids[0]", caller=OPERATOR)
+def an_unwind_that_excludes_a_stay_that_is_not_in_it(scene: Scene) -> Bad:
+    request = _unwind(scene)
+    request.scope.excluded_stay_ids.append(4_711)
+    return _bad(request)
+
+
 @malformed("preview_digest", caller=OPERATOR)
 def an_unwind_of_half_a_preview(scene: Scene) -> Bad:
     request = _unwind(scene)

@@ -5062,6 +5062,8 @@ static STORED_STAY: MessageSchema = MessageSchema {
         Field { number: 19, name: "settlement_id", kind: Kind::Uint64, occurs: Occurs::Once(16) },
         Field { number: 20, name: "voucher_id", kind: Kind::Uint64, occurs: Occurs::Once(17) },
         Field { number: 21, name: "voucher_account_limit_fen", kind: Kind::Int64, occurs: Occurs::Once(18) },
+        Field { number: 22, name: "admitted_with_card_id", kind: Kind::Uint64, occurs: Occurs::Once(19) },
+        Field { number: 23, name: "admitted_ms", kind: Kind::Int64, occurs: Occurs::Once(20) },
     ],
 };
 
@@ -5080,6 +5082,19 @@ static STORED_VISIT: MessageSchema = MessageSchema {
 
 impl Schema for v1::StoredVisit {
     const SCHEMA: &'static MessageSchema = &STORED_VISIT;
+}
+
+static STORED_VOIDED_STAY: MessageSchema = MessageSchema {
+    name: "StoredVoidedStay",
+    fields: &[
+        Field { number: 1, name: "stay_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "institution_code", kind: Kind::String, occurs: Occurs::Once(1) },
+        Field { number: 3, name: "admission_days", kind: Kind::Int32, occurs: Occurs::Once(2) },
+    ],
+};
+
+impl Schema for v1::StoredVoidedStay {
+    const SCHEMA: &'static MessageSchema = &STORED_VOIDED_STAY;
 }
 
 static STRIPE: MessageSchema = MessageSchema {
@@ -5149,6 +5164,7 @@ static UNWIND_EFFECT: MessageSchema = MessageSchema {
         Field { number: 7, name: "fund_restored_fen", kind: Kind::Int64, occurs: Occurs::Once(2) },
         Field { number: 8, name: "family_restored_fen", kind: Kind::Int64, occurs: Occurs::Once(3) },
         Field { number: 9, name: "withdrawn_fen", kind: Kind::Int64, occurs: Occurs::Once(4) },
+        Field { number: 10, name: "voided_stays", kind: Kind::Message(&VOIDED_STAY), occurs: Occurs::Repeated },
     ],
 };
 
@@ -5163,6 +5179,7 @@ static UNWIND_SCOPE: MessageSchema = MessageSchema {
         Field { number: 2, name: "since_ms", kind: Kind::Int64, occurs: Occurs::Once(1) },
         Field { number: 3, name: "until_ms", kind: Kind::Int64, occurs: Occurs::Once(2) },
         Field { number: 4, name: "excluded_settlement_ids", kind: Kind::Uint64, occurs: Occurs::Repeated },
+        Field { number: 5, name: "excluded_stay_ids", kind: Kind::Uint64, occurs: Occurs::Repeated },
     ],
 };
 
@@ -5184,6 +5201,8 @@ static UNWOUND: MessageSchema = MessageSchema {
         Field { number: 9, name: "reversals", kind: Kind::Message(&STORED_REVERSAL), occurs: Occurs::Repeated },
         Field { number: 10, name: "adjustments", kind: Kind::Message(&STORED_ADJUSTMENT), occurs: Occurs::Repeated },
         Field { number: 11, name: "stamp_ms", kind: Kind::Int64, occurs: Occurs::Once(7) },
+        Field { number: 12, name: "excluded_stay_ids", kind: Kind::Uint64, occurs: Occurs::Repeated },
+        Field { number: 13, name: "voided_stays", kind: Kind::Message(&STORED_VOIDED_STAY), occurs: Occurs::Repeated },
     ],
 };
 
@@ -5302,6 +5321,19 @@ static VISITS_SETTLE_RESPONSE: MessageSchema = MessageSchema {
 
 impl Schema for v1::VisitsSettleResponse {
     const SCHEMA: &'static MessageSchema = &VISITS_SETTLE_RESPONSE;
+}
+
+static VOIDED_STAY: MessageSchema = MessageSchema {
+    name: "VoidedStay",
+    fields: &[
+        Field { number: 1, name: "stay_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "institution_code", kind: Kind::String, occurs: Occurs::Once(1) },
+        Field { number: 3, name: "admission_date", kind: Kind::String, occurs: Occurs::Once(2) },
+    ],
+};
+
+impl Schema for v1::VoidedStay {
+    const SCHEMA: &'static MessageSchema = &VOIDED_STAY;
 }
 
 static VOUCHER_ISSUED: MessageSchema = MessageSchema {

@@ -4137,6 +4137,9 @@ pub struct UnwindScope {
     /// Settlements with the card in that period that were the holder's own; each must be in it.
     #[prost(uint64, repeated, tag = "4")]
     pub excluded_settlement_ids: ::prost::alloc::vec::Vec<u64>,
+    /// Stays that the holder began with the card in that period and that are not settled; each must be one.
+    #[prost(uint64, repeated, tag = "5")]
+    pub excluded_stay_ids: ::prost::alloc::vec::Vec<u64>,
 }
 /// What an unwind does. Cash that was paid at the counter is nobody's credit: it stays where it is.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -4168,6 +4171,19 @@ pub struct UnwindEffect {
     /// What waited to be paid out on reversed settlements, because they had been recomputed, and is not paid.
     #[prost(int64, tag = "9")]
     pub withdrawn_fen: i64,
+    /// Stays that were begun with the card in that period and are not settled, open or discharged: they are void.
+    #[prost(message, repeated, tag = "10")]
+    pub voided_stays: ::prost::alloc::vec::Vec<VoidedStay>,
+}
+/// A stay that nobody settled and that stood in the holder's way; its institution finds it VOID.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct VoidedStay {
+    #[prost(uint64, tag = "1")]
+    pub stay_id: u64,
+    #[prost(string, tag = "2")]
+    pub institution_code: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub admission_date: ::prost::alloc::string::String,
 }
 /// What an institution owes for a settlement whose card's holder it did not check.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -6714,6 +6730,20 @@ pub struct Unwound {
     pub adjustments: ::prost::alloc::vec::Vec<StoredAdjustment>,
     #[prost(int64, tag = "11")]
     pub stamp_ms: i64,
+    #[prost(uint64, repeated, tag = "12")]
+    pub excluded_stay_ids: ::prost::alloc::vec::Vec<u64>,
+    /// Stays that were begun with the card and not settled; each is void by an `AdmissionCancelled` of its own.
+    #[prost(message, repeated, tag = "13")]
+    pub voided_stays: ::prost::alloc::vec::Vec<StoredVoidedStay>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StoredVoidedStay {
+    #[prost(uint64, tag = "1")]
+    pub stay_id: u64,
+    #[prost(string, tag = "2")]
+    pub institution_code: ::prost::alloc::string::String,
+    #[prost(int32, tag = "3")]
+    pub admission_days: i32,
 }
 /// What is taken back of one settlement. Cash, and what the institution earned, stay.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -6957,6 +6987,11 @@ pub struct StoredStay {
     pub voucher_id: u64,
     #[prost(int64, tag = "21")]
     pub voucher_account_limit_fen: i64,
+    /// With which card the patient was admitted, and when.
+    #[prost(uint64, tag = "22")]
+    pub admitted_with_card_id: u64,
+    #[prost(int64, tag = "23")]
+    pub admitted_ms: i64,
 }
 /// A charge line with its split.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -1,11 +1,12 @@
 //! What was taken back from a thief, in the journal.
 
-use medsettle_core::fraud::{Reversal, Unwind};
+use medsettle_core::fraud::{Reversal, Unwind, VoidedStay};
 use medsettle_core::ids::{CardId, PersonId, SettlementId, StayId, UnwindId};
 use medsettle_core::money::Fen;
 use medsettle_core::settlement::Presented;
 
 use super::credential;
+use super::facts::day;
 use super::settlement::{adjustment, draws, from_adjustment, from_draws, from_legs, legs, years};
 use crate::convert::{Checked, Coded, at, coded, each, from_years, id_if_given, institution_code, within};
 use crate::v1;
@@ -24,6 +25,8 @@ pub(super) fn from_unwind(unwind: &Unwind) -> v1::Unwound {
         reversals: unwind.reversals.iter().map(|reversal| from_reversal(person, reversal)).collect(),
         adjustments: unwind.adjustments.iter().map(|adjustment| from_adjustment(person, adjustment)).collect(),
         stamp_ms: unwind.stamp_ms,
+        excluded_stay_ids: unwind.excluded_stays.iter().map(|stay| stay.0).collect(),
+        voided_stays: unwind.voided.iter().map(from_voided).collect(),
     }
 }
 
@@ -36,11 +39,29 @@ pub(super) fn unwind(message: v1::Unwound) -> Checked<Unwind> {
         since_ms: message.since_ms,
         until_ms: message.until_ms,
         excluded: message.excluded_settlement_ids.into_iter().map(SettlementId).collect(),
+        excluded_stays: message.excluded_stay_ids.into_iter().map(StayId).collect(),
         case_number: message.case_number.into(),
         second_approver: message.second_approver.into(),
         reversals: each("reversals", message.reversals, |message| reversal(person, message))?,
+        voided: each("voided_stays", message.voided_stays, voided)?,
         adjustments: each("adjustments", message.adjustments, |message| adjustment(person, message))?,
         stamp_ms: message.stamp_ms,
+    })
+}
+
+fn from_voided(voided: &VoidedStay) -> v1::StoredVoidedStay {
+    v1::StoredVoidedStay {
+        stay_id: voided.stay.0,
+        institution_code: voided.institution.as_str().to_owned(),
+        admission_days: voided.admission.days(),
+    }
+}
+
+fn voided(message: v1::StoredVoidedStay) -> Checked<VoidedStay> {
+    Ok(VoidedStay {
+        stay: StayId(message.stay_id),
+        institution: at("institution_code", institution_code(&message.institution_code))?,
+        admission: at("admission_days", day(message.admission_days))?,
     })
 }
 

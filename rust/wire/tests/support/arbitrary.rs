@@ -17,7 +17,7 @@ use medsettle_core::card::{CancelCause, Channel, Chip, FailureCause, LockCause, 
 use medsettle_core::catalogue::{Catalogue, CeilingOrder, Item, ItemClass};
 use medsettle_core::fact::{Fact, Record};
 use medsettle_core::filing::Filing;
-use medsettle_core::fraud::{Reversal, Unwind};
+use medsettle_core::fraud::{Reversal, Unwind, VoidedStay};
 use medsettle_core::ids::{
     AlertId, CardId, CardSn, FilingId, Hash32, InstitutionCode, Pan, PersonId, RegionCode, RequestId, SettlementId,
     StayId, UnwindId, VoucherId,
@@ -266,9 +266,15 @@ impl Arbitrary {
             since_ms: self.signed(),
             until_ms: self.signed(),
             excluded: self.some(|a| SettlementId(a.id())),
+            excluded_stays: self.some(|a| StayId(a.id())),
             case_number: self.text().into(),
             second_approver: self.text().into(),
             reversals: self.some(Self::reversal),
+            voided: self.some(|a| VoidedStay {
+                stay: StayId(a.bits()),
+                institution: a.institution_code(),
+                admission: a.day(),
+            }),
             adjustments: self.some(Self::recomputed),
             stamp_ms: self.signed(),
         }
@@ -431,6 +437,8 @@ impl Arbitrary {
             next_ordinal: self.number(),
             settlement: self.maybe(|a| SettlementId(a.id())),
             voucher: self.maybe(Self::voucher),
+            admitted_with: CardId(self.bits()),
+            admitted_ms: self.signed(),
         }
     }
 
