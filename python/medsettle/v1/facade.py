@@ -272,7 +272,10 @@ class Cards:
     def cancel(
         self, request: cards_pb2.CardsCancelRequest, *, timeout: float | None = None
     ) -> cards_pb2.CardsCancelResponse:
-        """Cards.Cancel."""
+        """Ends every zone of a card that is not dead, for ever: returned, its holder dead, issued in error or with
+        another region. A zone that is formally lost stays so, and where both are the card is refused: it is
+        replaced, not cancelled.
+        """
         return self._call("Cards.Cancel", request, cards_pb2.CardsCancelResponse, timeout)
 
     def retire_generation(
@@ -860,7 +863,10 @@ class AsyncCards:
     async def cancel(
         self, request: cards_pb2.CardsCancelRequest, *, timeout: float | None = None
     ) -> cards_pb2.CardsCancelResponse:
-        """Cards.Cancel."""
+        """Ends every zone of a card that is not dead, for ever: returned, its holder dead, issued in error or with
+        another region. A zone that is formally lost stays so, and where both are the card is refused: it is
+        replaced, not cancelled.
+        """
         return await self._call("Cards.Cancel", request, cards_pb2.CardsCancelResponse, timeout)
 
     async def retire_generation(

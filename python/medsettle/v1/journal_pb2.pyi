@@ -697,17 +697,23 @@ class CardCancelled(_message.Message):
 
     CARD_ID_FIELD_NUMBER: _builtins.int
     CAUSE_FIELD_NUMBER: _builtins.int
+    ZONES_FIELD_NUMBER: _builtins.int
     card_id: _builtins.int
     cause: _cards_pb2.CardsCancelRequest.Cause.ValueType
+    @_builtins.property
+    def zones(self) -> _containers.RepeatedScalarFieldContainer[_cards_pb2.Zone.Kind.ValueType]:
+        """Without one that was dead already."""
+
     def __init__(
         self,
         *,
         card_id: _builtins.int = ...,
         cause: _cards_pb2.CardsCancelRequest.Cause.ValueType = ...,
+        zones: _abc.Iterable[_cards_pb2.Zone.Kind.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_id", b"card_id", "cause", b"cause"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_id", b"card_id", "cause", b"cause", "zones", b"zones"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -204,10 +204,12 @@ pub enum Fact {
         /// The counter that the card showed at the desk, from which it goes on.
         atc: Option<u16>,
     },
-    /// A card was cancelled at a desk or with its insured region, both zones.
+    /// A card was cancelled at a desk or with its insured region: every zone that is not dead. A formal loss never ends.
     CardCancelled {
         /// The card.
         card: CardId,
+        /// Which zones.
+        zones: Vec<ZoneKind>,
         /// Why.
         cause: CancelCause,
     },

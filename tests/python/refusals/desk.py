@@ -96,6 +96,14 @@ def replacing_a_card_by_one_that_somebody_has(scene: Scene) -> Bad:
 
 
 @forbidden_now("CARD_STATE_FORBIDS", caller=DESK)
+def cancelling_a_card_that_is_lost_for_ever(scene: Scene) -> Bad:
+    request = cards_pb2.CardsCancelRequest(
+        header=scene.agency.desk.header(), card_id=scene.lost.card_id, cause=cards_pb2.CardsCancelRequest.RETURNED
+    )
+    return Bad("Cards.Cancel", request, {"state": "FORMAL_LOST", "event": "CANCEL"})
+
+
+@forbidden_now("CARD_STATE_FORBIDS", caller=DESK)
 def unlocking_a_card_that_is_not_locked(scene: Scene) -> Bad:
     request = cards_pb2.CardsUnlockRequest(
         header=scene.agency.desk.header(), card_id=scene.fresh.card_id, zone=cards_pb2.Zone.INSURANCE

@@ -56,8 +56,8 @@ fn decide_card(hub: &Hub, command: &Command, context: &Context<'_>) -> Decided {
         }
         Command::CancelCard { card, cause } => {
             let (card, now) = known(*card)?;
-            let after = card.after(Event::Cancel, now)?;
-            Ok((vec![Fact::CardCancelled { card: card.id, cause: *cause }], shown(hub, &after, context)))
+            let (zones, after) = card.after_in(&[], Event::Cancel, now)?;
+            Ok((vec![Fact::CardCancelled { card: card.id, zones, cause: *cause }], shown(hub, &after, context)))
         }
         _ => unreachable!("the hub sends commands about cards only"),
     }

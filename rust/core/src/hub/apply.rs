@@ -220,7 +220,11 @@ impl Hub {
             Fact::PinSet { card, hashed } => self.card_mut(*card).pin = Some(Pin::new(*hashed)),
             Fact::PinWrong { card, count } => self.count_wrong_pins(*card, *count),
             Fact::PinVerified { card } => self.count_wrong_pins(*card, 0),
-            Fact::CardCancelled { card, .. } => self.set_both(*card, ZoneState::Cancelled),
+            Fact::CardCancelled { card, zones, .. } => {
+                for zone in zones {
+                    self.change_zone(*card, *zone, |zone| zone.state = ZoneState::Cancelled);
+                }
+            }
             _ => unreachable!("only card facts are sent here"),
         }
     }

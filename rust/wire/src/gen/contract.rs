@@ -1544,6 +1544,7 @@ static CARD_CANCELLED: MessageSchema = MessageSchema {
     fields: &[
         Field { number: 1, name: "card_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
         Field { number: 2, name: "cause", kind: Kind::Enum(&CARDS_CANCEL_REQUEST_CAUSE), occurs: Occurs::Once(1) },
+        Field { number: 3, name: "zones", kind: Kind::Enum(&ZONE_KIND), occurs: Occurs::Repeated },
     ],
 };
 

@@ -6363,12 +6363,15 @@ pub struct CardLossWithdrawn {
     #[prost(string, tag = "3")]
     pub verified_by: ::prost::alloc::string::String,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CardCancelled {
     #[prost(uint64, tag = "1")]
     pub card_id: u64,
     #[prost(enumeration = "cards_cancel_request::Cause", tag = "2")]
     pub cause: i32,
+    /// Without one that was dead already.
+    #[prost(enumeration = "zone::Kind", repeated, tag = "3")]
+    pub zones: ::prost::alloc::vec::Vec<i32>,
 }
 /// It takes the place of any date of the same region and generation before.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
