@@ -195,7 +195,8 @@ class Books:
     def report_person(self, person: int, event: str, zones: list[str]) -> None:
         """Report every card that is in somebody's hands; those that cannot be reported again stay as they are."""
         cards = [card for card in self.of(person) if any(zone.state in IN_HAND for zone in card.zones.values())]
-        refusals = [Refused("CARD_UNKNOWN")]
+        lost_before = any(zone.state == "FORMAL_LOST" for card in self.of(person) for zone in card.zones.values())
+        refusals = [Refused("CARD_LOST" if lost_before else "CARD_UNKNOWN")]
         hit = False
         for card in cards:
             try:

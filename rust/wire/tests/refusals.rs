@@ -87,7 +87,7 @@ fn of_stays_and_settlements() -> Vec<Reject> {
         Reject::LineTotalMismatch { lines: lines.clone() },
         Reject::SettlementUnknown(settlement),
         Reject::NothingToUnwind,
-        Reject::UnwindTooLarge { limit: 500, count: 501 },
+        Reject::UnwindTooLarge { limit: 500 },
         Reject::StayDatesWrong { field: "discharge_date".into(), problem: "is in the future" },
         Reject::LineUnknown { lines: lines.clone() },
         Reject::StayTooLong,
@@ -106,6 +106,7 @@ fn of_persons_and_packages() -> Vec<Reject> {
     let institution = InstitutionCode::parse("H11010500001").unwrap();
     vec![
         Reject::BalanceInsufficient { requested: Fen(2), available: Fen(1) },
+        Reject::PurchaseExceeds { requested: Fen(2), available: Fen(1) },
         Reject::PolicyNotInForce { region, day },
         Reject::CatalogueNotInForce { region, day },
         Reject::NoRule { what: "POOL bands".into() },

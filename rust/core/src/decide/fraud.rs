@@ -155,7 +155,7 @@ fn beds(hub: &Hub, person: &Person, scope: &UnwindScope, until_ms: i64) -> Resul
 }
 
 fn check_size(count: usize, limit: usize) -> Result<(), Reject> {
-    if count > limit { Err(Reject::UnwindTooLarge { limit, count }) } else { Ok(()) }
+    if count > limit { Err(Reject::UnwindTooLarge { limit }) } else { Ok(()) }
 }
 
 fn reversals(hub: &Hub, person: &Person, reversed: &[Standing]) -> Result<Vec<Reversal>, Reject> {

@@ -4567,7 +4567,7 @@ pub mod reason {
         StayUnknown = 3001,
         /// The stay's state does not allow this.
         StayNotOpen = 3002,
-        /// The settlement would differ from the quote that it names.
+        /// The settlement would differ from the quote that it names, or the unwind from its preview.
         QuoteStale = 3003,
         /// The settlement was cancelled before.
         AlreadyCancelled = 3004,
@@ -4635,6 +4635,8 @@ pub mod reason {
         ClaimPaid = 4011,
         /// The account is none of those that the operation is for, or the card does not carry it.
         AccountNotOffered = 4012,
+        /// The online account, or the purse in the chip, holds less than the purchase.
+        PurchaseExceeds = 4013,
         /// No such person.
         PersonUnknown = 5001,
         /// The person's networked settlement is suspended.
@@ -4776,6 +4778,7 @@ pub mod reason {
                 Self::AccountUseForbidden => "ACCOUNT_USE_FORBIDDEN",
                 Self::ClaimPaid => "CLAIM_PAID",
                 Self::AccountNotOffered => "ACCOUNT_NOT_OFFERED",
+                Self::PurchaseExceeds => "PURCHASE_EXCEEDS",
                 Self::PersonUnknown => "PERSON_UNKNOWN",
                 Self::PersonSuspended => "PERSON_SUSPENDED",
                 Self::FilingMissing => "FILING_MISSING",
@@ -4885,6 +4888,7 @@ pub mod reason {
                 "ACCOUNT_USE_FORBIDDEN" => Some(Self::AccountUseForbidden),
                 "CLAIM_PAID" => Some(Self::ClaimPaid),
                 "ACCOUNT_NOT_OFFERED" => Some(Self::AccountNotOffered),
+                "PURCHASE_EXCEEDS" => Some(Self::PurchaseExceeds),
                 "PERSON_UNKNOWN" => Some(Self::PersonUnknown),
                 "PERSON_SUSPENDED" => Some(Self::PersonSuspended),
                 "FILING_MISSING" => Some(Self::FilingMissing),

@@ -134,7 +134,7 @@ fn a_report_by_certificate_hits_every_card_in_hand_and_not_the_one_that_is_being
     assert_eq!(desk.run(by_certificate(Loss::Temporary)), Err(Reject::CardLost { until_ms }));
     desk.run(by_certificate(Loss::Formal)).expect("a formal loss goes over a temporary one");
     let third = desk.apply_for(person, Some(new)).unwrap();
-    assert_eq!(desk.run(by_certificate(Loss::Formal)), Err(Reject::CardUnknown));
+    assert_eq!(desk.run(by_certificate(Loss::Formal)), Err(Reject::CardLost { until_ms: None }));
     assert_eq!(insurance(&desk, third), Shown::Plain(ZoneState::Applied));
     let forbidden = Reject::CardStateForbids { state: CardState::Applied, event: "REPORT_LOSS" };
     assert_eq!(desk.run(report(of_card(third), Loss::Formal, &[])), Err(forbidden));
@@ -324,4 +324,16 @@ fn a_report_names_no_card_of_another_person_than_the_caller_was_verified_as() {
     }
     assert_eq!(desk.hub, before);
     desk.run(verified("P1", of_card(card))).expect("the holder's own");
+}
+
+/// A caller whose card was lost for ever long ago was told that there is no such card.
+#[test]
+fn a_report_of_all_cards_says_so_where_the_last_one_is_lost_for_ever_already() {
+    let mut desk = Desk::open();
+    let person = desk.enrol("P1");
+    let by_certificate = || report(LossSubject::Certificate(certificate("P1")), Loss::Temporary, &[]);
+    assert_eq!(desk.run(by_certificate()), Err(Reject::CardUnknown), "who has no card has none to lose");
+    let card = desk.issue(person, None);
+    desk.run(report(of_card(card), Loss::Formal, &[])).unwrap();
+    assert_eq!(desk.run(by_certificate()), Err(Reject::CardLost { until_ms: None }));
 }

@@ -240,7 +240,7 @@ fn more_than_one_decision_holds_is_refused_whole() {
     }
     let scope = UnwindScope { card, since_ms: 0, until_ms: None, excluded: Vec::new(), excluded_stays: Vec::new() };
     let before = desk.hub.clone();
-    let too_large = Reject::UnwindTooLarge { limit: MAX_REVERSED, count: MAX_REVERSED + 1 };
+    let too_large = Reject::UnwindTooLarge { limit: MAX_REVERSED };
     assert_eq!(unwind(&mut desk, asked(scope)), Err(too_large));
     assert_eq!(desk.hub, before);
 }

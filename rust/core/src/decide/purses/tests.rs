@@ -127,7 +127,7 @@ fn a_lost_chip_keeps_its_purse_because_whoever_has_it_can_still_spend() {
         let spent = desk.purchase(old, AccountKind::Offline, 1);
         match loss {
             Loss::Temporary => assert_eq!(spent, Err(Reject::CardCancelled)),
-            Loss::Formal => assert!(matches!(spent, Err(Reject::BalanceInsufficient { .. })), "{spent:?}"),
+            Loss::Formal => assert!(matches!(spent, Err(Reject::PurchaseExceeds { .. })), "{spent:?}"),
         }
     }
 }
@@ -200,7 +200,7 @@ fn a_top_up_and_a_purchase_name_an_account_that_takes_them_and_an_amount_that_ca
         let too_large = Err(Reject::AmountTooLarge { field: "amount_fen".into() });
         assert_eq!(desk.top_up(card, account, MAX_AMOUNT.0 + 1), too_large);
         desk.top_up(card, account, 100).unwrap();
-        let refused = Reject::BalanceInsufficient { requested: Fen(101), available: Fen(100) };
+        let refused = Reject::PurchaseExceeds { requested: Fen(101), available: Fen(100) };
         assert_eq!(desk.purchase(card, account, 101), Err(refused));
     }
     let unmade = desk.enrol("P2");
