@@ -258,7 +258,7 @@ class FraudUnwindRequest(_message.Message):
     case_number: _builtins.str
     """At most 32 characters."""
     second_approver: _builtins.str
-    """Another person than `header.operator`, who must be named too; at most 64 characters."""
+    """Another person than `header.operator`, who must be named too, in whatever capitals; at most 64 characters."""
     preview_digest: _builtins.bytes
     """Of the preview that both approved; may be left out."""
     @_builtins.property

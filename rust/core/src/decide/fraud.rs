@@ -47,7 +47,8 @@ pub(crate) fn unwind(
     if header.operator.is_empty() {
         return Err(Reject::malformed("header.operator", "must name who asks"));
     }
-    if asked.second_approver == header.operator {
+    // Two spellings are not two persons.
+    if asked.second_approver.to_lowercase() == header.operator.to_lowercase() {
         return Err(Reject::malformed("second_approver", "must be another person than header.operator"));
     }
     let unwind = Unwind {

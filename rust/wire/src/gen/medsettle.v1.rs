@@ -4230,7 +4230,7 @@ pub struct FraudUnwindRequest {
     /// At most 32 characters.
     #[prost(string, tag = "3")]
     pub case_number: ::prost::alloc::string::String,
-    /// Another person than `header.operator`, who must be named too; at most 64 characters.
+    /// Another person than `header.operator`, who must be named too, in whatever capitals; at most 64 characters.
     #[prost(string, tag = "4")]
     pub second_approver: ::prost::alloc::string::String,
     /// Of the preview that both approved; may be left out.

@@ -200,11 +200,13 @@ type Change = fn(&mut UnwindRequest, i64);
 fn an_unwind_that_contradicts_itself_is_refused_with_the_field() {
     let robbed = robbed();
     let now_ms = robbed.desk.now_ms;
-    let cases: [(Change, &str); 6] = [
+    let cases: [(Change, &str); 7] = [
         (|asked, now_ms| asked.scope.since_ms = now_ms + 1, "scope.since_ms"),
         (|asked, now_ms| asked.scope.until_ms = Some(now_ms + 1), "scope.until_ms"),
         (|asked, _| asked.scope.until_ms = Some(asked.scope.since_ms - 1), "scope.until_ms"),
         (|asked, _| asked.second_approver = "clerk".into(), "second_approver"),
+        // One person took back a victim's own visits alone, by writing her name in capitals the second time.
+        (|asked, _| asked.second_approver = "ClerK".into(), "second_approver"),
         (|asked, _| asked.scope.excluded.push(SettlementId(9)), "scope.excluded_settlement_ids[2]"),
         (|asked, _| asked.scope.excluded.push(asked.scope.excluded[0]), "scope.excluded_settlement_ids[2]"),
     ];
