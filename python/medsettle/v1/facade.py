@@ -226,7 +226,10 @@ class Cards:
     def mark_made(
         self, request: cards_pb2.CardsMarkMadeRequest, *, timeout: float | None = None
     ) -> cards_pb2.CardsMarkMadeResponse:
-        """Records that the card was made, with what is printed and written on it."""
+        """Records that the card was made, with what is printed and written on it. A chip whose key is not in the hub's
+        key ring is refused SCHEME_NOT_ALLOWED, for it could never be used; a hub that holds no issuer's key cannot
+        tell and takes every chip.
+        """
         return self._call("Cards.MarkMade", request, cards_pb2.CardsMarkMadeResponse, timeout)
 
     def hand_over(
@@ -258,7 +261,7 @@ class Cards:
     ) -> cards_pb2.CardsReplaceResponse:
         """Gives the holder of a card that is formally lost another one on the spot: applied for, made, handed over and,
         if asked, enabled at once. A card is replaced once; while another card of the person is applied for or in use
-        nothing is replaced.
+        nothing is replaced. A chip is refused as at MarkMade.
         """
         return self._call("Cards.Replace", request, cards_pb2.CardsReplaceResponse, timeout)
 
@@ -817,7 +820,10 @@ class AsyncCards:
     async def mark_made(
         self, request: cards_pb2.CardsMarkMadeRequest, *, timeout: float | None = None
     ) -> cards_pb2.CardsMarkMadeResponse:
-        """Records that the card was made, with what is printed and written on it."""
+        """Records that the card was made, with what is printed and written on it. A chip whose key is not in the hub's
+        key ring is refused SCHEME_NOT_ALLOWED, for it could never be used; a hub that holds no issuer's key cannot
+        tell and takes every chip.
+        """
         return await self._call("Cards.MarkMade", request, cards_pb2.CardsMarkMadeResponse, timeout)
 
     async def hand_over(
@@ -849,7 +855,7 @@ class AsyncCards:
     ) -> cards_pb2.CardsReplaceResponse:
         """Gives the holder of a card that is formally lost another one on the spot: applied for, made, handed over and,
         if asked, enabled at once. A card is replaced once; while another card of the person is applied for or in use
-        nothing is replaced.
+        nothing is replaced. A chip is refused as at MarkMade.
         """
         return await self._call("Cards.Replace", request, cards_pb2.CardsReplaceResponse, timeout)
 

@@ -79,7 +79,7 @@ class Reason(_message.Message):
         AMOUNT_MISMATCH: Reason._Code.ValueType  # 2013
         """The amounts that the chip signed are not those of the request."""
         SCHEME_NOT_ALLOWED: Reason._Code.ValueType  # 2014
-        """No key is allowed for this card number, key index and scheme."""
+        """No key is allowed for this card number, key index and scheme: of a card that is presented, or of one that shall be made."""
         PRESENTATION_STALE: Reason._Code.ValueType  # 2015
         """The date that the chip signed is not within a day of now."""
         CARD_BLOCKED_HERE: Reason._Code.ValueType  # 2016
@@ -311,7 +311,7 @@ class Reason(_message.Message):
     AMOUNT_MISMATCH: Reason.Code.ValueType  # 2013
     """The amounts that the chip signed are not those of the request."""
     SCHEME_NOT_ALLOWED: Reason.Code.ValueType  # 2014
-    """No key is allowed for this card number, key index and scheme."""
+    """No key is allowed for this card number, key index and scheme: of a card that is presented, or of one that shall be made."""
     PRESENTATION_STALE: Reason.Code.ValueType  # 2015
     """The date that the chip signed is not within a day of now."""
     CARD_BLOCKED_HERE: Reason.Code.ValueType  # 2016

@@ -65,7 +65,7 @@ pub enum Reject {
     #[error("signed amount differs")]
     AmountMismatch { field: &'static str, signed: Fen, expected: Fen },
     #[error("no key is allowed for this card, index and scheme")]
-    SchemeNotAllowed,
+    SchemeNotAllowed { key_index: u32 },
     #[error("signed date is not within a day of now")]
     PresentationStale { transaction_date: Date },
     #[error("card's state {state:?} does not allow {event}")]

@@ -24,7 +24,7 @@ mod visits;
 
 pub use batch::{BatchItem, split_batch};
 pub use pin::Pin;
-pub use presentation::{CryptogramCheck, Proof};
+pub use presentation::{CryptogramCheck, MadeKey, Proof};
 pub use token::TokenCheck;
 
 use self::pin::WithPin;

@@ -215,7 +215,7 @@ fn reason(reject: &Reject) -> Reason {
         Reject::CryptogramReplayed { .. } => Reason::CryptogramReplayed,
         Reject::CounterJump { .. } => Reason::CounterJump,
         Reject::AmountMismatch { .. } => Reason::AmountMismatch,
-        Reject::SchemeNotAllowed => Reason::SchemeNotAllowed,
+        Reject::SchemeNotAllowed { .. } => Reason::SchemeNotAllowed,
         Reject::PresentationStale { .. } => Reason::PresentationStale,
         Reject::CardStateForbids { .. } => Reason::CardStateForbids,
         Reject::CardExists { .. } => Reason::CardExists,
@@ -323,6 +323,7 @@ fn metadata(reject: &Reject, refused: Refused) -> Refused {
         Reject::AmountMismatch { field, signed, expected } => {
             refused.with("field", field).with("signed_fen", signed.0).with("expected_fen", expected.0)
         }
+        Reject::SchemeNotAllowed { key_index } => refused.with("key_index", key_index),
         Reject::PresentationStale { transaction_date } => refused.with("transaction_date", transaction_date),
         Reject::CardStateForbids { state, event } => refused.with("state", state.contract_name()).with("event", event),
         Reject::GenerationRetired { cut_over } => refused.with("cut_over_date", cut_over),

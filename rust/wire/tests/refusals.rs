@@ -46,7 +46,7 @@ fn of_requests_and_cards() -> Vec<Reject> {
         Reject::CryptogramReplayed { atc: 1 },
         Reject::CounterJump { atc: 2_000, highest: 1 },
         Reject::AmountMismatch { field: "amount_fen", signed: Fen(1), expected: Fen(2) },
-        Reject::SchemeNotAllowed,
+        Reject::SchemeNotAllowed { key_index: 7 },
         Reject::PresentationStale { transaction_date: day },
         Reject::CardStateForbids { state: CardState::Made, event: "enable" },
         Reject::CardExists { field: "pan" },

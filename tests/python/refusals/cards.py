@@ -67,7 +67,7 @@ def an_amount_changed_after_signing(scene: Scene) -> Bad:
 def a_key_that_the_issuer_does_not_have(scene: Scene) -> Bad:
     request = scene.admission()
     request.presentation.chip.key_index = 7
-    return Bad("Inpatient.Admit", request)
+    return Bad("Inpatient.Admit", request, {"key_index": "7"})
 
 
 @row("CRYPTOGRAM_REPLAYED", "PERMISSION_DENIED")

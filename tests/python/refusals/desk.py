@@ -81,6 +81,13 @@ def replacing_a_card_that_is_lost_for_seven_days(scene: Scene) -> Bad:
     return Bad("Cards.Replace", _replacement(scene, scene.temporarily_lost), metadata)
 
 
+@row("SCHEME_NOT_ALLOWED", "PERMISSION_DENIED", caller=DESK)
+def replacing_a_card_by_one_whose_key_is_nowhere(scene: Scene) -> Bad:
+    request = _replacement(scene, scene.lost)
+    request.key_index, request.enable = 200, True
+    return Bad("Cards.Replace", request, {"key_index": "200"})
+
+
 @row("CARD_UNKNOWN", "NOT_FOUND", caller=DESK)
 def replacing_a_card_that_nobody_has(scene: Scene) -> Bad:
     request = _replacement(scene, scene.lost)

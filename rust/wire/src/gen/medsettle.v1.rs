@@ -4529,7 +4529,7 @@ pub mod reason {
         CounterJump = 2012,
         /// The amounts that the chip signed are not those of the request.
         AmountMismatch = 2013,
-        /// No key is allowed for this card number, key index and scheme.
+        /// No key is allowed for this card number, key index and scheme: of a card that is presented, or of one that shall be made.
         SchemeNotAllowed = 2014,
         /// The date that the chip signed is not within a day of now.
         PresentationStale = 2015,

@@ -337,3 +337,25 @@ fn a_report_of_all_cards_says_so_where_the_last_one_is_lost_for_ever_already() {
     desk.run(report(of_card(card), Loss::Formal, &[])).unwrap();
     assert_eq!(desk.run(by_certificate()), Err(Reject::CardLost { until_ms: None }));
 }
+
+/// A holder left the desk with a card that no terminal could ever accept: it was made with a key that the hub does not have.
+#[test]
+fn a_card_whose_key_is_not_there_is_neither_made_nor_put_in_place_of_another() {
+    let mut desk = Desk::open();
+    let person = desk.enrol("P1");
+    let lost = desk.issue(person, None);
+    desk.run(report(of_card(lost), Loss::Formal, &[])).unwrap();
+    let replaced = || Command::ReplaceCard { lost, made: personalisation(7), generation: "3".into(), enable: true };
+    desk.verdict = Verdict::SchemeNotAllowed;
+    let before = desk.hub.clone();
+    assert_eq!(desk.run(replaced()), Err(Reject::SchemeNotAllowed { key_index: 1 }));
+    assert_eq!(desk.hub, before);
+    let other = desk.enrol("P2");
+    let applied = desk.apply_for(other, None).unwrap();
+    assert_eq!(desk.run(making(applied, 8)), Err(Reject::SchemeNotAllowed { key_index: 1 }));
+    let mut chipless = personalisation(8);
+    chipless.chip = None;
+    desk.run(Command::MarkCardMade { card: applied, made: chipless, purse: Fen::ZERO }).expect("it has no key");
+    desk.verdict = Verdict::NotPresented;
+    desk.run(replaced()).unwrap();
+}
