@@ -247,13 +247,19 @@ class Cards:
     def report_loss(
         self, request: cards_pb2.CardsReportLossRequest, *, timeout: float | None = None
     ) -> cards_pb2.CardsReportLossResponse:
-        """Cards.ReportLoss."""
+        """Kills at once the named zones of a card, or of every card of a person; a report of FORMAL loss is taken over
+        DESK or BANK only. Cards that nobody collected are skipped in a report by certificate, and a zone that is
+        dead or lost already stays as it is; where nothing changes the report is refused, CARD_LOST where the last
+        card is lost for ever or the zone for a week already.
+        """
         return self._call("Cards.ReportLoss", request, cards_pb2.CardsReportLossResponse, timeout)
 
     def withdraw_loss(
         self, request: cards_pb2.CardsWithdrawLossRequest, *, timeout: float | None = None
     ) -> cards_pb2.CardsWithdrawLossResponse:
-        """Cards.WithdrawLoss."""
+        """Ends a temporary loss of the named zones, both when none is named: they are again what they were before. A
+        formal loss is never withdrawn, and a bank zone that comes into use pays out what waits for it.
+        """
         return self._call("Cards.WithdrawLoss", request, cards_pb2.CardsWithdrawLossResponse, timeout)
 
     def replace(
@@ -314,7 +320,9 @@ class Cards:
         return self._call("Cards.AuthorizeStay", request, cards_pb2.CardsAuthorizeStayResponse, timeout)
 
     def get(self, request: cards_pb2.CardsGetRequest, *, timeout: float | None = None) -> cards_pb2.CardsGetResponse:
-        """Cards.Get."""
+        """A card by its id or recognition code. It is shown as it stands at the moment of asking: a temporary loss that
+        has ended by itself shows no longer, a generation that is over shows RETIRED.
+        """
         return self._call("Cards.Get", request, cards_pb2.CardsGetResponse, timeout)
 
     def list(self, request: cards_pb2.CardsListRequest, *, timeout: float | None = None) -> cards_pb2.CardsListResponse:
@@ -841,13 +849,19 @@ class AsyncCards:
     async def report_loss(
         self, request: cards_pb2.CardsReportLossRequest, *, timeout: float | None = None
     ) -> cards_pb2.CardsReportLossResponse:
-        """Cards.ReportLoss."""
+        """Kills at once the named zones of a card, or of every card of a person; a report of FORMAL loss is taken over
+        DESK or BANK only. Cards that nobody collected are skipped in a report by certificate, and a zone that is
+        dead or lost already stays as it is; where nothing changes the report is refused, CARD_LOST where the last
+        card is lost for ever or the zone for a week already.
+        """
         return await self._call("Cards.ReportLoss", request, cards_pb2.CardsReportLossResponse, timeout)
 
     async def withdraw_loss(
         self, request: cards_pb2.CardsWithdrawLossRequest, *, timeout: float | None = None
     ) -> cards_pb2.CardsWithdrawLossResponse:
-        """Cards.WithdrawLoss."""
+        """Ends a temporary loss of the named zones, both when none is named: they are again what they were before. A
+        formal loss is never withdrawn, and a bank zone that comes into use pays out what waits for it.
+        """
         return await self._call("Cards.WithdrawLoss", request, cards_pb2.CardsWithdrawLossResponse, timeout)
 
     async def replace(
@@ -910,7 +924,9 @@ class AsyncCards:
     async def get(
         self, request: cards_pb2.CardsGetRequest, *, timeout: float | None = None
     ) -> cards_pb2.CardsGetResponse:
-        """Cards.Get."""
+        """A card by its id or recognition code. It is shown as it stands at the moment of asking: a temporary loss that
+        has ended by itself shows no longer, a generation that is over shows RETIRED.
+        """
         return await self._call("Cards.Get", request, cards_pb2.CardsGetResponse, timeout)
 
     async def list(
