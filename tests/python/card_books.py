@@ -23,7 +23,8 @@ TABLE: dict[str, dict[str, str]] = {
     "HAND_OVER": {"MADE": "ISSUED"},
     "ENABLE": {"ISSUED": "ENABLED"},
     "FORMAL": dict.fromkeys(IN_HAND | {"TEMP_LOST"}, "FORMAL_LOST"),
-    "CANCEL": dict.fromkeys(IN_HAND | {"APPLIED", "MADE", "TEMP_LOST", "FORMAL_LOST"}, "CANCELLED"),
+    # A formal loss never ends, so that a card that is lost for ever can be replaced.
+    "CANCEL": dict.fromkeys(IN_HAND | {"APPLIED", "MADE", "TEMP_LOST"}, "CANCELLED"),
     # Nothing locks a card in these histories.
     "UNLOCK": {},
     # These two hide a state or show it again.
@@ -91,7 +92,10 @@ class Card:
         return self.zones[INSURANCE]
 
     def take(self, event: str, now_ms: int) -> None:
-        """Let both zones take an event that concerns the card as a whole, or neither."""
+        """Let both zones take an event that concerns the card as a whole, or neither; what can still end ends."""
+        if event == "CANCEL":
+            self.take_where_possible(event, [], now_ms)
+            return
         for zone in self.zones.values():
             zone.take(event, now_ms, only_look=True)
         for zone in self.zones.values():
@@ -191,7 +195,8 @@ class Books:
     def report_person(self, person: int, event: str, zones: list[str]) -> None:
         """Report every card that is in somebody's hands; those that cannot be reported again stay as they are."""
         cards = [card for card in self.of(person) if any(zone.state in IN_HAND for zone in card.zones.values())]
-        refusals = [Refused("CARD_UNKNOWN")]
+        lost_before = any(zone.state == "FORMAL_LOST" for card in self.of(person) for zone in card.zones.values())
+        refusals = [Refused("CARD_LOST" if lost_before else "CARD_UNKNOWN")]
         hit = False
         for card in cards:
             try:

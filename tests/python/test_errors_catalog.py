@@ -49,8 +49,8 @@ def test_a_refusal_carries_what_the_contract_says() -> None:
     error = decoded_refusal(refusal.SerializeToString())
     assert isinstance(error, Rejected)
     assert (error.reason, error.number, error.status, error.retry) == ("QUOTE_STALE", 3003, "ABORTED", "QUOTE_AGAIN")
-    assert error.advice == "Ask for a new quote and show it to the patient."
-    assert error.advice_zh == "请重新预结算并告知患者。"
+    assert error.advice.startswith("Ask for a new quote and show it to the patient;")
+    assert error.advice_zh.startswith("请重新预结算并告知患者")
 
 
 def test_a_refusal_names_its_details() -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from medsettle import AsyncHub, EngineSettings, Rejected
-from medsettle.v1 import accounts_pb2, presentation_pb2
+from medsettle.v1 import accounts_pb2, fraud_pb2, presentation_pb2
 from trial_town import Town
 from trial_visits import OUTPATIENT, PURCHASE, Counter
-from trial_world import AUDITOR, Patient, days_ago, line
+from trial_world import AUDITOR, OPERATOR, Patient, days_ago, line
 
 Entry = accounts_pb2.StatementEntry
 PAGE = 256
@@ -70,6 +70,24 @@ def test_f9_the_holder_sees_every_debit_with_institution_terminal_card_cryptogra
     town.hub.close()
     town.hub = town.open()
     assert statement(town, patient) == [credit, *rows, back]
+
+
+def test_f9_a_debit_that_was_unwound_shows_the_terminal_the_card_and_the_bill_again(town: Town) -> None:
+    """A holder saw that a debit came back, and not from which terminal and of which bill."""
+    patient, counter = town.insured(10_000), Counter(PURCHASE)
+    card = patient.card_at_settlement(10_000, 1_500)
+    town.at(counter).visits.settle(counter.settlement(card, line(1, days_ago(0), "1", "100")))
+    scope = fraud_pb2.UnwindScope(card_id=patient.card_id, since_ms=1)
+    unwound = town.acting(OPERATOR).fraud.unwind(
+        fraud_pb2.FraudUnwindRequest(
+            header=town.agency.operator.header(), scope=scope, case_number="F-1", second_approver="director"
+        )
+    )
+    _, debit, back = statement(town, patient)
+    told = ("terminal_id", "card_sn", "card_id", "credential", "cryptogram_valid", "settlement_id", "visit_kind")
+    assert [getattr(back, name) for name in told] == [getattr(debit, name) for name in told]
+    assert (back.total_fen, back.fund_total_fen) == (-debit.total_fen, -debit.fund_total_fen)
+    assert (back.kind, back.amount_fen, back.unwind_id) == (Entry.UNWIND, 1_500, unwound.unwind_id)
 
 
 def test_a_payer_sees_whose_bill_was_paid_and_the_patient_sees_the_limit_used(town: Town) -> None:

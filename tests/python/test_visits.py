@@ -95,7 +95,7 @@ def test_a_visit_of_another_kind_of_place_or_with_something_to_take_back_is_refu
     assert (reason(refusal), refusal.value.detail["institution_kind"]) == ("VISIT_NOT_OFFERED", "PHARMACY")
     with pytest.raises(Rejected) as refusal:
         town.acting(PHARMACY).visits.quote(counter.quote(patient, bill))
-    assert reason(refusal) == "ROLE_FORBIDDEN"
+    assert (reason(refusal), refusal.value.detail["visit_kind"]) == ("VISIT_NOT_OFFERED", "OUTPATIENT")
     bill.takes_back_line_id = "7"
     with pytest.raises(Rejected) as refusal:
         town.at(counter).visits.quote(counter.quote(patient, bill))

@@ -653,6 +653,7 @@ class StatementEntry(_message.Message):
     terminal_id: _builtins.str
     """Of settlements and purchases, and of what negates them."""
     card_sn: _builtins.str
+    """Of the same, and of the purses of cards."""
     cryptogram_valid: _builtins.bool
     """A cryptogram was presented and right."""
     settlement_id: _builtins.int
@@ -671,7 +672,9 @@ class StatementEntry(_message.Message):
     """The negation itself."""
     visit_kind: _common_pb2.VisitKind.Kind.ValueType
     waiting_fen: _builtins.int
-    """Of PAY_OUT: so much waits for a bank zone; `amount_fen` follows when it is paid."""
+    """Of PAY_OUT: so much waits for a bank zone; `amount_fen` follows when it is paid. Negative: it waits no longer, for what it was paid on
+    was taken back.
+    """
     unwind_id: _builtins.int
     """Of UNWIND; 0 otherwise."""
     def __init__(

@@ -160,7 +160,8 @@ class Accounts:
     ) -> accounts_pb2.AccountsPayOutResponse:
         """Reimburses care that was paid in cash, once per claim number: to the bank zone of a card in use, or it waits
         until there is one. Whatever brings a bank zone into use releases what waits; so does another request, also
-        of the same claim.
+        of the same claim. What waits because a settlement was recomputed is withdrawn when that settlement is
+        cancelled or unwound.
         """
         return self._call("Accounts.PayOut", request, accounts_pb2.AccountsPayOutResponse, timeout)
 
@@ -225,7 +226,10 @@ class Cards:
     def mark_made(
         self, request: cards_pb2.CardsMarkMadeRequest, *, timeout: float | None = None
     ) -> cards_pb2.CardsMarkMadeResponse:
-        """Records that the card was made, with what is printed and written on it."""
+        """Records that the card was made, with what is printed and written on it. A chip whose key is not in the hub's
+        key ring is refused SCHEME_NOT_ALLOWED, for it could never be used; a hub that holds no issuer's key cannot
+        tell and takes every chip.
+        """
         return self._call("Cards.MarkMade", request, cards_pb2.CardsMarkMadeResponse, timeout)
 
     def hand_over(
@@ -243,13 +247,19 @@ class Cards:
     def report_loss(
         self, request: cards_pb2.CardsReportLossRequest, *, timeout: float | None = None
     ) -> cards_pb2.CardsReportLossResponse:
-        """Cards.ReportLoss."""
+        """Kills at once the named zones of a card, or of every card of a person; a report of FORMAL loss is taken over
+        DESK or BANK only. Cards that nobody collected are skipped in a report by certificate, and a zone that is
+        dead or lost already stays as it is; where nothing changes the report is refused, CARD_LOST where the last
+        card is lost for ever or the zone for a week already.
+        """
         return self._call("Cards.ReportLoss", request, cards_pb2.CardsReportLossResponse, timeout)
 
     def withdraw_loss(
         self, request: cards_pb2.CardsWithdrawLossRequest, *, timeout: float | None = None
     ) -> cards_pb2.CardsWithdrawLossResponse:
-        """Cards.WithdrawLoss."""
+        """Ends a temporary loss of the named zones, both when none is named: they are again what they were before. A
+        formal loss is never withdrawn, and a bank zone that comes into use pays out what waits for it.
+        """
         return self._call("Cards.WithdrawLoss", request, cards_pb2.CardsWithdrawLossResponse, timeout)
 
     def replace(
@@ -257,7 +267,7 @@ class Cards:
     ) -> cards_pb2.CardsReplaceResponse:
         """Gives the holder of a card that is formally lost another one on the spot: applied for, made, handed over and,
         if asked, enabled at once. A card is replaced once; while another card of the person is applied for or in use
-        nothing is replaced.
+        nothing is replaced. A chip is refused as at MarkMade.
         """
         return self._call("Cards.Replace", request, cards_pb2.CardsReplaceResponse, timeout)
 
@@ -271,7 +281,10 @@ class Cards:
     def cancel(
         self, request: cards_pb2.CardsCancelRequest, *, timeout: float | None = None
     ) -> cards_pb2.CardsCancelResponse:
-        """Cards.Cancel."""
+        """Ends every zone of a card that is not dead, for ever: returned, its holder dead, issued in error or with
+        another region. A zone that is formally lost stays so, and where both are the card is refused: it is
+        replaced, not cancelled.
+        """
         return self._call("Cards.Cancel", request, cards_pb2.CardsCancelResponse, timeout)
 
     def retire_generation(
@@ -307,7 +320,9 @@ class Cards:
         return self._call("Cards.AuthorizeStay", request, cards_pb2.CardsAuthorizeStayResponse, timeout)
 
     def get(self, request: cards_pb2.CardsGetRequest, *, timeout: float | None = None) -> cards_pb2.CardsGetResponse:
-        """Cards.Get."""
+        """A card by its id or recognition code. It is shown as it stands at the moment of asking: a temporary loss that
+        has ended by itself shows no longer, a generation that is over shows RETIRED.
+        """
         return self._call("Cards.Get", request, cards_pb2.CardsGetResponse, timeout)
 
     def list(self, request: cards_pb2.CardsListRequest, *, timeout: float | None = None) -> cards_pb2.CardsListResponse:
@@ -507,7 +522,9 @@ class Fraud:
     def unwind(
         self, request: fraud_pb2.FraudUnwindRequest, *, timeout: float | None = None
     ) -> fraud_pb2.FraudUnwindResponse:
-        """Reverses everything settled with a card in a period, as one durable decision."""
+        """Reverses everything settled with a card in a period, and voids stays that were begun with it and not settled,
+        as one durable decision.
+        """
         return self._call("Fraud.Unwind", request, fraud_pb2.FraudUnwindResponse, timeout)
 
     def list_claims(
@@ -743,7 +760,8 @@ class AsyncAccounts:
     ) -> accounts_pb2.AccountsPayOutResponse:
         """Reimburses care that was paid in cash, once per claim number: to the bank zone of a card in use, or it waits
         until there is one. Whatever brings a bank zone into use releases what waits; so does another request, also
-        of the same claim.
+        of the same claim. What waits because a settlement was recomputed is withdrawn when that settlement is
+        cancelled or unwound.
         """
         return await self._call("Accounts.PayOut", request, accounts_pb2.AccountsPayOutResponse, timeout)
 
@@ -810,7 +828,10 @@ class AsyncCards:
     async def mark_made(
         self, request: cards_pb2.CardsMarkMadeRequest, *, timeout: float | None = None
     ) -> cards_pb2.CardsMarkMadeResponse:
-        """Records that the card was made, with what is printed and written on it."""
+        """Records that the card was made, with what is printed and written on it. A chip whose key is not in the hub's
+        key ring is refused SCHEME_NOT_ALLOWED, for it could never be used; a hub that holds no issuer's key cannot
+        tell and takes every chip.
+        """
         return await self._call("Cards.MarkMade", request, cards_pb2.CardsMarkMadeResponse, timeout)
 
     async def hand_over(
@@ -828,13 +849,19 @@ class AsyncCards:
     async def report_loss(
         self, request: cards_pb2.CardsReportLossRequest, *, timeout: float | None = None
     ) -> cards_pb2.CardsReportLossResponse:
-        """Cards.ReportLoss."""
+        """Kills at once the named zones of a card, or of every card of a person; a report of FORMAL loss is taken over
+        DESK or BANK only. Cards that nobody collected are skipped in a report by certificate, and a zone that is
+        dead or lost already stays as it is; where nothing changes the report is refused, CARD_LOST where the last
+        card is lost for ever or the zone for a week already.
+        """
         return await self._call("Cards.ReportLoss", request, cards_pb2.CardsReportLossResponse, timeout)
 
     async def withdraw_loss(
         self, request: cards_pb2.CardsWithdrawLossRequest, *, timeout: float | None = None
     ) -> cards_pb2.CardsWithdrawLossResponse:
-        """Cards.WithdrawLoss."""
+        """Ends a temporary loss of the named zones, both when none is named: they are again what they were before. A
+        formal loss is never withdrawn, and a bank zone that comes into use pays out what waits for it.
+        """
         return await self._call("Cards.WithdrawLoss", request, cards_pb2.CardsWithdrawLossResponse, timeout)
 
     async def replace(
@@ -842,7 +869,7 @@ class AsyncCards:
     ) -> cards_pb2.CardsReplaceResponse:
         """Gives the holder of a card that is formally lost another one on the spot: applied for, made, handed over and,
         if asked, enabled at once. A card is replaced once; while another card of the person is applied for or in use
-        nothing is replaced.
+        nothing is replaced. A chip is refused as at MarkMade.
         """
         return await self._call("Cards.Replace", request, cards_pb2.CardsReplaceResponse, timeout)
 
@@ -856,7 +883,10 @@ class AsyncCards:
     async def cancel(
         self, request: cards_pb2.CardsCancelRequest, *, timeout: float | None = None
     ) -> cards_pb2.CardsCancelResponse:
-        """Cards.Cancel."""
+        """Ends every zone of a card that is not dead, for ever: returned, its holder dead, issued in error or with
+        another region. A zone that is formally lost stays so, and where both are the card is refused: it is
+        replaced, not cancelled.
+        """
         return await self._call("Cards.Cancel", request, cards_pb2.CardsCancelResponse, timeout)
 
     async def retire_generation(
@@ -894,7 +924,9 @@ class AsyncCards:
     async def get(
         self, request: cards_pb2.CardsGetRequest, *, timeout: float | None = None
     ) -> cards_pb2.CardsGetResponse:
-        """Cards.Get."""
+        """A card by its id or recognition code. It is shown as it stands at the moment of asking: a temporary loss that
+        has ended by itself shows no longer, a generation that is over shows RETIRED.
+        """
         return await self._call("Cards.Get", request, cards_pb2.CardsGetResponse, timeout)
 
     async def list(
@@ -1110,7 +1142,9 @@ class AsyncFraud:
     async def unwind(
         self, request: fraud_pb2.FraudUnwindRequest, *, timeout: float | None = None
     ) -> fraud_pb2.FraudUnwindResponse:
-        """Reverses everything settled with a card in a period, as one durable decision."""
+        """Reverses everything settled with a card in a period, and voids stays that were begun with it and not settled,
+        as one durable decision.
+        """
         return await self._call("Fraud.Unwind", request, fraud_pb2.FraudUnwindResponse, timeout)
 
     async def list_claims(

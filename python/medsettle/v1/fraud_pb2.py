@@ -28,7 +28,7 @@ from medsettle.v1 import options_pb2 as medsettle_dot_v1_dot_options__pb2
 from medsettle.v1 import packages_pb2 as medsettle_dot_v1_dot_packages__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18medsettle/v1/fraud.proto\x12\x0cmedsettle.v1\x1a\x19medsettle/v1/common.proto\x1a\x1cmedsettle/v1/inpatient.proto\x1a\x1amedsettle/v1/options.proto\x1a\x1bmedsettle/v1/packages.proto\"c\n\x0bUnwindScope\x12\x0f\n\x07\x63\x61rd_id\x18\x01 \x01(\x04\x12\x10\n\x08since_ms\x18\x02 \x01(\x03\x12\x10\n\x08until_ms\x18\x03 \x01(\x03\x12\x1f\n\x17\x65xcluded_settlement_ids\x18\x04 \x03(\x04\"\xb5\x02\n\x0cUnwindEffect\x12\x1f\n\x17reversed_settlement_ids\x18\x01 \x03(\x04\x12\x1c\n\x14\x62\x61lance_restored_fen\x18\x02 \x01(\x03\x12=\n\x15\x61\x63\x63umulators_restored\x18\x03 \x03(\x0b\x32\x1e.medsettle.v1.YearAccumulators\x12\x37\n\x0b\x61\x64justments\x18\x04 \x03(\x0b\x32\".medsettle.v1.SettlementAdjustment\x12#\n\x06\x63laims\x18\x05 \x03(\x0b\x32\x13.medsettle.v1.Claim\x12\x11\n\tperson_id\x18\x06 \x01(\x04\x12\x19\n\x11\x66und_restored_fen\x18\x07 \x01(\x03\x12\x1b\n\x13\x66\x61mily_restored_fen\x18\x08 \x01(\x03\"\x99\x01\n\x05\x43laim\x12\x10\n\x08\x63laim_id\x18\x01 \x01(\x04\x12\x18\n\x10institution_code\x18\x02 \x01(\t\x12\x15\n\rsettlement_id\x18\x03 \x01(\x04\x12\x10\n\x08\x66und_fen\x18\x04 \x01(\x03\x12\x13\n\x0b\x61\x63\x63ount_fen\x18\x05 \x01(\x03\x12\x13\n\x0b\x63\x61se_number\x18\x06 \x01(\t\x12\x11\n\tunwind_id\x18\x07 \x01(\x04\"E\n\x19\x46raudPreviewUnwindRequest\x12(\n\x05scope\x18\x01 \x01(\x0b\x32\x19.medsettle.v1.UnwindScope\"\x8e\x01\n\x1a\x46raudPreviewUnwindResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.medsettle.v1.ResponseHeader\x12*\n\x06\x65\x66\x66\x65\x63t\x18\x02 \x01(\x0b\x32\x1a.medsettle.v1.UnwindEffect\x12\x16\n\x0epreview_digest\x18\x03 \x01(\x0c\"\xb1\x01\n\x12\x46raudUnwindRequest\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.medsettle.v1.RequestHeader\x12(\n\x05scope\x18\x02 \x01(\x0b\x32\x19.medsettle.v1.UnwindScope\x12\x13\n\x0b\x63\x61se_number\x18\x03 \x01(\t\x12\x17\n\x0fsecond_approver\x18\x04 \x01(\t\x12\x16\n\x0epreview_digest\x18\x05 \x01(\x0c\"\x82\x01\n\x13\x46raudUnwindResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.medsettle.v1.ResponseHeader\x12\x11\n\tunwind_id\x18\x02 \x01(\x04\x12*\n\x06\x65\x66\x66\x65\x63t\x18\x03 \x01(\x0b\x32\x1a.medsettle.v1.UnwindEffect\"i\n\x16\x46raudListClaimsRequest\x12\x18\n\x10institution_code\x18\x01 \x01(\t\x12\x13\n\x0b\x63\x61se_number\x18\x02 \x01(\t\x12 \n\x04page\x18\x03 \x01(\x0b\x32\x12.medsettle.v1.Page\"\x85\x01\n\x17\x46raudListClaimsResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.medsettle.v1.ResponseHeader\x12#\n\x06\x63laims\x18\x02 \x03(\x0b\x32\x13.medsettle.v1.Claim\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\xb7\x02\n\x05\x41lert\x12\x10\n\x08\x61lert_id\x18\x01 \x01(\x04\x12*\n\x04kind\x18\x02 \x01(\x0e\x32\x1c.medsettle.v1.AlertRule.Kind\x12\x11\n\tperson_id\x18\x03 \x01(\x04\x12\x0f\n\x07\x63\x61rd_id\x18\x04 \x01(\x04\x12\x15\n\rsettlement_id\x18\x05 \x01(\x04\x12\x18\n\x10institution_code\x18\x06 \x01(\t\x12\x10\n\x08stamp_ms\x18\x07 \x01(\x03\x12\x0c\n\x04text\x18\x08 \x01(\t\x12\x14\n\x0c\x61\x63knowledged\x18\t \x01(\x08\x12\x0f\n\x07stay_id\x18\n \x01(\x04\x12\x14\n\x0cpackage_hash\x18\x0b \x01(\x0c\x12\x17\n\x0f\x61\x63knowledged_by\x18\x0c \x01(\t\x12\x17\n\x0f\x61\x63knowledged_ms\x18\r \x01(\x03\x12\x0c\n\x04note\x18\x0e \x01(\t\"\xb1\x01\n\x16\x46raudListAlertsRequest\x12\x11\n\tperson_id\x18\x01 \x01(\x04\x12\x1c\n\x14include_acknowledged\x18\x02 \x01(\x08\x12 \n\x04page\x18\x03 \x01(\x0b\x32\x12.medsettle.v1.Page\x12\x18\n\x10institution_code\x18\x04 \x01(\t\x12*\n\x04kind\x18\x05 \x01(\x0e\x32\x1c.medsettle.v1.AlertRule.Kind\"\x85\x01\n\x17\x46raudListAlertsResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.medsettle.v1.ResponseHeader\x12#\n\x06\x61lerts\x18\x02 \x03(\x0b\x32\x13.medsettle.v1.Alert\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"k\n\x1c\x46raudAcknowledgeAlertRequest\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.medsettle.v1.RequestHeader\x12\x10\n\x08\x61lert_id\x18\x02 \x01(\x04\x12\x0c\n\x04note\x18\x03 \x01(\t\"M\n\x1d\x46raudAcknowledgeAlertResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.medsettle.v1.ResponseHeader2\x8c\x04\n\x05\x46raud\x12m\n\rPreviewUnwind\x12\'.medsettle.v1.FraudPreviewUnwindRequest\x1a(.medsettle.v1.FraudPreviewUnwindResponse\"\t\x90\x02\x01\x8a\xb5\x18\x02\x05\x06\x12T\n\x06Unwind\x12 .medsettle.v1.FraudUnwindRequest\x1a!.medsettle.v1.FraudUnwindResponse\"\x05\x8a\xb5\x18\x01\x05\x12\x64\n\nListClaims\x12$.medsettle.v1.FraudListClaimsRequest\x1a%.medsettle.v1.FraudListClaimsResponse\"\t\x90\x02\x01\x8a\xb5\x18\x02\x05\x06\x12\x64\n\nListAlerts\x12$.medsettle.v1.FraudListAlertsRequest\x1a%.medsettle.v1.FraudListAlertsResponse\"\t\x90\x02\x01\x8a\xb5\x18\x02\x05\x06\x12r\n\x10\x41\x63knowledgeAlert\x12*.medsettle.v1.FraudAcknowledgeAlertRequest\x1a+.medsettle.v1.FraudAcknowledgeAlertResponse\"\x05\x8a\xb5\x18\x01\x05\x42\x1aZ\x18medsettle/v1;medsettlev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18medsettle/v1/fraud.proto\x12\x0cmedsettle.v1\x1a\x19medsettle/v1/common.proto\x1a\x1cmedsettle/v1/inpatient.proto\x1a\x1amedsettle/v1/options.proto\x1a\x1bmedsettle/v1/packages.proto\"~\n\x0bUnwindScope\x12\x0f\n\x07\x63\x61rd_id\x18\x01 \x01(\x04\x12\x10\n\x08since_ms\x18\x02 \x01(\x03\x12\x10\n\x08until_ms\x18\x03 \x01(\x03\x12\x1f\n\x17\x65xcluded_settlement_ids\x18\x04 \x03(\x04\x12\x19\n\x11\x65xcluded_stay_ids\x18\x05 \x03(\x04\"\xfc\x02\n\x0cUnwindEffect\x12\x1f\n\x17reversed_settlement_ids\x18\x01 \x03(\x04\x12\x1c\n\x14\x62\x61lance_restored_fen\x18\x02 \x01(\x03\x12=\n\x15\x61\x63\x63umulators_restored\x18\x03 \x03(\x0b\x32\x1e.medsettle.v1.YearAccumulators\x12\x37\n\x0b\x61\x64justments\x18\x04 \x03(\x0b\x32\".medsettle.v1.SettlementAdjustment\x12#\n\x06\x63laims\x18\x05 \x03(\x0b\x32\x13.medsettle.v1.Claim\x12\x11\n\tperson_id\x18\x06 \x01(\x04\x12\x19\n\x11\x66und_restored_fen\x18\x07 \x01(\x03\x12\x1b\n\x13\x66\x61mily_restored_fen\x18\x08 \x01(\x03\x12\x15\n\rwithdrawn_fen\x18\t \x01(\x03\x12.\n\x0cvoided_stays\x18\n \x03(\x0b\x32\x18.medsettle.v1.VoidedStay\"O\n\nVoidedStay\x12\x0f\n\x07stay_id\x18\x01 \x01(\x04\x12\x18\n\x10institution_code\x18\x02 \x01(\t\x12\x16\n\x0e\x61\x64mission_date\x18\x03 \x01(\t\"\x99\x01\n\x05\x43laim\x12\x10\n\x08\x63laim_id\x18\x01 \x01(\x04\x12\x18\n\x10institution_code\x18\x02 \x01(\t\x12\x15\n\rsettlement_id\x18\x03 \x01(\x04\x12\x10\n\x08\x66und_fen\x18\x04 \x01(\x03\x12\x13\n\x0b\x61\x63\x63ount_fen\x18\x05 \x01(\x03\x12\x13\n\x0b\x63\x61se_number\x18\x06 \x01(\t\x12\x11\n\tunwind_id\x18\x07 \x01(\x04\"E\n\x19\x46raudPreviewUnwindRequest\x12(\n\x05scope\x18\x01 \x01(\x0b\x32\x19.medsettle.v1.UnwindScope\"\x8e\x01\n\x1a\x46raudPreviewUnwindResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.medsettle.v1.ResponseHeader\x12*\n\x06\x65\x66\x66\x65\x63t\x18\x02 \x01(\x0b\x32\x1a.medsettle.v1.UnwindEffect\x12\x16\n\x0epreview_digest\x18\x03 \x01(\x0c\"\xb1\x01\n\x12\x46raudUnwindRequest\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.medsettle.v1.RequestHeader\x12(\n\x05scope\x18\x02 \x01(\x0b\x32\x19.medsettle.v1.UnwindScope\x12\x13\n\x0b\x63\x61se_number\x18\x03 \x01(\t\x12\x17\n\x0fsecond_approver\x18\x04 \x01(\t\x12\x16\n\x0epreview_digest\x18\x05 \x01(\x0c\"\x82\x01\n\x13\x46raudUnwindResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.medsettle.v1.ResponseHeader\x12\x11\n\tunwind_id\x18\x02 \x01(\x04\x12*\n\x06\x65\x66\x66\x65\x63t\x18\x03 \x01(\x0b\x32\x1a.medsettle.v1.UnwindEffect\"i\n\x16\x46raudListClaimsRequest\x12\x18\n\x10institution_code\x18\x01 \x01(\t\x12\x13\n\x0b\x63\x61se_number\x18\x02 \x01(\t\x12 \n\x04page\x18\x03 \x01(\x0b\x32\x12.medsettle.v1.Page\"\x85\x01\n\x17\x46raudListClaimsResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.medsettle.v1.ResponseHeader\x12#\n\x06\x63laims\x18\x02 \x03(\x0b\x32\x13.medsettle.v1.Claim\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\xb7\x02\n\x05\x41lert\x12\x10\n\x08\x61lert_id\x18\x01 \x01(\x04\x12*\n\x04kind\x18\x02 \x01(\x0e\x32\x1c.medsettle.v1.AlertRule.Kind\x12\x11\n\tperson_id\x18\x03 \x01(\x04\x12\x0f\n\x07\x63\x61rd_id\x18\x04 \x01(\x04\x12\x15\n\rsettlement_id\x18\x05 \x01(\x04\x12\x18\n\x10institution_code\x18\x06 \x01(\t\x12\x10\n\x08stamp_ms\x18\x07 \x01(\x03\x12\x0c\n\x04text\x18\x08 \x01(\t\x12\x14\n\x0c\x61\x63knowledged\x18\t \x01(\x08\x12\x0f\n\x07stay_id\x18\n \x01(\x04\x12\x14\n\x0cpackage_hash\x18\x0b \x01(\x0c\x12\x17\n\x0f\x61\x63knowledged_by\x18\x0c \x01(\t\x12\x17\n\x0f\x61\x63knowledged_ms\x18\r \x01(\x03\x12\x0c\n\x04note\x18\x0e \x01(\t\"\xb1\x01\n\x16\x46raudListAlertsRequest\x12\x11\n\tperson_id\x18\x01 \x01(\x04\x12\x1c\n\x14include_acknowledged\x18\x02 \x01(\x08\x12 \n\x04page\x18\x03 \x01(\x0b\x32\x12.medsettle.v1.Page\x12\x18\n\x10institution_code\x18\x04 \x01(\t\x12*\n\x04kind\x18\x05 \x01(\x0e\x32\x1c.medsettle.v1.AlertRule.Kind\"\x85\x01\n\x17\x46raudListAlertsResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.medsettle.v1.ResponseHeader\x12#\n\x06\x61lerts\x18\x02 \x03(\x0b\x32\x13.medsettle.v1.Alert\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"k\n\x1c\x46raudAcknowledgeAlertRequest\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.medsettle.v1.RequestHeader\x12\x10\n\x08\x61lert_id\x18\x02 \x01(\x04\x12\x0c\n\x04note\x18\x03 \x01(\t\"M\n\x1d\x46raudAcknowledgeAlertResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.medsettle.v1.ResponseHeader2\x8c\x04\n\x05\x46raud\x12m\n\rPreviewUnwind\x12\'.medsettle.v1.FraudPreviewUnwindRequest\x1a(.medsettle.v1.FraudPreviewUnwindResponse\"\t\x90\x02\x01\x8a\xb5\x18\x02\x05\x06\x12T\n\x06Unwind\x12 .medsettle.v1.FraudUnwindRequest\x1a!.medsettle.v1.FraudUnwindResponse\"\x05\x8a\xb5\x18\x01\x05\x12\x64\n\nListClaims\x12$.medsettle.v1.FraudListClaimsRequest\x1a%.medsettle.v1.FraudListClaimsResponse\"\t\x90\x02\x01\x8a\xb5\x18\x02\x05\x06\x12\x64\n\nListAlerts\x12$.medsettle.v1.FraudListAlertsRequest\x1a%.medsettle.v1.FraudListAlertsResponse\"\t\x90\x02\x01\x8a\xb5\x18\x02\x05\x06\x12r\n\x10\x41\x63knowledgeAlert\x12*.medsettle.v1.FraudAcknowledgeAlertRequest\x1a+.medsettle.v1.FraudAcknowledgeAlertResponse\"\x05\x8a\xb5\x18\x01\x05\x42\x1aZ\x18medsettle/v1;medsettlev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,33 +47,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FRAUD'].methods_by_name['AcknowledgeAlert']._loaded_options = None
   _globals['_FRAUD'].methods_by_name['AcknowledgeAlert']._serialized_options = b'\212\265\030\001\005'
   _globals['_UNWINDSCOPE']._serialized_start=156
-  _globals['_UNWINDSCOPE']._serialized_end=255
-  _globals['_UNWINDEFFECT']._serialized_start=258
-  _globals['_UNWINDEFFECT']._serialized_end=567
-  _globals['_CLAIM']._serialized_start=570
-  _globals['_CLAIM']._serialized_end=723
-  _globals['_FRAUDPREVIEWUNWINDREQUEST']._serialized_start=725
-  _globals['_FRAUDPREVIEWUNWINDREQUEST']._serialized_end=794
-  _globals['_FRAUDPREVIEWUNWINDRESPONSE']._serialized_start=797
-  _globals['_FRAUDPREVIEWUNWINDRESPONSE']._serialized_end=939
-  _globals['_FRAUDUNWINDREQUEST']._serialized_start=942
-  _globals['_FRAUDUNWINDREQUEST']._serialized_end=1119
-  _globals['_FRAUDUNWINDRESPONSE']._serialized_start=1122
-  _globals['_FRAUDUNWINDRESPONSE']._serialized_end=1252
-  _globals['_FRAUDLISTCLAIMSREQUEST']._serialized_start=1254
-  _globals['_FRAUDLISTCLAIMSREQUEST']._serialized_end=1359
-  _globals['_FRAUDLISTCLAIMSRESPONSE']._serialized_start=1362
-  _globals['_FRAUDLISTCLAIMSRESPONSE']._serialized_end=1495
-  _globals['_ALERT']._serialized_start=1498
-  _globals['_ALERT']._serialized_end=1809
-  _globals['_FRAUDLISTALERTSREQUEST']._serialized_start=1812
-  _globals['_FRAUDLISTALERTSREQUEST']._serialized_end=1989
-  _globals['_FRAUDLISTALERTSRESPONSE']._serialized_start=1992
-  _globals['_FRAUDLISTALERTSRESPONSE']._serialized_end=2125
-  _globals['_FRAUDACKNOWLEDGEALERTREQUEST']._serialized_start=2127
-  _globals['_FRAUDACKNOWLEDGEALERTREQUEST']._serialized_end=2234
-  _globals['_FRAUDACKNOWLEDGEALERTRESPONSE']._serialized_start=2236
-  _globals['_FRAUDACKNOWLEDGEALERTRESPONSE']._serialized_end=2313
-  _globals['_FRAUD']._serialized_start=2316
-  _globals['_FRAUD']._serialized_end=2840
+  _globals['_UNWINDSCOPE']._serialized_end=282
+  _globals['_UNWINDEFFECT']._serialized_start=285
+  _globals['_UNWINDEFFECT']._serialized_end=665
+  _globals['_VOIDEDSTAY']._serialized_start=667
+  _globals['_VOIDEDSTAY']._serialized_end=746
+  _globals['_CLAIM']._serialized_start=749
+  _globals['_CLAIM']._serialized_end=902
+  _globals['_FRAUDPREVIEWUNWINDREQUEST']._serialized_start=904
+  _globals['_FRAUDPREVIEWUNWINDREQUEST']._serialized_end=973
+  _globals['_FRAUDPREVIEWUNWINDRESPONSE']._serialized_start=976
+  _globals['_FRAUDPREVIEWUNWINDRESPONSE']._serialized_end=1118
+  _globals['_FRAUDUNWINDREQUEST']._serialized_start=1121
+  _globals['_FRAUDUNWINDREQUEST']._serialized_end=1298
+  _globals['_FRAUDUNWINDRESPONSE']._serialized_start=1301
+  _globals['_FRAUDUNWINDRESPONSE']._serialized_end=1431
+  _globals['_FRAUDLISTCLAIMSREQUEST']._serialized_start=1433
+  _globals['_FRAUDLISTCLAIMSREQUEST']._serialized_end=1538
+  _globals['_FRAUDLISTCLAIMSRESPONSE']._serialized_start=1541
+  _globals['_FRAUDLISTCLAIMSRESPONSE']._serialized_end=1674
+  _globals['_ALERT']._serialized_start=1677
+  _globals['_ALERT']._serialized_end=1988
+  _globals['_FRAUDLISTALERTSREQUEST']._serialized_start=1991
+  _globals['_FRAUDLISTALERTSREQUEST']._serialized_end=2168
+  _globals['_FRAUDLISTALERTSRESPONSE']._serialized_start=2171
+  _globals['_FRAUDLISTALERTSRESPONSE']._serialized_end=2304
+  _globals['_FRAUDACKNOWLEDGEALERTREQUEST']._serialized_start=2306
+  _globals['_FRAUDACKNOWLEDGEALERTREQUEST']._serialized_end=2413
+  _globals['_FRAUDACKNOWLEDGEALERTRESPONSE']._serialized_start=2415
+  _globals['_FRAUDACKNOWLEDGEALERTRESPONSE']._serialized_end=2492
+  _globals['_FRAUD']._serialized_start=2495
+  _globals['_FRAUD']._serialized_end=3019
 # @@protoc_insertion_point(module_scope)

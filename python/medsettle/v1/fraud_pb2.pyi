@@ -29,6 +29,7 @@ class UnwindScope(_message.Message):
     SINCE_MS_FIELD_NUMBER: _builtins.int
     UNTIL_MS_FIELD_NUMBER: _builtins.int
     EXCLUDED_SETTLEMENT_IDS_FIELD_NUMBER: _builtins.int
+    EXCLUDED_STAY_IDS_FIELD_NUMBER: _builtins.int
     card_id: _builtins.int
     since_ms: _builtins.int
     """First moment of the fraud; not in the future."""
@@ -38,6 +39,10 @@ class UnwindScope(_message.Message):
     def excluded_settlement_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Settlements with the card in that period that were the holder's own; each must be in it."""
 
+    @_builtins.property
+    def excluded_stay_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Stays that the holder began with the card in that period and that are not settled; each must be one."""
+
     def __init__(
         self,
         *,
@@ -45,10 +50,11 @@ class UnwindScope(_message.Message):
         since_ms: _builtins.int = ...,
         until_ms: _builtins.int = ...,
         excluded_settlement_ids: _abc.Iterable[_builtins.int] | None = ...,
+        excluded_stay_ids: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_id", b"card_id", "excluded_settlement_ids", b"excluded_settlement_ids", "since_ms", b"since_ms", "until_ms", b"until_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_id", b"card_id", "excluded_settlement_ids", b"excluded_settlement_ids", "excluded_stay_ids", b"excluded_stay_ids", "since_ms", b"since_ms", "until_ms", b"until_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -68,6 +74,8 @@ class UnwindEffect(_message.Message):
     PERSON_ID_FIELD_NUMBER: _builtins.int
     FUND_RESTORED_FEN_FIELD_NUMBER: _builtins.int
     FAMILY_RESTORED_FEN_FIELD_NUMBER: _builtins.int
+    WITHDRAWN_FEN_FIELD_NUMBER: _builtins.int
+    VOIDED_STAYS_FIELD_NUMBER: _builtins.int
     balance_restored_fen: _builtins.int
     """What comes back to the holder's own account."""
     person_id: _builtins.int
@@ -75,6 +83,8 @@ class UnwindEffect(_message.Message):
     """What comes back to the funds, before adjustments."""
     family_restored_fen: _builtins.int
     """What comes back to the family's accounts."""
+    withdrawn_fen: _builtins.int
+    """What waited to be paid out on reversed settlements, because they had been recomputed, and is not paid."""
     @_builtins.property
     def reversed_settlement_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """In the order of the journal."""
@@ -85,11 +95,17 @@ class UnwindEffect(_message.Message):
 
     @_builtins.property
     def adjustments(self) -> _containers.RepeatedCompositeFieldContainer[_inpatient_pb2.SettlementAdjustment]:
-        """The holder's own later settlements as they should have been."""
+        """Reversed settlements on which something had been paid out that is owed now; then the holder's own later settlements as they should have
+        been.
+        """
 
     @_builtins.property
     def claims(self) -> _containers.RepeatedCompositeFieldContainer[Global___Claim]:
         """By settlement."""
+
+    @_builtins.property
+    def voided_stays(self) -> _containers.RepeatedCompositeFieldContainer[Global___VoidedStay]:
+        """Stays that were begun with the card in that period and are not settled, open or discharged: they are void."""
 
     def __init__(
         self,
@@ -102,14 +118,43 @@ class UnwindEffect(_message.Message):
         person_id: _builtins.int = ...,
         fund_restored_fen: _builtins.int = ...,
         family_restored_fen: _builtins.int = ...,
+        withdrawn_fen: _builtins.int = ...,
+        voided_stays: _abc.Iterable[Global___VoidedStay] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accumulators_restored", b"accumulators_restored", "adjustments", b"adjustments", "balance_restored_fen", b"balance_restored_fen", "claims", b"claims", "family_restored_fen", b"family_restored_fen", "fund_restored_fen", b"fund_restored_fen", "person_id", b"person_id", "reversed_settlement_ids", b"reversed_settlement_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accumulators_restored", b"accumulators_restored", "adjustments", b"adjustments", "balance_restored_fen", b"balance_restored_fen", "claims", b"claims", "family_restored_fen", b"family_restored_fen", "fund_restored_fen", b"fund_restored_fen", "person_id", b"person_id", "reversed_settlement_ids", b"reversed_settlement_ids", "voided_stays", b"voided_stays", "withdrawn_fen", b"withdrawn_fen"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UnwindEffect: _TypeAlias = UnwindEffect  # noqa: Y015
+
+@_typing.final
+class VoidedStay(_message.Message):
+    """A stay that nobody settled and that stood in the holder's way; its institution finds it VOID."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STAY_ID_FIELD_NUMBER: _builtins.int
+    INSTITUTION_CODE_FIELD_NUMBER: _builtins.int
+    ADMISSION_DATE_FIELD_NUMBER: _builtins.int
+    stay_id: _builtins.int
+    institution_code: _builtins.str
+    admission_date: _builtins.str
+    def __init__(
+        self,
+        *,
+        stay_id: _builtins.int = ...,
+        institution_code: _builtins.str = ...,
+        admission_date: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["admission_date", b"admission_date", "institution_code", b"institution_code", "stay_id", b"stay_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VoidedStay: _TypeAlias = VoidedStay  # noqa: Y015
 
 @_typing.final
 class Claim(_message.Message):
@@ -213,7 +258,7 @@ class FraudUnwindRequest(_message.Message):
     case_number: _builtins.str
     """At most 32 characters."""
     second_approver: _builtins.str
-    """Another person than `header.operator`, who must be named too; at most 64 characters."""
+    """Another person than `header.operator`, who must be named too, in whatever capitals; at most 64 characters."""
     preview_digest: _builtins.bytes
     """Of the preview that both approved; may be left out."""
     @_builtins.property

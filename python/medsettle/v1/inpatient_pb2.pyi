@@ -881,7 +881,7 @@ class InpatientCancelSettlementResponse(_message.Message):
     def accumulators(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.YearAccumulators]: ...
     @_builtins.property
     def adjustments(self) -> _containers.RepeatedCompositeFieldContainer[Global___SettlementAdjustment]:
-        """Later settlements that were recomputed."""
+        """The settlement itself, where what was paid out on it is owed now; then later settlements that were recomputed."""
 
     def __init__(
         self,
@@ -912,7 +912,9 @@ class SettlementAdjustment(_message.Message):
     SPLIT_FIELD_NUMBER: _builtins.int
     settlement_id: _builtins.int
     fund_delta_fen: _builtins.int
-    """Fund amounts after less before; positive is a payout to the bank zone, negative a receivable of the insured place."""
+    """Fund amounts after less before; positive is a payout to the bank zone, negative a receivable of the insured place. Of a settlement that
+    is itself taken back: what had been paid out to the person on it, which is a receivable now.
+    """
     @_builtins.property
     def split(self) -> _common_pb2.Split:
         """The split as recomputed."""

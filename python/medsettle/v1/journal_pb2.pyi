@@ -174,6 +174,7 @@ class Fact(_message.Message):
     PAY_OUT_RELEASED_FIELD_NUMBER: _builtins.int
     FAMILY_LINKED_FIELD_NUMBER: _builtins.int
     FAMILY_UNLINKED_FIELD_NUMBER: _builtins.int
+    PAY_OUT_WITHDRAWN_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def person_enrolled(self) -> Global___PersonEnrolled: ...
     @_builtins.property
@@ -282,6 +283,8 @@ class Fact(_message.Message):
     def family_linked(self) -> Global___FamilyLinked: ...
     @_builtins.property
     def family_unlinked(self) -> Global___FamilyUnlinked: ...
+    @_builtins.property
+    def pay_out_withdrawn(self) -> Global___PayOutWithdrawn: ...
     def __init__(
         self,
         *,
@@ -336,12 +339,13 @@ class Fact(_message.Message):
         pay_out_released: Global___PayOutReleased | None = ...,
         family_linked: Global___FamilyLinked | None = ...,
         family_unlinked: Global___FamilyUnlinked | None = ...,
+        pay_out_withdrawn: Global___PayOutWithdrawn | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "alert_acknowledged", b"alert_acknowledged", "alert_raised", b"alert_raised", "alert_rules_installed", b"alert_rules_installed", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_locked", b"card_locked", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "card_unlocked", b"card_unlocked", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "cryptogram_wrong", b"cryptogram_wrong", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "family_linked", b"family_linked", "family_unlinked", b"family_unlinked", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "generation_retired", b"generation_retired", "institution_registered", b"institution_registered", "institution_resumed", b"institution_resumed", "institution_suspended", b"institution_suspended", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "pay_out_made", b"pay_out_made", "pay_out_released", b"pay_out_released", "person_enrolled", b"person_enrolled", "person_suspended", b"person_suspended", "person_transferred", b"person_transferred", "person_updated", b"person_updated", "pin_set", b"pin_set", "pin_verified", b"pin_verified", "pin_wrong", b"pin_wrong", "policy_installed", b"policy_installed", "purchased", b"purchased", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settled", b"settled", "settlement_cancelled", b"settlement_cancelled", "stay_updated", b"stay_updated", "topped_up", b"topped_up", "unwound", b"unwound", "voucher_issued", b"voucher_issued", "year_opened", b"year_opened"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "alert_acknowledged", b"alert_acknowledged", "alert_raised", b"alert_raised", "alert_rules_installed", b"alert_rules_installed", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_locked", b"card_locked", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "card_unlocked", b"card_unlocked", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "cryptogram_wrong", b"cryptogram_wrong", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "family_linked", b"family_linked", "family_unlinked", b"family_unlinked", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "generation_retired", b"generation_retired", "institution_registered", b"institution_registered", "institution_resumed", b"institution_resumed", "institution_suspended", b"institution_suspended", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "pay_out_made", b"pay_out_made", "pay_out_released", b"pay_out_released", "pay_out_withdrawn", b"pay_out_withdrawn", "person_enrolled", b"person_enrolled", "person_suspended", b"person_suspended", "person_transferred", b"person_transferred", "person_updated", b"person_updated", "pin_set", b"pin_set", "pin_verified", b"pin_verified", "pin_wrong", b"pin_wrong", "policy_installed", b"policy_installed", "purchased", b"purchased", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settled", b"settled", "settlement_cancelled", b"settlement_cancelled", "stay_updated", b"stay_updated", "topped_up", b"topped_up", "unwound", b"unwound", "voucher_issued", b"voucher_issued", "year_opened", b"year_opened"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "alert_acknowledged", b"alert_acknowledged", "alert_raised", b"alert_raised", "alert_rules_installed", b"alert_rules_installed", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_locked", b"card_locked", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "card_unlocked", b"card_unlocked", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "cryptogram_wrong", b"cryptogram_wrong", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "family_linked", b"family_linked", "family_unlinked", b"family_unlinked", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "generation_retired", b"generation_retired", "institution_registered", b"institution_registered", "institution_resumed", b"institution_resumed", "institution_suspended", b"institution_suspended", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "pay_out_made", b"pay_out_made", "pay_out_released", b"pay_out_released", "person_enrolled", b"person_enrolled", "person_suspended", b"person_suspended", "person_transferred", b"person_transferred", "person_updated", b"person_updated", "pin_set", b"pin_set", "pin_verified", b"pin_verified", "pin_wrong", b"pin_wrong", "policy_installed", b"policy_installed", "purchased", b"purchased", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settled", b"settled", "settlement_cancelled", b"settlement_cancelled", "stay_updated", b"stay_updated", "topped_up", b"topped_up", "unwound", b"unwound", "voucher_issued", b"voucher_issued", "year_opened", b"year_opened"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_credited", b"account_credited", "admission_cancelled", b"admission_cancelled", "alert_acknowledged", b"alert_acknowledged", "alert_raised", b"alert_raised", "alert_rules_installed", b"alert_rules_installed", "card_application_failed", b"card_application_failed", "card_applied", b"card_applied", "card_cancelled", b"card_cancelled", "card_enabled", b"card_enabled", "card_handed_over", b"card_handed_over", "card_locked", b"card_locked", "card_loss_withdrawn", b"card_loss_withdrawn", "card_made", b"card_made", "card_reported_lost", b"card_reported_lost", "card_unlocked", b"card_unlocked", "catalogue_installed", b"catalogue_installed", "charges_added", b"charges_added", "charges_revoked", b"charges_revoked", "cryptogram_wrong", b"cryptogram_wrong", "discharge_cancelled", b"discharge_cancelled", "fact", b"fact", "family_linked", b"family_linked", "family_unlinked", b"family_unlinked", "filing_filed", b"filing_filed", "filing_withdrawn", b"filing_withdrawn", "generation_retired", b"generation_retired", "institution_registered", b"institution_registered", "institution_resumed", b"institution_resumed", "institution_suspended", b"institution_suspended", "patient_admitted", b"patient_admitted", "patient_discharged", b"patient_discharged", "pay_out_made", b"pay_out_made", "pay_out_released", b"pay_out_released", "pay_out_withdrawn", b"pay_out_withdrawn", "person_enrolled", b"person_enrolled", "person_suspended", b"person_suspended", "person_transferred", b"person_transferred", "person_updated", b"person_updated", "pin_set", b"pin_set", "pin_verified", b"pin_verified", "pin_wrong", b"pin_wrong", "policy_installed", b"policy_installed", "purchased", b"purchased", "regions_installed", b"regions_installed", "request_reversed", b"request_reversed", "reversal_remembered", b"reversal_remembered", "settled", b"settled", "settlement_cancelled", b"settlement_cancelled", "stay_updated", b"stay_updated", "topped_up", b"topped_up", "unwound", b"unwound", "voucher_issued", b"voucher_issued", "year_opened", b"year_opened"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["person_enrolled", "person_updated", "card_applied", "card_application_failed", "card_made", "card_handed_over", "card_enabled", "card_reported_lost", "card_loss_withdrawn", "card_cancelled", "account_credited", "year_opened", "filing_filed", "filing_withdrawn", "policy_installed", "catalogue_installed", "regions_installed", "institution_registered", "patient_admitted", "stay_updated", "charges_added", "charges_revoked", "patient_discharged", "discharge_cancelled", "admission_cancelled", "settled", "settlement_cancelled", "request_reversed", "reversal_remembered", "generation_retired", "card_unlocked", "card_locked", "pin_set", "pin_wrong", "pin_verified", "person_transferred", "cryptogram_wrong", "voucher_issued", "alert_rules_installed", "alert_raised", "alert_acknowledged", "unwound", "person_suspended", "institution_suspended", "institution_resumed", "topped_up", "purchased", "pay_out_made", "pay_out_released", "family_linked", "family_unlinked"]  # noqa: Y015
+    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["person_enrolled", "person_updated", "card_applied", "card_application_failed", "card_made", "card_handed_over", "card_enabled", "card_reported_lost", "card_loss_withdrawn", "card_cancelled", "account_credited", "year_opened", "filing_filed", "filing_withdrawn", "policy_installed", "catalogue_installed", "regions_installed", "institution_registered", "patient_admitted", "stay_updated", "charges_added", "charges_revoked", "patient_discharged", "discharge_cancelled", "admission_cancelled", "settled", "settlement_cancelled", "request_reversed", "reversal_remembered", "generation_retired", "card_unlocked", "card_locked", "pin_set", "pin_wrong", "pin_verified", "person_transferred", "cryptogram_wrong", "voucher_issued", "alert_rules_installed", "alert_raised", "alert_acknowledged", "unwound", "person_suspended", "institution_suspended", "institution_resumed", "topped_up", "purchased", "pay_out_made", "pay_out_released", "family_linked", "family_unlinked", "pay_out_withdrawn"]  # noqa: Y015
     _WhichOneofArgType_fact: _TypeAlias = _typing.Literal["fact", b"fact"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_fact) -> _WhichOneofReturnType_fact | None: ...
 
@@ -693,17 +697,23 @@ class CardCancelled(_message.Message):
 
     CARD_ID_FIELD_NUMBER: _builtins.int
     CAUSE_FIELD_NUMBER: _builtins.int
+    ZONES_FIELD_NUMBER: _builtins.int
     card_id: _builtins.int
     cause: _cards_pb2.CardsCancelRequest.Cause.ValueType
+    @_builtins.property
+    def zones(self) -> _containers.RepeatedScalarFieldContainer[_cards_pb2.Zone.Kind.ValueType]:
+        """Without one that was dead already."""
+
     def __init__(
         self,
         *,
         card_id: _builtins.int = ...,
         cause: _cards_pb2.CardsCancelRequest.Cause.ValueType = ...,
+        zones: _abc.Iterable[_cards_pb2.Zone.Kind.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_id", b"card_id", "cause", b"cause"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_id", b"card_id", "cause", b"cause", "zones", b"zones"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -975,6 +985,34 @@ class PayOutReleased(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PayOutReleased: _TypeAlias = PayOutReleased  # noqa: Y015
+
+@_typing.final
+class PayOutWithdrawn(_message.Message):
+    """The recomputed settlement that gave it is taken back itself."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERSON_ID_FIELD_NUMBER: _builtins.int
+    CLAIM_NUMBER_FIELD_NUMBER: _builtins.int
+    LEGS_FIELD_NUMBER: _builtins.int
+    person_id: _builtins.int
+    claim_number: _builtins.str
+    @_builtins.property
+    def legs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Leg]: ...
+    def __init__(
+        self,
+        *,
+        person_id: _builtins.int = ...,
+        claim_number: _builtins.str = ...,
+        legs: _abc.Iterable[Global___Leg] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim_number", b"claim_number", "legs", b"legs", "person_id", b"person_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PayOutWithdrawn: _TypeAlias = PayOutWithdrawn  # noqa: Y015
 
 @_typing.final
 class FamilyLinked(_message.Message):
@@ -1467,6 +1505,8 @@ class Unwound(_message.Message):
     REVERSALS_FIELD_NUMBER: _builtins.int
     ADJUSTMENTS_FIELD_NUMBER: _builtins.int
     STAMP_MS_FIELD_NUMBER: _builtins.int
+    EXCLUDED_STAY_IDS_FIELD_NUMBER: _builtins.int
+    VOIDED_STAYS_FIELD_NUMBER: _builtins.int
     unwind_id: _builtins.int
     card_id: _builtins.int
     person_id: _builtins.int
@@ -1485,6 +1525,12 @@ class Unwound(_message.Message):
     def adjustments(self) -> _containers.RepeatedCompositeFieldContainer[Global___StoredAdjustment]:
         """What becomes of the holder's later settlements; `cancellation_id` is the unwind."""
 
+    @_builtins.property
+    def excluded_stay_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    @_builtins.property
+    def voided_stays(self) -> _containers.RepeatedCompositeFieldContainer[Global___StoredVoidedStay]:
+        """Stays that were begun with the card and not settled; each is void by an `AdmissionCancelled` of its own."""
+
     def __init__(
         self,
         *,
@@ -1499,14 +1545,41 @@ class Unwound(_message.Message):
         reversals: _abc.Iterable[Global___StoredReversal] | None = ...,
         adjustments: _abc.Iterable[Global___StoredAdjustment] | None = ...,
         stamp_ms: _builtins.int = ...,
+        excluded_stay_ids: _abc.Iterable[_builtins.int] | None = ...,
+        voided_stays: _abc.Iterable[Global___StoredVoidedStay] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustments", b"adjustments", "card_id", b"card_id", "case_number", b"case_number", "excluded_settlement_ids", b"excluded_settlement_ids", "person_id", b"person_id", "reversals", b"reversals", "second_approver", b"second_approver", "since_ms", b"since_ms", "stamp_ms", b"stamp_ms", "until_ms", b"until_ms", "unwind_id", b"unwind_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustments", b"adjustments", "card_id", b"card_id", "case_number", b"case_number", "excluded_settlement_ids", b"excluded_settlement_ids", "excluded_stay_ids", b"excluded_stay_ids", "person_id", b"person_id", "reversals", b"reversals", "second_approver", b"second_approver", "since_ms", b"since_ms", "stamp_ms", b"stamp_ms", "until_ms", b"until_ms", "unwind_id", b"unwind_id", "voided_stays", b"voided_stays"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Unwound: _TypeAlias = Unwound  # noqa: Y015
+
+@_typing.final
+class StoredVoidedStay(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STAY_ID_FIELD_NUMBER: _builtins.int
+    INSTITUTION_CODE_FIELD_NUMBER: _builtins.int
+    ADMISSION_DAYS_FIELD_NUMBER: _builtins.int
+    stay_id: _builtins.int
+    institution_code: _builtins.str
+    admission_days: _builtins.int
+    def __init__(
+        self,
+        *,
+        stay_id: _builtins.int = ...,
+        institution_code: _builtins.str = ...,
+        admission_days: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["admission_days", b"admission_days", "institution_code", b"institution_code", "stay_id", b"stay_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StoredVoidedStay: _TypeAlias = StoredVoidedStay  # noqa: Y015
 
 @_typing.final
 class StoredReversal(_message.Message):
@@ -1523,6 +1596,11 @@ class StoredReversal(_message.Message):
     FAMILY_FIELD_NUMBER: _builtins.int
     DELTAS_FIELD_NUMBER: _builtins.int
     LEGS_FIELD_NUMBER: _builtins.int
+    WITHDRAWN_FEN_FIELD_NUMBER: _builtins.int
+    CREDENTIAL_FIELD_NUMBER: _builtins.int
+    TERMINAL_ID_FIELD_NUMBER: _builtins.int
+    TOTAL_FEN_FIELD_NUMBER: _builtins.int
+    VISIT_KIND_FIELD_NUMBER: _builtins.int
     settlement_id: _builtins.int
     institution_code: _builtins.str
     stay_id: _builtins.int
@@ -1531,6 +1609,11 @@ class StoredReversal(_message.Message):
     account_fen: _builtins.int
     """Back to the holder's own account, with what it holds then."""
     balance_after_fen: _builtins.int
+    withdrawn_fen: _builtins.int
+    """What waited to be paid out because it had been recomputed, and is not paid."""
+    terminal_id: _builtins.str
+    total_fen: _builtins.int
+    visit_kind: _common_pb2.VisitKind.Kind.ValueType
     @_builtins.property
     def family(self) -> _containers.RepeatedCompositeFieldContainer[Global___FamilyDraw]: ...
     @_builtins.property
@@ -1539,6 +1622,10 @@ class StoredReversal(_message.Message):
 
     @_builtins.property
     def legs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Leg]: ...
+    @_builtins.property
+    def credential(self) -> Global___StoredCredential:
+        """Of the settlement: how the card was shown, the bill, and what kind of care it was."""
+
     def __init__(
         self,
         *,
@@ -1551,10 +1638,15 @@ class StoredReversal(_message.Message):
         family: _abc.Iterable[Global___FamilyDraw] | None = ...,
         deltas: _abc.Iterable[_common_pb2.YearAccumulators] | None = ...,
         legs: _abc.Iterable[Global___Leg] | None = ...,
+        withdrawn_fen: _builtins.int = ...,
+        credential: Global___StoredCredential | None = ...,
+        terminal_id: _builtins.str = ...,
+        total_fen: _builtins.int = ...,
+        visit_kind: _common_pb2.VisitKind.Kind.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["credential", b"credential"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_fen", b"account_fen", "balance_after_fen", b"balance_after_fen", "deltas", b"deltas", "family", b"family", "fund_fen", b"fund_fen", "institution_code", b"institution_code", "legs", b"legs", "settlement_id", b"settlement_id", "stay_id", b"stay_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_fen", b"account_fen", "balance_after_fen", b"balance_after_fen", "credential", b"credential", "deltas", b"deltas", "family", b"family", "fund_fen", b"fund_fen", "institution_code", b"institution_code", "legs", b"legs", "settlement_id", b"settlement_id", "stay_id", b"stay_id", "terminal_id", b"terminal_id", "total_fen", b"total_fen", "visit_kind", b"visit_kind", "withdrawn_fen", b"withdrawn_fen"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1989,6 +2081,8 @@ class StoredStay(_message.Message):
     SETTLEMENT_ID_FIELD_NUMBER: _builtins.int
     VOUCHER_ID_FIELD_NUMBER: _builtins.int
     VOUCHER_ACCOUNT_LIMIT_FEN_FIELD_NUMBER: _builtins.int
+    ADMITTED_WITH_CARD_ID_FIELD_NUMBER: _builtins.int
+    ADMITTED_MS_FIELD_NUMBER: _builtins.int
     stay_id: _builtins.int
     person_id: _builtins.int
     institution_code: _builtins.str
@@ -2009,6 +2103,9 @@ class StoredStay(_message.Message):
     voucher_id: _builtins.int
     """The voucher that stands in for a card, 0 for none."""
     voucher_account_limit_fen: _builtins.int
+    admitted_with_card_id: _builtins.int
+    """With which card the patient was admitted, and when."""
+    admitted_ms: _builtins.int
     @_builtins.property
     def entitlements(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -2041,10 +2138,12 @@ class StoredStay(_message.Message):
         settlement_id: _builtins.int = ...,
         voucher_id: _builtins.int = ...,
         voucher_account_limit_fen: _builtins.int = ...,
+        admitted_with_card_id: _builtins.int = ...,
+        admitted_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_discharge_days", b"_discharge_days", "discharge_days", b"discharge_days", "sum", b"sum"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_discharge_days", b"_discharge_days", "admission_days", b"admission_days", "care_region", b"care_region", "category", b"category", "department", b"department", "diagnosis", b"diagnosis", "discharge_days", b"discharge_days", "entitlements", b"entitlements", "institution_code", b"institution_code", "insurance_type", b"insurance_type", "insured_region", b"insured_region", "kind", b"kind", "level", b"level", "lines", b"lines", "next_ordinal", b"next_ordinal", "person_id", b"person_id", "settlement_id", b"settlement_id", "state", b"state", "stay_id", b"stay_id", "sum", b"sum", "voucher_account_limit_fen", b"voucher_account_limit_fen", "voucher_id", b"voucher_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_discharge_days", b"_discharge_days", "admission_days", b"admission_days", "admitted_ms", b"admitted_ms", "admitted_with_card_id", b"admitted_with_card_id", "care_region", b"care_region", "category", b"category", "department", b"department", "diagnosis", b"diagnosis", "discharge_days", b"discharge_days", "entitlements", b"entitlements", "institution_code", b"institution_code", "insurance_type", b"insurance_type", "insured_region", b"insured_region", "kind", b"kind", "level", b"level", "lines", b"lines", "next_ordinal", b"next_ordinal", "person_id", b"person_id", "settlement_id", b"settlement_id", "state", b"state", "stay_id", b"stay_id", "sum", b"sum", "voucher_account_limit_fen", b"voucher_account_limit_fen", "voucher_id", b"voucher_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__discharge_days: _TypeAlias = _typing.Literal["discharge_days"]  # noqa: Y015
     _WhichOneofArgType__discharge_days: _TypeAlias = _typing.Literal["_discharge_days", b"_discharge_days"]  # noqa: Y015
@@ -2356,7 +2455,7 @@ class StoredAdjustment(_message.Message):
     cancellation_id: _builtins.int
     """The cancellation that made it necessary."""
     fund_delta_fen: _builtins.int
-    """Funds after less before."""
+    """Funds after less before; of a settlement that is itself taken back, what had been paid out on it and is owed now."""
     @_builtins.property
     def split(self) -> _common_pb2.Split:
         """As recomputed; account and cash as they were paid."""

@@ -31,7 +31,7 @@ class Presentation(_message.Message):
     voucher_id: _builtins.int
     """A desk's voucher for one stay."""
     terminal_id: _builtins.str
-    """At most 32 characters."""
+    """Where it was shown: never empty, for every debit names its terminal. At most 32 characters."""
     @_builtins.property
     def chip(self) -> Global___Chip: ...
     @_builtins.property

@@ -79,7 +79,7 @@ class Reason(_message.Message):
         AMOUNT_MISMATCH: Reason._Code.ValueType  # 2013
         """The amounts that the chip signed are not those of the request."""
         SCHEME_NOT_ALLOWED: Reason._Code.ValueType  # 2014
-        """No key is allowed for this card number, key index and scheme."""
+        """No key is allowed for this card number, key index and scheme: of a card that is presented, or of one that shall be made."""
         PRESENTATION_STALE: Reason._Code.ValueType  # 2015
         """The date that the chip signed is not within a day of now."""
         CARD_BLOCKED_HERE: Reason._Code.ValueType  # 2016
@@ -120,7 +120,7 @@ class Reason(_message.Message):
         STAY_NOT_OPEN: Reason._Code.ValueType  # 3002
         """The stay's state does not allow this."""
         QUOTE_STALE: Reason._Code.ValueType  # 3003
-        """The settlement would differ from the quote that it names."""
+        """The settlement would differ from the quote that it names, or the unwind from its preview."""
         ALREADY_CANCELLED: Reason._Code.ValueType  # 3004
         """The settlement was cancelled before."""
         STAY_OVERLAPS: Reason._Code.ValueType  # 3005
@@ -190,6 +190,8 @@ class Reason(_message.Message):
         """The claim was paid, or waits to be paid."""
         ACCOUNT_NOT_OFFERED: Reason._Code.ValueType  # 4012
         """The account is none of those that the operation is for, or the card does not carry it."""
+        PURCHASE_EXCEEDS: Reason._Code.ValueType  # 4013
+        """The online account, or the purse in the chip, holds less than the purchase."""
         PERSON_UNKNOWN: Reason._Code.ValueType  # 5001
         """5xxx: persons, filings, institutions, regions.
 
@@ -309,7 +311,7 @@ class Reason(_message.Message):
     AMOUNT_MISMATCH: Reason.Code.ValueType  # 2013
     """The amounts that the chip signed are not those of the request."""
     SCHEME_NOT_ALLOWED: Reason.Code.ValueType  # 2014
-    """No key is allowed for this card number, key index and scheme."""
+    """No key is allowed for this card number, key index and scheme: of a card that is presented, or of one that shall be made."""
     PRESENTATION_STALE: Reason.Code.ValueType  # 2015
     """The date that the chip signed is not within a day of now."""
     CARD_BLOCKED_HERE: Reason.Code.ValueType  # 2016
@@ -350,7 +352,7 @@ class Reason(_message.Message):
     STAY_NOT_OPEN: Reason.Code.ValueType  # 3002
     """The stay's state does not allow this."""
     QUOTE_STALE: Reason.Code.ValueType  # 3003
-    """The settlement would differ from the quote that it names."""
+    """The settlement would differ from the quote that it names, or the unwind from its preview."""
     ALREADY_CANCELLED: Reason.Code.ValueType  # 3004
     """The settlement was cancelled before."""
     STAY_OVERLAPS: Reason.Code.ValueType  # 3005
@@ -420,6 +422,8 @@ class Reason(_message.Message):
     """The claim was paid, or waits to be paid."""
     ACCOUNT_NOT_OFFERED: Reason.Code.ValueType  # 4012
     """The account is none of those that the operation is for, or the card does not carry it."""
+    PURCHASE_EXCEEDS: Reason.Code.ValueType  # 4013
+    """The online account, or the purse in the chip, holds less than the purchase."""
     PERSON_UNKNOWN: Reason.Code.ValueType  # 5001
     """5xxx: persons, filings, institutions, regions.
 

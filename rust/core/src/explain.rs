@@ -4,7 +4,8 @@
 
 use crate::benefit::{Code, Split, Step};
 use crate::calendar::Date;
-use crate::fraud::{Reversal, Unwind};
+use crate::fraud::{Reversal, Unwind, VoidedStay};
+use crate::ids::SettlementId;
 use crate::money::Fen;
 use crate::policy::Fund;
 use crate::settlement::{Adjustment, Occasion, Standing};
@@ -53,15 +54,20 @@ pub fn text(standing: &Standing) -> Vec<String> {
         yuan(split.cash),
     ));
     lines.push(format!("Balance of the personal account afterwards {}.", yuan(settlement.balance_after)));
-    for adjustment in &standing.adjustments {
+    let undone_by = standing.cancelled_by.or(standing.unwound_by.map(|unwind| SettlementId(unwind.0)));
+    let (owed, recomputed): (Vec<_>, Vec<_>) =
+        standing.adjustments.iter().partition(|adjustment| Some(adjustment.because_of) == undone_by);
+    for adjustment in recomputed {
         describe_adjustment(adjustment, &mut lines);
     }
     if let Some(unwind) = standing.unwound_by {
         lines.push(format!("Taken back by unwind {unwind}: it was a thief's."));
     }
     if let Some(cancellation) = standing.cancelled_by {
-        lines.push(format!("Cancelled by {cancellation}: every amount was taken back."));
+        let exactly = if owed.is_empty() { ": every amount was taken back" } else { "" };
+        lines.push(format!("Cancelled by {cancellation}{exactly}."));
     }
+    lines.extend(owed.into_iter().map(describe_owed));
     lines
 }
 
@@ -85,6 +91,9 @@ pub fn unwind(unwind: &Unwind, operator: &str) -> Vec<String> {
             yuan(*account),
             yuan(reversal.claimed()),
         ));
+        if reversal.withdrawn != Fen::ZERO {
+            lines.push(format!("  {} that waited to be paid out on it are not paid.", yuan(reversal.withdrawn)));
+        }
         for (key, delta) in &reversal.deltas {
             let (eligible, funds) = (yuan(delta.eligible), yuan(delta.funds.total()));
             lines.push(format!(
@@ -93,14 +102,21 @@ pub fn unwind(unwind: &Unwind, operator: &str) -> Vec<String> {
             ));
         }
     }
+    for VoidedStay { stay, institution, admission } in &unwind.voided {
+        lines.push(format!("Stay {stay} at {institution}, begun on {admission} and never settled, is void."));
+    }
     for excluded in &unwind.excluded {
         lines.push(format!("Settlement {excluded} was the holder's own and stays."));
     }
-    for adjustment in &unwind.adjustments {
+    for excluded in &unwind.excluded_stays {
+        lines.push(format!("Stay {excluded} was the holder's own and goes on."));
+    }
+    lines.extend(unwind.owed().map(describe_owed));
+    for adjustment in unwind.recomputed() {
         describe_adjustment(adjustment, &mut lines);
     }
     lines.push(format!(
-        "In all {} come back to the funds, {} to the holder's account{}; {} are claimed. Cash that was paid at the counter is nobody's credit.",
+        "In all {} come back to the funds, {} to the holder's account{}; {} are claimed{}. Cash that was paid at the counter is nobody's credit.",
         yuan(unwind.sum(|reversal| reversal.fund)),
         yuan(unwind.sum(|reversal| reversal.account)),
         match unwind.sum(Reversal::family_total) {
@@ -108,6 +124,10 @@ pub fn unwind(unwind: &Unwind, operator: &str) -> Vec<String> {
             family => format!(", {} to the family's", yuan(family)),
         },
         yuan(unwind.sum(Reversal::claimed)),
+        match unwind.owed().map(|adjustment| adjustment.fund_delta).sum::<Fen>() {
+            Fen::ZERO => String::new(),
+            owed => format!(", and {} are owed by the holder", yuan(-owed)),
+        },
     ));
     lines
 }
@@ -152,6 +172,14 @@ fn describe_step(step: &Step) -> String {
     let base = fraction(step.base_numerator, step.base_denominator);
     let rate = percent(step.rate_numerator, step.rate_denominator);
     format!("{:<4} {meaning}: {base} × {rate} = {amount}", step.code.to_string())
+}
+
+/// What had been paid out on a settlement that is taken back itself.
+fn describe_owed(adjustment: &Adjustment) -> String {
+    let (settlement, owed) = (adjustment.settlement, yuan(-adjustment.fund_delta));
+    format!(
+        "On settlement {settlement} {owed} had been paid out to the person, who owes them to the insured place now."
+    )
 }
 
 fn describe_adjustment(adjustment: &Adjustment, lines: &mut Vec<String>) {

@@ -204,10 +204,12 @@ pub enum Fact {
         /// The counter that the card showed at the desk, from which it goes on.
         atc: Option<u16>,
     },
-    /// A card was cancelled at a desk or with its insured region, both zones.
+    /// A card was cancelled at a desk or with its insured region: every zone that is not dead. A formal loss never ends.
     CardCancelled {
         /// The card.
         card: CardId,
+        /// Which zones.
+        zones: Vec<ZoneKind>,
         /// Why.
         cause: CancelCause,
     },
@@ -295,6 +297,15 @@ pub enum Fact {
         claim_number: Box<str>,
         /// To whose bank zone.
         card: CardId,
+        /// In the books.
+        legs: Vec<Leg>,
+    },
+    /// A pay-out that waited is not paid: the recomputed settlement that gave it is taken back itself.
+    PayOutWithdrawn {
+        /// Whose.
+        person: PersonId,
+        /// Which.
+        claim_number: Box<str>,
         /// In the books.
         legs: Vec<Leg>,
     },

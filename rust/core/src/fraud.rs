@@ -2,6 +2,7 @@
 //!
 //! Invariant: an unwind restores funds, accounts and limits, each in its own benefit year, and claims the same money from the
 //! institutions that did not check the holder; its legs sum to zero.
+//! Invariant: a stay that the thief began and never settled is void with the rest, so that it stands in nobody's way.
 //! Invariant: cash and what an institution earned stay where they are: a thief's cash is nobody's credit.
 //! Invariant: a settlement is unwound once, as a whole, and then neither unwound nor cancelled again.
 //! Leaves out: who may unwind, and how it is decided (`decide::fraud`).
@@ -11,10 +12,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::accumulator::{AccumulatorKey, Accumulators};
+use crate::calendar::Date;
 use crate::ids::{CardId, InstitutionCode, PersonId, SettlementId, StayId, UnwindId};
 use crate::ledger::Leg;
 use crate::money::Fen;
-use crate::settlement::{Adjustment, FamilyDraw};
+use crate::policy::VisitKind;
+use crate::settlement::{Adjustment, FamilyDraw, Presented};
 
 /// Settlements that one unwind takes back: more than a year of daily purchases, while the fact stays far below a frame.
 pub const MAX_REVERSED: usize = 500;
@@ -33,6 +36,8 @@ pub struct UnwindScope {
     pub until_ms: Option<i64>,
     /// The holder's own settlements in that period.
     pub excluded: Vec<SettlementId>,
+    /// The holder's own stays that began in that period and are not settled.
+    pub excluded_stays: Vec<StayId>,
 }
 
 /// A committed unwind.
@@ -50,16 +55,31 @@ pub struct Unwind {
     pub until_ms: i64,
     /// What was left out.
     pub excluded: Vec<SettlementId>,
+    /// What was left out of the stays that are not settled.
+    pub excluded_stays: Vec<StayId>,
     /// The agency's case.
     pub case_number: Box<str>,
     /// Who approved it beside the operator who asked.
     pub second_approver: Box<str>,
     /// In the order of the journal.
     pub reversals: Vec<Reversal>,
-    /// The holder's later settlements as they should have been.
+    /// Stays that began with the card and are not settled, void by facts of their own in the same record.
+    pub voided: Vec<VoidedStay>,
+    /// What had been paid out on reversed settlements and is owed now, then the holder's later settlements as they should have been.
     pub adjustments: Vec<Adjustment>,
     /// Hub's time.
     pub stamp_ms: i64,
+}
+
+/// A stay that a thief began and that nobody settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VoidedStay {
+    /// Which.
+    pub stay: StayId,
+    /// Where.
+    pub institution: InstitutionCode,
+    /// Day of admission.
+    pub admission: Date,
 }
 
 /// What is taken back of one settlement.
@@ -71,6 +91,12 @@ pub struct Reversal {
     pub institution: InstitutionCode,
     /// The stay that was settled, which is void now.
     pub stay: Option<StayId>,
+    /// What kind of care it was.
+    pub visit_kind: VisitKind,
+    /// How the card was shown.
+    pub presented: Presented,
+    /// The bill.
+    pub total: Fen,
     /// What the funds paid.
     pub fund: Fen,
     /// What the holder's own account paid.
@@ -83,6 +109,8 @@ pub struct Reversal {
     pub deltas: Vec<(AccumulatorKey, Accumulators)>,
     /// In the books.
     pub legs: Vec<Leg>,
+    /// What waited to be paid out because it had been recomputed, and is not paid.
+    pub withdrawn: Fen,
 }
 
 impl Reversal {
@@ -101,6 +129,20 @@ impl Unwind {
     /// One amount of every reversal, added up.
     pub fn sum(&self, amount: impl Fn(&Reversal) -> Fen) -> Fen {
         self.reversals.iter().map(amount).sum()
+    }
+
+    /// What had been paid out on reversed settlements, which had been recomputed before, and is owed now.
+    pub fn owed(&self) -> impl Iterator<Item = &Adjustment> {
+        self.adjustments.iter().filter(|adjustment| self.reverses(adjustment.settlement))
+    }
+
+    /// The holder's later settlements as they should have been.
+    pub fn recomputed(&self) -> impl Iterator<Item = &Adjustment> {
+        self.adjustments.iter().filter(|adjustment| !self.reverses(adjustment.settlement))
+    }
+
+    fn reverses(&self, settlement: SettlementId) -> bool {
+        self.reversals.iter().any(|reversal| reversal.settlement == settlement)
     }
 
     /// Reversals that an institution owes for.

@@ -65,7 +65,7 @@ pub enum Reject {
     #[error("signed amount differs")]
     AmountMismatch { field: &'static str, signed: Fen, expected: Fen },
     #[error("no key is allowed for this card, index and scheme")]
-    SchemeNotAllowed,
+    SchemeNotAllowed { key_index: u32 },
     #[error("signed date is not within a day of now")]
     PresentationStale { transaction_date: Date },
     #[error("card's state {state:?} does not allow {event}")]
@@ -127,8 +127,8 @@ pub enum Reject {
     LineTotalMismatch { lines: Vec<u64> },
     #[error("nothing stands that could be unwound")]
     NothingToUnwind,
-    #[error("{count} settlements, over the limit of {limit}")]
-    UnwindTooLarge { limit: usize, count: usize },
+    #[error("more settlements than the limit of {limit}")]
+    UnwindTooLarge { limit: usize },
     #[error("no such settlement")]
     SettlementUnknown(SettlementId),
     #[error("{field}: {problem}")]
@@ -150,6 +150,8 @@ pub enum Reject {
 
     #[error("balance is insufficient")]
     BalanceInsufficient { requested: Fen, available: Fen },
+    #[error("account holds less than the purchase")]
+    PurchaseExceeds { requested: Fen, available: Fen },
     #[error("no policy in force")]
     PolicyNotInForce { region: RegionCode, day: Date },
     #[error("no catalogue in force")]

@@ -168,7 +168,8 @@ pub struct Adjustment {
     pub settlement: SettlementId,
     /// The cancellation, or the unwind, that made it necessary.
     pub because_of: SettlementId,
-    /// Funds after less before; positive is paid out to the person, negative is owed by the person.
+    /// Funds after less before; positive is paid out to the person, negative is owed by the person. Of a settlement that is itself taken
+    /// back: what had been paid out before and is owed now, whose legs are those of what takes it back.
     pub fund_delta: Fen,
     /// The split as it is now. Account and cash are as they were: they were paid.
     pub split: Split,
@@ -195,7 +196,7 @@ pub struct Cancellation {
     pub balance_after: Fen,
     /// What each payer of the family gets back, whether the link still stands or not.
     pub family: Vec<FamilyDraw>,
-    /// Later settlements that were recomputed.
+    /// What had been paid out on the settlement and is owed now, then later settlements that were recomputed.
     pub adjustments: Vec<Adjustment>,
     /// Hub's time.
     pub stamp_ms: i64,

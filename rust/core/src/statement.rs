@@ -77,6 +77,8 @@ pub enum Event {
     PurseOpened {
         /// The card.
         card: CardId,
+        /// Its recognition code.
+        card_sn: CardSn,
     },
     /// Money came or went with a new card.
     PurseMoved {
@@ -84,6 +86,8 @@ pub enum Event {
         from: CardId,
         /// The new card.
         to: CardId,
+        /// Recognition code of the one that the entry is about: what went left the older card, what came is on the new one.
+        card_sn: CardSn,
     },
     /// A pay-out was decided or paid.
     PaidOut {
@@ -91,7 +95,7 @@ pub enum Event {
         claim_number: Box<str>,
         /// To whose bank zone; none while it waits.
         card: Option<CardId>,
-        /// What waits from now on.
+        /// What waits from now on; negative where it was withdrawn.
         waiting: Fen,
     },
     /// The account paid for another person.
@@ -166,27 +170,52 @@ pub(crate) fn entries_of(record: &Record, before: &Hub, mut give: impl FnMut(Per
                 of_account(*person, AccountKind::Bank, paid, Fen::ZERO, event);
             }
             Fact::PayOutReleased { person, claim_number, card, .. } => {
-                let pay_outs = before.persons[person].pay_outs.iter();
-                let paid = pay_outs
-                    .filter(|waiting| waiting.claim_number == *claim_number)
-                    .map(|waiting| waiting.amount)
-                    .sum();
+                let paid = waiting(before, *person, claim_number);
                 let event =
                     Event::PaidOut { claim_number: claim_number.clone(), card: Some(*card), waiting: Fen::ZERO };
                 of_account(*person, AccountKind::Bank, paid, Fen::ZERO, event);
             }
-            Fact::CardMade { card, purse, .. } if *purse != Fen::ZERO => {
-                let person = before.cards[card].person;
-                of_account(person, AccountKind::Purse, *purse, *purse, Event::PurseOpened { card: *card });
+            Fact::PayOutWithdrawn { person, claim_number, .. } => {
+                let waiting = -waiting(before, *person, claim_number);
+                let event = Event::PaidOut { claim_number: claim_number.clone(), card: None, waiting };
+                of_account(*person, AccountKind::Bank, Fen::ZERO, Fen::ZERO, event);
             }
-            Fact::CardEnabled { card, moves, .. } => moved(*card, moves, before, of_account),
+            Fact::CardMade { card, made, purse, .. } if *purse != Fen::ZERO => {
+                let person = before.cards[card].person;
+                let event = Event::PurseOpened { card: *card, card_sn: made.card_sn };
+                of_account(person, AccountKind::Purse, *purse, *purse, event);
+            }
+            Fact::CardEnabled { card, moves, .. } if !moves.is_empty() => {
+                moved((*card, code_of(*card, record, before)), moves, before, of_account);
+            }
             _ => {}
         }
     }
 }
 
+/// What waits under a claim number.
+fn waiting(before: &Hub, person: PersonId, claim_number: &str) -> Fen {
+    let pay_outs = before.persons[&person].pay_outs.iter();
+    pay_outs.filter(|pay_out| *pay_out.claim_number == *claim_number).map(|pay_out| pay_out.amount).sum()
+}
+
+/// Recognition code of a card, which may have been made in the same record.
+fn code_of(card: CardId, record: &Record, before: &Hub) -> CardSn {
+    let made_now = record.facts.iter().find_map(|fact| match fact {
+        Fact::CardMade { card: made, made: personalisation, .. } if *made == card => Some(personalisation.card_sn),
+        _ => None,
+    });
+    let made_before = || before.cards.get(&card)?.made.as_ref().map(|made| made.card_sn);
+    made_now.or_else(made_before).expect("only a card that was made holds or gets a purse")
+}
+
 /// Each purse is emptied, and each shows where it went. The new card may be of the same record, the older ones are not.
-fn moved(to: CardId, moves: &[PurseMove], before: &Hub, mut entry: impl FnMut(PersonId, AccountKind, Fen, Fen, Event)) {
+fn moved(
+    (to, to_sn): (CardId, CardSn),
+    moves: &[PurseMove],
+    before: &Hub,
+    mut entry: impl FnMut(PersonId, AccountKind, Fen, Fen, Event),
+) {
     let Some(first) = moves.first() else { return };
     let person = before.cards[&first.from].person;
     let mut insurance = before.persons[&person].account.balance;
@@ -197,9 +226,10 @@ fn moved(to: CardId, moves: &[PurseMove], before: &Hub, mut entry: impl FnMut(Pe
             _ => (AccountKind::Insurance, &mut insurance),
         };
         *balance += *amount;
-        let event = Event::PurseMoved { from: *from, to };
-        entry(person, *account, -*amount, Fen::ZERO, event.clone());
-        entry(person, reached, *amount, *balance, event);
+        let from_sn = before.cards[from].made.as_ref().expect("only a card that was made has a purse").card_sn;
+        let event = |card_sn| Event::PurseMoved { from: *from, to, card_sn };
+        entry(person, *account, -*amount, Fen::ZERO, event(from_sn));
+        entry(person, reached, *amount, *balance, event(to_sn));
     }
 }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::benefit::LineSplit;
 use crate::calendar::Date;
 use crate::catalogue::ItemClass;
-use crate::ids::{Hash32, InstitutionCode, PersonId, RegionCode, SettlementId, StayId, VoucherId};
+use crate::ids::{CardId, Hash32, InstitutionCode, PersonId, RegionCode, SettlementId, StayId, VoucherId};
 use crate::money::{Fen, Quantity, UnitPrice};
 use crate::policy::{Category, InsuranceType, Level};
 
@@ -128,6 +128,10 @@ pub struct Stay {
     pub settlement: Option<SettlementId>,
     /// What a desk issued in place of a card.
     pub voucher: Option<Voucher>,
+    /// The card with which the patient was admitted.
+    pub admitted_with: CardId,
+    /// When that was, by the hub's time.
+    pub admitted_ms: i64,
 }
 
 /// Stands in for a card when a stay is settled: the holder died, the card was lost during the stay, the chip is broken.

@@ -15,7 +15,7 @@ mod trace;
 pub(crate) use alert_rules::{alert_rules, alert_rules_hash, from_alert_rules};
 pub(crate) use check::{Checked, Fault, at, each, within};
 pub(crate) use check::{
-    amount, array, day, day_if_given, given_text, hash, id, id_if_given, institution_code, number, optional_day,
+    amount, array, day, day_if_given, given_text, hash, id, id_if_given, institution_code, name, number, optional_day,
     region, request_id, text,
 };
 pub(crate) use coded::{Coded, coded};

@@ -24,7 +24,7 @@ mod visits;
 
 pub use batch::{BatchItem, split_batch};
 pub use pin::Pin;
-pub use presentation::{CryptogramCheck, Proof};
+pub use presentation::{CryptogramCheck, MadeKey, Proof};
 pub use token::TokenCheck;
 
 use self::pin::WithPin;
@@ -33,7 +33,7 @@ use medsettle_core::ids::{Hash32, InstitutionCode, PersonId};
 
 use crate::append::append;
 use crate::contract::Operation;
-use crate::convert::{Checked, Fault, at, given_text, id, institution_code, region, request_id, text};
+use crate::convert::{Checked, Fault, at, id, institution_code, name, region, request_id};
 use crate::error::DecodeError;
 use crate::limits::{DEFAULT_PAGE_SIZE, MAX_ACTOR, MAX_PAGE_SIZE, MAX_REQUEST_BYTES};
 use crate::refused::Refused;
@@ -289,7 +289,7 @@ fn header(message: v1::RequestHeader) -> Checked<RequestHeader> {
         request_id: at("request_id", request_id(&message.request_id))?,
         created_ms: message.created_ms,
         institution: at("institution_code", institution_code(&message.institution_code))?,
-        operator: at("operator", text(message.operator, MAX_ACTOR))?,
+        operator: at("operator", name(message.operator, MAX_ACTOR))?,
     })
 }
 
@@ -316,6 +316,6 @@ fn person(id: u64) -> Checked<PersonId> {
 }
 
 /// Who acted: must be named.
-fn actor(name: &str, given: String) -> Checked<Box<str>> {
-    at(name, given_text(given, MAX_ACTOR))
+fn actor(field: &str, given: String) -> Checked<Box<str>> {
+    at(field, if given.is_empty() { Err(Fault::here("is missing")) } else { name(given, MAX_ACTOR) })
 }

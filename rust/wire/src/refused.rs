@@ -215,7 +215,7 @@ fn reason(reject: &Reject) -> Reason {
         Reject::CryptogramReplayed { .. } => Reason::CryptogramReplayed,
         Reject::CounterJump { .. } => Reason::CounterJump,
         Reject::AmountMismatch { .. } => Reason::AmountMismatch,
-        Reject::SchemeNotAllowed => Reason::SchemeNotAllowed,
+        Reject::SchemeNotAllowed { .. } => Reason::SchemeNotAllowed,
         Reject::PresentationStale { .. } => Reason::PresentationStale,
         Reject::CardStateForbids { .. } => Reason::CardStateForbids,
         Reject::CardExists { .. } => Reason::CardExists,
@@ -257,6 +257,7 @@ fn reason(reject: &Reject) -> Reason {
         Reject::AlertUnknown(_) => Reason::AlertUnknown,
         Reject::AlertAcknowledged(_) => Reason::AlertAcknowledged,
         Reject::BalanceInsufficient { .. } => Reason::BalanceInsufficient,
+        Reject::PurchaseExceeds { .. } => Reason::PurchaseExceeds,
         Reject::PolicyNotInForce { .. } => Reason::PolicyNotInForce,
         Reject::CatalogueNotInForce { .. } => Reason::CatalogueNotInForce,
         Reject::NoRule { .. } => Reason::NoRule,
@@ -284,12 +285,19 @@ fn reason(reject: &Reject) -> Reason {
         Reject::RegionInUse(_) => Reason::RegionInUse,
         Reject::VisitNotOffered { .. } => Reason::VisitNotOffered,
         Reject::PersonOfOtherHub { .. } => Reason::PersonOfOtherHub,
-        Reject::FamilyLinkExists => Reason::FamilyLinkExists,
-        Reject::FamilyLinkUnknown => Reason::FamilyLinkUnknown,
-        Reject::FamilyLinksFull => Reason::FamilyLinksFull,
+        Reject::FamilyLinkExists | Reject::FamilyLinkUnknown | Reject::FamilyLinksFull => reason_of_family(reject),
         Reject::RoleForbidden => Reason::RoleForbidden,
         Reject::NotYourInstitution(_) => Reason::NotYourInstitution,
         Reject::Identity(_) => Reason::Internal,
+    }
+}
+
+fn reason_of_family(reject: &Reject) -> Reason {
+    match reject {
+        Reject::FamilyLinkExists => Reason::FamilyLinkExists,
+        Reject::FamilyLinkUnknown => Reason::FamilyLinkUnknown,
+        Reject::FamilyLinksFull => Reason::FamilyLinksFull,
+        other => unreachable!("not of a family: {other:?}"),
     }
 }
 
@@ -315,6 +323,7 @@ fn metadata(reject: &Reject, refused: Refused) -> Refused {
         Reject::AmountMismatch { field, signed, expected } => {
             refused.with("field", field).with("signed_fen", signed.0).with("expected_fen", expected.0)
         }
+        Reject::SchemeNotAllowed { key_index } => refused.with("key_index", key_index),
         Reject::PresentationStale { transaction_date } => refused.with("transaction_date", transaction_date),
         Reject::CardStateForbids { state, event } => refused.with("state", state.contract_name()).with("event", event),
         Reject::GenerationRetired { cut_over } => refused.with("cut_over_date", cut_over),
@@ -328,7 +337,7 @@ fn metadata(reject: &Reject, refused: Refused) -> Refused {
         Reject::PolicyNotInForce { region, day } | Reject::CatalogueNotInForce { region, day } => {
             refused.with("region", region).with("day", day)
         }
-        Reject::BalanceInsufficient { requested, available } => {
+        Reject::BalanceInsufficient { requested, available } | Reject::PurchaseExceeds { requested, available } => {
             refused.with("requested_fen", requested.0).with("available_fen", available.0)
         }
         Reject::NoRule { what } => refused.with("rule", what),
@@ -375,7 +384,7 @@ fn metadata_of_stay(reject: &Reject, refused: Refused) -> Refused {
             refused.with("institution_total_fen", institution.0).with("hub_total_fen", hub.0)
         }
         Reject::AlreadySettled { stay, settlement } => refused.with("stay_id", stay).with("settlement_id", settlement),
-        Reject::UnwindTooLarge { limit, count } => refused.with("limit", limit).with("count", count),
+        Reject::UnwindTooLarge { limit } => refused.with("limit", limit),
         Reject::SettlementUnknown(settlement) => refused.with("settlement_id", settlement),
         Reject::StayTooLong => refused.with("limit", MAX_LINES_PER_STAY),
         Reject::AlertRuleRefuses { kind } => refused.with("rule", kind.contract_name()),

@@ -46,7 +46,7 @@ fn of_requests_and_cards() -> Vec<Reject> {
         Reject::CryptogramReplayed { atc: 1 },
         Reject::CounterJump { atc: 2_000, highest: 1 },
         Reject::AmountMismatch { field: "amount_fen", signed: Fen(1), expected: Fen(2) },
-        Reject::SchemeNotAllowed,
+        Reject::SchemeNotAllowed { key_index: 7 },
         Reject::PresentationStale { transaction_date: day },
         Reject::CardStateForbids { state: CardState::Made, event: "enable" },
         Reject::CardExists { field: "pan" },
@@ -87,7 +87,7 @@ fn of_stays_and_settlements() -> Vec<Reject> {
         Reject::LineTotalMismatch { lines: lines.clone() },
         Reject::SettlementUnknown(settlement),
         Reject::NothingToUnwind,
-        Reject::UnwindTooLarge { limit: 500, count: 501 },
+        Reject::UnwindTooLarge { limit: 500 },
         Reject::StayDatesWrong { field: "discharge_date".into(), problem: "is in the future" },
         Reject::LineUnknown { lines: lines.clone() },
         Reject::StayTooLong,
@@ -106,6 +106,7 @@ fn of_persons_and_packages() -> Vec<Reject> {
     let institution = InstitutionCode::parse("H11010500001").unwrap();
     vec![
         Reject::BalanceInsufficient { requested: Fen(2), available: Fen(1) },
+        Reject::PurchaseExceeds { requested: Fen(2), available: Fen(1) },
         Reject::PolicyNotInForce { region, day },
         Reject::CatalogueNotInForce { region, day },
         Reject::NoRule { what: "POOL bands".into() },

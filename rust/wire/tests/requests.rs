@@ -169,13 +169,24 @@ fn a_malformed_chip_is_refused_with_the_path_of_the_field() {
         (stripe, "presentation.stripe.card_sn"),
         (v1::presentation::Credential::VoucherId(0), "presentation.voucher_id"),
     ] {
-        let presentation = v1::Presentation { credential: Some(credential), terminal_id: String::new() };
+        let presentation = v1::Presentation { credential: Some(credential), terminal_id: "T-17".into() };
         let message = v1::InpatientSettleRequest { presentation: Some(presentation), ..settle() };
         expect(Operation::InpatientSettle, &message, Reason::RequestMalformed, path);
     }
-    let nothing = v1::Presentation { credential: None, terminal_id: String::new() };
+    let nothing = v1::Presentation { credential: None, terminal_id: "T-17".into() };
     let message = v1::InpatientSettleRequest { presentation: Some(nothing), ..settle() };
     expect(Operation::InpatientSettle, &message, Reason::RequestMalformed, "presentation");
+}
+
+/// A holder read of a debit and not at which terminal it was made.
+#[test]
+fn f9_no_card_is_shown_without_its_terminal() {
+    let nowhere = || Some(v1::Presentation { terminal_id: String::new(), ..shown(chip()) });
+    let message = v1::InpatientSettleRequest { presentation: nowhere(), ..settle() };
+    expect(Operation::InpatientSettle, &message, Reason::RequestMalformed, "presentation.terminal_id");
+    let message = v1::InpatientAdmitRequest { presentation: nowhere(), ..Default::default() };
+    let message = v1::InpatientAdmitRequest { header: settle().header, ..message };
+    expect(Operation::InpatientAdmit, &message, Reason::RequestMalformed, "presentation.terminal_id");
 }
 
 #[test]

@@ -102,7 +102,7 @@ def _purchase(scene: Scene, patient: Patient, **changes: str | int) -> accounts_
     return request
 
 
-@forbidden_now("BALANCE_INSUFFICIENT", caller=BEIJING_HOSPITAL)
+@forbidden_now("PURCHASE_EXCEEDS", caller=BEIJING_HOSPITAL)
 def more_than_the_purse_in_the_chip_holds(scene: Scene) -> Bad:
     expected = {"requested_fen": "100", "available_fen": "0"}
     return Bad("Accounts.Purchase", _purchase(scene, scene.settled.patient), expected)

@@ -67,7 +67,7 @@ def an_amount_changed_after_signing(scene: Scene) -> Bad:
 def a_key_that_the_issuer_does_not_have(scene: Scene) -> Bad:
     request = scene.admission()
     request.presentation.chip.key_index = 7
-    return Bad("Inpatient.Admit", request)
+    return Bad("Inpatient.Admit", request, {"key_index": "7"})
 
 
 @row("CRYPTOGRAM_REPLAYED", "PERMISSION_DENIED")
@@ -112,7 +112,7 @@ def a_card_that_signed_another_draw(scene: Scene) -> Bad:
 @forbidden_now("CREDENTIAL_NOT_ACCEPTED")
 def a_voucher(scene: Scene) -> Bad:
     request = scene.admission()
-    request.presentation.CopyFrom(presentation_pb2.Presentation(voucher_id=1))
+    request.presentation.CopyFrom(presentation_pb2.Presentation(voucher_id=1, terminal_id="T1"))
     return Bad("Inpatient.Admit", request)
 
 

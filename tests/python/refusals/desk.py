@@ -81,6 +81,13 @@ def replacing_a_card_that_is_lost_for_seven_days(scene: Scene) -> Bad:
     return Bad("Cards.Replace", _replacement(scene, scene.temporarily_lost), metadata)
 
 
+@row("SCHEME_NOT_ALLOWED", "PERMISSION_DENIED", caller=DESK)
+def replacing_a_card_by_one_whose_key_is_nowhere(scene: Scene) -> Bad:
+    request = _replacement(scene, scene.lost)
+    request.key_index, request.enable = 200, True
+    return Bad("Cards.Replace", request, {"key_index": "200"})
+
+
 @row("CARD_UNKNOWN", "NOT_FOUND", caller=DESK)
 def replacing_a_card_that_nobody_has(scene: Scene) -> Bad:
     request = _replacement(scene, scene.lost)
@@ -93,6 +100,14 @@ def replacing_a_card_by_one_that_somebody_has(scene: Scene) -> Bad:
     request = _replacement(scene, scene.lost)
     request.pan = scene.fresh.chip.pan
     return Bad("Cards.Replace", request)
+
+
+@forbidden_now("CARD_STATE_FORBIDS", caller=DESK)
+def cancelling_a_card_that_is_lost_for_ever(scene: Scene) -> Bad:
+    request = cards_pb2.CardsCancelRequest(
+        header=scene.agency.desk.header(), card_id=scene.lost.card_id, cause=cards_pb2.CardsCancelRequest.RETURNED
+    )
+    return Bad("Cards.Cancel", request, {"state": "FORMAL_LOST", "event": "CANCEL"})
 
 
 @forbidden_now("CARD_STATE_FORBIDS", caller=DESK)

@@ -34,6 +34,27 @@ def an_unwind_with_one_approver_only(scene: Scene) -> Bad:
 
 
 @malformed("second_approver", caller=OPERATOR)
+def an_unwind_with_one_approver_in_two_spellings(scene: Scene) -> Bad:
+    request = _unwind(scene)
+    request.header.operator, request.second_approver = "Me", "mE"
+    return _bad(request)
+
+
+@malformed("second_approver", caller=OPERATOR)
+def an_unwind_with_one_approver_and_a_space_that_nobody_sees(scene: Scene) -> Bad:
+    request = _unwind(scene)
+    request.second_approver = request.header.operator + "\u200b"
+    return _bad(request)
+
+
+@malformed("header.operator", caller=OPERATOR)
+def an_unwind_by_somebody_with_a_space_that_nobody_sees(scene: Scene) -> Bad:
+    request = _unwind(scene)
+    request.header.operator = "di\u200brector"
+    return _bad(request)
+
+
+@malformed("second_approver", caller=OPERATOR)
 def an_unwind_without_a_second_approver(scene: Scene) -> Bad:
     request = _unwind(scene)
     request.second_approver = ""
@@ -103,6 +124,13 @@ def an_unwind_that_excludes_what_is_not_in_it(scene: Scene) -> Bad:
 @malformed("scope.excluded_settlement_ids", caller=OPERATOR)
 def an_unwind_that_excludes_more_than_it_may_hold(scene: Scene) -> Bad:
     return _bad(_unwind(scene, excluded=tuple(range(1, 502))))
+
+
+@malformed("scope.excluded_stay_ids[0]", caller=OPERATOR)
+def an_unwind_that_excludes_a_stay_that_is_not_in_it(scene: Scene) -> Bad:
+    request = _unwind(scene)
+    request.scope.excluded_stay_ids.append(4_711)
+    return _bad(request)
 
 
 @malformed("preview_digest", caller=OPERATOR)

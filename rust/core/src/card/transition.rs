@@ -63,7 +63,7 @@ impl Zone {
     /// | Enabled | - | - | - | - | TempLost | FormalLost | - | Locked | - | Cancelled | Cancelled | same | Retired |
     /// | Locked | - | - | - | - | TempLost | FormalLost | - | - | before | Cancelled | Cancelled | same | Retired |
     /// | TempLost | - | - | - | lost | lost | FormalLost | before | - | lost | Cancelled | Cancelled | before | Retired |
-    /// | FormalLost | - | - | - | - | - | - | - | - | - | Cancelled | Cancelled | same | same |
+    /// | FormalLost | - | - | - | - | - | - | - | - | - | Cancelled | - | same | same |
     /// | Cancelled | - | - | - | - | - | - | - | - | - | - | - | same | same |
     /// | Retired | - | - | - | - | - | - | - | - | - | Cancelled | Cancelled | same | same |
     pub fn after(self, event: Event, at: Moment) -> Result<Self, Reject> {
@@ -95,10 +95,7 @@ impl Zone {
                 Event::Supersede,
             )
             | (
-                Shown::Plain(Applied | Made | Issued | Enabled | FormalLost)
-                | Shown::Locked
-                | Shown::TempLost(_)
-                | Shown::Retired,
+                Shown::Plain(Applied | Made | Issued | Enabled) | Shown::Locked | Shown::TempLost(_) | Shown::Retired,
                 Event::Cancel,
             ) => now(Cancelled),
             _ => Err(Reject::CardStateForbids { state: shown.name(), event: event.name() }),

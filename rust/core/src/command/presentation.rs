@@ -104,10 +104,10 @@ pub enum CheckMethod {
     Face,
 }
 
-/// Verdict on the cryptogram, or the signature, of a command.
+/// Verdict on the cryptogram, or the signature, of a command; or on the key of a chip that shall be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The command presents none.
+    /// The command presents none, or makes a chip whose key is there.
     NotPresented,
     /// No key is allowed for PAN, index and scheme.
     SchemeNotAllowed,

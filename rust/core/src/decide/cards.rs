@@ -10,8 +10,8 @@ mod replacement;
 mod unlocking;
 
 use super::{payouts, purses};
-use crate::card::{Card, Event, Personalisation, ZoneKind, ZoneState};
-use crate::command::{CardKey, CardView, Command, Reply};
+use crate::card::{Card, Chip, Event, Personalisation, ZoneKind, ZoneState};
+use crate::command::{CardKey, CardView, Command, Reply, Verdict};
 use crate::fact::Fact;
 use crate::hub::{Context, Hub};
 use crate::ids::{CardId, PersonId};
@@ -56,8 +56,8 @@ fn decide_card(hub: &Hub, command: &Command, context: &Context<'_>) -> Decided {
         }
         Command::CancelCard { card, cause } => {
             let (card, now) = known(*card)?;
-            let after = card.after(Event::Cancel, now)?;
-            Ok((vec![Fact::CardCancelled { card: card.id, cause: *cause }], shown(hub, &after, context)))
+            let (zones, after) = card.after_in(&[], Event::Cancel, now)?;
+            Ok((vec![Fact::CardCancelled { card: card.id, zones, cause: *cause }], shown(hub, &after, context)))
         }
         _ => unreachable!("the hub sends commands about cards only"),
     }
@@ -149,13 +149,16 @@ fn is_replaced(hub: &Hub, person: &Person, id: CardId, context: &Context<'_>) ->
 fn mark_made(hub: &Hub, id: CardId, made: &Personalisation, purse: Fen, context: &Context<'_>) -> Decided {
     let card = hub.card(id)?;
     card.after(Event::MarkMade, hub.moment(card, context.stamp_ms))?;
-    check_numbers(hub, made)?;
+    check_numbers(hub, made, context)?;
     let legs = purses::opening(card, made.chip.is_some(), purse)?;
     Ok((vec![Fact::CardMade { card: id, made: made.clone(), purse, legs }], Reply::Done))
 }
 
-/// A number and a recognition code name one card.
-fn check_numbers(hub: &Hub, made: &Personalisation) -> Result<(), Reject> {
+/// A number and a recognition code name one card, and its key is one with which the hub can tell its cryptograms.
+fn check_numbers(hub: &Hub, made: &Personalisation, context: &Context<'_>) -> Result<(), Reject> {
+    if let (Some(Chip { key_index, .. }), Verdict::SchemeNotAllowed) = (made.chip, context.verdict) {
+        return Err(Reject::SchemeNotAllowed { key_index });
+    }
     if hub.by_pan.contains_key(&made.pan) {
         return Err(Reject::CardExists { field: "pan" });
     }

@@ -19,7 +19,7 @@ use super::{payouts, readjudication, settlements};
 use crate::accumulator::{AccumulatorKey, Accumulators};
 use crate::command::{Page, Reply, RequestHeader, UnwindRequest};
 use crate::fact::Fact;
-use crate::fraud::{ClaimFilter, MAX_RECOMPUTED, MAX_REVERSED, Reversal, Unwind, UnwindScope};
+use crate::fraud::{ClaimFilter, MAX_RECOMPUTED, MAX_REVERSED, Reversal, Unwind, UnwindScope, VoidedStay};
 use crate::hub::{Context, Hub};
 use crate::ids::{Hash32, PersonId, SettlementId, UnwindId};
 use crate::ledger::{LedgerAccount, Leg, is_balanced};
@@ -27,6 +27,7 @@ use crate::money::Fen;
 use crate::person::Person;
 use crate::reject::Reject;
 use crate::settlement::{FamilyDraw, Standing};
+use crate::stay::Stay;
 
 /// What an unwind would do.
 pub(crate) fn preview(hub: &Hub, scope: &UnwindScope, context: &Context<'_>) -> Result<Reply, Reject> {
@@ -46,7 +47,8 @@ pub(crate) fn unwind(
     if header.operator.is_empty() {
         return Err(Reject::malformed("header.operator", "must name who asks"));
     }
-    if asked.second_approver == header.operator {
+    // Two spellings are not two persons.
+    if asked.second_approver.to_lowercase() == header.operator.to_lowercase() {
         return Err(Reject::malformed("second_approver", "must be another person than header.operator"));
     }
     let unwind = Unwind {
@@ -60,7 +62,10 @@ pub(crate) fn unwind(
     }
     let unwind = Arc::new(unwind);
     let mut facts = vec![Fact::Unwound { unwind: Arc::clone(&unwind) }];
-    facts.extend(payouts::differences(hub, hub.person(unwind.person)?, &unwind.adjustments, context.stamp_ms));
+    let person = hub.person(unwind.person)?;
+    facts.extend(unwind.voided.iter().map(|voided| Fact::AdmissionCancelled { stay: voided.stay }));
+    facts.extend(unwind.reversals.iter().flat_map(|reversal| payouts::withdrawals(person, reversal.settlement)));
+    facts.extend(payouts::differences(hub, person, unwind.recomputed(), context.stamp_ms));
     Ok((facts, Reply::Unwound { unwind, years }))
 }
 
@@ -87,9 +92,16 @@ fn effect(hub: &Hub, scope: &UnwindScope, context: &Context<'_>) -> Result<Unwin
         return Err(Reject::malformed("scope.until_ms", "is before since_ms"));
     }
     let reversed = thefts(scope, until_ms, context)?;
+    let voided = beds(hub, person, scope, until_ms)?;
+    if reversed.is_empty() && voided.is_empty() {
+        return Err(Reject::NothingToUnwind);
+    }
     let later = readjudication::within_reach(&reversed, person, context.records);
     check_size(later.len(), MAX_RECOMPUTED)?;
     let id = UnwindId(hub.number.id(context.sequence));
+    let because_of = SettlementId(id.0);
+    let owed = reversed.iter().filter_map(|standing| payouts::owed(person, standing, because_of));
+    let recomputed = readjudication::recompute(hub, person, &reversed, &later, because_of)?;
     Ok(Unwind {
         id,
         card: card.id,
@@ -97,10 +109,12 @@ fn effect(hub: &Hub, scope: &UnwindScope, context: &Context<'_>) -> Result<Unwin
         since_ms: scope.since_ms,
         until_ms,
         excluded: scope.excluded.clone(),
+        excluded_stays: scope.excluded_stays.clone(),
         case_number: Box::default(),
         second_approver: Box::default(),
         reversals: reversals(hub, person, &reversed)?,
-        adjustments: readjudication::recompute(hub, person, &reversed, &later, SettlementId(id.0))?,
+        voided,
+        adjustments: owed.chain(recomputed).collect(),
         stamp_ms: now_ms,
     })
 }
@@ -116,15 +130,33 @@ fn thefts(scope: &UnwindScope, until_ms: i64, context: &Context<'_>) -> Result<V
         };
         found.remove(place);
     }
-    if found.is_empty() {
-        return Err(Reject::NothingToUnwind);
-    }
     check_size(found.len(), MAX_REVERSED)?;
     Ok(found)
 }
 
+/// Stays that began with the card in the period and wait for their settlement, without the holder's own.
+fn beds(hub: &Hub, person: &Person, scope: &UnwindScope, until_ms: i64) -> Result<Vec<VoidedStay>, Reject> {
+    let began =
+        |stay: &&Arc<Stay>| stay.admitted_with == scope.card && (scope.since_ms..=until_ms).contains(&stay.admitted_ms);
+    let mut found: Vec<&Arc<Stay>> = person.open_stays.iter().map(|id| &hub.stays[id]).filter(began).collect();
+    found.sort_by_key(|stay| stay.id);
+    for (i, excluded) in scope.excluded_stays.iter().enumerate() {
+        let Some(place) = found.iter().position(|stay| stay.id == *excluded) else {
+            let field = format!("scope.excluded_stay_ids[{i}]");
+            return Err(Reject::malformed(
+                field,
+                "is no stay that began with this card in this period and is not settled",
+            ));
+        };
+        found.remove(place);
+    }
+    let voided =
+        |stay: &Arc<Stay>| VoidedStay { stay: stay.id, institution: stay.institution, admission: stay.admission };
+    Ok(found.into_iter().map(voided).collect())
+}
+
 fn check_size(count: usize, limit: usize) -> Result<(), Reject> {
-    if count > limit { Err(Reject::UnwindTooLarge { limit, count }) } else { Ok(()) }
+    if count > limit { Err(Reject::UnwindTooLarge { limit }) } else { Ok(()) }
 }
 
 fn reversals(hub: &Hub, person: &Person, reversed: &[Standing]) -> Result<Vec<Reversal>, Reject> {
@@ -147,12 +179,16 @@ fn reversals(hub: &Hub, person: &Person, reversed: &[Standing]) -> Result<Vec<Re
             settlement: settlement.id,
             institution: settlement.institution,
             stay: settlement.stay(),
+            visit_kind: settlement.case.visit_kind,
+            presented: settlement.presented.clone(),
+            total: split.bill.total,
             fund: split.fund_total(),
             account,
             balance_after,
             family,
             deltas: person.counting(standing).copied().collect(),
             legs,
+            withdrawn: payouts::withdrawn(person, settlement.id),
         });
     }
     Ok(reversals)
@@ -206,7 +242,11 @@ fn digest_of(unwind: &Unwind, years: &Years) -> Hash32 {
         add(reversal.settlement.0.cast_signed());
         add(reversal.fund.0);
         add(reversal.balance_after.0);
+        add(reversal.withdrawn.0);
         reversal.family.iter().for_each(|draw| add(draw.balance_after.0));
+    }
+    for voided in &unwind.voided {
+        add(voided.stay.0.cast_signed());
     }
     for adjustment in &unwind.adjustments {
         add(adjustment.settlement.0.cast_signed());

@@ -3,6 +3,8 @@
 //!
 //! Invariant: a claim number is paid once; what waits is in the books from the moment it is decided.
 //! Invariant: the hub's own claim numbers are longer than any that a desk may give, so they never meet.
+//! Invariant: what waits because a settlement was recomputed is withdrawn in the decision that takes that settlement back; what was paid by
+//! then is told there as owed.
 //! Invariant: a temporary loss that ends by itself is no event: the next request of the person finds the zone in use.
 //!
 //! | claim | a bank zone in use | none in use |
@@ -12,17 +14,17 @@
 //! | paid, or another amount | CLAIM_PAID | CLAIM_PAID |
 
 use super::{accounts, cards};
-use crate::account::PayOut;
+use crate::account::{MAX_CLAIM_NUMBER, PayOut};
 use crate::card::{Card, Shown, Zone, ZoneKind, ZoneState};
 use crate::command::Reply;
 use crate::fact::Fact;
 use crate::hub::{Context, Hub};
-use crate::ids::{CardId, PersonId, RegionCode};
+use crate::ids::{CardId, PersonId, RegionCode, SettlementId};
 use crate::ledger::{LedgerAccount, Leg};
 use crate::money::Fen;
 use crate::person::Person;
 use crate::reject::Reject;
-use crate::settlement::Adjustment;
+use crate::settlement::{Adjustment, Standing};
 
 pub(crate) fn pay_out(
     hub: &Hub,
@@ -44,17 +46,59 @@ pub(crate) fn pay_out(
     Ok((facts, Reply::PaidOut { waiting: card.is_none() }))
 }
 
-/// What recomputed settlements give the person, each a pay-out of its own. What they take stays a receivable of the insured place, and so
-/// does what was paid here when such a settlement goes later.
-pub(crate) fn differences(hub: &Hub, person: &Person, adjustments: &[Adjustment], now_ms: i64) -> Vec<Fact> {
+/// What recomputed settlements give the person, each a pay-out of its own. What they take stays a receivable of the insured place.
+pub(crate) fn differences<'a>(
+    hub: &Hub,
+    person: &Person,
+    recomputed: impl Iterator<Item = &'a Adjustment>,
+    now_ms: i64,
+) -> Vec<Fact> {
     let card = bank_zone(hub, person, now_ms);
-    let given = adjustments.iter().filter(|adjustment| adjustment.fund_delta > Fen::ZERO);
-    given
+    recomputed
+        .filter(|adjustment| adjustment.fund_delta > Fen::ZERO)
         .map(|Adjustment { settlement, because_of, fund_delta, .. }| {
             let claim_number = format!("adjustment {because_of}/{settlement}");
             made(person, LedgerAccount::PersonSettlement, *fund_delta, &claim_number, card)
         })
         .collect()
+}
+
+/// What had been paid out because a settlement was recomputed, and is owed once it is taken back itself, by a cancellation or an unwind
+/// whose own legs take back those of its recomputations.
+pub(crate) fn owed(person: &Person, standing: &Standing, because_of: SettlementId) -> Option<Adjustment> {
+    let settlement = standing.settlement.id;
+    let given: Fen = standing.adjustments.iter().map(|adjustment| adjustment.fund_delta).sum();
+    let fund_delta = withdrawn(person, settlement) - given;
+    (fund_delta < Fen::ZERO).then(|| Adjustment {
+        settlement,
+        because_of,
+        fund_delta,
+        split: standing.split().clone(),
+        deltas: standing.deltas().to_vec(),
+        changes: Vec::new(),
+        legs: Vec::new(),
+    })
+}
+
+/// What waited on a settlement that is taken back, and is not paid.
+pub(crate) fn withdrawn(person: &Person, settlement: SettlementId) -> Fen {
+    waiting_on(person, settlement).map(|pay_out| pay_out.amount).sum()
+}
+
+/// Nothing is paid on a settlement that is taken back.
+pub(crate) fn withdrawals(person: &Person, settlement: SettlementId) -> impl Iterator<Item = Fact> {
+    waiting_on(person, settlement).map(|PayOut { claim_number, amount, region, .. }| {
+        let legs = moved(LedgerAccount::PayoutsWaiting(*region), LedgerAccount::PersonSettlement(*region), *amount);
+        Fact::PayOutWithdrawn { person: person.id, claim_number: claim_number.clone(), legs }
+    })
+}
+
+/// What waits because this settlement was recomputed.
+fn waiting_on(person: &Person, settlement: SettlementId) -> impl Iterator<Item = &PayOut> {
+    let ending = format!("/{settlement}");
+    let is_ours =
+        move |claim_number: &str| claim_number.chars().count() > MAX_CLAIM_NUMBER && claim_number.ends_with(&ending);
+    person.pay_outs.iter().filter(move |pay_out| pay_out.waiting && is_ours(&pay_out.claim_number))
 }
 
 fn made(

@@ -146,7 +146,7 @@ fn card_of_chip<'a>(
     }
     let arpc = match context.verdict {
         Verdict::Valid { arpc } => arpc,
-        Verdict::SchemeNotAllowed => return Err(Reject::SchemeNotAllowed),
+        Verdict::SchemeNotAllowed => return Err(Reject::SchemeNotAllowed { key_index: chip.chip.key_index }),
         Verdict::Invalid | Verdict::NotPresented | Verdict::Signed => return Err(Reject::CryptogramInvalid),
     };
     let card = hub.card(*named.ok_or_else(|| Reject::CardUnknown)?)?;
@@ -156,7 +156,7 @@ fn card_of_chip<'a>(
     }
     // The card was made with one scheme and key; another one that also verifies is not this card.
     if made.chip != Some(chip.chip) {
-        return Err(Reject::SchemeNotAllowed);
+        return Err(Reject::SchemeNotAllowed { key_index: chip.chip.key_index });
     }
     Ok((card, made.card_sn, arpc))
 }

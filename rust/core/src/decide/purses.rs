@@ -59,7 +59,7 @@ pub(crate) fn purchase(hub: &Hub, institution: InstitutionCode, command: &Comman
         return Err(Reject::CardCancelled);
     }
     if held.balance < amount {
-        return Err(Reject::BalanceInsufficient { requested: amount, available: held.balance });
+        return Err(Reject::PurchaseExceeds { requested: amount, available: held.balance });
     }
     let balance_after = held.balance - amount;
     let legs = vec![

@@ -23,7 +23,7 @@ use crate::person::Person;
 use crate::policy::{Fund, OnCancel, VisitKind};
 use crate::records::DayTotals;
 use crate::reject::Reject;
-use crate::settlement::{Cancellation, CaseFacts, FamilyDraw, Occasion, Settlement, Standing};
+use crate::settlement::{Adjustment, Cancellation, CaseFacts, FamilyDraw, Occasion, Settlement, Standing};
 use crate::stay::{Stay, StayLine, StayState};
 
 /// Settles what the chip signed, or refuses.
@@ -225,7 +225,7 @@ pub(crate) fn cancel(
     let drawn = settlement.split.account - settlement.split.family;
     let cancellation_id = SettlementId(hub.number.id(context.sequence));
     let cancelled = std::slice::from_ref(&standing);
-    let adjustments = match rule {
+    let recomputed = match rule {
         OnCancel::Keep => Vec::new(),
         OnCancel::LastFirst => match readjudication::later_than(cancelled, person, context.records).first() {
             None => Vec::new(),
@@ -236,6 +236,10 @@ pub(crate) fn cancel(
             readjudication::recompute(hub, person, cancelled, &later, cancellation_id)?
         }
     };
+    let mut moneys: Vec<Fact> = payouts::withdrawals(person, id).collect();
+    moneys.extend(payouts::differences(hub, person, recomputed.iter(), context.stamp_ms));
+    let owed = payouts::owed(person, &standing, cancellation_id);
+    let adjustments: Vec<Adjustment> = owed.into_iter().chain(recomputed).collect();
     let cancellation = Arc::new(Cancellation {
         id: cancellation_id,
         settlement: Arc::clone(settlement),
@@ -248,7 +252,7 @@ pub(crate) fn cancel(
     });
     let years = readjudication::years_after(person, cancellation.deltas.iter(), &cancellation.adjustments)?;
     let mut facts = vec![Fact::SettlementCancelled { cancellation: Arc::clone(&cancellation), stay }];
-    facts.extend(payouts::differences(hub, person, &cancellation.adjustments, context.stamp_ms));
+    facts.append(&mut moneys);
     Ok((facts, Reply::Cancelled { cancellation, years }))
 }
 

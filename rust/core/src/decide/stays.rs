@@ -126,6 +126,8 @@ fn admit(
         next_ordinal: 0,
         settlement: None,
         voucher: None,
+        admitted_with: card.id,
+        admitted_ms: context.stamp_ms,
     };
     check_admission_day(&stay, context)?;
     check_overlap(hub, person, None, day, None, context)?;

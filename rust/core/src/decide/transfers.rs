@@ -11,7 +11,7 @@ use crate::card::{CancelCause, Card, Event, ZoneKind};
 use crate::command::Reply;
 use crate::fact::Fact;
 use crate::hub::{Context, Hub};
-use crate::ids::{PersonId, RegionCode};
+use crate::ids::{CardId, PersonId, RegionCode};
 use crate::ledger::{LedgerAccount, Leg};
 use crate::money::Fen;
 use crate::person::{Person, Profile, Spell, SpellStatus, Transfer, covers};
@@ -37,10 +37,11 @@ pub(crate) fn decide(
         anew: anew.clone(),
         legs: legs_of_move(person, home),
     }];
-    facts.extend(
-        ending(hub, person, home, context)
-            .map(|card| Fact::CardCancelled { card: card.id, cause: CancelCause::RegionChanged }),
-    );
+    facts.extend(ending(hub, person, home, context).map(|(card, zones)| Fact::CardCancelled {
+        card,
+        zones,
+        cause: CancelCause::RegionChanged,
+    }));
     let mut after = Person { profile, home, ..person.clone() };
     after.years.retain(|(key, _)| !anew.contains(key));
     after.transfers.push(Transfer { at: hub.number.id(context.sequence), home_before: person.home, anew });
@@ -79,18 +80,17 @@ fn moved(hub: &Hub, person: &Person, new: &Spell, context: &Context<'_>) -> Resu
     Ok(profile)
 }
 
-/// Cards that were issued elsewhere than at the account's new home, and of which either zone can still be, or come, into use.
+/// Cards that were issued elsewhere than at the account's new home, with the zones that can still be, or come, into use.
 fn ending<'a>(
     hub: &'a Hub,
     person: &'a Person,
     home: RegionCode,
     context: &'a Context<'_>,
-) -> impl Iterator<Item = &'a Card> {
-    cards::of_person(hub, person).filter(move |card| {
-        let elsewhere = home != person.home && card.region != home;
-        elsewhere
-            && ZoneKind::ALL.into_iter().any(|kind| !card.zone(kind).state.is_dead())
-            && card.after(Event::Cancel, hub.moment(card, context.stamp_ms)).is_ok()
+) -> impl Iterator<Item = (CardId, Vec<ZoneKind>)> {
+    let elsewhere = move |card: &&Card| home != person.home && card.region != home;
+    cards::of_person(hub, person).filter(elsewhere).filter_map(|card| {
+        let (zones, _) = card.after_in(&[], Event::Cancel, hub.moment(card, context.stamp_ms)).ok()?;
+        Some((card.id, zones))
     })
 }
 

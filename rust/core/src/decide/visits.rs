@@ -90,11 +90,11 @@ fn place_of<'a>(
         VisitKind::Outpatient => role::HOSPITAL,
         VisitKind::Pharmacy => role::PHARMACY,
     };
-    if context.actor.roles & (needed | role::HUB) == 0 {
-        return Err(Reject::RoleForbidden);
-    }
     if !gives(place.kind, kind) {
         return Err(Reject::VisitNotOffered { institution: place.kind, visit: kind });
+    }
+    if context.actor.roles & (needed | role::HUB) == 0 {
+        return Err(Reject::RoleForbidden);
     }
     Ok(place)
 }

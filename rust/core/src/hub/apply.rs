@@ -64,6 +64,7 @@ impl Hub {
             | Fact::Purchased { .. }
             | Fact::PayOutMade { .. }
             | Fact::PayOutReleased { .. }
+            | Fact::PayOutWithdrawn { .. }
             | Fact::FamilyLinked { .. }
             | Fact::FamilyUnlinked { .. } => self.apply_account(fact),
             Fact::YearOpened { person, key, accumulators } => {
@@ -221,7 +222,11 @@ impl Hub {
             Fact::PinSet { card, hashed } => self.card_mut(*card).pin = Some(Pin::new(*hashed)),
             Fact::PinWrong { card, count } => self.count_wrong_pins(*card, *count),
             Fact::PinVerified { card } => self.count_wrong_pins(*card, 0),
-            Fact::CardCancelled { card, .. } => self.set_both(*card, ZoneState::Cancelled),
+            Fact::CardCancelled { card, zones, .. } => {
+                for zone in zones {
+                    self.change_zone(*card, *zone, |zone| zone.state = ZoneState::Cancelled);
+                }
+            }
             _ => unreachable!("only card facts are sent here"),
         }
     }
@@ -253,6 +258,10 @@ impl Hub {
                 let pay_outs = &mut self.person_mut(*person).pay_outs;
                 let waiting = pay_outs.iter_mut().find(|pay_out| pay_out.claim_number == *claim_number);
                 waiting.expect("what is released was made").waiting = false;
+                self.ledger.post(legs);
+            }
+            Fact::PayOutWithdrawn { person, claim_number, legs } => {
+                self.person_mut(*person).pay_outs.retain(|pay_out| pay_out.claim_number != *claim_number);
                 self.ledger.post(legs);
             }
             Fact::FamilyLinked { person, payer } => self.person_mut(*person).payers.push(*payer),

@@ -13,7 +13,7 @@ use medsettle_core::hub::{Actor, Context, Decision};
 use medsettle_core::ids::{CardId, Hash32, InstitutionCode, RegionCode};
 use medsettle_core::pin::{HashedPin, ShownPin};
 use medsettle_cryptogram::{Request as CryptogramRequest, Verdict as CryptogramVerdict, verify};
-use medsettle_wire::decode::{CryptogramCheck, Decoded, EngineRequest, Proof, decode, split_batch};
+use medsettle_wire::decode::{CryptogramCheck, Decoded, EngineRequest, MadeKey, Proof, decode, split_batch};
 use medsettle_wire::encode::{HubStatus, encode_reply, encode_status};
 use medsettle_wire::record::encode_record;
 use medsettle_wire::{Operation, Reason, Refused, encode_refusal, refusal, rights};
@@ -118,6 +118,9 @@ impl Pipeline {
                 Decoded::Core { proof: Some(Proof::Token(check)), .. } => {
                     let signed = keys.is_some_and(|keys| keys.has_signed(check));
                     prepared.verdict = if signed { Verdict::Signed } else { Verdict::Invalid };
+                }
+                Decoded::Core { proof: Some(Proof::MadeKey(made)), .. } if !may_be_made(keys, made) => {
+                    prepared.verdict = Verdict::SchemeNotAllowed;
                 }
                 _ => {}
             }
@@ -415,6 +418,13 @@ impl ShownPin for PinToHash<'_> {
         let Some(Proof::Pin(pin)) = self.proof else { return None };
         Some(self.keys?.pin_key()?.hash(card, pin))
     }
+}
+
+/// Whether the cryptograms of a chip that shall be made could be told. A hub without an issuer's key tells none, and cannot know which
+/// key another hub has.
+fn may_be_made(keys: Option<&KeyRing>, made: &MadeKey) -> bool {
+    let Some(keys) = keys.filter(|keys| keys.issuers().len() > 0) else { return true };
+    u8::try_from(made.key_index).is_ok_and(|index| keys.find(&made.pan, made.scheme, index).is_some())
 }
 
 fn key_of<'a>(keys: Option<&'a KeyRing>, check: &CryptogramCheck) -> Option<&'a IssuerKey> {

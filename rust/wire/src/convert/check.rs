@@ -136,6 +136,46 @@ fn is_unprintable(character: char) -> bool {
         || matches!(character, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
+/// Somebody's name, of at most so many characters, which may be empty. What nobody sees makes no other name.
+pub(crate) fn name(given: String, most: usize) -> Checked<Box<str>> {
+    if given.chars().any(is_invisible) {
+        return Err(Fault::here("has characters that nobody sees"));
+    }
+    text(given, most)
+}
+
+/// Format characters, and the others that show as nothing: fillers and selectors of a variant.
+fn is_invisible(character: char) -> bool {
+    matches!(
+        character,
+        '\u{AD}'
+            | '\u{34F}'
+            | '\u{600}'..='\u{605}'
+            | '\u{61C}'
+            | '\u{6DD}'
+            | '\u{70F}'
+            | '\u{890}'..='\u{891}'
+            | '\u{8E2}'
+            | '\u{115F}'..='\u{1160}'
+            | '\u{17B4}'..='\u{17B5}'
+            | '\u{180B}'..='\u{180F}'
+            | '\u{200B}'..='\u{200F}'
+            | '\u{2028}'..='\u{202E}'
+            | '\u{2060}'..='\u{206F}'
+            | '\u{3164}'
+            | '\u{FE00}'..='\u{FE0F}'
+            | '\u{FEFF}'
+            | '\u{FFA0}'
+            | '\u{FFF9}'..='\u{FFFB}'
+            | '\u{110BD}'
+            | '\u{110CD}'
+            | '\u{13430}'..='\u{1343F}'
+            | '\u{1BCA0}'..='\u{1BCA3}'
+            | '\u{1D173}'..='\u{1D17A}'
+            | '\u{E0000}'..='\u{E0FFF}'
+    )
+}
+
 /// A text of at most so many characters that must be given.
 pub(crate) fn given_text(given: String, most: usize) -> Checked<Box<str>> {
     if given.is_empty() { Err(Fault::here("is missing")) } else { text(given, most) }

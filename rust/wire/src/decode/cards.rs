@@ -4,7 +4,7 @@ use medsettle_core::card::{Personalisation, ZoneKind};
 use medsettle_core::command::{CardKey, Command, LossSubject, Query};
 use medsettle_core::ids::{CardId, StayId};
 
-use super::presentation::{card_sn, made_chip, pan, presentation};
+use super::presentation::{Proof, card_sn, made_chip, made_key, pan, presentation};
 use super::{Asked, actor, page, person};
 use crate::convert::{Checked, Fault, amount, at, certificate, coded, day, each, given_text, id, id_if_given, region};
 use crate::limits::{MAX_ACTOR, MAX_LABEL};
@@ -41,21 +41,24 @@ fn personalisation(
     })
 }
 
-pub(super) fn mark_made(message: v1::CardsMarkMadeRequest) -> Checked<Command> {
+pub(super) fn mark_made(message: v1::CardsMarkMadeRequest) -> Checked<Asked> {
     let v1::CardsMarkMadeRequest { pan, sequence_number, card_sn, scheme, key_index, .. } = &message;
     let made = personalisation(pan, *sequence_number, card_sn, *scheme, *key_index)?;
+    let proof = made_key(pan, *scheme, *key_index)?.map(Proof::MadeKey);
     let purse = at("purse_fen", amount(message.purse_fen))?;
-    Ok(Command::MarkCardMade { card: card(message.card_id)?, made, purse })
+    Ok(Asked { command: Command::MarkCardMade { card: card(message.card_id)?, made, purse }, proof })
 }
 
-pub(super) fn replace(message: v1::CardsReplaceRequest) -> Checked<Command> {
+pub(super) fn replace(message: v1::CardsReplaceRequest) -> Checked<Asked> {
     let v1::CardsReplaceRequest { pan, sequence_number, card_sn, scheme, key_index, .. } = &message;
-    Ok(Command::ReplaceCard {
+    let proof = made_key(pan, *scheme, *key_index)?.map(Proof::MadeKey);
+    let command = Command::ReplaceCard {
         lost: at("lost_card_id", id(message.lost_card_id)).map(CardId)?,
         made: personalisation(pan, *sequence_number, card_sn, *scheme, *key_index)?,
         generation: at("generation", given_text(message.generation, MAX_LABEL))?,
         enable: message.enable,
-    })
+    };
+    Ok(Asked { command, proof })
 }
 
 pub(super) fn unlock(message: v1::CardsUnlockRequest) -> Checked<Asked> {

@@ -2,7 +2,7 @@
 
 use medsettle_core::command::{Command, Query, UnwindRequest};
 use medsettle_core::fraud::{ClaimFilter, MAX_REVERSED, UnwindScope};
-use medsettle_core::ids::{CardId, SettlementId};
+use medsettle_core::ids::{CardId, SettlementId, StayId};
 
 use super::{actor, of_institution, page};
 use crate::convert::{Checked, Fault, at, each, given_text, hash, id, text, within};
@@ -19,9 +19,13 @@ fn scope(message: Option<v1::UnwindScope>) -> Checked<UnwindScope> {
             return Err(Fault::of("until_ms", "must be a time after 1970"));
         }
         // As many can be excluded as can be taken back; more says that the period is wrong.
-        if message.excluded_settlement_ids.len() > MAX_REVERSED {
-            let problem = format!("are more than {MAX_REVERSED}");
-            return Err(DecodeError::at("excluded_settlement_ids", problem).into());
+        for (field, excluded) in [
+            ("excluded_settlement_ids", &message.excluded_settlement_ids),
+            ("excluded_stay_ids", &message.excluded_stay_ids),
+        ] {
+            if excluded.len() > MAX_REVERSED {
+                return Err(DecodeError::at(field, format!("are more than {MAX_REVERSED}")).into());
+            }
         }
         Ok(UnwindScope {
             card: CardId(at("card_id", id(message.card_id))?),
@@ -30,6 +34,7 @@ fn scope(message: Option<v1::UnwindScope>) -> Checked<UnwindScope> {
             excluded: each("excluded_settlement_ids", message.excluded_settlement_ids, |number| {
                 id(number).map(SettlementId)
             })?,
+            excluded_stays: each("excluded_stay_ids", message.excluded_stay_ids, |number| id(number).map(StayId))?,
         })
     })
 }

@@ -9,7 +9,7 @@ use medsettle_cryptogram::{
 
 use super::pin::Pin;
 use super::token::{TokenCheck, token};
-use crate::convert::{Checked, Coded, Fault, amount, array, at, coded, day, id, number, text, within};
+use crate::convert::{Checked, Coded, Fault, amount, array, at, coded, day, given_text, id, number, within};
 use crate::limits::{FIRST_BIRTH_YEAR, MAX_TERMINAL};
 use crate::v1;
 
@@ -22,6 +22,19 @@ pub enum Proof {
     Token(Box<TokenCheck>),
     /// Of the holder.
     Pin(Pin),
+    /// Of nobody yet: the key of a chip that shall be made.
+    MadeKey(MadeKey),
+}
+
+/// Names the issuer's key that a card is made with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MadeKey {
+    /// The scheme of its chip.
+    pub scheme: Scheme,
+    /// Which of the issuer's keys.
+    pub key_index: u32,
+    /// Number of the card.
+    pub pan: SignedPan,
 }
 
 /// A cryptogram with what it signs.
@@ -62,7 +75,7 @@ pub(super) fn presentation(message: Option<v1::Presentation>) -> Checked<(Presen
             }
             Message::VoucherId(number) => (Credential::Voucher(VoucherId(at("voucher_id", id(number))?)), None),
         };
-        let terminal = at("terminal_id", text(message.terminal_id, MAX_TERMINAL))?;
+        let terminal = at("terminal_id", given_text(message.terminal_id, MAX_TERMINAL))?;
         Ok((Presentation { credential, terminal }, proof))
     })
 }
@@ -87,6 +100,15 @@ pub(super) fn made_chip(scheme: i32, key_index: u32) -> Checked<Option<card::Chi
         return if none { Ok(None) } else { Err(Fault::of("key_index", "is given without a scheme")) };
     }
     chip_keys(scheme, key_index).map(Some)
+}
+
+/// What must be in the key ring for a card that is made like this.
+pub(super) fn made_key(digits: &str, scheme: i32, key_index: u32) -> Checked<Option<MadeKey>> {
+    if scheme == v1::chip::Scheme::Unspecified as i32 {
+        return Ok(None);
+    }
+    let pan = SignedPan::new(digits).map_err(|_| Fault::of("pan", "must have 12 to 19 digits"))?;
+    Ok(Some(MadeKey { scheme: at("scheme", coded(scheme))?, key_index, pan }))
 }
 
 /// The scheme and key of a chip.

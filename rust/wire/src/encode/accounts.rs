@@ -3,7 +3,7 @@
 use medsettle_core::account::AccountKind;
 use medsettle_core::ids::{CardId, PersonId};
 use medsettle_core::money::Fen;
-use medsettle_core::settlement::{CredentialShown, Settlement};
+use medsettle_core::settlement::{CredentialShown, Presented, Settlement};
 use medsettle_core::statement::{Entry, Event};
 
 use crate::convert::{Coded, credential_kind};
@@ -50,11 +50,12 @@ fn entry(entry: &Entry) -> v1::StatementEntry {
             let reversal = claim.reversal();
             v1::StatementEntry {
                 settlement_id: reversal.settlement.0,
-                card_id: claim.unwind.card.0,
+                total_fen: -reversal.total.0,
                 fund_total_fen: -reversal.fund.0,
+                visit_kind: reversal.visit_kind.number(),
                 reference: claim.unwind.case_number.to_string(),
                 unwind_id: claim.unwind.id.0,
-                ..of(Kind::Unwind)
+                ..presented(of(Kind::Unwind), &reversal.presented)
             }
         }
         Event::ToppedUp { card } => v1::StatementEntry { card_id: card.0, ..of(Kind::TopUp) },
@@ -64,11 +65,13 @@ fn entry(entry: &Entry) -> v1::StatementEntry {
             terminal_id: terminal.to_string(),
             ..of(Kind::Purchase)
         },
-        Event::PurseOpened { card } => v1::StatementEntry { card_id: card.0, ..of(Kind::Credit) },
-        Event::PurseMoved { from, to } => {
+        Event::PurseOpened { card, card_sn } => {
+            v1::StatementEntry { card_id: card.0, card_sn: card_sn.to_string(), ..of(Kind::Credit) }
+        }
+        Event::PurseMoved { from, to, card_sn } => {
             // What went shows the card that it left, what came the card that brought it.
             let card = if entry.amount < Fen::ZERO { from } else { to };
-            v1::StatementEntry { card_id: card.0, ..of(Kind::PurseMoved) }
+            v1::StatementEntry { card_id: card.0, card_sn: card_sn.to_string(), ..of(Kind::PurseMoved) }
         }
         Event::PaidOut { claim_number, card, waiting } => v1::StatementEntry {
             card_id: card.map_or(0, |card| card.0),
@@ -90,18 +93,24 @@ fn entry(entry: &Entry) -> v1::StatementEntry {
 
 /// What a settlement tells of the card and of the bill; `sign` is negative in its negation.
 fn settled(row: v1::StatementEntry, settlement: &Settlement, sign: i64) -> v1::StatementEntry {
-    let credential = settlement.presented.credential;
     v1::StatementEntry {
-        terminal_id: settlement.presented.terminal.to_string(),
-        card_sn: credential.card_sn().map(|card_sn| card_sn.to_string()).unwrap_or_default(),
-        card_id: credential.card().map_or(0, |card| card.0),
-        credential: credential_kind(&credential) as i32,
-        // A chip settles only with a right cryptogram; nothing else has one.
-        cryptogram_valid: matches!(credential, CredentialShown::Chip { .. }),
         settlement_id: settlement.id.0,
         total_fen: sign * settlement.split.bill.total.0,
         fund_total_fen: sign * settlement.split.fund_total().0,
         visit_kind: settlement.case.visit_kind.number(),
+        ..presented(row, &settlement.presented)
+    }
+}
+
+/// What was shown, and where.
+fn presented(row: v1::StatementEntry, Presented { credential, terminal }: &Presented) -> v1::StatementEntry {
+    v1::StatementEntry {
+        terminal_id: terminal.to_string(),
+        card_sn: credential.card_sn().map(|card_sn| card_sn.to_string()).unwrap_or_default(),
+        card_id: credential.card().map_or(0, |card| card.0),
+        credential: credential_kind(credential) as i32,
+        // A chip settles only with a right cryptogram; nothing else has one.
+        cryptogram_valid: matches!(credential, CredentialShown::Chip { .. }),
         ..row
     }
 }

@@ -1,7 +1,7 @@
 //! What was taken back from a thief, as responses show it.
 
 use medsettle_core::accumulator::{AccumulatorKey, Accumulators};
-use medsettle_core::fraud::{Claim, Reversal, Unwind};
+use medsettle_core::fraud::{Claim, Reversal, Unwind, VoidedStay};
 
 use super::inpatient::adjustment;
 use crate::convert::from_years;
@@ -17,6 +17,16 @@ pub(super) fn effect(unwind: &Unwind, years: &[(AccumulatorKey, Accumulators)], 
         person_id: unwind.person.0,
         fund_restored_fen: unwind.sum(|reversal| reversal.fund).0,
         family_restored_fen: unwind.sum(Reversal::family_total).0,
+        withdrawn_fen: unwind.sum(|reversal| reversal.withdrawn).0,
+        voided_stays: unwind.voided.iter().map(voided).collect(),
+    }
+}
+
+fn voided(voided: &VoidedStay) -> v1::VoidedStay {
+    v1::VoidedStay {
+        stay_id: voided.stay.0,
+        institution_code: voided.institution.as_str().to_owned(),
+        admission_date: voided.admission.to_string(),
     }
 }
 

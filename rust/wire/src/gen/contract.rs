@@ -495,6 +495,7 @@ pub enum Reason {
     AccountUseForbidden = 4010,
     ClaimPaid = 4011,
     AccountNotOffered = 4012,
+    PurchaseExceeds = 4013,
     PersonUnknown = 5001,
     PersonSuspended = 5002,
     FilingMissing = 5003,
@@ -528,7 +529,7 @@ pub enum Reason {
 
 impl Reason {
     /// All, ascending by number.
-    pub const ALL: [Self; 103] = [
+    pub const ALL: [Self; 104] = [
         Self::RequestMalformed,
         Self::RequestIdReused,
         Self::RequestReversed,
@@ -603,6 +604,7 @@ impl Reason {
         Self::AccountUseForbidden,
         Self::ClaimPaid,
         Self::AccountNotOffered,
+        Self::PurchaseExceeds,
         Self::PersonUnknown,
         Self::PersonSuspended,
         Self::FilingMissing,
@@ -711,6 +713,7 @@ impl Reason {
             4010 => Self::AccountUseForbidden,
             4011 => Self::ClaimPaid,
             4012 => Self::AccountNotOffered,
+            4013 => Self::PurchaseExceeds,
             5001 => Self::PersonUnknown,
             5002 => Self::PersonSuspended,
             5003 => Self::FilingMissing,
@@ -757,7 +760,7 @@ impl Reason {
             Self::ReversalsExhausted => &ReasonEntry { name: "REVERSALS_EXHAUSTED", status: Status::ResourceExhausted, retry: Retry::Never, metadata: &["limit"], advice: "Ask for outcomes before reversing.", advice_zh: "请先查询结果，再行冲正。" },
             Self::CardUnknown => &ReasonEntry { name: "CARD_UNKNOWN", status: Status::NotFound, retry: Retry::Never, metadata: &["card"], advice: "Read the card again; if it stays unknown, send the holder to a desk.", advice_zh: "请重新读卡；仍查无此卡的，请持卡人到服务窗口办理。" },
             Self::CardNotEnabled => &ReasonEntry { name: "CARD_NOT_ENABLED", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["state"], advice: "Send the holder to a desk to enable the card.", advice_zh: "请持卡人到服务窗口启用该卡。" },
-            Self::CardLost => &ReasonEntry { name: "CARD_LOST", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["state", "until_ms"], advice: "Do not accept the card. Ask the bearer for identification and inform the agency.", advice_zh: "该卡已挂失，请勿受理；请核验持卡人身份并报告经办机构。" },
+            Self::CardLost => &ReasonEntry { name: "CARD_LOST", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["state", "until_ms"], advice: "An institution does not accept the card, asks the bearer for identification and informs the agency. At a desk: a temporary loss ends by itself or is withdrawn; a card that is formally lost is replaced.", advice_zh: "该卡已挂失。医药机构：请勿受理，核验持卡人身份并报告经办机构。经办窗口：临时挂失到期自动解除或可撤销；正式挂失请补办新卡。" },
             Self::CardLocked => &ReasonEntry { name: "CARD_LOCKED", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &[], advice: "Send the holder to a desk to unlock the card.", advice_zh: "请持卡人到服务窗口解锁。" },
             Self::CardCancelled => &ReasonEntry { name: "CARD_CANCELLED", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &[], advice: "Ask the holder for the new card.", advice_zh: "该卡已注销，请使用新卡。" },
             Self::CardRetired => &ReasonEntry { name: "CARD_RETIRED", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &[], advice: "Send the holder to a desk for a new card.", advice_zh: "该卡已停用，请持卡人到服务窗口换领新卡。" },
@@ -768,7 +771,7 @@ impl Reason {
             Self::CryptogramReplayed => &ReasonEntry { name: "CRYPTOGRAM_REPLAYED", status: Status::PermissionDenied, retry: Retry::Never, metadata: &["atc"], advice: "Read the card again.", advice_zh: "请重新读卡。" },
             Self::CounterJump => &ReasonEntry { name: "COUNTER_JUMP", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["atc", "highest"], advice: "Send the holder to a desk.", advice_zh: "请持卡人到服务窗口办理。" },
             Self::AmountMismatch => &ReasonEntry { name: "AMOUNT_MISMATCH", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["signed_fen", "expected_fen", "field"], advice: "Read the card again with the amounts of this bill.", advice_zh: "请按本次结算金额重新读卡。" },
-            Self::SchemeNotAllowed => &ReasonEntry { name: "SCHEME_NOT_ALLOWED", status: Status::PermissionDenied, retry: Retry::Never, metadata: &[], advice: "Read the card again; if it is refused again, send the holder to a desk.", advice_zh: "请重新读卡；再次被拒的，请持卡人到服务窗口办理。" },
+            Self::SchemeNotAllowed => &ReasonEntry { name: "SCHEME_NOT_ALLOWED", status: Status::PermissionDenied, retry: Retry::Never, metadata: &["key_index"], advice: "Read the card again; if it is refused again, send the holder to a desk. A card that shall be made: correct its key index, scheme and number, or have the operator load the issuer's key.", advice_zh: "请重新读卡；再次被拒的，请持卡人到服务窗口办理。制卡时：请更正密钥索引、算法与卡号，或由运维方装载发卡密钥。" },
             Self::PresentationStale => &ReasonEntry { name: "PRESENTATION_STALE", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["transaction_date"], advice: "Set the terminal's clock and read the card again.", advice_zh: "请校准终端时钟后重新读卡。" },
             Self::CardBlockedHere => &ReasonEntry { name: "CARD_BLOCKED_HERE", status: Status::PermissionDenied, retry: Retry::Never, metadata: &["until_ms"], advice: "The card works elsewhere; the holder may go to a desk.", advice_zh: "该卡在本机构暂停受理24小时；持卡人可到服务窗口咨询。" },
             Self::CardStateForbids => &ReasonEntry { name: "CARD_STATE_FORBIDS", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["state", "event"], advice: "The card's state, named in the details, does not allow this. A formal loss is final: issue a new card.", advice_zh: "卡片当前状态（见详情）不允许此操作；正式挂失不可撤销，请补办新卡。" },
@@ -787,7 +790,7 @@ impl Reason {
             Self::GenerationRetired => &ReasonEntry { name: "GENERATION_RETIRED", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["cut_over_date"], advice: "Issue a card of a generation that is in use.", advice_zh: "该代卡已停用，请办理在用的新一代卡。" },
             Self::StayUnknown => &ReasonEntry { name: "STAY_UNKNOWN", status: Status::NotFound, retry: Retry::Never, metadata: &["stay_id"], advice: "Check the stay's number.", advice_zh: "请核对住院登记号。" },
             Self::StayNotOpen => &ReasonEntry { name: "STAY_NOT_OPEN", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["stay_id", "state"], advice: "Cancel the discharge first, if lines must be corrected.", advice_zh: "如需更正费用，请先撤销出院。" },
-            Self::QuoteStale => &ReasonEntry { name: "QUOTE_STALE", status: Status::Aborted, retry: Retry::QuoteAgain, metadata: &[], advice: "Ask for a new quote and show it to the patient.", advice_zh: "请重新预结算并告知患者。" },
+            Self::QuoteStale => &ReasonEntry { name: "QUOTE_STALE", status: Status::Aborted, retry: Retry::QuoteAgain, metadata: &[], advice: "Ask for a new quote and show it to the patient; of an unwind, ask for a new preview and have it approved by both.", advice_zh: "请重新预结算并告知患者；追回业务请重新预览并由两人复核。" },
             Self::AlreadyCancelled => &ReasonEntry { name: "ALREADY_CANCELLED", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["settlement_id", "cancellation_id"], advice: "Nothing is left to do.", advice_zh: "该结算已撤销，无需重复办理。" },
             Self::StayOverlaps => &ReasonEntry { name: "STAY_OVERLAPS", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["other_stay_id", "other_institution_code"], advice: "Discharge the stay named in the details first; if it is another institution's, ask them to.", advice_zh: "请先为详情所示住院办理出院；如属其他机构，请联系该机构。" },
             Self::LaterSettlementExists => &ReasonEntry { name: "LATER_SETTLEMENT_EXISTS", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["later_settlement_id"], advice: "Cancel the later settlement first.", advice_zh: "请先撤销其后的结算。" },
@@ -799,7 +802,7 @@ impl Reason {
             Self::ItemUnknown => &ReasonEntry { name: "ITEM_UNKNOWN", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["lines"], advice: "Match the item, or mark it own expense with the patient's consent.", advice_zh: "目录中无此项目；请对照目录，或经患者同意按自费处理。" },
             Self::LineTotalMismatch => &ReasonEntry { name: "LINE_TOTAL_MISMATCH", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["lines"], advice: "Compute the line again.", advice_zh: "请重新计算该明细金额。" },
             Self::SettlementUnknown => &ReasonEntry { name: "SETTLEMENT_UNKNOWN", status: Status::NotFound, retry: Retry::Never, metadata: &["settlement_id"], advice: "Check the settlement's number.", advice_zh: "请核对结算编号。" },
-            Self::UnwindTooLarge => &ReasonEntry { name: "UNWIND_TOO_LARGE", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["limit", "count"], advice: "Unwind a shorter period first.", advice_zh: "请缩短时段分次办理。" },
+            Self::UnwindTooLarge => &ReasonEntry { name: "UNWIND_TOO_LARGE", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["limit"], advice: "Unwind a shorter period first.", advice_zh: "请缩短时段分次办理。" },
             Self::StayDatesWrong => &ReasonEntry { name: "STAY_DATES_WRONG", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["field", "problem"], advice: "Correct the dates.", advice_zh: "请更正日期。" },
             Self::LineUnknown => &ReasonEntry { name: "LINE_UNKNOWN", status: Status::NotFound, retry: Retry::Never, metadata: &["lines"], advice: "Check the line's id.", advice_zh: "本次住院无此费用明细。" },
             Self::StayHasTooManyLines => &ReasonEntry { name: "STAY_HAS_TOO_MANY_LINES", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["limit"], advice: "Add up small items.", advice_zh: "费用明细条数超限，请合并。" },
@@ -821,6 +824,7 @@ impl Reason {
             Self::AccountUseForbidden => &ReasonEntry { name: "ACCOUNT_USE_FORBIDDEN", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &[], advice: "Settle without the account.", advice_zh: "政策不允许使用个人账户；请改为现金结算。" },
             Self::ClaimPaid => &ReasonEntry { name: "CLAIM_PAID", status: Status::AlreadyExists, retry: Retry::Never, metadata: &["claim_number"], advice: "Nothing is left to do; what waits is paid as soon as a bank zone is in use.", advice_zh: "该报销单已支付或待支付；金融账户启用后自动到账。" },
             Self::AccountNotOffered => &ReasonEntry { name: "ACCOUNT_NOT_OFFERED", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["account"], advice: "Name the online account, or the purse of a card with a chip.", advice_zh: "该账户不适用此业务；请选择联机账户或芯片卡的脱机账户。" },
+            Self::PurchaseExceeds => &ReasonEntry { name: "PURCHASE_EXCEEDS", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["requested_fen", "available_fen"], advice: "Take the rest in cash, or a smaller amount with a new request id; a desk tops the account up.", advice_zh: "账户余额不足；请以现金补足，或以新的请求编号减少金额；可到服务窗口充值。" },
             Self::PersonUnknown => &ReasonEntry { name: "PERSON_UNKNOWN", status: Status::NotFound, retry: Retry::Never, metadata: &[], advice: "Check the certificate.", advice_zh: "请核对证件。" },
             Self::PersonSuspended => &ReasonEntry { name: "PERSON_SUSPENDED", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &["until"], advice: "The patient pays in cash and claims at the insured place.", advice_zh: "暂停联网结算；请现金垫付后回参保地报销。" },
             Self::FilingMissing => &ReasonEntry { name: "FILING_MISSING", status: Status::FailedPrecondition, retry: Retry::Never, metadata: &[], advice: "File before the discharge is settled; the insured region's desk or app does it at once.", advice_zh: "请在出院结算前补办异地就医备案。" },
@@ -895,7 +899,7 @@ static ON_CANCEL_KIND: EnumSchema = EnumSchema { name: "OnCancel.Kind", numbers:
 static ON_TRANSFER_KIND: EnumSchema = EnumSchema { name: "OnTransfer.Kind", numbers: &[0, 1, 2] };
 static OPERATIONS_STATUS_RESPONSE_STATE: EnumSchema = EnumSchema { name: "OperationsStatusResponse.State", numbers: &[0, 1, 2, 3, 4, 5] };
 static PACKAGE_SUMMARY_KIND: EnumSchema = EnumSchema { name: "PackageSummary.Kind", numbers: &[0, 1, 2, 3] };
-static REASON_CODE: EnumSchema = EnumSchema { name: "Reason.Code", numbers: &[0, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008, 2001, 2002, 2003, 2004, 2005, 2006, 2007, 2008, 2009, 2010, 2011, 2012, 2013, 2014, 2015, 2016, 2017, 2018, 2019, 2020, 2021, 2022, 2023, 2024, 2025, 2026, 2027, 2028, 2030, 2031, 3001, 3002, 3003, 3004, 3005, 3006, 3007, 3008, 3009, 3010, 3011, 3012, 3013, 3014, 3015, 3016, 3017, 3018, 3019, 3020, 3021, 3022, 3023, 3024, 4001, 4002, 4003, 4004, 4005, 4006, 4007, 4008, 4009, 4010, 4011, 4012, 5001, 5002, 5003, 5004, 5005, 5006, 5007, 5008, 5009, 5010, 5011, 5012, 5013, 5014, 5015, 5016, 5017, 5018, 5019, 7001, 7002, 7003, 7004, 9001, 9002, 9003, 9004, 9005, 9006] };
+static REASON_CODE: EnumSchema = EnumSchema { name: "Reason.Code", numbers: &[0, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008, 2001, 2002, 2003, 2004, 2005, 2006, 2007, 2008, 2009, 2010, 2011, 2012, 2013, 2014, 2015, 2016, 2017, 2018, 2019, 2020, 2021, 2022, 2023, 2024, 2025, 2026, 2027, 2028, 2030, 2031, 3001, 3002, 3003, 3004, 3005, 3006, 3007, 3008, 3009, 3010, 3011, 3012, 3013, 3014, 3015, 3016, 3017, 3018, 3019, 3020, 3021, 3022, 3023, 3024, 4001, 4002, 4003, 4004, 4005, 4006, 4007, 4008, 4009, 4010, 4011, 4012, 4013, 5001, 5002, 5003, 5004, 5005, 5006, 5007, 5008, 5009, 5010, 5011, 5012, 5013, 5014, 5015, 5016, 5017, 5018, 5019, 7001, 7002, 7003, 7004, 9001, 9002, 9003, 9004, 9005, 9006] };
 static SCOPE_KIND: EnumSchema = EnumSchema { name: "Scope.Kind", numbers: &[0, 1, 2] };
 static SETTLEMENT_STATE: EnumSchema = EnumSchema { name: "Settlement.State", numbers: &[0, 1, 2, 3] };
 static SEX_KIND: EnumSchema = EnumSchema { name: "Sex.Kind", numbers: &[0, 1, 2] };
@@ -1544,6 +1548,7 @@ static CARD_CANCELLED: MessageSchema = MessageSchema {
     fields: &[
         Field { number: 1, name: "card_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
         Field { number: 2, name: "cause", kind: Kind::Enum(&CARDS_CANCEL_REQUEST_CAUSE), occurs: Occurs::Once(1) },
+        Field { number: 3, name: "zones", kind: Kind::Enum(&ZONE_KIND), occurs: Occurs::Repeated },
     ],
 };
 
@@ -2610,6 +2615,7 @@ static FACT: MessageSchema = MessageSchema {
         Field { number: 55, name: "person_suspended", kind: Kind::Message(&PERSON_SUSPENDED), occurs: Occurs::Once(0) },
         Field { number: 56, name: "institution_suspended", kind: Kind::Message(&INSTITUTION_SUSPENDED), occurs: Occurs::Once(0) },
         Field { number: 57, name: "institution_resumed", kind: Kind::Message(&INSTITUTION_RESUMED), occurs: Occurs::Once(0) },
+        Field { number: 58, name: "pay_out_withdrawn", kind: Kind::Message(&PAY_OUT_WITHDRAWN), occurs: Occurs::Once(0) },
     ],
 };
 
@@ -4078,6 +4084,19 @@ impl Schema for v1::PayOutReleased {
     const SCHEMA: &'static MessageSchema = &PAY_OUT_RELEASED;
 }
 
+static PAY_OUT_WITHDRAWN: MessageSchema = MessageSchema {
+    name: "PayOutWithdrawn",
+    fields: &[
+        Field { number: 1, name: "person_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "claim_number", kind: Kind::String, occurs: Occurs::Once(1) },
+        Field { number: 3, name: "legs", kind: Kind::Message(&LEG), occurs: Occurs::Repeated },
+    ],
+};
+
+impl Schema for v1::PayOutWithdrawn {
+    const SCHEMA: &'static MessageSchema = &PAY_OUT_WITHDRAWN;
+}
+
 static PERSON: MessageSchema = MessageSchema {
     name: "Person",
     fields: &[
@@ -4986,6 +5005,11 @@ static STORED_REVERSAL: MessageSchema = MessageSchema {
         Field { number: 7, name: "family", kind: Kind::Message(&FAMILY_DRAW), occurs: Occurs::Repeated },
         Field { number: 8, name: "deltas", kind: Kind::Message(&YEAR_ACCUMULATORS), occurs: Occurs::Repeated },
         Field { number: 9, name: "legs", kind: Kind::Message(&LEG), occurs: Occurs::Repeated },
+        Field { number: 10, name: "withdrawn_fen", kind: Kind::Int64, occurs: Occurs::Once(6) },
+        Field { number: 11, name: "credential", kind: Kind::Message(&STORED_CREDENTIAL), occurs: Occurs::Once(7) },
+        Field { number: 12, name: "terminal_id", kind: Kind::String, occurs: Occurs::Once(8) },
+        Field { number: 13, name: "total_fen", kind: Kind::Int64, occurs: Occurs::Once(9) },
+        Field { number: 14, name: "visit_kind", kind: Kind::Enum(&VISIT_KIND_KIND), occurs: Occurs::Once(10) },
     ],
 };
 
@@ -5043,6 +5067,8 @@ static STORED_STAY: MessageSchema = MessageSchema {
         Field { number: 19, name: "settlement_id", kind: Kind::Uint64, occurs: Occurs::Once(16) },
         Field { number: 20, name: "voucher_id", kind: Kind::Uint64, occurs: Occurs::Once(17) },
         Field { number: 21, name: "voucher_account_limit_fen", kind: Kind::Int64, occurs: Occurs::Once(18) },
+        Field { number: 22, name: "admitted_with_card_id", kind: Kind::Uint64, occurs: Occurs::Once(19) },
+        Field { number: 23, name: "admitted_ms", kind: Kind::Int64, occurs: Occurs::Once(20) },
     ],
 };
 
@@ -5061,6 +5087,19 @@ static STORED_VISIT: MessageSchema = MessageSchema {
 
 impl Schema for v1::StoredVisit {
     const SCHEMA: &'static MessageSchema = &STORED_VISIT;
+}
+
+static STORED_VOIDED_STAY: MessageSchema = MessageSchema {
+    name: "StoredVoidedStay",
+    fields: &[
+        Field { number: 1, name: "stay_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "institution_code", kind: Kind::String, occurs: Occurs::Once(1) },
+        Field { number: 3, name: "admission_days", kind: Kind::Int32, occurs: Occurs::Once(2) },
+    ],
+};
+
+impl Schema for v1::StoredVoidedStay {
+    const SCHEMA: &'static MessageSchema = &STORED_VOIDED_STAY;
 }
 
 static STRIPE: MessageSchema = MessageSchema {
@@ -5129,6 +5168,8 @@ static UNWIND_EFFECT: MessageSchema = MessageSchema {
         Field { number: 6, name: "person_id", kind: Kind::Uint64, occurs: Occurs::Once(1) },
         Field { number: 7, name: "fund_restored_fen", kind: Kind::Int64, occurs: Occurs::Once(2) },
         Field { number: 8, name: "family_restored_fen", kind: Kind::Int64, occurs: Occurs::Once(3) },
+        Field { number: 9, name: "withdrawn_fen", kind: Kind::Int64, occurs: Occurs::Once(4) },
+        Field { number: 10, name: "voided_stays", kind: Kind::Message(&VOIDED_STAY), occurs: Occurs::Repeated },
     ],
 };
 
@@ -5143,6 +5184,7 @@ static UNWIND_SCOPE: MessageSchema = MessageSchema {
         Field { number: 2, name: "since_ms", kind: Kind::Int64, occurs: Occurs::Once(1) },
         Field { number: 3, name: "until_ms", kind: Kind::Int64, occurs: Occurs::Once(2) },
         Field { number: 4, name: "excluded_settlement_ids", kind: Kind::Uint64, occurs: Occurs::Repeated },
+        Field { number: 5, name: "excluded_stay_ids", kind: Kind::Uint64, occurs: Occurs::Repeated },
     ],
 };
 
@@ -5164,6 +5206,8 @@ static UNWOUND: MessageSchema = MessageSchema {
         Field { number: 9, name: "reversals", kind: Kind::Message(&STORED_REVERSAL), occurs: Occurs::Repeated },
         Field { number: 10, name: "adjustments", kind: Kind::Message(&STORED_ADJUSTMENT), occurs: Occurs::Repeated },
         Field { number: 11, name: "stamp_ms", kind: Kind::Int64, occurs: Occurs::Once(7) },
+        Field { number: 12, name: "excluded_stay_ids", kind: Kind::Uint64, occurs: Occurs::Repeated },
+        Field { number: 13, name: "voided_stays", kind: Kind::Message(&STORED_VOIDED_STAY), occurs: Occurs::Repeated },
     ],
 };
 
@@ -5282,6 +5326,19 @@ static VISITS_SETTLE_RESPONSE: MessageSchema = MessageSchema {
 
 impl Schema for v1::VisitsSettleResponse {
     const SCHEMA: &'static MessageSchema = &VISITS_SETTLE_RESPONSE;
+}
+
+static VOIDED_STAY: MessageSchema = MessageSchema {
+    name: "VoidedStay",
+    fields: &[
+        Field { number: 1, name: "stay_id", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "institution_code", kind: Kind::String, occurs: Occurs::Once(1) },
+        Field { number: 3, name: "admission_date", kind: Kind::String, occurs: Occurs::Once(2) },
+    ],
+};
+
+impl Schema for v1::VoidedStay {
+    const SCHEMA: &'static MessageSchema = &VOIDED_STAY;
 }
 
 static VOUCHER_ISSUED: MessageSchema = MessageSchema {

@@ -761,7 +761,7 @@ pub mod status {
 /// A credential as the terminal read it. Admission and settlement need one; queries need none.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Presentation {
-    /// At most 32 characters.
+    /// Where it was shown: never empty, for every debit names its terminal. At most 32 characters.
     #[prost(string, tag = "4")]
     pub terminal_id: ::prost::alloc::string::String,
     #[prost(oneof = "presentation::Credential", tags = "1, 2, 3, 5")]
@@ -1329,6 +1329,7 @@ pub struct StatementEntry {
     /// Of settlements and purchases, and of what negates them.
     #[prost(string, tag = "8")]
     pub terminal_id: ::prost::alloc::string::String,
+    /// Of the same, and of the purses of cards.
     #[prost(string, tag = "9")]
     pub card_sn: ::prost::alloc::string::String,
     /// A cryptogram was presented and right.
@@ -1358,7 +1359,8 @@ pub struct StatementEntry {
     pub cancellation_id: u64,
     #[prost(enumeration = "visit_kind::Kind", tag = "19")]
     pub visit_kind: i32,
-    /// Of PAY_OUT: so much waits for a bank zone; `amount_fen` follows when it is paid.
+    /// Of PAY_OUT: so much waits for a bank zone; `amount_fen` follows when it is paid. Negative: it waits no longer, for what it was paid on
+    /// was taken back.
     #[prost(int64, tag = "20")]
     pub waiting_fen: i64,
     /// Of UNWIND; 0 otherwise.
@@ -3878,7 +3880,7 @@ pub struct InpatientCancelSettlementResponse {
     pub balance_after_fen: i64,
     #[prost(message, repeated, tag = "5")]
     pub accumulators: ::prost::alloc::vec::Vec<YearAccumulators>,
-    /// Later settlements that were recomputed.
+    /// The settlement itself, where what was paid out on it is owed now; then later settlements that were recomputed.
     #[prost(message, repeated, tag = "6")]
     pub adjustments: ::prost::alloc::vec::Vec<SettlementAdjustment>,
 }
@@ -3887,7 +3889,8 @@ pub struct InpatientCancelSettlementResponse {
 pub struct SettlementAdjustment {
     #[prost(uint64, tag = "1")]
     pub settlement_id: u64,
-    /// Fund amounts after less before; positive is a payout to the bank zone, negative a receivable of the insured place.
+    /// Fund amounts after less before; positive is a payout to the bank zone, negative a receivable of the insured place. Of a settlement that
+    /// is itself taken back: what had been paid out to the person on it, which is a receivable now.
     #[prost(int64, tag = "2")]
     pub fund_delta_fen: i64,
     /// The split as recomputed.
@@ -4134,6 +4137,9 @@ pub struct UnwindScope {
     /// Settlements with the card in that period that were the holder's own; each must be in it.
     #[prost(uint64, repeated, tag = "4")]
     pub excluded_settlement_ids: ::prost::alloc::vec::Vec<u64>,
+    /// Stays that the holder began with the card in that period and that are not settled; each must be one.
+    #[prost(uint64, repeated, tag = "5")]
+    pub excluded_stay_ids: ::prost::alloc::vec::Vec<u64>,
 }
 /// What an unwind does. Cash that was paid at the counter is nobody's credit: it stays where it is.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -4147,7 +4153,8 @@ pub struct UnwindEffect {
     /// The years that were used, as they are afterwards.
     #[prost(message, repeated, tag = "3")]
     pub accumulators_restored: ::prost::alloc::vec::Vec<YearAccumulators>,
-    /// The holder's own later settlements as they should have been.
+    /// Reversed settlements on which something had been paid out that is owed now; then the holder's own later settlements as they should have
+    /// been.
     #[prost(message, repeated, tag = "4")]
     pub adjustments: ::prost::alloc::vec::Vec<SettlementAdjustment>,
     /// By settlement.
@@ -4161,6 +4168,22 @@ pub struct UnwindEffect {
     /// What comes back to the family's accounts.
     #[prost(int64, tag = "8")]
     pub family_restored_fen: i64,
+    /// What waited to be paid out on reversed settlements, because they had been recomputed, and is not paid.
+    #[prost(int64, tag = "9")]
+    pub withdrawn_fen: i64,
+    /// Stays that were begun with the card in that period and are not settled, open or discharged: they are void.
+    #[prost(message, repeated, tag = "10")]
+    pub voided_stays: ::prost::alloc::vec::Vec<VoidedStay>,
+}
+/// A stay that nobody settled and that stood in the holder's way; its institution finds it VOID.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct VoidedStay {
+    #[prost(uint64, tag = "1")]
+    pub stay_id: u64,
+    #[prost(string, tag = "2")]
+    pub institution_code: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub admission_date: ::prost::alloc::string::String,
 }
 /// What an institution owes for a settlement whose card's holder it did not check.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -4207,7 +4230,7 @@ pub struct FraudUnwindRequest {
     /// At most 32 characters.
     #[prost(string, tag = "3")]
     pub case_number: ::prost::alloc::string::String,
-    /// Another person than `header.operator`, who must be named too; at most 64 characters.
+    /// Another person than `header.operator`, who must be named too, in whatever capitals; at most 64 characters.
     #[prost(string, tag = "4")]
     pub second_approver: ::prost::alloc::string::String,
     /// Of the preview that both approved; may be left out.
@@ -4506,7 +4529,7 @@ pub mod reason {
         CounterJump = 2012,
         /// The amounts that the chip signed are not those of the request.
         AmountMismatch = 2013,
-        /// No key is allowed for this card number, key index and scheme.
+        /// No key is allowed for this card number, key index and scheme: of a card that is presented, or of one that shall be made.
         SchemeNotAllowed = 2014,
         /// The date that the chip signed is not within a day of now.
         PresentationStale = 2015,
@@ -4544,7 +4567,7 @@ pub mod reason {
         StayUnknown = 3001,
         /// The stay's state does not allow this.
         StayNotOpen = 3002,
-        /// The settlement would differ from the quote that it names.
+        /// The settlement would differ from the quote that it names, or the unwind from its preview.
         QuoteStale = 3003,
         /// The settlement was cancelled before.
         AlreadyCancelled = 3004,
@@ -4612,6 +4635,8 @@ pub mod reason {
         ClaimPaid = 4011,
         /// The account is none of those that the operation is for, or the card does not carry it.
         AccountNotOffered = 4012,
+        /// The online account, or the purse in the chip, holds less than the purchase.
+        PurchaseExceeds = 4013,
         /// No such person.
         PersonUnknown = 5001,
         /// The person's networked settlement is suspended.
@@ -4753,6 +4778,7 @@ pub mod reason {
                 Self::AccountUseForbidden => "ACCOUNT_USE_FORBIDDEN",
                 Self::ClaimPaid => "CLAIM_PAID",
                 Self::AccountNotOffered => "ACCOUNT_NOT_OFFERED",
+                Self::PurchaseExceeds => "PURCHASE_EXCEEDS",
                 Self::PersonUnknown => "PERSON_UNKNOWN",
                 Self::PersonSuspended => "PERSON_SUSPENDED",
                 Self::FilingMissing => "FILING_MISSING",
@@ -4862,6 +4888,7 @@ pub mod reason {
                 "ACCOUNT_USE_FORBIDDEN" => Some(Self::AccountUseForbidden),
                 "CLAIM_PAID" => Some(Self::ClaimPaid),
                 "ACCOUNT_NOT_OFFERED" => Some(Self::AccountNotOffered),
+                "PURCHASE_EXCEEDS" => Some(Self::PurchaseExceeds),
                 "PERSON_UNKNOWN" => Some(Self::PersonUnknown),
                 "PERSON_SUSPENDED" => Some(Self::PersonSuspended),
                 "FILING_MISSING" => Some(Self::FilingMissing),
@@ -6088,7 +6115,7 @@ pub struct Record {
 pub struct Fact {
     #[prost(
         oneof = "fact::Fact",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 45, 46, 47, 48, 55, 56, 57, 39, 40, 41, 42, 43, 44"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 45, 46, 47, 48, 55, 56, 57, 39, 40, 41, 42, 43, 44, 58"
     )]
     pub fact: ::core::option::Option<fact::Fact>,
 }
@@ -6201,6 +6228,8 @@ pub mod fact {
         FamilyLinked(super::FamilyLinked),
         #[prost(message, tag = "44")]
         FamilyUnlinked(super::FamilyUnlinked),
+        #[prost(message, tag = "58")]
+        PayOutWithdrawn(super::PayOutWithdrawn),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -6338,12 +6367,15 @@ pub struct CardLossWithdrawn {
     #[prost(string, tag = "3")]
     pub verified_by: ::prost::alloc::string::String,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CardCancelled {
     #[prost(uint64, tag = "1")]
     pub card_id: u64,
     #[prost(enumeration = "cards_cancel_request::Cause", tag = "2")]
     pub cause: i32,
+    /// Without one that was dead already.
+    #[prost(enumeration = "zone::Kind", repeated, tag = "3")]
+    pub zones: ::prost::alloc::vec::Vec<i32>,
 }
 /// It takes the place of any date of the same region and generation before.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -6453,6 +6485,16 @@ pub struct PayOutReleased {
     #[prost(uint64, tag = "3")]
     pub card_id: u64,
     #[prost(message, repeated, tag = "4")]
+    pub legs: ::prost::alloc::vec::Vec<Leg>,
+}
+/// The recomputed settlement that gave it is taken back itself.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PayOutWithdrawn {
+    #[prost(uint64, tag = "1")]
+    pub person_id: u64,
+    #[prost(string, tag = "2")]
+    pub claim_number: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "3")]
     pub legs: ::prost::alloc::vec::Vec<Leg>,
 }
 /// The payer's account may pay for the person, after those linked before.
@@ -6695,6 +6737,20 @@ pub struct Unwound {
     pub adjustments: ::prost::alloc::vec::Vec<StoredAdjustment>,
     #[prost(int64, tag = "11")]
     pub stamp_ms: i64,
+    #[prost(uint64, repeated, tag = "12")]
+    pub excluded_stay_ids: ::prost::alloc::vec::Vec<u64>,
+    /// Stays that were begun with the card and not settled; each is void by an `AdmissionCancelled` of its own.
+    #[prost(message, repeated, tag = "13")]
+    pub voided_stays: ::prost::alloc::vec::Vec<StoredVoidedStay>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StoredVoidedStay {
+    #[prost(uint64, tag = "1")]
+    pub stay_id: u64,
+    #[prost(string, tag = "2")]
+    pub institution_code: ::prost::alloc::string::String,
+    #[prost(int32, tag = "3")]
+    pub admission_days: i32,
 }
 /// What is taken back of one settlement. Cash, and what the institution earned, stay.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -6720,6 +6776,18 @@ pub struct StoredReversal {
     pub deltas: ::prost::alloc::vec::Vec<YearAccumulators>,
     #[prost(message, repeated, tag = "9")]
     pub legs: ::prost::alloc::vec::Vec<Leg>,
+    /// What waited to be paid out because it had been recomputed, and is not paid.
+    #[prost(int64, tag = "10")]
+    pub withdrawn_fen: i64,
+    /// Of the settlement: how the card was shown, the bill, and what kind of care it was.
+    #[prost(message, optional, tag = "11")]
+    pub credential: ::core::option::Option<StoredCredential>,
+    #[prost(string, tag = "12")]
+    pub terminal_id: ::prost::alloc::string::String,
+    #[prost(int64, tag = "13")]
+    pub total_fen: i64,
+    #[prost(enumeration = "visit_kind::Kind", tag = "14")]
+    pub visit_kind: i32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct VoucherIssued {
@@ -6926,6 +6994,11 @@ pub struct StoredStay {
     pub voucher_id: u64,
     #[prost(int64, tag = "21")]
     pub voucher_account_limit_fen: i64,
+    /// With which card the patient was admitted, and when.
+    #[prost(uint64, tag = "22")]
+    pub admitted_with_card_id: u64,
+    #[prost(int64, tag = "23")]
+    pub admitted_ms: i64,
 }
 /// A charge line with its split.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -7081,7 +7154,7 @@ pub struct StoredAdjustment {
     /// The cancellation that made it necessary.
     #[prost(uint64, tag = "2")]
     pub cancellation_id: u64,
-    /// Funds after less before.
+    /// Funds after less before; of a settlement that is itself taken back, what had been paid out on it and is owed now.
     #[prost(int64, tag = "3")]
     pub fund_delta_fen: i64,
     /// As recomputed; account and cash as they were paid.

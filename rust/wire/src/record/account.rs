@@ -52,6 +52,11 @@ pub(super) fn from_fact(fact: &Fact) -> Message {
             card_id: card.0,
             legs: from_legs(legs),
         }),
+        Fact::PayOutWithdrawn { person, claim_number, legs } => Message::PayOutWithdrawn(v1::PayOutWithdrawn {
+            person_id: person.0,
+            claim_number: claim_number.to_string(),
+            legs: from_legs(legs),
+        }),
         Fact::FamilyLinked { person, payer } => {
             Message::FamilyLinked(v1::FamilyLinked { person_id: person.0, payer_person_id: payer.0 })
         }
@@ -110,6 +115,14 @@ pub(super) fn pay_out_released(message: v1::PayOutReleased) -> Checked<Fact> {
         person: PersonId(message.person_id),
         claim_number: message.claim_number.into(),
         card: CardId(message.card_id),
+        legs: legs(message.legs)?,
+    })
+}
+
+pub(super) fn pay_out_withdrawn(message: v1::PayOutWithdrawn) -> Checked<Fact> {
+    Ok(Fact::PayOutWithdrawn {
+        person: PersonId(message.person_id),
+        claim_number: message.claim_number.into(),
         legs: legs(message.legs)?,
     })
 }

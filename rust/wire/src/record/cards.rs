@@ -85,9 +85,11 @@ pub(super) fn from_fact(fact: &Fact) -> Message {
             institution_code: institution.as_str().to_owned(),
             count: *count,
         }),
-        Fact::CardCancelled { card, cause } => {
-            Message::CardCancelled(v1::CardCancelled { card_id: card.0, cause: cause.number() })
-        }
+        Fact::CardCancelled { card, zones, cause } => Message::CardCancelled(v1::CardCancelled {
+            card_id: card.0,
+            cause: cause.number(),
+            zones: zones.iter().map(|zone| zone.number()).collect(),
+        }),
         other => unreachable!("not of a card: {other:?}"),
     }
 }
@@ -113,7 +115,9 @@ pub(super) fn fact(message: Message) -> Checked<Fact> {
             verified_by: m.verified_by.into(),
         }),
         Message::CardCancelled(m) => {
-            Ok(Fact::CardCancelled { card: CardId(m.card_id), cause: at("card_cancelled.cause", coded(m.cause))? })
+            let zones = each("card_cancelled.zones", m.zones, coded)?;
+            let cause = at("card_cancelled.cause", coded(m.cause))?;
+            Ok(Fact::CardCancelled { card: CardId(m.card_id), zones, cause })
         }
         Message::CardLocked(m) => {
             Ok(Fact::CardLocked { card: CardId(m.card_id), cause: at("card_locked.cause", coded(m.cause))? })

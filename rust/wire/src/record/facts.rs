@@ -62,6 +62,7 @@ pub(super) fn from_fact(fact: &Fact) -> v1::Fact {
         | Fact::Purchased { .. }
         | Fact::PayOutMade { .. }
         | Fact::PayOutReleased { .. }
+        | Fact::PayOutWithdrawn { .. }
         | Fact::FamilyLinked { .. }
         | Fact::FamilyUnlinked { .. } => account::from_fact(fact),
         Fact::YearOpened { person, key, accumulators } => {
@@ -191,6 +192,7 @@ pub(super) fn fact(message: v1::Fact) -> Checked<Fact> {
         Message::Purchased(m) => at("purchased", account::purchased(m)),
         Message::PayOutMade(m) => at("pay_out_made", account::pay_out_made(m)),
         Message::PayOutReleased(m) => at("pay_out_released", account::pay_out_released(m)),
+        Message::PayOutWithdrawn(m) => at("pay_out_withdrawn", account::pay_out_withdrawn(m)),
         Message::FamilyLinked(m) => {
             Ok(Fact::FamilyLinked { person: PersonId(m.person_id), payer: PersonId(m.payer_person_id) })
         }

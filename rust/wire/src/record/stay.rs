@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use medsettle_core::ids::{PersonId, SettlementId, StayId, VoucherId};
+use medsettle_core::ids::{CardId, PersonId, SettlementId, StayId, VoucherId};
 use medsettle_core::money::{Fen, Quantity, UnitPrice};
 use medsettle_core::stay::{ChargeLine, Stay, StayLine, Voucher};
 
@@ -36,6 +36,8 @@ pub(super) fn from_stay(stay: &Stay) -> v1::StoredStay {
         settlement_id: stay.settlement.map_or(0, |settlement| settlement.0),
         voucher_id: stay.voucher.map_or(0, |voucher| voucher.id.0),
         voucher_account_limit_fen: stay.voucher.map_or(0, |voucher| voucher.account_limit.0),
+        admitted_with_card_id: stay.admitted_with.0,
+        admitted_ms: stay.admitted_ms,
     }
 }
 
@@ -68,6 +70,8 @@ pub(super) fn stay(message: v1::StoredStay) -> Checked<Stay> {
         settlement: id_if_given(message.settlement_id).map(SettlementId),
         voucher: id_if_given(message.voucher_id)
             .map(|id| Voucher { id: VoucherId(id), account_limit: Fen(message.voucher_account_limit_fen) }),
+        admitted_with: CardId(message.admitted_with_card_id),
+        admitted_ms: message.admitted_ms,
     })
 }
 

@@ -4,7 +4,7 @@ use super::*;
 
 impl Arbitrary {
     pub(super) fn fact_of_account(&mut self) -> Fact {
-        match self.below(7) {
+        match self.below(8) {
             0 => Fact::FamilyLinked { person: PersonId(self.bits()), payer: PersonId(self.bits()) },
             1 => Fact::FamilyUnlinked { person: PersonId(self.bits()), payer: PersonId(self.bits()) },
             2 => Fact::Unwound { unwind: Arc::new(self.unwind()) },
@@ -15,7 +15,12 @@ impl Arbitrary {
                 card: CardId(self.bits()),
                 legs: self.some(Self::leg),
             },
-            5 => Fact::ToppedUp {
+            5 => Fact::PayOutWithdrawn {
+                person: PersonId(self.bits()),
+                claim_number: self.text().into(),
+                legs: self.some(Self::leg),
+            },
+            6 => Fact::ToppedUp {
                 person: PersonId(self.bits()),
                 card: CardId(self.bits()),
                 account: self.account_kind(),

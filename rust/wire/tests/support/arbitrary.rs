@@ -17,7 +17,7 @@ use medsettle_core::card::{CancelCause, Channel, Chip, FailureCause, LockCause, 
 use medsettle_core::catalogue::{Catalogue, CeilingOrder, Item, ItemClass};
 use medsettle_core::fact::{Fact, Record};
 use medsettle_core::filing::Filing;
-use medsettle_core::fraud::{Reversal, Unwind};
+use medsettle_core::fraud::{Reversal, Unwind, VoidedStay};
 use medsettle_core::ids::{
     AlertId, CardId, CardSn, FilingId, Hash32, InstitutionCode, Pan, PersonId, RegionCode, RequestId, SettlementId,
     StayId, UnwindId, VoucherId,
@@ -41,7 +41,7 @@ use medsettle_core::token::TokenId;
 use medsettle_core::visit::Visit;
 
 /// How many kinds of facts there are.
-pub(crate) const FACTS: usize = 51;
+pub(crate) const FACTS: usize = 52;
 
 /// A source of values: splitmix64.
 pub(crate) struct Arbitrary(u64);
@@ -193,14 +193,14 @@ impl Arbitrary {
                 count: self.number(),
             },
             26 => Fact::VoucherIssued { stay: StayId(self.bits()), voucher: self.voucher(), cause: self.text().into() },
-            27..=33 => self.fact_of_account(),
-            34..=36 => self.fact_of_life(),
-            37 => Fact::PinSet {
+            27..=34 => self.fact_of_account(),
+            35..=37 => self.fact_of_life(),
+            38 => Fact::PinSet {
                 card: CardId(self.bits()),
                 hashed: HashedPin { hash: self.hash(), key_check: [self.bits() as u8; 3] },
             },
-            38 => Fact::PinWrong { card: CardId(self.bits()), count: self.number() },
-            39 => Fact::PinVerified { card: CardId(self.bits()) },
+            39 => Fact::PinWrong { card: CardId(self.bits()), count: self.number() },
+            40 => Fact::PinVerified { card: CardId(self.bits()) },
             _ => self.fact_of_stay(),
         }
     }
@@ -266,9 +266,15 @@ impl Arbitrary {
             since_ms: self.signed(),
             until_ms: self.signed(),
             excluded: self.some(|a| SettlementId(a.id())),
+            excluded_stays: self.some(|a| StayId(a.id())),
             case_number: self.text().into(),
             second_approver: self.text().into(),
             reversals: self.some(Self::reversal),
+            voided: self.some(|a| VoidedStay {
+                stay: StayId(a.bits()),
+                institution: a.institution_code(),
+                admission: a.day(),
+            }),
             adjustments: self.some(Self::recomputed),
             stamp_ms: self.signed(),
         }
@@ -279,12 +285,16 @@ impl Arbitrary {
             settlement: SettlementId(self.id()),
             institution: self.institution_code(),
             stay: self.maybe(|a| StayId(a.id())),
+            visit_kind: self.pick(&[VisitKind::Inpatient, VisitKind::Outpatient, VisitKind::Pharmacy]),
+            presented: Presented { credential: self.shown(), terminal: self.text().into() },
+            total: self.fen(),
             fund: self.fen(),
             account: self.fen(),
             balance_after: self.fen(),
             family: self.some(Self::family_draw),
             deltas: self.years(),
             legs: self.some(Self::leg),
+            withdrawn: self.fen(),
         }
     }
 
@@ -427,6 +437,8 @@ impl Arbitrary {
             next_ordinal: self.number(),
             settlement: self.maybe(|a| SettlementId(a.id())),
             voucher: self.maybe(Self::voucher),
+            admitted_with: CardId(self.bits()),
+            admitted_ms: self.signed(),
         }
     }
 

@@ -53,6 +53,7 @@ impl Arbitrary {
             },
             _ => Fact::CardCancelled {
                 card: CardId(self.bits()),
+                zones: self.some(|a| a.pick(&ZoneKind::ALL)),
                 cause: self.pick(&[
                     CancelCause::Returned,
                     CancelCause::HolderDead,

@@ -4,7 +4,7 @@
 //! Invariant: whoever was verified as one person touches no card of another.
 
 use super::{Decided, find, of_person, shown, view};
-use crate::card::{Card, Channel, Event, Loss, TEMPORARY_LOSS_MS, ZoneKind};
+use crate::card::{Card, Channel, Event, Loss, TEMPORARY_LOSS_MS, ZoneKind, ZoneState};
 use crate::command::{Command, LossSubject, Reply};
 use crate::fact::Fact;
 use crate::hub::{Context, Hub};
@@ -47,6 +47,7 @@ fn report_loss(
     if report.loss == Loss::Formal && !matches!(report.channel, Channel::Desk | Channel::Bank) {
         return Err(Reject::malformed("channel", "a formal loss is reported at a desk or a bank"));
     }
+    let mut refusal = Reject::CardUnknown;
     let (person, cards): (PersonId, Vec<&Card>) = match subject {
         LossSubject::Card(key) => {
             let card = find(hub, *key)?;
@@ -54,6 +55,9 @@ fn report_loss(
         }
         LossSubject::Certificate(certificate) => {
             let person = hub.person(named(hub, certificate)?)?;
+            if of_person(hub, person).any(is_lost_for_ever) {
+                refusal = Reject::CardLost { until_ms: None };
+            }
             (person.id, of_person(hub, person).filter(|card| can_be_lost(card)).collect())
         }
     };
@@ -64,7 +68,6 @@ fn report_loss(
     }
     let mut facts = Vec::new();
     let mut views = Vec::new();
-    let mut refusal = Reject::CardUnknown;
     for card in cards {
         let now = hub.moment(card, context.stamp_ms);
         match card.after_in(report.zones, Event::ReportLoss(report.loss), now) {
@@ -85,6 +88,11 @@ fn named(hub: &Hub, certificate: &Certificate) -> Result<PersonId, Reject> {
 /// Whether a zone of the card is or can come into use, so that a report of all cards means this one too.
 fn can_be_lost(card: &Card) -> bool {
     ZoneKind::ALL.into_iter().any(|kind| card.zone(kind).state.is_in_hand())
+}
+
+/// Whether a zone was reported before, so that its holder may go on to a replacement.
+fn is_lost_for_ever(card: &Card) -> bool {
+    ZoneKind::ALL.into_iter().any(|kind| card.zone(kind).state == ZoneState::FormalLost)
 }
 
 fn reported(card: CardId, zones: Vec<ZoneKind>, report: &LossReport<'_>, context: &Context<'_>) -> Fact {

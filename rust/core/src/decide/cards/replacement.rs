@@ -26,7 +26,7 @@ pub(super) fn decide(hub: &Hub, lost: CardId, new: &New<'_>, context: &Context<'
     let person = hub.person(lost.person)?;
     check_lost(hub, lost, person, context)?;
     check_application(hub, person, new.generation, context)?;
-    check_numbers(hub, new.made)?;
+    check_numbers(hub, new.made, context)?;
     let id = CardId(hub.number.id(context.sequence));
     let (region, generation) = (person.home, Box::from(new.generation));
     let mut card = Card::applied(id, person.id, region, generation, Some(lost.id));

@@ -134,7 +134,7 @@ fn a_report_by_certificate_hits_every_card_in_hand_and_not_the_one_that_is_being
     assert_eq!(desk.run(by_certificate(Loss::Temporary)), Err(Reject::CardLost { until_ms }));
     desk.run(by_certificate(Loss::Formal)).expect("a formal loss goes over a temporary one");
     let third = desk.apply_for(person, Some(new)).unwrap();
-    assert_eq!(desk.run(by_certificate(Loss::Formal)), Err(Reject::CardUnknown));
+    assert_eq!(desk.run(by_certificate(Loss::Formal)), Err(Reject::CardLost { until_ms: None }));
     assert_eq!(insurance(&desk, third), Shown::Plain(ZoneState::Applied));
     let forbidden = Reject::CardStateForbids { state: CardState::Applied, event: "REPORT_LOSS" };
     assert_eq!(desk.run(report(of_card(third), Loss::Formal, &[])), Err(forbidden));
@@ -324,4 +324,38 @@ fn a_report_names_no_card_of_another_person_than_the_caller_was_verified_as() {
     }
     assert_eq!(desk.hub, before);
     desk.run(verified("P1", of_card(card))).expect("the holder's own");
+}
+
+/// A caller whose card was lost for ever long ago was told that there is no such card.
+#[test]
+fn a_report_of_all_cards_says_so_where_the_last_one_is_lost_for_ever_already() {
+    let mut desk = Desk::open();
+    let person = desk.enrol("P1");
+    let by_certificate = || report(LossSubject::Certificate(certificate("P1")), Loss::Temporary, &[]);
+    assert_eq!(desk.run(by_certificate()), Err(Reject::CardUnknown), "who has no card has none to lose");
+    let card = desk.issue(person, None);
+    desk.run(report(of_card(card), Loss::Formal, &[])).unwrap();
+    assert_eq!(desk.run(by_certificate()), Err(Reject::CardLost { until_ms: None }));
+}
+
+/// A holder left the desk with a card that no terminal could ever accept: it was made with a key that the hub does not have.
+#[test]
+fn a_card_whose_key_is_not_there_is_neither_made_nor_put_in_place_of_another() {
+    let mut desk = Desk::open();
+    let person = desk.enrol("P1");
+    let lost = desk.issue(person, None);
+    desk.run(report(of_card(lost), Loss::Formal, &[])).unwrap();
+    let replaced = || Command::ReplaceCard { lost, made: personalisation(7), generation: "3".into(), enable: true };
+    desk.verdict = Verdict::SchemeNotAllowed;
+    let before = desk.hub.clone();
+    assert_eq!(desk.run(replaced()), Err(Reject::SchemeNotAllowed { key_index: 1 }));
+    assert_eq!(desk.hub, before);
+    let other = desk.enrol("P2");
+    let applied = desk.apply_for(other, None).unwrap();
+    assert_eq!(desk.run(making(applied, 8)), Err(Reject::SchemeNotAllowed { key_index: 1 }));
+    let mut chipless = personalisation(8);
+    chipless.chip = None;
+    desk.run(Command::MarkCardMade { card: applied, made: chipless, purse: Fen::ZERO }).expect("it has no key");
+    desk.verdict = Verdict::NotPresented;
+    desk.run(replaced()).unwrap();
 }

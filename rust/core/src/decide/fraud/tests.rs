@@ -57,7 +57,13 @@ fn robbed() -> Robbed {
 impl Robbed {
     fn scope(&self) -> UnwindScope {
         let excluded = self.own.iter().map(|own| own.id).collect();
-        UnwindScope { card: self.card, since_ms: noon("2026-12-20"), until_ms: None, excluded }
+        UnwindScope {
+            card: self.card,
+            since_ms: noon("2026-12-20"),
+            until_ms: None,
+            excluded,
+            excluded_stays: Vec::new(),
+        }
     }
 }
 
@@ -194,11 +200,13 @@ type Change = fn(&mut UnwindRequest, i64);
 fn an_unwind_that_contradicts_itself_is_refused_with_the_field() {
     let robbed = robbed();
     let now_ms = robbed.desk.now_ms;
-    let cases: [(Change, &str); 6] = [
+    let cases: [(Change, &str); 7] = [
         (|asked, now_ms| asked.scope.since_ms = now_ms + 1, "scope.since_ms"),
         (|asked, now_ms| asked.scope.until_ms = Some(now_ms + 1), "scope.until_ms"),
         (|asked, _| asked.scope.until_ms = Some(asked.scope.since_ms - 1), "scope.until_ms"),
         (|asked, _| asked.second_approver = "clerk".into(), "second_approver"),
+        // One person took back a victim's own visits alone, by writing her name in capitals the second time.
+        (|asked, _| asked.second_approver = "ClerK".into(), "second_approver"),
         (|asked, _| asked.scope.excluded.push(SettlementId(9)), "scope.excluded_settlement_ids[2]"),
         (|asked, _| asked.scope.excluded.push(asked.scope.excluded[0]), "scope.excluded_settlement_ids[2]"),
     ];
@@ -212,9 +220,16 @@ fn an_unwind_that_contradicts_itself_is_refused_with_the_field() {
         assert_eq!(desk.hub, before);
     }
     let mut desk = robbed.desk;
-    let unknown = UnwindScope { card: CardId(9), since_ms: 0, until_ms: None, excluded: Vec::new() };
+    let unknown =
+        UnwindScope { card: CardId(9), since_ms: 0, until_ms: None, excluded: Vec::new(), excluded_stays: Vec::new() };
     assert_eq!(unwind(&mut desk, asked(unknown)), Err(Reject::CardUnknown));
-    let before_it_all = UnwindScope { until_ms: Some(1), since_ms: 0, excluded: Vec::new(), card: robbed.card };
+    let before_it_all = UnwindScope {
+        until_ms: Some(1),
+        since_ms: 0,
+        excluded: Vec::new(),
+        excluded_stays: Vec::new(),
+        card: robbed.card,
+    };
     assert_eq!(unwind(&mut desk, asked(before_it_all)), Err(Reject::NothingToUnwind));
 }
 
@@ -225,9 +240,9 @@ fn more_than_one_decision_holds_is_refused_whole() {
     for _ in 0..=MAX_REVERSED {
         desk.visited(card, VisitKind::Outpatient, "2026-02-20", 100);
     }
-    let scope = UnwindScope { card, since_ms: 0, until_ms: None, excluded: Vec::new() };
+    let scope = UnwindScope { card, since_ms: 0, until_ms: None, excluded: Vec::new(), excluded_stays: Vec::new() };
     let before = desk.hub.clone();
-    let too_large = Reject::UnwindTooLarge { limit: MAX_REVERSED, count: MAX_REVERSED + 1 };
+    let too_large = Reject::UnwindTooLarge { limit: MAX_REVERSED };
     assert_eq!(unwind(&mut desk, asked(scope)), Err(too_large));
     assert_eq!(desk.hub, before);
 }
@@ -240,7 +255,13 @@ fn a_stay_of_the_thief_is_void_and_stands_in_nobody_s_way() {
     let stolen = desk.settled(*card, "2027-01-11", "2027-01-20", "5000");
     let stay = stolen.stay().unwrap();
     assert!(matches!(desk.admit(*card, "2027-01-15"), Err(Reject::StayOverlaps { .. })));
-    let scope = UnwindScope { card: *card, since_ms: stolen.stamp_ms, until_ms: None, excluded: Vec::new() };
+    let scope = UnwindScope {
+        card: *card,
+        since_ms: stolen.stamp_ms,
+        until_ms: None,
+        excluded: Vec::new(),
+        excluded_stays: Vec::new(),
+    };
     let unwound = unwind(desk, asked(scope)).unwrap();
     assert_eq!(unwound.reversals[0].stay, Some(stay));
     assert_eq!(desk.state(stay), crate::stay::StayState::Void);
@@ -267,13 +288,115 @@ fn the_family_gets_back_what_the_thief_drew_from_it() {
         desk.settle_visit(asked).unwrap();
     }
     assert_eq!((desk.balance(card), desk.balance(payer_card)), (Fen(0), Fen(50_000)));
-    let scope = UnwindScope { card, since_ms: noon("2026-12-20"), until_ms: None, excluded: Vec::new() };
+    let scope = UnwindScope {
+        card,
+        since_ms: noon("2026-12-20"),
+        until_ms: None,
+        excluded: Vec::new(),
+        excluded_stays: Vec::new(),
+    };
     let unwound = unwind(&mut desk, asked(scope)).unwrap();
     assert_eq!((desk.balance(card), desk.balance(payer_card)), (Fen(1_000), Fen(90_000)));
     assert_eq!(unwound.sum(crate::fraud::Reversal::family_total), Fen(40_000));
     assert_eq!(desk.hub.ledger.trial_balance(), 0);
     assert_eq!(desk.hub.persons[&person].used(outpatient_year(2026)), crate::accumulator::Accumulators::default());
     assert!(desk.hub.by_certificate.contains_key(&certificate("P2")));
+}
+
+fn balance_of(desk: &Desk, account: fn(crate::ids::RegionCode) -> LedgerAccount) -> i128 {
+    desk.books().get(&account(crate::decide::fixture::region("110100"))).copied().unwrap_or_default()
+}
+
+/// A second look shows that a visit thought the holder's own was the thief's too; what it was given by the first unwind goes with it.
+fn unwind_again(robbed: &mut Robbed) -> Arc<Unwind> {
+    let scope = UnwindScope { excluded: vec![robbed.own[1].id], ..robbed.scope() };
+    unwind(&mut robbed.desk, asked(scope)).unwrap()
+}
+
+/// 550.00 of a thief's visit waited for a bank zone, and were paid when one came into use after the visit had been taken back.
+#[test]
+fn what_waits_on_a_settlement_is_not_paid_once_it_is_taken_back_from_the_thief() {
+    let mut robbed = robbed();
+    let scope = robbed.scope();
+    unwind(&mut robbed.desk, asked(scope)).unwrap();
+    assert_eq!(balance_of(&robbed.desk, LedgerAccount::PayoutsWaiting), 110_000);
+    unwind_again(&mut robbed);
+    assert_eq!(balance_of(&robbed.desk, LedgerAccount::PayoutsWaiting), 55_000, "of the visit that is the holder's");
+    assert_eq!(balance_of(&robbed.desk, LedgerAccount::PersonSettlement), 0, "nothing was paid, so nothing is owed");
+    robbed.desk.run(Command::EnableCard { card: robbed.card, zone: ZoneKind::Bank }).unwrap();
+    assert_eq!(balance_of(&robbed.desk, LedgerAccount::BankPayouts), 55_000);
+}
+
+/// 550.00 had been paid to the bank on a visit that was then taken back: it was owed, and nobody was told.
+#[test]
+fn what_was_paid_on_a_settlement_is_told_as_owed_once_it_is_taken_back_from_the_thief() {
+    let mut robbed = robbed();
+    robbed.desk.run(Command::EnableCard { card: robbed.card, zone: ZoneKind::Bank }).unwrap();
+    let scope = robbed.scope();
+    unwind(&mut robbed.desk, asked(scope)).unwrap();
+    assert_eq!(balance_of(&robbed.desk, LedgerAccount::BankPayouts), 110_000);
+    let unwound = unwind_again(&mut robbed);
+    let told: Vec<_> = unwound.adjustments.iter().map(|a| (a.settlement, a.fund_delta, a.legs.len())).collect();
+    assert_eq!(told, [(robbed.own[0].id, Fen(-55_000), 0)]);
+    assert_eq!(balance_of(&robbed.desk, LedgerAccount::PersonSettlement), -55_000);
+    let report = crate::explain::unwind(&unwound, "clerk 7").join("\n");
+    let owed = format!("On settlement {} 550.00 had been paid out to the person, who owes them", robbed.own[0].id);
+    assert!(report.contains(&owed), "{report}");
+    let of_settlement = crate::explain::text(&robbed.desk.standing(robbed.own[0].id)).join("\n");
+    assert!(of_settlement.contains(&owed), "{of_settlement}");
+}
+
+/// The victim was kept out of hospital by a bed that the thief had taken with her card and never paid for.
+#[test]
+fn a_stay_that_the_thief_began_and_never_settled_is_void_with_the_rest() {
+    let mut robbed = robbed();
+    let scope = robbed.scope();
+    let Robbed { desk, card, .. } = &mut robbed;
+    desk.act_as(NEIGHBOUR);
+    let bed = desk.admit(*card, "2027-01-20").unwrap();
+    desk.act_as(LOCAL);
+    assert!(matches!(desk.admit(*card, "2027-01-25"), Err(Reject::StayOverlaps { .. })));
+    let Ok(Reply::UnwindPreviewed { unwind: shown, .. }) = desk.ask(Query::PreviewUnwind(Box::new(scope.clone())))
+    else {
+        panic!("a preview was asked for")
+    };
+    let unwound = unwind(desk, asked(scope)).unwrap();
+    assert_eq!(unwound.voided.iter().map(|voided| voided.stay).collect::<Vec<_>>(), [bed]);
+    assert_eq!(shown.voided, unwound.voided);
+    let report = crate::explain::unwind(&unwound, "clerk 7").join("\n");
+    let told = format!("Stay {bed} at {NEIGHBOUR}, begun on 2027-01-20 and never settled, is void.");
+    assert!(report.contains(&told), "{report}");
+    desk.act_as(NEIGHBOUR);
+    assert_eq!(desk.state(bed), crate::stay::StayState::Void);
+    desk.act_as(LOCAL);
+    assert!(desk.admit(*card, "2027-01-25").is_ok());
+}
+
+#[test]
+fn a_stay_of_the_holder_is_left_alone_where_it_is_named_or_began_at_another_time() {
+    let mut robbed = robbed();
+    let Robbed { desk, card, .. } = &mut robbed;
+    desk.serve(VisitKind::Outpatient);
+    let bed = desk.discharged(*card, "2027-01-20", "2027-01-22", "5000");
+    let of = |since_ms, excluded_stays| UnwindScope {
+        card: *card,
+        since_ms,
+        until_ms: None,
+        excluded: Vec::new(),
+        excluded_stays,
+    };
+    assert_eq!(unwind(desk, asked(of(desk.now_ms, vec![bed]))), Err(Reject::NothingToUnwind));
+    let Err(Reject::Malformed { field, .. }) = unwind(desk, asked(of(desk.now_ms, vec![crate::ids::StayId(9)]))) else {
+        panic!("no such stay")
+    };
+    assert_eq!(field, "scope.excluded_stay_ids[0]");
+    desk.now_ms += 60_000;
+    assert_eq!(unwind(desk, asked(of(desk.now_ms, Vec::new()))), Err(Reject::NothingToUnwind));
+    assert!(
+        unwind(desk, asked(of(desk.now_ms - 60_000, Vec::new()))).unwrap().reversals.is_empty(),
+        "a bed alone is enough"
+    );
+    assert_eq!(desk.state(bed), crate::stay::StayState::Void);
 }
 
 #[test]

@@ -55,6 +55,8 @@ pub(super) struct Claim {
     /// Deductible and fund as they are now.
     pub(super) deductible: i64,
     pub(super) fund: i64,
+    /// What recomputations gave, which waits for a bank zone.
+    waiting: i64,
     pub(super) stands: bool,
 }
 
@@ -139,6 +141,7 @@ impl Model {
             paid: fund,
             deductible,
             fund,
+            waiting: 0,
             stands: true,
         };
         self.enter(claim, settlement, today);
@@ -172,6 +175,7 @@ impl Model {
             paid: fund,
             deductible,
             fund,
+            waiting: 0,
             stands: true,
         };
         (account <= self.balances[person].min(total - fund)).then_some(claim)
@@ -192,6 +196,7 @@ impl Model {
         }
         self.move_money(&claim, claim.paid, -1);
         self.post_difference(claim.paid - claim.fund);
+        self.pay_out(-claim.waiting);
         self.add_to_day(&claim, -1, today);
         if rule == OnCancel::Readjudicate { self.recompute(&claim, &later) } else { Vec::new() }
     }
@@ -218,6 +223,7 @@ impl Model {
             if now != (claim.deductible, claim.fund) {
                 let difference = now.1 - claim.fund;
                 (claim.deductible, claim.fund) = now;
+                claim.waiting += difference.max(0);
                 changed.push((*id, difference));
                 self.post_difference(difference);
                 self.pay_out(difference.max(0));

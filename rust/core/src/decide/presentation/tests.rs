@@ -49,7 +49,7 @@ fn a_wrong_cryptogram_learns_nothing_of_the_card_or_the_stay() {
     for (verdict, reject) in [
         (Verdict::Invalid, Reject::CryptogramInvalid),
         (Verdict::NotPresented, Reject::CryptogramInvalid),
-        (Verdict::SchemeNotAllowed, Reject::SchemeNotAllowed),
+        (Verdict::SchemeNotAllowed, Reject::SchemeNotAllowed { key_index: 1 }),
     ] {
         desk.verdict = verdict;
         assert_eq!(desk.run(settlement.clone()), Err(reject.clone()));
@@ -66,8 +66,8 @@ fn a_chip_that_is_not_the_card_that_was_made_is_not_known() {
     for (bend, reject) in [
         ((|chip| chip.pan = Pan::parse("9156000000000", 0).unwrap()) as Bend, Reject::CardUnknown),
         (|chip| chip.card_sn = card_sn(1), Reject::CardUnknown),
-        (|chip| chip.chip = Chip { scheme: 2, ..chip.chip }, Reject::SchemeNotAllowed),
-        (|chip| chip.chip = Chip { key_index: 2, ..chip.chip }, Reject::SchemeNotAllowed),
+        (|chip| chip.chip = Chip { scheme: 2, ..chip.chip }, Reject::SchemeNotAllowed { key_index: 1 }),
+        (|chip| chip.chip = Chip { key_index: 2, ..chip.chip }, Reject::SchemeNotAllowed { key_index: 2 }),
     ] {
         assert_eq!(admit(&mut desk, card, bend), Err(reject));
     }

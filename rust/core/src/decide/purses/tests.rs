@@ -8,7 +8,7 @@ use crate::command::{CardKey, CheckMethod, Command, HolderCheck, LossSubject, Qu
 use crate::decide::fixture::clinic::{bill, medicine};
 use crate::decide::fixture::ward::{LOCAL, ward_policy};
 use crate::decide::fixture::{Desk, Digits, making, personalisation};
-use crate::ids::CardId;
+use crate::ids::{CardId, CardSn};
 use crate::ledger::LedgerAccount;
 use crate::money::{Fen, MAX_AMOUNT};
 use crate::policy::VisitKind;
@@ -18,6 +18,11 @@ use crate::statement::{Entry, Event};
 const ON: &str = "2026-02-01";
 
 impl Desk {
+    /// Recognition code of a card.
+    fn code(&self, card: CardId) -> CardSn {
+        self.hub.cards[&card].made.as_ref().unwrap().card_sn
+    }
+
     fn top_up(&mut self, card: CardId, account: AccountKind, amount: i64) -> Result<Fen, Reject> {
         self.run(Command::TopUp { card, account, amount: Fen(amount) }).map(balance)
     }
@@ -122,7 +127,7 @@ fn a_lost_chip_keeps_its_purse_because_whoever_has_it_can_still_spend() {
         let spent = desk.purchase(old, AccountKind::Offline, 1);
         match loss {
             Loss::Temporary => assert_eq!(spent, Err(Reject::CardCancelled)),
-            Loss::Formal => assert!(matches!(spent, Err(Reject::BalanceInsufficient { .. })), "{spent:?}"),
+            Loss::Formal => assert!(matches!(spent, Err(Reject::PurchaseExceeds { .. })), "{spent:?}"),
         }
     }
 }
@@ -195,7 +200,7 @@ fn a_top_up_and_a_purchase_name_an_account_that_takes_them_and_an_amount_that_ca
         let too_large = Err(Reject::AmountTooLarge { field: "amount_fen".into() });
         assert_eq!(desk.top_up(card, account, MAX_AMOUNT.0 + 1), too_large);
         desk.top_up(card, account, 100).unwrap();
-        let refused = Reject::BalanceInsufficient { requested: Fen(101), available: Fen(100) };
+        let refused = Reject::PurchaseExceeds { requested: Fen(101), available: Fen(100) };
         assert_eq!(desk.purchase(card, account, 101), Err(refused));
     }
     let unmade = desk.enrol("P2");
@@ -249,7 +254,9 @@ fn f9_purses_and_the_online_account_stand_in_the_statement_with_card_and_termina
     assert_eq!(rows, expected);
     let Entry { event: Event::Purchased { card, terminal, .. }, .. } = &entries[4] else { panic!("{:?}", entries[4]) };
     assert_eq!((*card, &**terminal), (chip, "T9"));
-    assert_eq!(entries[2].event, Event::PurseMoved { from: old, to: chip });
+    assert_eq!(entries[0].event, Event::PurseOpened { card: old, card_sn: desk.code(old) });
+    assert_eq!(entries[1].event, Event::PurseMoved { from: old, to: chip, card_sn: desk.code(old) });
+    assert_eq!(entries[2].event, Event::PurseMoved { from: old, to: chip, card_sn: desk.code(chip) });
 }
 
 #[test]
@@ -274,5 +281,5 @@ fn a_replacement_enabled_on_the_spot_brings_the_purse_and_the_statement_tells_it
         (AccountKind::Insurance, 7_000, 8_000),
     ];
     assert_eq!(rows, expected);
-    assert_eq!(entries[3].event, Event::PurseMoved { from: old, to: new });
+    assert_eq!(entries[3].event, Event::PurseMoved { from: old, to: new, card_sn: desk.code(new) });
 }

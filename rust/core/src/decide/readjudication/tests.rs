@@ -165,7 +165,9 @@ fn what_a_recomputation_gave_is_paid_to_the_bank_zone_and_owed_back_once_its_set
     assert_eq!((pay_out.amount, *paid_to), (given, Some(card)));
     assert_eq!(&*pay_out.claim_number, format!("adjustment {}/{}", cancellation.id, genuine.id));
     assert!(pay_out.claim_number.len() > MAX_CLAIM_NUMBER, "no desk can have given it");
-    desk.cancel(genuine.id).unwrap();
+    let gone = desk.cancel(genuine.id).unwrap();
+    let told: Vec<_> = gone.adjustments.iter().map(|one| (one.settlement, one.fund_delta)).collect();
+    assert_eq!(told, [(genuine.id, -given)]);
     let books = desk.books();
     let (paid, owed) = (books[&LedgerAccount::BankPayouts(home())], books[&owed_to_persons()]);
     assert_eq!((paid, owed), (i128::from(given.0), -i128::from(given.0)));

@@ -59,7 +59,7 @@ fn neither_the_admission_nor_the_settlement_of_a_thief_is_a_place_once_it_was_un
     let many = AlertRule { window_hours: 48, count: 2, ..rule(AlertKind::ManyInstitutions) };
     let (mut desk, card) = watched(&[places(), many]);
     desk.settled(card, "2026-02-20", "2026-02-25", "2000");
-    let scope = UnwindScope { card, since_ms: 0, until_ms: None, excluded: Vec::new() };
+    let scope = UnwindScope { card, since_ms: 0, until_ms: None, excluded: Vec::new(), excluded_stays: Vec::new() };
     let (case_number, second_approver) = ("F-2026-1".into(), "director".into());
     desk.run(Command::Unwind(UnwindRequest { scope, case_number, second_approver, preview: None })).unwrap();
     assert_eq!(desk.hub.persons[&desk.holder(card)].trail.iter().count(), 0);

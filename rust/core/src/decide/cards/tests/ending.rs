@@ -2,7 +2,8 @@
 
 use super::{HOUR_MS, of_card, report, withdraw};
 use crate::calendar::Date;
-use crate::card::{CardState, Loss, Shown, TEMPORARY_LOSS_MS, Zone, ZoneKind, ZoneState};
+use crate::card::{CancelCause, CardState, Loss, Shown, TEMPORARY_LOSS_MS, Zone, ZoneKind, ZoneState};
+use crate::command::Command;
 use crate::decide::fixture::Desk;
 use crate::decide::fixture::clinic::{bill, medicine};
 use crate::hub::Hub;
@@ -76,4 +77,32 @@ fn f4_a_formal_loss_never_ends_also_where_a_temporary_one_would_have() {
         let forbidden = Reject::CardStateForbids { state: CardState::FormalLost, event: "WITHDRAW_LOSS" };
         assert_eq!(desk.run(withdraw(card)), Err(forbidden));
     }
+}
+
+/// A card that was lost for ever was cancelled by mistake, and its holder could no longer be given another on the spot.
+#[test]
+fn f4_a_formal_loss_is_not_cancelled_and_the_way_to_a_replacement_stays_open() {
+    let cancel = |card| Command::CancelCard { card, cause: CancelCause::Returned };
+    let replace = |lost| {
+        let made = crate::decide::fixture::personalisation(77);
+        Command::ReplaceCard { lost, made, generation: "3".into(), enable: true }
+    };
+    let mut desk = Desk::open();
+    let card = desk.patient("P1");
+    desk.run(report(of_card(card), Loss::Formal, &[])).unwrap();
+    let forbidden = Reject::CardStateForbids { state: CardState::FormalLost, event: "CANCEL" };
+    assert_eq!(desk.run(cancel(card)), Err(forbidden));
+    assert!(desk.run(replace(card)).is_ok());
+
+    let half = desk.patient("P2");
+    desk.run(report(of_card(half), Loss::Formal, &[ZoneKind::Insurance])).unwrap();
+    desk.run(cancel(half)).unwrap();
+    let zones = |desk: &Desk| (desk.hub.cards[&half].insurance.state, desk.hub.cards[&half].bank.state);
+    assert_eq!(zones(&desk), (ZoneState::FormalLost, ZoneState::Cancelled), "the bank zone can still be ended");
+
+    let other = desk.patient("P3");
+    desk.run(report(of_card(other), Loss::Formal, &[ZoneKind::Bank])).unwrap();
+    desk.run(cancel(other)).unwrap();
+    let card = &desk.hub.cards[&other];
+    assert_eq!((card.insurance.state, card.bank.state), (ZoneState::Cancelled, ZoneState::FormalLost));
 }

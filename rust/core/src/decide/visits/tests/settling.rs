@@ -89,6 +89,7 @@ fn a_visit_stands_in_the_day_and_is_read_and_explained() {
     assert_eq!(desk.ask(stays), Ok(Reply::Stays { stays: Vec::new(), next: None }));
 }
 
+/// A hospital that named the wrong kind of visit was told to ask for another certificate.
 #[test]
 fn hospitals_settle_outpatient_visits_and_pharmacies_their_own() {
     let (mut desk, card) = clinic();
@@ -100,8 +101,10 @@ fn hospitals_settle_outpatient_visits_and_pharmacies_their_own() {
         (LOCAL, role::HOSPITAL, OUTPATIENT, None),
         (PHARMACY, role::PHARMACY, VisitKind::Pharmacy, None),
         (LOCAL, role::HOSPITAL, VisitKind::Inpatient, Some(inpatient)),
-        (LOCAL, role::HOSPITAL, VisitKind::Pharmacy, Some(Reject::RoleForbidden)),
-        (PHARMACY, role::PHARMACY, OUTPATIENT, Some(Reject::RoleForbidden)),
+        (LOCAL, role::HOSPITAL, VisitKind::Pharmacy, Some(unoffered(hospital, VisitKind::Pharmacy))),
+        (PHARMACY, role::PHARMACY, OUTPATIENT, Some(unoffered(pharmacy, OUTPATIENT))),
+        (LOCAL, role::PHARMACY, OUTPATIENT, Some(Reject::RoleForbidden)),
+        (PHARMACY, role::HOSPITAL, VisitKind::Pharmacy, Some(Reject::RoleForbidden)),
         (LOCAL, role::PHARMACY, VisitKind::Pharmacy, Some(unoffered(hospital, VisitKind::Pharmacy))),
         (PHARMACY, role::HOSPITAL, OUTPATIENT, Some(unoffered(pharmacy, OUTPATIENT))),
         (PHARMACY, role::HUB, OUTPATIENT, Some(unoffered(pharmacy, OUTPATIENT))),

@@ -1,6 +1,7 @@
 //! A visit is taken back exactly, by its id or by its request, in its own benefit year; the package says what follows.
 
 use crate::accumulator::Accumulators;
+use crate::card::ZoneKind;
 use crate::command::{Command, Outcome, Query, Reply, ReversalEffect};
 use crate::decide::fixture::Desk;
 use crate::decide::fixture::clinic::{PHARMACY, bill, medicine};
@@ -8,7 +9,7 @@ use crate::decide::fixture::ward::{LOCAL, NEIGHBOUR, code};
 use crate::decide::requests::reversible;
 use crate::hub::Decision;
 use crate::ids::{CardId, RequestId, SettlementId};
-use crate::ledger::negated;
+use crate::ledger::{LedgerAccount, negated};
 use crate::money::Fen;
 use crate::policy::{BenefitPolicy, Fund, OnCancel, VisitKind};
 use crate::reject::Reject;
@@ -132,4 +133,42 @@ fn a_visit_is_reversed_by_its_request_once_and_before_it_comes() {
     let visit = asked(&desk);
     assert_eq!(desk.send("v-2", visit), Decision::Refuse(Reject::RequestReversed));
     assert_eq!(desk.books(), books);
+}
+
+/// 495.00 of a cancelled visit were paid to the bank: they had waited for a bank zone, and the cancellation left them waiting.
+#[test]
+fn what_waits_on_a_visit_is_not_paid_once_the_visit_is_cancelled() {
+    let (mut desk, card) = clinic(OnCancel::Readjudicate);
+    let first = desk.visited(card, OUTPATIENT, TODAY, 990_000);
+    let cut = desk.visited(card, OUTPATIENT, TODAY, 100_000);
+    desk.cancel_visit(first.id).unwrap();
+    let home = crate::decide::fixture::region("110100");
+    assert_eq!(desk.books()[&LedgerAccount::PayoutsWaiting(home)], 49_500);
+    let cancellation = desk.cancel_visit(cut.id).unwrap();
+    assert_eq!(cancellation.adjustments, [], "nothing was paid, so nothing is owed");
+    assert_eq!(desk.books().get(&LedgerAccount::PayoutsWaiting(home)), None);
+    let told = crate::explain::text(&desk.standing(cut.id)).join("\n");
+    assert!(told.ends_with("every amount was taken back."), "{told}");
+    desk.run(Command::EnableCard { card, zone: ZoneKind::Bank }).unwrap();
+    assert!(desk.books().keys().all(|account| !matches!(account, LedgerAccount::BankPayouts(_))), "{:?}", desk.books());
+}
+
+/// 495.00 had been paid to the bank on a visit that was then cancelled, and the record said that every amount was taken back.
+#[test]
+fn what_was_paid_on_a_visit_is_told_as_owed_once_the_visit_is_cancelled() {
+    let (mut desk, card) = clinic(OnCancel::Readjudicate);
+    desk.run(Command::EnableCard { card, zone: ZoneKind::Bank }).unwrap();
+    let first = desk.visited(card, OUTPATIENT, TODAY, 990_000);
+    let cut = desk.visited(card, OUTPATIENT, TODAY, 100_000);
+    desk.cancel_visit(first.id).unwrap();
+    let cancellation = desk.cancel_visit(cut.id).unwrap();
+    let told: Vec<_> = cancellation.adjustments.iter().map(|a| (a.settlement, a.fund_delta, a.legs.len())).collect();
+    assert_eq!(told, [(cut.id, Fen(-49_500), 0)]);
+    let home = crate::decide::fixture::region("110100");
+    assert_eq!(desk.books()[&LedgerAccount::PersonSettlement(home)], -49_500);
+    let shown = desk.statement(card).into_iter().last().unwrap();
+    assert_eq!(shown.event, crate::statement::Event::Adjusted { settlement: cut.id, fund_delta: Fen(-49_500) });
+    let told = crate::explain::text(&desk.standing(cut.id)).join("\n");
+    assert!(told.contains("495.00 had been paid out to the person, who owes them"), "{told}");
+    assert!(!told.contains("every amount was taken back"), "{told}");
 }
