@@ -73,7 +73,9 @@ impl IndexHome {
     pub(super) fn error(&self, error: &StoreError) -> IndexError {
         match error {
             StoreError::Full => IndexError::Full { place: self.place() },
-            StoreError::Damaged(cause) | StoreError::Failed(cause) => IndexError::Failed { place: self.place(), cause: cause.clone() },
+            StoreError::Damaged(cause) | StoreError::Failed(cause) => {
+                IndexError::Failed { place: self.place(), cause: cause.clone() }
+            }
         }
     }
 }
