@@ -87,15 +87,14 @@ impl Run<'_> {
             let message = caller::batch(commands.collect());
             self.waiting.push_back(self.hospital.send(BATCH, message));
             self.made = end;
-            if self.waiting.len() == IN_FLIGHT || end == goal || end % self.per_day == 0 {
-                // A day ends when all its settlements are made.
-                let most = if end == goal || end % self.per_day == 0 { 0 } else { IN_FLIGHT - 1 };
-                while self.waiting.len() > most {
-                    let oldest = self.waiting.pop_front().expect("some wait");
-                    self.check(&oldest.read().expect("a batch that is taken"));
-                }
+            // A day ends when all its settlements are made.
+            let ends_day = end.is_multiple_of(self.per_day);
+            let most = if end == goal || ends_day { 0 } else { IN_FLIGHT - 1 };
+            while self.waiting.len() > most {
+                let oldest = self.waiting.pop_front().expect("some wait");
+                self.check(&oldest.read().expect("a batch that is taken"));
             }
-            if end % self.per_day == 0 {
+            if ends_day {
                 self.time.pass(DAY_MS);
             }
         }
@@ -151,7 +150,7 @@ impl Run<'_> {
         });
         self.time("ListSettlements, one page", |number| {
             let date = request::date_at(NOW_MS + self.day_of(number) * DAY_MS);
-            let request = v1::InpatientListSettlementsRequest { date, ..request::day() };
+            let request = v1::InpatientListSettlementsRequest { day: date, ..request::day() };
             let page: v1::InpatientListSettlementsResponse =
                 hospital.get(Operation::InpatientListSettlements, &request);
             assert!(page.count > 0);
@@ -220,9 +219,9 @@ fn main() {
         let (made, spent) = (run.made - before, start.elapsed());
         let index = bytes_of(&data.join("index"));
         println!(
-            "{:>11} settlements   {:>6.0}/s   memory {:>5} MiB   index {:>6} MiB, {:>5} bytes a settlement",
+            "{:>11} settlements   {:>6}/s   memory {:>5} MiB   index {:>6} MiB, {:>5} bytes a settlement",
             run.made,
-            made as f64 / spent.as_secs_f64(),
+            u128::from(made) * 1_000 / spent.as_millis().max(1),
             resident_mib(),
             index >> 20,
             index.saturating_sub(index_before) / made.max(1),

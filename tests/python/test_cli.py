@@ -457,7 +457,9 @@ def test_a_hub_that_is_not_there_has_no_status(run: Run) -> None:
     assert "no answer from the hub" in outcome.err
 
 
-@pytest.mark.parametrize("command", ["serve", "status", "verify", "inspect", "reindex", "demo", "keys", "certs", "policy"])
+@pytest.mark.parametrize(
+    "command", ["serve", "status", "verify", "inspect", "reindex", "demo", "keys", "certs", "policy"]
+)
 def test_every_command_explains_itself(run: Run, command: str) -> None:
     outcome = run(command, "--help")
     assert outcome.code == 0

@@ -174,11 +174,15 @@ impl Index {
         (self.found.sequence, FrameHash(self.found.hash))
     }
 
-    /// Take note of a record, with the hub as it is before the record is applied.
+    /// Take note of a record that was decided.
     pub(crate) fn observe(&self, record: Box<Record>, closing: Closing, answer: &[u8]) {
-        let sequence = record.sequence;
-        self.limit_lag(record.stamp_ms, sequence);
-        self.observed.set(sequence);
+        self.limit_lag(record.stamp_ms, record.sequence);
+        self.take(record, closing, answer);
+    }
+
+    /// Take note of a record that comes from the journal, while nothing is decided.
+    fn take(&self, record: Box<Record>, closing: Closing, answer: &[u8]) {
+        self.observed.set(record.sequence);
         let len = answer.len() + size_of::<Observed>() + record.facts.len() * size_of::<medsettle_core::fact::Fact>();
         self.hand_over_after(Fed::Record(Box::new(Observed { record, closing, answer: answer.into() })), len);
     }
@@ -244,6 +248,16 @@ impl Index {
             self.hand_over();
             assert!(self.status.filled.wait_for(sequence), "the records index has failed");
         }
+    }
+
+    /// Wait until everything from the journal can be read.
+    fn catch_up(&self) -> Result<(), IndexError> {
+        self.hand_over();
+        if self.status.filled.wait_for(self.observed.get()) {
+            return Ok(());
+        }
+        let cause = self.halt.reason().map_or_else(|| "it has stopped".to_owned(), ToString::to_string);
+        Err(IndexError::Failed { place: self.status.place.to_string(), cause })
     }
 
     /// Everything that was observed, to be asked.

@@ -1,5 +1,7 @@
 //! Every bound of the engine, each with its reason.
 
+use std::time::Duration;
+
 /// Longest body of a frame. It bounds the memory of recovery and of a batch, and keeps one sync below about 10 ms, so
 /// that nobody waits long behind another's batch.
 pub const MAX_BODY_LEN: usize = 16 << 20;
@@ -95,6 +97,9 @@ pub const INDEX_WAITING_BUFFERS: usize = 2;
 
 /// Files of one table that wait to be merged before the index waits for them: each makes reading dearer.
 pub const INDEX_WAITING_FILES: usize = 16;
+
+/// How long the threads of the index may show no progress while it waits for them: many times what the longest merge takes. Then they have failed.
+pub const INDEX_PATIENCE: Duration = Duration::from_mins(10);
 
 /// Room that the index leaves on its disk: its merges need some while they run, and so does the journal's next segment.
 pub const INDEX_RESERVE: u64 = 256 << 20;

@@ -176,7 +176,7 @@ fn a_rebuild_refuses_while_a_hub_holds_the_directory_and_changes_no_answer() {
     let engine = town.open();
     town.credit(&engine, "kept", 4);
     let statement = town.statement(&engine);
-    let storage = DataDirectory::existing(&town.data()).expect("a directory");
+    let storage = DataDirectory::existing(town.data()).expect("a directory");
     let home = IndexHome::within(&town.data());
     let refused = rebuild(&storage, &home, &mut |_, _| {});
     assert!(matches!(refused, Err(OpenError::Journal(JournalError::Locked { .. }))), "{refused:?}");

@@ -19,8 +19,8 @@ use nix::sys::signal::SigSet;
 use super::key::{Table, behind};
 use super::store::{Change, Pairs, Store, StoreError};
 use crate::limits::{
-    INDEX_CACHE_LEN, INDEX_LARGE_BLOCK_LEN, INDEX_LARGE_BUFFER_LEN, INDEX_LOG_LEN, INDEX_OPEN_FILES, INDEX_RESERVE,
-    INDEX_SMALL_BUFFER_LEN, INDEX_THREADS, INDEX_WAITING_BUFFERS, INDEX_WAITING_FILES,
+    INDEX_CACHE_LEN, INDEX_LARGE_BLOCK_LEN, INDEX_LARGE_BUFFER_LEN, INDEX_LOG_LEN, INDEX_OPEN_FILES, INDEX_PATIENCE,
+    INDEX_RESERVE, INDEX_SMALL_BUFFER_LEN, INDEX_THREADS, INDEX_WAITING_BUFFERS, INDEX_WAITING_FILES,
 };
 
 /// A file beside the tables that says: throw me away.
@@ -137,22 +137,25 @@ impl Disk {
 
     /// The database waits inside a commit for ever when its threads have failed, so what makes it wait is waited for here.
     fn wait_for_threads(&self) -> Result<(), StoreError> {
-        let behind = |tree: &Keyspace| {
-            tree.sealed_memtable_count() >= INDEX_WAITING_BUFFERS || tree.l0_table_count() >= INDEX_WAITING_FILES
+        let waiting = |tree: &Keyspace| (tree.sealed_memtable_count(), tree.l0_table_count(), tree.table_count());
+        let behind = |(buffers, files, _): &(usize, usize, usize)| {
+            *buffers >= INDEX_WAITING_BUFFERS || *files >= INDEX_WAITING_FILES
         };
-        let mut patience = PATIENCE;
-        while self.trees.iter().any(behind) {
-            patience = patience
-                .checked_sub(CATCH_UP)
-                .ok_or_else(|| StoreError::Failed("it writes nothing any more".into()))?;
+        let (mut seen, mut patience) = (Vec::new(), INDEX_PATIENCE);
+        loop {
+            let now: Vec<_> = self.trees.iter().map(waiting).collect();
+            if !now.iter().any(behind) {
+                return Ok(());
+            }
+            if now != seen {
+                (seen, patience) = (now, INDEX_PATIENCE);
+            }
+            let rest = patience.checked_sub(CATCH_UP);
+            patience = rest.ok_or_else(|| StoreError::Failed("its threads write nothing any more".into()))?;
             thread::sleep(CATCH_UP);
         }
-        Ok(())
     }
 }
-
-/// After this long without any progress the threads of the database have failed: a buffer is written in well under a second.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 fn open_trees(path: &Path) -> Result<(Database, Vec<Keyspace>), StoreError> {
     let database = Database::builder(path)

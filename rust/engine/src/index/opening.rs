@@ -95,6 +95,8 @@ impl<'a> Opening<'a> {
             index = Index::open(self.home, directory, self.halt.clone(), &mut log)?;
             rebuild::fill(&index, self.storage, &mut |_, _| {})?;
         }
+        // From the first decision on, a request id that left the window is found here.
+        index.catch_up()?;
         Ok(index)
     }
 }

@@ -99,7 +99,7 @@ pub(super) fn take_frame(index: Option<&Index>, frame: &FrameRef<'_>, hub: &mut 
             let closing = index.map(|index| (index, Closing::of(&record, hub)));
             hub.apply(&record);
             if let Some((index, closing)) = closing {
-                index.observe(Box::new(record), closing, &response);
+                index.take(Box::new(record), closing, &response);
             }
         }));
         folded.map_err(|panic| Unusable(panic_message(&*panic)))?;

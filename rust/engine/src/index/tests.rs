@@ -193,7 +193,7 @@ impl Follower {
         let store = self.home.store().expect("opened");
         let mark = View::mark(&*store).expect("read").expect("marked");
         let earlier = self.frames.iter().rev().find(|frame| frame.last < mark.sequence);
-        if let Some(earlier) = earlier.filter(|_| mark.sequence % 2 == 0) {
+        if let Some(earlier) = earlier.filter(|_| mark.sequence.is_multiple_of(2)) {
             let mark = Mark { sequence: earlier.last, hash: hash_of(earlier.header_number).0, ..mark };
             let marked = (key::Table::Mark, key::MARK.into(), Some(row::encode(&mark).into()));
             store.commit(&mut std::iter::once(marked)).expect("committed");
@@ -340,7 +340,7 @@ fn follow(home: IndexHome, turns: Vec<Turn>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_index_answers_every_question_as_records_in_memory_do(turns in turns()) {
@@ -349,7 +349,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 16, max_shrink_iters: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 8, max_shrink_iters: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_index_on_disk_does_so_too_whatever_a_crash_took_of_it(turns in turns()) {
