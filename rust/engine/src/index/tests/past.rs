@@ -223,6 +223,8 @@ impl Past {
             lines: Arc::default(),
             sum: LineSplit::default(),
             next_ordinal: 0,
+            admitted_with: card_of(person),
+            admitted_ms: self.now_ms,
             settlement: None,
             voucher: None,
         });
@@ -381,17 +383,21 @@ impl Past {
         let ids: Vec<SettlementId> = reversed.iter().map(|standing| standing.settlement.id).collect();
         let id = UnwindId(self.id());
         let reversals = reversed.iter().map(|standing| {
-            let Settlement { id, institution, split, family, .. } = &*standing.settlement;
+            let Settlement { id, institution, split, family, case, presented, .. } = &*standing.settlement;
             Reversal {
                 settlement: *id,
                 institution: *institution,
                 stay: standing.settlement.stay(),
+                visit_kind: case.visit_kind,
+                presented: presented.clone(),
+                total: split.bill.total,
                 fund: Fen::ZERO,
                 account: split.account - split.family,
                 balance_after: Fen(77),
                 family: family.clone(),
                 deltas: Vec::new(),
                 legs: Vec::new(),
+                withdrawn: Fen::ZERO,
             }
         });
         let unwind = Unwind {
@@ -401,6 +407,8 @@ impl Past {
             since_ms: FIRST_MS,
             until_ms: self.now_ms,
             excluded: Vec::new(),
+            excluded_stays: Vec::new(),
+            voided: Vec::new(),
             case_number: ["case", "case 2"][case].into(),
             second_approver: "two".into(),
             reversals: reversals.collect(),
