@@ -1,4 +1,4 @@
-"""Row 5: a write or sync of a frame fails in the real process. It answers nothing, halts, says why, and retries nothing.
+"""Row 5: a write or sync of a frame fails in the real process, which answers nothing, halts, says why, retries nothing.
 
 strace fails the calls of the writing thread, so the disk itself stays sound and a restart shows what was left on it.
 `MEDSETTLE_FAULT_CALLS` says how many calls are failed, one after another; `make faults` takes more.
@@ -56,7 +56,7 @@ def test_a_hub_whose_disk_fails_answers_nothing_halts_and_comes_back_with_what_i
             inject = f"{failure.inject}:when={nth}"
             writer = thread_of(hub.pid, WRITER)
             traced = Traced(tmp_path / "trace", writer, "pwrite64,fdatasync", inject_at=failure.call, inject=inject)
-            with traced, hub.reach(OPERATOR) as client:
+            with hub.reach(OPERATOR) as client, traced:
                 assert credits.pay_until_it_dies(client, nth), "the hub answered what it could not make durable"
                 assert hub.ended() == HALTED
             assert len(credits.acknowledged) == paid + nth - 1

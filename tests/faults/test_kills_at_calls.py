@@ -26,7 +26,7 @@ MOST_COMMITS = 40
 
 def seen_calls(hub: HubProcess, credits: Credits, log: Path) -> list[str]:
     """Name every system call that the hub makes while it commits."""
-    with Traced(log, hub.pid, "all", follow=True) as traced, hub.reach(OPERATOR) as client:
+    with hub.reach(OPERATOR) as client, Traced(log, hub.pid, "all", follow=True) as traced:
         assert not credits.pay_until_it_dies(client, WATCHED)
     return sorted({call.name for call in traced.calls()})
 
@@ -46,7 +46,7 @@ def test_a_hub_killed_at_any_system_call_of_a_commit_keeps_what_it_acknowledged_
             for nth in range(1, CALLS + 1):
                 inject = f"signal=KILL:when={nth}"
                 traced = Traced(tmp_path / "trace", hub.pid, name, inject_at=name, inject=inject, follow=True)
-                with traced, hub.reach(OPERATOR) as client:
+                with hub.reach(OPERATOR) as client, traced:
                     died = credits.pay_until_it_dies(client, MOST_COMMITS)
                 if not died:
                     break

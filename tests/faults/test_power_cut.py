@@ -1,7 +1,7 @@
 """Rows 8 and 19: the power fails, and what no sync had written is gone.
 
-The data directory lies on a file system in an image; the GOINGDOWN ioctl cuts its power: the page cache is lost, not even
-the file system's own journal is flushed. `MEDSETTLE_CUTS` says how often under load.
+The data directory lies in an image, and the GOINGDOWN ioctl cuts the power of the file system in it: the page cache is
+gone, and not even the file system's own journal is flushed. `MEDSETTLE_CUTS` says how often under load.
 """
 
 import os

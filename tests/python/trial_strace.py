@@ -12,7 +12,7 @@ from typing import Self
 
 from trial_disks import need
 
-ATTACH_TIMEOUT_S = 30
+DETACH_TIMEOUT_S = 30
 WRITER = "medsettle-write"
 """Name of the thread that writes frames and syncs them."""
 
@@ -50,14 +50,14 @@ class Traced:
         self, log: Path, task: int, calls: str, *, inject_at: str = "", inject: str = "", follow: bool = False
     ) -> None:
         need("strace")
-        self._log = log
+        self._log, self._task = log, task
         command = ["strace", "--string-limit=0", f"--output={log}", f"--trace={calls}", f"--attach={task}"]
         command += ["--follow-forks"] if follow else []
         command += [f"--inject={inject_at}:{inject}"] if inject else []
         self._command = command
 
     def calls(self) -> list[Call]:
-        """What was called until now, in order."""
+        """Give what was called until now, in order."""
         matched = (_CALL.match(line) for line in self._log.read_text().splitlines())
         return [Call(match[1], match[3]) for match in matched if match]
 
@@ -69,6 +69,15 @@ class Traced:
         return self
 
     def __exit__(self, *error: object) -> None:
+        # strace may wait for ever for a process of many threads that was killed; that one needs no letting go.
+        ended = not self._lives()
         if self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)
-        self._process.communicate(timeout=ATTACH_TIMEOUT_S)
+            self._process.send_signal(signal.SIGKILL if ended else signal.SIGINT)
+        self._process.communicate(timeout=DETACH_TIMEOUT_S)
+
+    def _lives(self) -> bool:
+        try:
+            state = Path(f"/proc/{self._task}/stat").read_text().rpartition(")")[2].split()[0]
+        except FileNotFoundError:
+            return False
+        return state not in "ZX"
