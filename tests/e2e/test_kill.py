@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from trial_oracle import CALLERS, Load
-from trial_site import Figures, HubProcess, Office, Pki
+from trial_report import Figures
+from trial_site import HubProcess, Office, Pki
 
 KILLS = int(os.environ.get("MEDSETTLE_KILLS", "25"))
 ANSWERS = (50, 300)

@@ -90,7 +90,7 @@ class Story(Bank):
     def tell(self) -> None:
         """Let everything happen."""
         scenes: tuple[Callable[[], None], ...] = (
-            self.persons, self.cards, self.locks, self.pins, self.accounts, self.stays, self.vouchers, self.alerts,
+            self.persons, self.cards, self.locks, self.pins, self.own_money, self.stays, self.vouchers, self.alerts,
             self.theft, self.suspensions, self.transfer,
         )  # fmt: skip
         for scene in scenes:
@@ -156,7 +156,7 @@ class Story(Bank):
                 asked = cards_pb2.CardsVerifyPinRequest(card_sn=patient.chip.card_sn, pin=pin)
                 self.ask(self.pharmacy, "Cards.VerifyPin", asked)
 
-    def accounts(self) -> None:
+    def own_money(self) -> None:
         patient, relative = self.insured(), self.insured()
         year = accounts_pb2.AccountsOpenYearRequest(
             person_id=patient.person_id,
