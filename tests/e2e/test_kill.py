@@ -20,6 +20,7 @@ ANSWERS = (50, 300)
 """After how many answers the hub dies, at least and at most."""
 
 
+@pytest.mark.fault(7)
 @pytest.mark.timeout(120 + 30 * KILLS)
 def test_what_was_acknowledged_survives_every_sigkill_and_nothing_else_appears(
     tmp_path: Path, pki: Pki, figures: Figures

@@ -211,6 +211,7 @@ def test_a_second_hub_on_the_port_is_refused(site: Site) -> None:
         assert site.status(port).returncode == 0
 
 
+@pytest.mark.fault(11)
 def test_a_second_hub_on_the_directory_is_refused(site: Site) -> None:
     with site.serve() as first:
         port, _, _ = first.ready()
@@ -279,6 +280,7 @@ def test_a_torn_last_frame_is_cut_and_told(site: Site) -> None:
     assert "was torn by a crash before it was acknowledged" in err
 
 
+@pytest.mark.fault(5)
 def test_a_failed_write_halts_it_with_exit_code_3(site: Site) -> None:
     with site.serve() as hub, site.connect(hub.ready()[0]) as client:
         install(client, "kept")
