@@ -16,7 +16,8 @@ DETACH_TIMEOUT_S = 30
 WRITER = "medsettle-write"
 """Name of the thread that writes frames and syncs them."""
 
-_CALL = re.compile(r"^(?:\d+ +)?(\w+)\((.*)\) += (.*)$")
+_CALL = re.compile(r"^(?:\d+ +)?(\w+)\(.*?(?:\) += (.*)|<unfinished \.\.\.>)$")
+"""Where another thread calls something meanwhile, a call is a line without a result, and later another with it."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Traced:
     def calls(self) -> list[Call]:
         """Give what was called until now, in order."""
         matched = (_CALL.match(line) for line in self._log.read_text().splitlines())
-        return [Call(match[1], match[3]) for match in matched if match]
+        return [Call(match[1], match[2] or "") for match in matched if match]
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
