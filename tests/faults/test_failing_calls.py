@@ -43,6 +43,7 @@ FAILURES = {
 
 
 @pytest.mark.fault(5)
+@pytest.mark.usefixtures("strace")
 @pytest.mark.timeout(120 + 20 * CALLS)
 @pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES)
 def test_a_hub_whose_disk_fails_answers_nothing_halts_and_comes_back_with_what_it_acknowledged(

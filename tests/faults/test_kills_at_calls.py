@@ -32,6 +32,7 @@ def seen_calls(hub: HubProcess, credits: Credits, log: Path) -> list[str]:
 
 
 @pytest.mark.fault(7)
+@pytest.mark.usefixtures("strace")
 @pytest.mark.timeout(300 + 300 * CALLS)
 def test_a_hub_killed_at_any_system_call_of_a_commit_keeps_what_it_acknowledged_and_nothing_else(
     tmp_path: Path, pki: Pki, figures: Figures

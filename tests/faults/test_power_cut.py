@@ -51,6 +51,7 @@ def test_what_was_acknowledged_survives_power_cuts_under_load(
 
 
 @pytest.mark.fault(8)
+@pytest.mark.usefixtures("strace")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_power_cut_loses_what_a_disk_only_said_to_have_synced(
     tmp_path: Path, pki: Pki, disks: Disks, kind: str
@@ -72,6 +73,7 @@ def test_a_power_cut_loses_what_a_disk_only_said_to_have_synced(
 
 
 @pytest.mark.fault(19)
+@pytest.mark.usefixtures("strace")
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_a_killed_hub_had_written_but_not_synced_is_not_answered_and_then_lost(
     tmp_path: Path, pki: Pki, disks: Disks, kind: str

@@ -20,7 +20,7 @@ class MemoryLimit:
     """A control group; a context manager."""
 
     def __init__(self, name: str) -> None:
-        need()
+        need("sh")
         groups: dict[str, str] = {}
         for row in Path("/proc/self/cgroup").read_text().splitlines():
             _, controllers, path = row.split(":", 2)
