@@ -141,6 +141,13 @@ fn told(engine: &Engine, time: &Time) -> (v1::OperationsTrialBalanceResponse, u6
     (request::trial_balance(&office(engine)), status.persons, status.state())
 }
 
+/// A disk of a hub that was furnished at `NOW_MS`.
+fn furnished() -> SimulatedDisk {
+    let disk = SimulatedDisk::new();
+    request::furnish(&office(&open_at(&disk, &Time::at(NOW_MS))));
+    disk
+}
+
 /// Milliseconds at a moment of UTC+8.
 fn moment(day: &str, hour: i64) -> i64 {
     let days = Date::parse(day).expect("a date").days();
@@ -158,7 +165,7 @@ fn a_clock_that_jumps_a_day_back_or_ten_years_on_or_over_a_leap_day_or_a_new_yea
         (moment("2026-12-31", 23), 2 * HOUR_MS),
         (moment("2027-01-01", 1), -2 * HOUR_MS),
     ] {
-        let (disk, time) = (SimulatedDisk::new(), Time::at(from_ms));
+        let (disk, time) = (furnished(), Time::at(from_ms));
         let engine = open_at(&disk, &time);
         enroll_now(&engine, &time, 1).expect("the clock is right");
         time.step_wall(by_ms);
@@ -176,13 +183,14 @@ fn a_clock_that_jumps_a_day_back_or_ten_years_on_or_over_a_leap_day_or_a_new_yea
         assert_eq!(told(&engine, &time), before, "replay gives the same");
         drop(engine);
         let stamps: Vec<i64> = crate::witness::frames(Arc::new(disk)).iter().map(|frame| frame.stamp_ms).collect();
-        assert_eq!(stamps, [from_ms, from_ms]);
+        assert_eq!(stamps[stamps.len() - 2..], [from_ms, from_ms]);
+        assert!(stamps.is_sorted());
     }
 }
 
 #[test]
 fn time_that_passes_over_a_leap_day_and_a_new_year_is_no_step_and_replays_to_the_same() {
-    let disk = SimulatedDisk::new();
+    let disk = furnished();
     let mut stamped = Vec::new();
     for (day, days) in [("2027-12-31", 2), ("2028-02-28", 3), ("2028-12-31", 2)] {
         let time = Time::at(moment(day, 12));
