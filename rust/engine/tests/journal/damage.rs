@@ -53,7 +53,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_flipped_bit_of_a_large_journal_is_refused_in_its_file_and_near_its_place(at in any::<Index>(), bit in 0..8) {
+    fn any_flipped_bit_of_a_large_journal_is_refused_in_its_file_and_near_its_place(at in any::<Index>(), bit in 0..8_u32) {
         let disk = LARGE.copy();
         let names = disk.list().expect("lists");
         let lens: Vec<usize> = names.iter().map(|name| disk.content(name).expect("listed").len()).collect();
@@ -61,7 +61,7 @@ proptest! {
         let file = lens.iter().position(|len| if at < *len { true } else { at -= len; false }).expect("within");
         let name = &names[file];
         let content = disk.content(name).expect("listed");
-        disk.patch(name, at, &[content[at] ^ 1 << bit]);
+        disk.patch(name, at, &[content[at] ^ 1_u8 << bit]);
         let finding = refusal(&disk);
         prop_assert!(finding.path.ends_with(name), "{} was blamed on {}", name, finding);
         let place = if at < 4096 { 0 } else { at / 512 * 512 };
