@@ -21,6 +21,8 @@ from trial_world import OPERATOR
 CUTS = int(os.environ.get("MEDSETTLE_CUTS", "3"))
 ANSWERS = (100, 400)
 SETTINGS = {"segment_bytes": 1 << 20}
+UNSEALED = {**SETTINGS, "seal_after_ms": 3_600_000}
+"""The sync of a seal frame would write out what no sync had written before."""
 KINDS = ("ext4", "xfs")
 
 
@@ -58,7 +60,7 @@ def test_a_power_cut_loses_what_a_disk_only_said_to_have_synced(
 ) -> None:
     """The cut is real: where the sync is a lie, acknowledged facts are gone, which the other tests would see."""
     disk = disks.image(kind)
-    with HubProcess(tmp_path / "site", pki, data=disk.path / "data", settings=SETTINGS) as hub:
+    with HubProcess(tmp_path / "site", pki, data=disk.path / "data", settings=UNSEALED) as hub:
         with Office(hub) as office:
             credits = Credits(hub, office)
         with hub.reach(OPERATOR) as client:
@@ -79,7 +81,7 @@ def test_what_a_killed_hub_had_written_but_not_synced_is_not_answered_and_then_l
     tmp_path: Path, pki: Pki, disks: Disks, kind: str
 ) -> None:
     disk = disks.image(kind)
-    with HubProcess(tmp_path / "site", pki, data=disk.path / "data", settings=SETTINGS) as hub:
+    with HubProcess(tmp_path / "site", pki, data=disk.path / "data", settings=UNSEALED) as hub:
         with Office(hub) as office:
             credits = Credits(hub, office)
         with hub.reach(OPERATOR) as client:
