@@ -81,6 +81,20 @@ class Pki:
         return IssuedCertificate(builder.sign(issuer, hashes.SHA256()), key)
 
 
+def once_answered(client: Client) -> Client:
+    """Give the client back once its hub has answered: on a busy machine a handshake outlasts an attempt."""
+    until_s = time.monotonic() + CALL_TIMEOUT_S
+    while True:
+        try:
+            client.operations.status(operations_pb2.OperationsStatusRequest())
+        except NoAnswer:
+            if time.monotonic() > until_s:
+                client.close()
+                raise
+        else:
+            return client
+
+
 class HubProcess:
     """A hub on a directory of its own; a context manager.
 
@@ -194,18 +208,8 @@ class HubProcess:
         return connect(self.target, tls=self.pki.client(institution), retries=retries)
 
     def reach(self, institution: str) -> Client:
-        """Connect, and return once the hub has answered: on a busy machine a handshake outlasts an attempt."""
-        client = self.connect(institution)
-        until_s = time.monotonic() + CALL_TIMEOUT_S
-        while True:
-            try:
-                client.operations.status(operations_pb2.OperationsStatusRequest())
-            except NoAnswer:
-                if time.monotonic() > until_s:
-                    client.close()
-                    raise
-            else:
-                return client
+        """Connect, and return once the hub has answered."""
+        return once_answered(self.connect(institution))
 
     def channel(self, tls: TlsFiles, target: str = "") -> grpc.Channel:
         """Open a bare channel, for what the typed client never sends; to the hub unless another target is given."""
