@@ -4,6 +4,9 @@
 #   make test      set up and run all tests                make protos   generate what comes from protos/
 #   make kills     SIGKILL under load, KILLS=100 times
 #   make bench-history HISTORY=1000000  what years of history cost
+#   make faults    failing calls, full disks, power cuts: FAULT_CALLS=20 calls of a kind, CUTS=20 cuts
+#   make fuzz      invented requests, frames and journals, FUZZ_SECONDS=60 for each target
+#   make golden    keep what this version writes, once for every release
 #   make race      RACE=100000 settlements over gRPC against one loss report
 #   make develop   install editable, for work on Python    make bench    print all benchmarks
 
@@ -23,7 +26,7 @@ SOURCES := pyproject.toml Cargo.toml Cargo.lock \
 	$(shell find python -type f \( -name '*.py' -o -name '*.pyi' -o -name '*.json' \) -not -path '*/.*')
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test kills race lint venv develop protos bench bench-history clean
+.PHONY: demo test kills race faults fuzz golden lint venv develop protos bench bench-history clean
 
 demo: $(VENV)/installed
 	$(BIN)/medsettle demo
@@ -38,6 +41,30 @@ HISTORY ?= 100000
 
 kills: venv
 	MEDSETTLE_KILLS=$(KILLS) $(BIN)/pytest tests/e2e/test_kill.py --numprocesses=0
+
+# How many calls of a kind are failed or made the last, and how often the power is cut under load on each file system.
+FAULT_CALLS ?= 20
+CUTS ?= 20
+
+faults: venv
+	MEDSETTLE_FAULT_CALLS=$(FAULT_CALLS) MEDSETTLE_CUTS=$(CUTS) $(BIN)/pytest tests/faults --numprocesses=0
+
+# Inputs that reach something new gather in target; what breaks a rule is left beside them and printed.
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS := request record frame recovery
+FUZZ_FOUND := $(CURDIR)/target/fuzz-found
+
+fuzz:
+	@command -v cargo-fuzz >/dev/null || { echo "this needs cargo-fuzz: cargo install --locked cargo-fuzz" >&2; exit 1; }
+	@for target in $(FUZZ_TARGETS); do \
+		mkdir -p $(FUZZ_FOUND)/$$target && \
+		(cd tests/fuzz && CARGO_TARGET_DIR=$(CURDIR)/target/fuzz cargo fuzz run --fuzz-dir . --sanitizer none $$target \
+			$(FUZZ_FOUND)/$$target corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=8192 -verbosity=0 \
+			-print_final_stats=1 -artifact_prefix=$(FUZZ_FOUND)/$$target-) || exit 1; \
+	done
+
+golden: venv
+	$(BIN)/python tests/python/golden.py
 
 # How many settlements race one loss report.
 RACE ?= 100000

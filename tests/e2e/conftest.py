@@ -1,15 +1,10 @@
-"""One authority for a test run, and a hub process with its agency for every module."""
+"""A hub process with its agency for every module."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from trial_site import HubProcess, Office, Pki
-
-
-@pytest.fixture(scope="session")
-def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
-    return Pki(tmp_path_factory.mktemp("pki"))
 
 
 @pytest.fixture(scope="module")

@@ -1,348 +1,48 @@
 """SIGKILL under load: hospitals settle over gRPC, the hub dies at random moments, and what was acknowledged stays.
 
-The oracle keeps its own record of what was asked and what was answered, and knows nothing of the journal.
 `MEDSETTLE_KILLS` says how often the hub dies; `make kills` runs a long series.
 """
 
-import itertools
 import os
-import random
 import subprocess
 import sys
-import threading
-from collections import Counter
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from datetime import date
+import time
 from pathlib import Path
 
 import pytest
-from google.protobuf.message import Message
 
-from medsettle.client import Client
-from medsettle.errors import NoAnswer, Unavailable
-from medsettle.v1 import (
-    accounts_pb2,
-    batch_pb2,
-    common_pb2,
-    inpatient_pb2,
-    messages_pb2,
-    operations_pb2,
-)
-from medsettle.v1.facade import METHODS
+from trial_oracle import CALLERS, Load
+from trial_report import Figures
 from trial_site import HubProcess, Office, Pki
-from trial_world import (
-    BEIJING_HOSPITAL,
-    LOCAL_HOSPITAL,
-    OTHER_HOSPITAL,
-    Patient,
-    Ward,
-    days_ago,
-    line,
-)
 
-KILLS = int(os.environ.get("MEDSETTLE_KILLS", "5"))
-SEED = 20_260_301
-CALLERS = 9
-PATIENTS_PER_CALLER = 4
-BALANCE_FEN = 100_000_000
-NIGHTS = 2
-DAYS = 4_000
-ROUND_TIMEOUT_S = 60
-CHUNK = 200
-
-Ask = tuple[str, Message]
-Key = tuple[str, str]
-"""Institution and request id."""
-
-OUTCOME = messages_pb2.MessagesGetOutcomeResponse
-_FIELD_OF_METHOD = {
-    name: field.name
-    for name, method in METHODS.items()
-    for field in batch_pb2.Command.DESCRIPTOR.fields
-    if field.message_type is method.request_type.DESCRIPTOR
-}
+KILLS = int(os.environ.get("MEDSETTLE_KILLS", "25"))
+ANSWERS = (50, 300)
+"""After how many answers the hub dies, at least and at most."""
 
 
-def header_of(request: Message) -> common_pb2.RequestHeader:
-    header = request.header  # type: ignore[attr-defined]
-    assert isinstance(header, common_pb2.RequestHeader)
-    return header
-
-
-def as_first_sent(response: Message) -> Message:
-    """Give a response without the mark that it was given before."""
-    copy = type(response)()
-    copy.CopyFrom(response)
-    copy.header.replayed = False  # type: ignore[attr-defined]
-    return copy
-
-
-@dataclass
-class Oracle:
-    """What was asked and what was answered; for any number of threads."""
-
-    asked: dict[Key, Ask] = field(default_factory=dict)
-    answered: dict[Key, Message] = field(default_factory=dict)
-    _changed: threading.Condition = field(default_factory=threading.Condition)
-
-    def ask(self, client: Client, ask: Ask) -> Message:
-        """Record, send, and record the answer once it was read."""
-        header = header_of(ask[1])
-        key = header.institution_code, header.request_id
-        with self._changed:
-            self.asked[key] = ask
-        response = client.call(*ask)
-        with self._changed:
-            self.answered[key] = response
-            self._changed.notify_all()
-        return response
-
-    def await_answers(self, count: int, working: Sequence[Future[None]]) -> None:
-        """Wait until so many answers more were read; who stops working before the hub is killed has failed."""
-        for one in working:
-            one.add_done_callback(self._wake)
-        with self._changed:
-            goal = len(self.answered) + count
-            ended = self._changed.wait_for(
-                lambda: len(self.answered) >= goal or any(one.done() for one in working), ROUND_TIMEOUT_S
-            )
-        assert ended, "the callers get no answers"
-        for one in working:
-            assert not one.done(), one.exception()
-
-    def _wake(self, _ended: object) -> None:
-        with self._changed:
-            self._changed.notify_all()
-
-
-@dataclass
-class Caller:
-    """One clerk of a hospital: what is asked next, and the request that is under way."""
-
-    oracle: Oracle
-    visits: Generator[Ask, Message, None]
-    pending: Ask
-
-    @classmethod
-    def of(cls, oracle: Oracle, ward: Ward, patients: Sequence[Patient], rng: random.Random) -> "Caller":
-        visits = _visits(ward, patients, rng)
-        return cls(oracle, visits, next(visits))
-
-    def work(self, client: Client) -> None:
-        """Ask until the hub does not answer any more."""
-        while True:
-            try:
-                self.send(client)
-            except (NoAnswer, Unavailable):
-                return
-
-    def send(self, client: Client) -> Message:
-        response = self.oracle.ask(client, self.pending)
-        self.pending = self.visits.send(response)
-        return response
-
-    def resolve(self, client: Client) -> None:
-        """Ask what became of the request under way, then send it again: the same answer, or the first one only now."""
-        found = client.messages.get_outcome(
-            messages_pb2.MessagesGetOutcomeRequest(request_id=header_of(self.pending[1]).request_id)
-        )
-        response = self.send(client)
-        if found.outcome == OUTCOME.UNKNOWN:
-            assert not response.header.replayed  # type: ignore[attr-defined]
-        else:
-            assert found.outcome == OUTCOME.ACCEPTED
-            assert found.original_response == response.SerializeToString(deterministic=True)
-            assert response.header.replayed  # type: ignore[attr-defined]
-
-
-def _visits(ward: Ward, patients: Sequence[Patient], rng: random.Random) -> Generator[Ask, Message, None]:
-    """Admit, bill, discharge and settle, over years; now and then a settlement is cancelled and made again."""
-    # A person lies in one bed at a time, so everybody's stays follow each other through the years.
-    for past, patient in itertools.product(range(DAYS, NIGHTS, -NIGHTS), patients):
-        admission, discharge = days_ago(past), days_ago(past - NIGHTS)
-        admitted = yield "Inpatient.Admit", ward.admission(patient.card_at_admission(), admission)
-        assert isinstance(admitted, inpatient_pb2.InpatientAdmitResponse)
-        stay = admitted.stay_id
-        lines = [line(1, admission, str(NIGHTS), f"{rng.randint(300, 900)}.{rng.randint(0, 99):02}")]
-        lines.append(line(2, discharge, "1", str(rng.randint(1, 200)), "PRIVATE-ROOM"))
-        charged = yield "Inpatient.AddCharges", ward.charges(stay, *lines)
-        assert isinstance(charged, inpatient_pb2.InpatientAddChargesResponse)
-        yield "Inpatient.Discharge", ward.discharge(stay, discharge)
-        total = charged.stay_sum.total_fen
-        cancels = rng.randrange(4) == 0
-        for again in range(1 + cancels):
-            card = patient.card_at_settlement(total, rng.randint(0, 1_000))
-            settled = yield "Inpatient.Settle", ward.settlement(stay, card)
-            assert isinstance(settled, inpatient_pb2.InpatientSettleResponse)
-            if cancels and not again:
-                yield "Inpatient.CancelSettlement", ward.cancellation(settled.settlement_id)
-
-
-def check_outcomes(oracle: Oracle, keys: Sequence[Key], clients: Mapping[str, Client]) -> None:
-    """See that every acknowledged id has its first response, asked for by GetOutcome and sent again."""
-    for institution, client in clients.items():
-        own = [key for key in keys if key[0] == institution]
-        for start in range(0, len(own), CHUNK):
-            chunk = own[start : start + CHUNK]
-            batch = batch_pb2.BatchSubmitRequest()
-            for key in chunk:
-                batch.commands.add().messages_get_outcome.request_id = key[1]
-                method, request = oracle.asked[key]
-                getattr(batch.commands.add(), _FIELD_OF_METHOD[method]).CopyFrom(request)
-            results = iter(client.submit(batch).results)
-            for key, found, again in zip(chunk, results, results, strict=True):
-                check_outcome(oracle, key, found.messages_get_outcome, again)
-
-
-def check_outcome(oracle: Oracle, key: Key, found: OUTCOME, again: batch_pb2.CommandResult) -> None:
-    first, (method, _) = as_first_sent(oracle.answered[key]), oracle.asked[key]
-    assert (found.outcome, found.method) == (OUTCOME.ACCEPTED, method), key
-    assert as_first_sent(METHODS[method].response_type.FromString(found.original_response)) == first
-    replayed = getattr(again, _FIELD_OF_METHOD[method])
-    assert replayed.header.replayed
-    assert as_first_sent(replayed) == first
-
-
-def listed(client: Client, first_day: date) -> Iterator[inpatient_pb2.SettlementRow]:
-    """Read every row of an institution since a day."""
-    for ordinal in range(first_day.toordinal(), days_ago(0).toordinal() + 1):
-        request = inpatient_pb2.InpatientListSettlementsRequest(day=date.fromordinal(ordinal).isoformat())
-        while True:
-            page = client.inpatient.list_settlements(request)
-            yield from page.rows
-            if not page.next_page_token:
-                break
-            request.page.page_token = page.next_page_token
-
-
-@dataclass
-class Books:
-    """What the oracle makes of the rows that the hub lists: standing settlements and money drawn, by person."""
-
-    standing: Counter[int] = field(default_factory=Counter)
-    drawn_fen: Counter[int] = field(default_factory=Counter)
-
-
-def check_listings(oracle: Oracle, clients: Mapping[str, Client], unanswered: set[Key], first_day: date) -> Books:
-    """See that every row was asked for, what was acknowledged is there once, and no stay is settled twice."""
-    person_of = {
-        response.stay_id: response.person_id
-        for response in oracle.answered.values()
-        if isinstance(response, inpatient_pb2.InpatientAdmitResponse)
-    }
-    books, seen, stay_of = Books(), Counter[Key](), dict[int, int]()
-    standing_of_stay = Counter[int]()
-    for institution, client in clients.items():
-        for row in listed(client, first_day):
-            key = institution, row.request_id
-            assert key in oracle.asked, "a settlement that nobody asked for"
-            seen[key] += 1
-            request = oracle.asked[key][1]
-            if isinstance(request, inpatient_pb2.InpatientCancelSettlementRequest):
-                assert row.cancels_settlement_id == request.settlement_id
-                stay, sign = stay_of[request.settlement_id], -1
-            else:
-                assert isinstance(request, inpatient_pb2.InpatientSettleRequest)
-                assert (row.cancels_settlement_id, row.total_fen) == (0, request.total_fen)
-                stay, sign = request.stay_id, 1
-                stay_of[row.settlement_id] = stay
-            standing_of_stay[stay] += sign
-            assert standing_of_stay[stay] in (0, 1), "a stay settled twice"
-            books.standing[person_of[stay]] += sign
-            books.drawn_fen[person_of[stay]] += row.account_fen
-            check_row(row, oracle.answered.get(key))
-            assert key in oracle.answered or key in unanswered
-    settling = (inpatient_pb2.InpatientSettleResponse, inpatient_pb2.InpatientCancelSettlementResponse)
-    acknowledged = {key for key, response in oracle.answered.items() if isinstance(response, settling)}
-    assert acknowledged <= seen.keys(), "an acknowledged settlement is gone"
-    assert set(seen.values()) <= {1}
-    return books
-
-
-def check_row(row: inpatient_pb2.SettlementRow, answered: Message | None) -> None:
-    if answered is None:
-        return
-    split: common_pb2.Split = answered.split  # type: ignore[attr-defined]
-    assert (row.total_fen, row.fund_total_fen, row.account_fen, row.cash_fen) == (
-        split.total_fen,
-        split.fund_total_fen,
-        split.account_fen,
-        split.cash_fen,
-    )
-
-
-def check_money(office: Office, patients: Sequence[Patient], books: Books) -> None:
-    """See that the ledger sums to zero and holds what the people hold, who hold what they did not draw."""
-    trial = office.auditor.operations.trial_balance(operations_pb2.OperationsTrialBalanceRequest())
-    assert trial.sum_fen == 0
-    assert sum(row.balance_fen for row in trial.balances) == 0
-    personal = [row for row in trial.balances if row.account == operations_pb2.LedgerBalance.PERSONAL_ACCOUNTS]
-    drawn_fen = sum(books.drawn_fen.values())
-    assert sum(row.balance_fen for row in personal) == trial.personal_balances_fen
-    assert trial.personal_balances_fen == BALANCE_FEN * len(patients) - drawn_fen
-    for patient in patients:
-        asked = accounts_pb2.AccountsGetRequest(person_id=patient.person_id)
-        balances = [account.balance_fen for account in office.auditor.accounts.get(asked).accounts]
-        assert sum(balances) == BALANCE_FEN - books.drawn_fen[patient.person_id]
-        used = office.auditor.accounts.get_accumulators(
-            accounts_pb2.AccountsGetAccumulatorsRequest(person_id=patient.person_id)
-        )
-        admissions = sum(year.accumulators.admissions for year in used.years)
-        assert admissions == books.standing[patient.person_id], "counted twice, or not at all"
-
-
+@pytest.mark.fault(7)
 @pytest.mark.timeout(120 + 30 * KILLS)
-def test_what_was_acknowledged_survives_every_sigkill_and_nothing_else_appears(tmp_path: Path, pki: Pki) -> None:
-    rng, oracle, first_day = random.Random(SEED), Oracle(), days_ago(0)
-    wards = (BEIJING_HOSPITAL, OTHER_HOSPITAL, LOCAL_HOSPITAL)
-    with HubProcess(tmp_path, pki) as hub, Office(hub) as office, ThreadPoolExecutor(CALLERS) as pool:
-        clients = {institution: hub.connect(institution) for institution in wards}
-        patients = [office.agency.insure() for _ in range(CALLERS * PATIENTS_PER_CALLER)]
-        for patient in patients:
-            office.agency.credit(patient, BALANCE_FEN)
-        callers = [
-            Caller.of(
-                oracle,
-                Ward(wards[number % len(wards)], f"{number}-"),
-                patients[number::CALLERS],
-                random.Random(rng.random()),
-            )
-            for number in range(CALLERS)
-        ]
+def test_what_was_acknowledged_survives_every_sigkill_and_nothing_else_appears(
+    tmp_path: Path, pki: Pki, figures: Figures
+) -> None:
+    recoveries_s: list[float] = []
+    with HubProcess(tmp_path, pki) as hub, Office(hub) as office, Load(hub, office) as load:
         for _ in range(KILLS):
-            before = set(oracle.answered)
-            working = [pool.submit(one.work, clients[_institution(one)]) for one in callers]
-            oracle.await_answers(rng.randint(50, 300), working)
-            hub.kill()
-            for ended in working:
-                ended.result(ROUND_TIMEOUT_S)
-            unanswered = {_key(one) for one in callers}
+            load.work_until_the_hub_dies(ANSWERS, hub.kill)
+            began_s = time.monotonic()
             hub.start()
-            for client in clients.values():
-                client.close()
-            clients = {institution: hub.connect(institution) for institution in wards}
-            # What was acknowledged before this hub began has survived a crash before; the newest has not.
-            check_outcomes(oracle, sorted(set(oracle.answered) - before), clients)
-            check_money(office, patients, check_listings(oracle, clients, unanswered, first_day))
-            for one in callers:
-                one.resolve(clients[_institution(one)])
-        check_outcomes(oracle, sorted(oracle.answered), clients)
-        check_money(office, patients, check_listings(oracle, clients, set(), first_day))
-        for client in clients.values():
-            client.close()
+            recoveries_s.append(time.monotonic() - began_s)
+            load.check_the_hub_that_came_back()
+        load.check_everything()
+        facts = office.sequence()
         assert hub.terminate() == 0
     verified = subprocess.run(
         [sys.executable, "-m", "medsettle", "verify", str(hub.data)], capture_output=True, text=True, check=False
     )
     assert verified.returncode == 0, verified.stdout + verified.stderr
-
-
-def _key(caller: Caller) -> Key:
-    header = header_of(caller.pending[1])
-    return header.institution_code, header.request_id
-
-
-def _institution(caller: Caller) -> str:
-    return _key(caller)[0]
+    recoveries_s.sort()
+    figures(
+        f"{KILLS} SIGKILLs under {CALLERS} callers: {len(load.oracle.answered)} answers acknowledged, each there once; "
+        f"from start to ready, with recovery: median {recoveries_s[len(recoveries_s) // 2]:.2f} s, "
+        f"longest {recoveries_s[-1]:.2f} s, with {facts} facts at the end"
+    )

@@ -8,11 +8,13 @@ Leaves out who is insured there: trial_world.py.
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self, cast
 
 import grpc
@@ -28,6 +30,7 @@ from medsettle.auth.actor import Actor
 from medsettle.auth.ca import CertificateAuthority, IssuedCertificate
 from medsettle.client import Client, Retries, connect
 from medsettle.config import TlsFiles
+from medsettle.errors import NoAnswer
 from medsettle.v1 import operations_pb2
 from medsettle.v1.facade import METHODS
 from trial_world import AUDITOR, DESK, ISSUER, OPERATOR, ROLE_OF, Agency, KeyRing, found_world
@@ -36,6 +39,7 @@ ONE_ATTEMPT = Retries(attempts=1)
 STOP_TIMEOUT_S = 60
 CALL_TIMEOUT_S = 30
 SEGMENT_BYTES = 4 << 20
+SERVE = (sys.executable, "-m", "medsettle", "serve")
 
 
 class Pki:
@@ -77,23 +81,60 @@ class Pki:
         return IssuedCertificate(builder.sign(issuer, hashes.SHA256()), key)
 
 
-class HubProcess:
-    """A hub on a directory of its own; a context manager."""
+def once_answered(client: Client) -> Client:
+    """Give the client back once its hub has answered: on a busy machine a handshake outlasts an attempt."""
+    until_s = time.monotonic() + CALL_TIMEOUT_S
+    while True:
+        try:
+            client.operations.status(operations_pb2.OperationsStatusRequest())
+        except NoAnswer:
+            if time.monotonic() > until_s:
+                client.close()
+                raise
+        else:
+            return client
 
-    def __init__(self, root: Path, pki: Pki) -> None:
+
+class HubProcess:
+    """A hub on a directory of its own; a context manager.
+
+    `data` is the data directory where it does not stand beside the key ring, `settings` are those of the engine, and
+    `launcher` is a command that starts the one given behind it.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        pki: Pki,
+        *,
+        data: Path | None = None,
+        settings: Mapping[str, int] = MappingProxyType({}),
+        launcher: Sequence[str] = (),
+    ) -> None:
         root.mkdir(parents=True, exist_ok=True)
         self.pki = pki
-        self.data = root / "data"
+        self.data = data or root / "data"
+        self.launcher = launcher
         self.port = 0
         self._key_ring = KeyRing.make(root)
         self._log = root / "hub.log"
         self._config = root / "hub.toml"
-        self._config.write_text(f"[engine]\nsegment_bytes = {SEGMENT_BYTES}\n")
+        values = {"segment_bytes": SEGMENT_BYTES, **settings}
+        self._config.write_text("[engine]\n" + "".join(f"{name} = {value}\n" for name, value in values.items()))
         self._process: subprocess.Popen[str] | None = None
 
     @property
     def target(self) -> str:
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        return self._running().pid
+
+    @property
+    def log(self) -> str:
+        """What it wrote to stderr since it was first started."""
+        return self._log.read_text()
 
     def start(self) -> None:
         """Start it and wait for its ready line."""
@@ -111,7 +152,7 @@ class HubProcess:
         }
         with self._log.open("a") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "medsettle", "serve", *(str(part) for row in options.items() for part in row)],
+                [*self.launcher, *SERVE, *(str(part) for row in options.items() for part in row)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -119,8 +160,15 @@ class HubProcess:
             )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
-        assert line.startswith("medsettle ready on 127.0.0.1:"), line + self._log.read_text()
+        assert line.startswith("medsettle ready on 127.0.0.1:"), line + self.log
         self.port = int(line.split()[3].rpartition(":")[2])
+
+    def ended(self) -> int:
+        """Wait until it ends by itself, or by somebody else's signal; gives the exit code."""
+        process = self._running()
+        process.communicate(timeout=STOP_TIMEOUT_S)
+        self._process = None
+        return process.returncode
 
     def kill(self) -> None:
         """SIGKILL: no handler, no flush."""
@@ -158,6 +206,10 @@ class HubProcess:
     def connect(self, institution: str, retries: Retries = ONE_ATTEMPT) -> Client:
         """Connect with the certificate of an institution."""
         return connect(self.target, tls=self.pki.client(institution), retries=retries)
+
+    def reach(self, institution: str) -> Client:
+        """Connect, and return once the hub has answered."""
+        return once_answered(self.connect(institution))
 
     def channel(self, tls: TlsFiles, target: str = "") -> grpc.Channel:
         """Open a bare channel, for what the typed client never sends; to the hub unless another target is given."""

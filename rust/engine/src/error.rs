@@ -61,7 +61,9 @@ pub enum Damage {
     FileLength { expected: u64, found: u64 },
     #[error("the label at the beginning of the file is damaged")]
     Label,
-    #[error("the format of the file is version {found}, the newest this program knows is {supported}")]
+    #[error(
+        "format {found} of the file is newer than {supported}, the newest this program knows: it needs the program that wrote it, or a later one"
+    )]
     NewerFormat { found: u32, supported: u32 },
     #[error("the file is segment {found} under the name of segment {expected}")]
     SegmentNumber { expected: u64, found: u64 },

@@ -180,7 +180,8 @@ impl Walk<'_> {
                     tail = Tail::after(frame.header, frame.hash);
                     self.report.tail = tail;
                     self.report.frames += 1;
-                    self.report.facts += frame.header.facts();
+                    // A frame may claim any number of them.
+                    self.report.facts = self.report.facts.saturating_add(frame.header.facts());
                     if let Err(Unusable(what)) = see(Seen::Frame(frame)) {
                         let damage = Damage::Body { frame: frame.header.number, what };
                         self.found(scan.corrupt(frame.offset, damage), see)?;

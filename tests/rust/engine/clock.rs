@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use medsettle_core::calendar::Date;
 use medsettle_engine::clock::TimeSource;
 use medsettle_engine::storage::simulated::SimulatedDisk;
 use medsettle_engine::{Config, EMPTY_COMMIT, Engine};
@@ -124,6 +125,91 @@ fn a_hub_without_history_suspects_its_clock_as_well_and_only_an_operator_confirm
     confirm(&engine);
     request::furnish(&office(&engine));
     assert!(enroll(&engine, 1).is_ok());
+}
+
+/// A person enrolled by a request that is made now.
+fn enroll_now(engine: &Engine, time: &Time, number: u64) -> Result<v1::PersonsEnrollResponse, Reason> {
+    let header = v1::RequestHeader { created_ms: time.wall_ms(), ..request::header(OFFICE) };
+    let request = v1::PersonsEnrollRequest { header: Some(header), ..request::enrolment(number) };
+    office(engine).ask(Operation::PersonsEnroll, &request)
+}
+
+/// What a hub answers of its state, and the stamps of its frames.
+fn told(engine: &Engine, time: &Time) -> (v1::OperationsTrialBalanceResponse, u64, HubState) {
+    let status = request::status(&hospital(engine)).expect("served");
+    assert_eq!(status.header.as_ref().map(|header| header.stamp_ms <= time.wall_ms()), Some(true));
+    (request::trial_balance(&office(engine)), status.persons, status.state())
+}
+
+/// A disk of a hub that was furnished at `NOW_MS`.
+fn furnished() -> SimulatedDisk {
+    let disk = SimulatedDisk::new();
+    request::furnish(&office(&open_at(&disk, &Time::at(NOW_MS))));
+    disk
+}
+
+/// Milliseconds at a moment of UTC+8.
+fn moment(day: &str, hour: i64) -> i64 {
+    let days = Date::parse(day).expect("a date").days();
+    (i64::from(days) * 24 + hour - 8) * HOUR_MS
+}
+
+#[test]
+fn a_clock_that_jumps_a_day_back_or_ten_years_on_or_over_a_leap_day_or_a_new_year_decides_nothing() {
+    const DAY_MS: i64 = 24 * HOUR_MS;
+    for (from_ms, by_ms) in [
+        (NOW_MS, -DAY_MS),
+        (NOW_MS, 3_652 * DAY_MS),
+        (moment("2028-02-28", 23), 2 * HOUR_MS),
+        (moment("2028-02-29", 23), 2 * HOUR_MS),
+        (moment("2026-12-31", 23), 2 * HOUR_MS),
+        (moment("2027-01-01", 1), -2 * HOUR_MS),
+    ] {
+        let (disk, time) = (furnished(), Time::at(from_ms));
+        let engine = open_at(&disk, &time);
+        enroll_now(&engine, &time, 1).expect("the clock is right");
+        time.step_wall(by_ms);
+        assert_eq!(enroll_now(&engine, &time, 2).err(), Some(Reason::ClockSuspect), "{from_ms} and {by_ms}");
+        assert_eq!(state(&engine), HubState::ClockSuspect);
+        request::trial_balance(&office(&engine));
+
+        time.step_wall(-by_ms);
+        let right = enroll_now(&engine, &time, 3).expect("right again").header.expect("a header");
+        assert_eq!(right.stamp_ms, from_ms, "the wrong time left nothing behind");
+        let before = told(&engine, &time);
+        drop(engine);
+
+        let engine = open_at(&disk, &time);
+        assert_eq!(told(&engine, &time), before, "replay gives the same");
+        drop(engine);
+        let stamps: Vec<i64> = crate::witness::frames(Arc::new(disk)).iter().map(|frame| frame.stamp_ms).collect();
+        assert_eq!(stamps[stamps.len() - 2..], [from_ms, from_ms]);
+        assert!(stamps.is_sorted());
+    }
+}
+
+#[test]
+fn time_that_passes_over_a_leap_day_and_a_new_year_is_no_step_and_replays_to_the_same() {
+    let disk = furnished();
+    let mut stamped = Vec::new();
+    for (day, days) in [("2027-12-31", 2), ("2028-02-28", 3), ("2028-12-31", 2)] {
+        let time = Time::at(moment(day, 12));
+        let engine = open_at(&disk, &time);
+        for _ in 0..days {
+            let number = stamped.len() as u64 + 1;
+            let header = enroll_now(&engine, &time, number).expect("no step").header.expect("a header");
+            assert_eq!(header.stamp_ms, time.wall_ms());
+            stamped.push(request::date_at(header.stamp_ms));
+            time.pass(24 * HOUR_MS);
+        }
+        let before = told(&engine, &time);
+        drop(engine);
+        assert_eq!(told(&open_at(&disk, &time), &time), before);
+    }
+    let days = ["2027-12-31", "2028-01-01", "2028-02-28", "2028-02-29", "2028-03-01", "2028-12-31", "2029-01-01"];
+    assert_eq!(stamped, days);
+    let frames = crate::witness::frames(Arc::new(disk));
+    assert!(frames.is_sorted_by_key(|frame| frame.stamp_ms));
 }
 
 /// A time source that can fail in the only way there is.

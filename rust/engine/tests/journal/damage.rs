@@ -8,7 +8,9 @@ use medsettle_engine::recovery::{self, Options, Unusable};
 use medsettle_engine::storage::Storage;
 use medsettle_engine::storage::simulated::SimulatedDisk;
 use medsettle_engine::verify::{self, Seen};
-use std::sync::Arc;
+use proptest::prelude::*;
+use proptest::sample::Index;
+use std::sync::{Arc, LazyLock};
 
 use crate::support::{HUB, SCHEMA, body, damage, journal_of, open, open_with, options, refusal};
 
@@ -46,6 +48,30 @@ fn every_flipped_bit_of_a_journal_is_refused_in_its_file_and_near_its_place() {
     }
     assert_eq!(open(&disk).expect("all flips were taken back").found.len(), 4);
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_flipped_bit_of_a_large_journal_is_refused_in_its_file_and_near_its_place(at in any::<Index>(), bit in 0..8_u32) {
+        let disk = LARGE.copy();
+        let names = disk.list().expect("lists");
+        let lens: Vec<usize> = names.iter().map(|name| disk.content(name).expect("listed").len()).collect();
+        let mut at = at.index(lens.iter().sum());
+        let file = lens.iter().position(|len| if at < *len { true } else { at -= len; false }).expect("within");
+        let name = &names[file];
+        let content = disk.content(name).expect("listed");
+        disk.patch(name, at, &[content[at] ^ 1_u8 << bit]);
+        let finding = refusal(&disk);
+        prop_assert!(finding.path.ends_with(name), "{} was blamed on {}", name, finding);
+        let place = if at < 4096 { 0 } else { at / 512 * 512 };
+        prop_assert_eq!(finding.offset, place as u64);
+    }
+}
+
+/// Some hundred frames of all lengths in dozens of segments.
+static LARGE: LazyLock<SimulatedDisk> =
+    LazyLock::new(|| journal_of(&(0..300).map(|seed| body(seed, seed * 331 % 11_000)).collect::<Vec<_>>()));
 
 #[test]
 fn truncation_at_every_length_is_refused() {
@@ -218,6 +244,24 @@ fn a_newer_schema_says_which_one_is_needed() {
     disk.patch(SEGMENT_1, 4096, Frame::encode(header, b"", Vec::new()).expect("fits").bytes());
     let error = HeaderError::NewerSchema { found: SCHEMA + 2, supported: SCHEMA };
     assert_eq!(damage(&disk), Damage::Header { frame: 1, error });
+}
+
+#[test]
+fn a_newer_format_says_which_one_is_needed_and_nothing_is_changed() {
+    for name in ["IDENTITY", SEGMENT_1, SEGMENT_2] {
+        let disk = small_journal();
+        let mut block = disk.content(name).expect("there")[..4096].to_vec();
+        block[8..12].copy_from_slice(&2_u32.to_le_bytes());
+        let covered = [&[0; 12], &block[..508]].concat();
+        block[508..512].copy_from_slice(&crc32c::crc32c(&covered).to_le_bytes());
+        disk.patch(name, 0, &block);
+        let content = disk.content(name);
+        let finding = refusal(&disk);
+        assert!(finding.path.ends_with(name), "{finding}");
+        assert_eq!(finding.damage, Damage::NewerFormat { found: 2, supported: 1 });
+        assert!(finding.to_string().contains("needs the program that wrote it, or a later one"), "{finding}");
+        assert_eq!(disk.content(name), content);
+    }
 }
 
 #[test]

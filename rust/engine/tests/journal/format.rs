@@ -79,6 +79,26 @@ fn the_document_states_the_constants_of_the_code() {
     }
 }
 
+#[test]
+fn the_document_numbers_the_kinds_and_algorithms_of_the_code() {
+    let row = |field: &str| {
+        let row = FORMAT.lines().find(|line| line.contains(&format!("| {field} |"))).expect("FORMAT.md has the field");
+        row.trim_end_matches('|').rsplit('|').next().expect("a split has a last part").trim().to_owned()
+    };
+    let kinds = [FrameKind::Business, FrameKind::Seal, FrameKind::Epoch];
+    let named: Vec<_> = kinds.iter().map(|kind| format!("{} {kind:?}", *kind as u8).to_lowercase()).collect();
+    assert_eq!(row("kind"), named.join(", "));
+    assert_eq!(row("hash algorithm"), format!("{} BLAKE3 (32 bytes)", HashAlgorithm::Blake3 as u8));
+}
+
+#[test]
+fn the_document_lists_every_file_of_a_data_directory() {
+    let disk = crate::support::journal_of(&[b"one".to_vec()]);
+    for name in medsettle_engine::storage::Storage::list(&disk).expect("lists") {
+        assert!(FORMAT.contains(&format!("| `{name}` |")) || FORMAT.contains(&format!("`{name}`, ")), "{name}");
+    }
+}
+
 fn header() -> FrameHeader {
     FrameHeader {
         schema: 0x0102_0304,

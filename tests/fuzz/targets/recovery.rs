@@ -1,0 +1,8 @@
+//! Anything at all as the journal of a data directory.
+#![no_main]
+
+#[path = "../checks.rs"]
+#[allow(dead_code, reason = "each target runs one of the checks")]
+mod checks;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| checks::recovery(bytes));
