@@ -29,6 +29,7 @@ use crate::pipeline::{InFlight, Pipeline, Recovered, Written, panic_message};
 use crate::recovery::{self, OpenReport, Options, Unusable};
 use crate::reply::{Sink, Waiter, refuse_all, release};
 use crate::storage::{DataDirectory, DirectoryLock, Storage};
+use crate::take::TakeQueue;
 
 /// The operation number of an empty commit: a frame without records, the floor of every benchmark.
 pub const EMPTY_COMMIT: u32 = 0;
@@ -136,6 +137,7 @@ pub struct Engine {
     shared: Arc<Shared>,
     disk: DiskState,
     stopper: WriterStopper,
+    takes: TakeQueue,
     lock: Mutex<Option<DirectoryLock>>,
     report: OpenReport,
 }
@@ -190,16 +192,19 @@ impl Engine {
         let clock = Clock::new(time, opened.report.tail.stamp_ms);
         let journal = opened.journal;
         let (disk, stopper, lock) = (journal.disk(), journal.stopper(), journal.lock());
+        let (takes, taking) = TakeQueue::new(Box::new(journal.durable()));
         let shared = Arc::new(Shared { halt, metrics: Metrics::default(), clock_suspect: AtomicBool::new(false) });
         let seal_after = Duration::from_millis(config.seal_after_ms);
         let recovered = Recovered { hub, history, clock, keys, chain: opened.chain, disk: disk.clone(), seal_after };
-        let (jobs, threads) = start(journal, recovered, config.queue_len, &shared)?;
+        let (jobs, mut threads) = start(journal, recovered, config.queue_len, &shared)?;
+        threads.push(spawn("medsettle-take", taking)?);
         Ok(Self {
             jobs: Mutex::new(Some(jobs)),
             threads: Mutex::new(threads),
             shared,
             disk,
             stopper,
+            takes,
             lock: Mutex::new(Some(lock)),
             report: opened.report,
         })
@@ -216,6 +221,7 @@ impl Engine {
         let refused = match queue {
             _ if self.shared.halt.reason().is_some() => Some((job, Reason::Halted)),
             None => Some((job, Reason::Halted)),
+            Some(_) if TakeQueue::is_for(&job) => self.takes.send(job).err(),
             Some(queue) => match queue.try_send(job) {
                 Ok(()) => None,
                 Err(TrySendError::Full(job)) => {
@@ -260,6 +266,7 @@ impl Engine {
     /// Take no more jobs, make durable what was decided, and join the threads. A second call does nothing.
     pub fn close(&self) {
         drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.takes.close();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         // A frame may be waiting for a segment that never comes.
         self.stopper.wait_for_no_space();

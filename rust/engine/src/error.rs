@@ -69,6 +69,14 @@ pub enum Damage {
     ForeignDirectory,
     #[error("more than one prepared segment lies behind the last used one")]
     PreparedTwice,
+    #[error("a restore into this directory was interrupted; run it again")]
+    RestoreInterrupted,
+    #[error("the file ends within frame {frame}, or before it")]
+    Cut { frame: u64 },
+    #[error("the file holds more than the frames up to {last} that its name promises")]
+    BehindPiece { last: u64 },
+    #[error("the frames {first} to {last} are missing before it")]
+    PieceMissing { first: u64, last: u64 },
     #[error("this segment is in use although the one before it is not")]
     UsedBehindPrepared,
 }

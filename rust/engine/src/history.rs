@@ -51,9 +51,13 @@ impl History {
     /// What was answered to the record of a sequence.
     pub(crate) fn first_answer(&self, sequence: u64) -> FirstAnswer {
         let index = usize::try_from(sequence - 1).expect("as many responses as memory holds");
-        let frame = self.frames.partition_point(|(last, _)| *last < sequence);
         let (response, refused) = &self.responses[index];
-        let frame = self.frames.get(frame).map(|(_, seen)| *seen);
-        FirstAnswer { body: response.to_vec(), refused: *refused, frame }
+        FirstAnswer { body: response.to_vec(), refused: *refused, frame: self.frame_of(sequence) }
+    }
+
+    /// The frame that holds the record of a sequence; none where there is no such record, or its frame is still being filled.
+    pub(crate) fn frame_of(&self, sequence: u64) -> Option<Seen> {
+        let frame = self.frames.partition_point(|(last, _)| *last < sequence);
+        self.frames.get(frame).filter(|_| sequence > 0).map(|(_, seen)| *seen)
     }
 }

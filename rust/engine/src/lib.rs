@@ -2,6 +2,8 @@
 //!
 //! The journal is whole in itself: bodies of frames are opaque bytes there, `wire` gives them their meaning.
 
+mod as_of;
+pub mod backup;
 pub mod clock;
 mod config;
 mod engine;
@@ -16,8 +18,10 @@ mod pipeline;
 pub mod recovery;
 mod reply;
 pub mod storage;
+mod take;
 pub mod verify;
 
+pub use as_of::{Past, PastError, Until};
 pub use config::{Config, ConfigError};
 pub use engine::{BATCH, EMPTY_COMMIT, Engine, Job, OpenError};
 pub use reply::{Answer, Sink};

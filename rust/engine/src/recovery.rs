@@ -279,7 +279,8 @@ fn identify_or_create(storage: &dyn Storage, options: &Options) -> Result<(Label
     Ok((identity, true))
 }
 
-fn write_identity(storage: &dyn Storage, identity: &Label) -> std::io::Result<()> {
+/// Name the directory: from here on it opens.
+pub(crate) fn write_identity(storage: &dyn Storage, identity: &Label) -> std::io::Result<()> {
     let temporary = temporary_name_of(0);
     let mut block = AlignedBuffer::zeroed(BLOCK_LEN);
     identity.encode(&mut block);
@@ -306,12 +307,20 @@ pub(crate) fn label_of(storage: &dyn Storage, name: &str) -> Result<Label, Journ
     let file = storage.open(name, Access::Read).map_err(io("opening"))?;
     let found = file.len().map_err(io("asking the length of"))?;
     let least = BLOCK_LEN as u64;
+    if name == IDENTITY_NAME && found == 0 {
+        return Err(refuse(storage, name, Damage::RestoreInterrupted));
+    }
     if found < least || (name == IDENTITY_NAME && found > least) {
         return Err(refuse(storage, name, Damage::FileLength { expected: least, found }));
     }
     let mut block = AlignedBuffer::zeroed(BLOCK_LEN);
     file.read_at(&mut block, 0).map_err(io("reading"))?;
     Label::decode(&block).map_err(|damage| refuse(storage, name, damage))
+}
+
+/// Whether the directory bears the mark of a restore that has not come to its end: an empty identity.
+pub(crate) fn is_being_restored(storage: &dyn Storage) -> std::io::Result<bool> {
+    Ok(storage.open(IDENTITY_NAME, Access::Read)?.len()? == 0)
 }
 
 /// The numbers of all segments: 1 and up without a gap.

@@ -15,7 +15,7 @@ mod persons;
 mod visits;
 
 pub use batch::encode_batch;
-pub use engine::{HubState, HubStatus, encode_status};
+pub use engine::{HubState, HubStatus, JournalPage, encode_journal_page, encode_status};
 pub use inpatient::encode_outcome;
 
 use medsettle_core::benefit::Split;
