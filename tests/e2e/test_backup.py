@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from google.protobuf.message import Message
 
-from medsettle.client import Client
+from medsettle.client import Client, Retries
 from medsettle.errors import Rejected
 from medsettle.v1 import inpatient_pb2, operations_pb2
 from trial_site import SEGMENT_BYTES, HubProcess, Office, Pki
@@ -118,7 +118,11 @@ def test_what_was_acknowledged_before_a_backup_ended_is_answered_again_by_the_re
     tmp_path: Path, pki: Pki
 ) -> None:
     backup, data = tmp_path / "backup", tmp_path / "restored"
-    with HubProcess(tmp_path / "hub", pki) as hub, Office(hub) as office, hub.connect(BEIJING_HOSPITAL) as ward:
+    with (
+        HubProcess(tmp_path / "hub", pki) as hub,
+        Office(hub) as office,
+        hub.connect(BEIJING_HOSPITAL, Retries()) as ward,
+    ):
         patients = [office.agency.insure() for _ in range(CALLERS)]
         for patient in patients:
             office.agency.credit(patient, 10_000_000)
@@ -146,7 +150,7 @@ def test_what_was_acknowledged_before_a_backup_ended_is_answered_again_by_the_re
         assert len(kept) < len(settling.answered), "the hub went on behind the backup"
         hub.data = data
         hub.start()
-        with hub.connect(BEIJING_HOSPITAL) as again:
+        with hub.connect(BEIJING_HOSPITAL, Retries()) as again:
             for method, request, first in kept:
                 response = again.call(method, request)
                 assert response.header.replayed  # type: ignore[attr-defined]
@@ -246,7 +250,7 @@ def test_a_hub_that_has_forgotten_what_its_backup_holds_is_told_so(made: Path, t
 
 
 def test_only_an_operator_takes_the_journal(hub: HubProcess, tmp_path: Path, pki: Pki) -> None:
-    with hub.connect(BEIJING_HOSPITAL) as ward, pytest.raises(Rejected, match="ROLE_FORBIDDEN"):
+    with hub.connect(BEIJING_HOSPITAL, Retries()) as ward, pytest.raises(Rejected, match="ROLE_FORBIDDEN"):
         list(ward.operations.take_journal(TAKE_ALL))
     refused = command("backup", "--from", hub.target, "--to", tmp_path / "b", *tls_options(pki, BEIJING_HOSPITAL))
     assert refused.returncode == 1
@@ -255,13 +259,13 @@ def test_only_an_operator_takes_the_journal(hub: HubProcess, tmp_path: Path, pki
 
 def test_a_taker_who_does_not_read_holds_up_nobody(hub: HubProcess, office: Office) -> None:
     patient = office.agency.insure()
-    with hub.connect(OPERATOR) as operator:
+    with hub.connect(OPERATOR, Retries()) as operator:
         slow = operator.operations.take_journal(TAKE_ALL)
         first = next(slow)
         assert first.frames[0].frame_number == 1
         for number in range(50):
             office.agency.credit(patient, 1, f"p{number}")
         slow.close()  # type: ignore[attr-defined]
-    with hub.connect(OPERATOR) as operator:
+    with hub.connect(OPERATOR, Retries()) as operator:
         numbers = [frame.frame_number for page in operator.operations.take_journal(TAKE_ALL) for frame in page.frames]
     assert numbers == list(range(1, len(numbers) + 1))

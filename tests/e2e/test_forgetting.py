@@ -32,6 +32,7 @@ class PutBack:
             self.before = office.agency.credit_request(self.patient, 100, "before")
             self.behind = office.agency.credit_request(self.patient, 200, "behind")
             self.third = office.agency.credit_request(self.patient, 300, "third")
+            self.many = [office.agency.credit_request(self.patient, 1, f"many{number}") for number in range(200)]
         self.desk = self.connect()
         self.desk.accounts.credit(self.before)
         assert self.hub.terminate() == 0
@@ -85,7 +86,7 @@ def test_a_client_notices_at_its_first_call_that_its_hub_was_put_back(tmp_path: 
             sequence = office.sequence()
         with pytest.raises(ServerForgot):
             site.desk.accounts.credit(site.third)
-        with site.hub.connect(AUDITOR) as auditor:
+        with site.hub.connect(AUDITOR, Retries()) as auditor:
             assert auditor.operations.status(STATUS).header.sequence == sequence, "nothing more was sent to it"
         site.desk.begin_anew()
         site.desk.accounts.credit(site.behind)
@@ -124,7 +125,7 @@ def test_another_history_of_the_same_length_is_told_from_the_one_that_was_seen(t
         seen = site.desk.witness
         assert seen is not None
         site.put_back()
-        with site.hub.connect(OPERATOR) as other:
+        with site.hub.connect(OPERATOR, Retries()) as other:
             credited = other.accounts.credit(site.third)
         assert credited.header.sequence == seen.sequence
         with pytest.raises(ServerForgot, match=f"another chain hash, {credited.header.chain_hash.hex()}"):
@@ -141,10 +142,8 @@ def test_a_hub_that_remembers_is_never_accused(tmp_path: Path, pki: Pki) -> None
             desk.accounts.get(accounts_pb2.AccountsGetRequest(person_id=site.patient.person_id))
             with pytest.raises(Rejected):
                 desk.accounts.get(accounts_pb2.AccountsGetRequest(person_id=404))
-        with Office(site.hub) as office:
-            requests = [office.agency.credit_request(site.patient, 1, f"many{number}") for number in range(200)]
-        with ThreadPoolExecutor(8) as many:
-            assert len(list(many.map(desk.accounts.credit, requests))) == len(requests)
+        with ThreadPoolExecutor(8) as clerks:
+            assert len(list(clerks.map(desk.accounts.credit, site.many))) == len(site.many)
         assert desk.witness is not None
 
         # A failover: what was backed up to the last decision is restored, and a new epoch begins behind it.
