@@ -42,7 +42,8 @@ _OPTIONS = (
     ("grpc.enable_retries", 0),
     # A hub that restarts is there again within seconds; gRPC's own pauses grow to two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    # Also the time that an attempt to connect gets: a hub under load takes its time for a handshake.
+    ("grpc.min_reconnect_backoff_ms", 5_000),
     ("grpc.max_reconnect_backoff_ms", 2_000),
 )
 

@@ -1,4 +1,4 @@
-"""A hub that was put back to an older state: its clients say so at their first call, and never of one that remembers."""
+"""A hub that was put back to an older state: its clients say so at their first call, never of one that remembers."""
 
 import asyncio
 import shutil

@@ -4,10 +4,10 @@ Owns the reading of bodies (journal.proto) and their shape on the screen and in 
 Invariant: names, card numbers and numbers of certificates never leave here unmasked.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
@@ -159,7 +159,7 @@ def _masked(text: str, kept: slice) -> str:
 def grow(tree: "Tree", message: Message) -> None:
     """Add a message's fields: simple ones on the branch itself, the others below it."""
     simple: list[str] = []
-    for field, value in message.ListFields():
+    for field, value in _shown_fields(message):
         if field.message_type is None and not field.is_repeated:
             simple.append(f"{field.name}={_shown(field, value)}")
         elif field.message_type is None:
@@ -171,6 +171,15 @@ def grow(tree: "Tree", message: Message) -> None:
         else:
             grow(tree.add(field.name), value)
     tree.label = "  ".join((str(tree.label), *simple))
+
+
+def _shown_fields(message: Message) -> Iterator[tuple[Any, Any]]:
+    """Give what is set, and a balance also where it is zero: that an account is empty is worth knowing."""
+    for field in message.DESCRIPTOR.fields:
+        if field.name == "balance_fen" or (
+            message.HasField(field.name) if field.has_presence else getattr(message, field.name)
+        ):
+            yield field, getattr(message, field.name)
 
 
 def _grow_list(tree: "Tree", items: Iterable[Message]) -> None:
