@@ -1,6 +1,7 @@
 """Backups of a hub that goes on settling, and what comes of them: a directory that answers as it did, or a clear no."""
 
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -224,6 +225,27 @@ def test_a_damaged_backup_is_refused_with_file_offset_and_reason_and_makes_nothi
         assert "a restore into this directory was interrupted; run it again" in opened.stderr
         mended = restore(made, data, settings(tmp_path))
         assert mended.returncode == 0, mended.stderr
+
+
+@pytest.mark.parametrize("name", ["LOCK", "IDENTITY", "00000001.journal.tmp", "00000001.journal"])
+def test_a_restore_that_was_killed_leaves_nothing_that_opens_and_can_be_run_again(
+    made: Path, tmp_path: Path, name: str
+) -> None:
+    data, config = tmp_path / "data", settings(tmp_path)
+    options = ["--backup", made, "--to", data, "--config", config]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "medsettle", "restore", *map(str, options)], stdout=subprocess.DEVNULL
+    )
+    while not (data / name).exists() and process.poll() is None:
+        pass
+    process.kill()
+    process.wait(TIMEOUT_S)
+    if process.returncode == -signal.SIGKILL and (data / "IDENTITY").stat().st_size == 0:
+        verified = command("verify", data)
+        assert verified.returncode == 1
+        assert "a restore into this directory was interrupted; run it again" in verified.stdout
+        assert restore(made, data, config).returncode == 0
+    assert command("verify", data).returncode == 0
 
 
 def test_a_restore_never_touches_a_directory_that_holds_something(made: Path, tmp_path: Path) -> None:

@@ -5,13 +5,14 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from medsettle import AsyncHub, CorruptJournal, DirectoryLocked, EngineSettings, Hub, HubUnusable, Rejected, journal
-from medsettle.v1 import batch_pb2, operations_pb2, persons_pb2
+from medsettle.v1 import batch_pb2, common_pb2, operations_pb2, packages_pb2, persons_pb2
 
 SMALL = EngineSettings(segment_bytes=1 << 20)
 EMPTY_COMMIT = 0
@@ -31,6 +32,13 @@ def hub(data: Path) -> Iterator[Hub]:
 
 def status(hub: Hub) -> operations_pb2.OperationsStatusResponse:
     return hub.acting(["OPERATOR"], OPERATOR).operations.status(operations_pb2.OperationsStatusRequest())
+
+
+def header(request_id: str) -> common_pb2.RequestHeader:
+    now_ms = time.time_ns() // 1_000_000
+    return common_pb2.RequestHeader(
+        request_id=request_id, created_ms=now_ms, institution_code=OPERATOR, operator="test"
+    )
 
 
 def last_frame(data: Path) -> int:
@@ -272,3 +280,41 @@ print(interrupted)
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
 def test_signals_interrupt_a_waiting_call_only_when_their_handler_raises(data: Path) -> None:
     assert run(SIGNALLED, data) == "4\n"
+
+
+def test_the_journal_is_taken_in_many_messages_each_frame_once_and_as_it_stands_on_disk(hub: Hub, data: Path) -> None:
+    operator = hub.acting(["OPERATOR"], OPERATOR)
+    items = [
+        packages_pb2.CatalogueItem(code=f"ITEM-{number:06}", name=f"An item with the number {number}")
+        for number in range(14_000)
+    ]
+    for item in items:
+        setattr(item, "class", packages_pb2.CatalogueItem.A)
+    operator.packages.install_regions(
+        packages_pb2.PackagesInstallRegionsRequest(
+            header=header("regions"), regions=[packages_pb2.Region(code="370100", name="Jinan", home=True)]
+        )
+    )
+    for year in (2020, 2021, 2022, 2023):
+        operator.packages.install_catalogue(
+            packages_pb2.PackagesInstallCatalogueRequest(
+                header=header(f"catalogue-{year}"),
+                catalogue=packages_pb2.Catalogue(region="370100", effective_from=f"{year}-01-01", items=items),
+            )
+        )
+    pages = list(operator.operations.take_journal(operations_pb2.OperationsTakeJournalRequest()))
+    assert len(pages) > 2
+    taken = {frame.frame_number: frame.content for page in pages for frame in page.frames}
+    assert list(taken) == list(range(1, pages[-1].durable_frame_number + 1))
+    frames = {frame["number"]: frame for frame in journal.inspect(data)}
+    for number, content in taken.items():
+        assert content[:8] == b"MEDFRAME"
+        assert content[112:144] == frames[number]["hash"]
+        records = frames[number]["records"]
+        assert isinstance(records, list)
+        assert all(record in content for record in records)
+    middle = operations_pb2.OperationsTakeJournalRequest(from_frame_number=pages[1].frames[0].frame_number)
+    assert list(operator.operations.take_journal(middle)) == pages[1:]
+    beyond = operations_pb2.OperationsTakeJournalRequest(from_frame_number=10_000)
+    (nothing,) = operator.operations.take_journal(beyond)
+    assert (len(nothing.frames), nothing.durable_frame_number) == (0, pages[-1].durable_frame_number)

@@ -56,11 +56,7 @@ pub struct Past {
 
 impl Past {
     /// Fold the journal up to `until`; `progress` gets bytes done and in total.
-    pub fn replay(
-        storage: &dyn Storage,
-        until: Until,
-        progress: &mut dyn FnMut(u64, u64),
-    ) -> Result<Self, PastError> {
+    pub fn replay(storage: &dyn Storage, until: Until, progress: &mut dyn FnMut(u64, u64)) -> Result<Self, PastError> {
         // Ids name the hub that gave them; whose journal it is makes no difference to what was decided.
         let hub = Hub::new(HubNumber::new(1).expect("a number of a hub"), 0);
         let records = MemoryRecords::default();
@@ -155,9 +151,7 @@ impl Past {
                 Ok(response)
             }
             Decision::Refuse(reject) => Err(encode_refusal(&refusal(&reject).about(operation, &request))),
-            Decision::Replay { .. } | Decision::Commit(..) | Decision::RefuseWith(..) => {
-                Err(refused(Reason::Internal))
-            }
+            Decision::Replay { .. } | Decision::Commit(..) | Decision::RefuseWith(..) => Err(refused(Reason::Internal)),
         }
     }
 }

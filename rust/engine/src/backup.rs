@@ -152,9 +152,7 @@ impl Backup {
         let header = content.get(..HEADER_LEN).unwrap_or_default();
         let found = match header.is_empty() {
             true => Err(Damage::Cut { frame: number }),
-            false => {
-                FrameHeader::decode(header, self.schema).map_err(|error| Damage::Header { frame: number, error })
-            }
+            false => FrameHeader::decode(header, self.schema).map_err(|error| Damage::Header { frame: number, error }),
         };
         let (_, found) = found.map_err(|damage| BackupError::NotNext { number, what: damage.to_string() })?;
         if found == self.tail.hash {

@@ -14,9 +14,7 @@ use super::{BackupError, damaged, io, pieces_of};
 use crate::error::{Damage, JournalError};
 use crate::journal::frame::HEADER_LEN;
 use crate::journal::segment::{FIRST_FRAME_OFFSET, IDENTITY_NAME, Label, name_of};
-use crate::journal::{
-    Chain, Dialect, DirectoryId, Frame, FrameHash, HubId, Scanned, SegmentScan, Tail, make_segment,
-};
+use crate::journal::{Chain, Dialect, DirectoryId, Frame, FrameHash, HubId, Scanned, SegmentScan, Tail, make_segment};
 use crate::recovery::{is_being_restored, write_identity};
 use crate::storage::{Access, DataDirectory, DirectoryLock, LOCK_NAME, Storage, StorageFile};
 
@@ -87,15 +85,22 @@ pub fn restore(
 fn take_empty(storage: &DataDirectory, to: &Path) -> Result<DirectoryLock, BackupError> {
     let not_empty = || BackupError::TargetNotEmpty { directory: to.display().to_string() };
     let names = storage.list().map_err(io("listing", to))?;
-    let is_marked = names.iter().any(|name| name == IDENTITY_NAME)
-        && is_being_restored(storage).map_err(io("opening", to))?;
+    let is_marked =
+        names.iter().any(|name| name == IDENTITY_NAME) && is_being_restored(storage).map_err(io("opening", to))?;
     if !is_marked && names.iter().any(|name| name != LOCK_NAME) {
         return Err(not_empty());
     }
-    let lock = storage.lock().map_err(|_| not_empty())?;
-    if !is_marked {
+    let mark = || {
         let marked = storage.create(IDENTITY_NAME).and_then(|file| file.sync_data());
-        marked.and_then(|()| storage.sync_directory()).map_err(io("marking", to))?;
+        marked.and_then(|()| storage.sync_directory()).map_err(io("marking", to))
+    };
+    // An empty directory is marked before anything else is in it; one that is only locked may be somebody's.
+    if names.is_empty() {
+        mark()?;
+    }
+    let lock = storage.lock().map_err(|_| not_empty())?;
+    if !names.is_empty() && !is_marked {
+        mark()?;
     }
     for name in names.iter().filter(|name| *name != IDENTITY_NAME && *name != LOCK_NAME) {
         let path = storage.path_of(name);
