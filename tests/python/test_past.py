@@ -18,13 +18,14 @@ from medsettle.cli import main
 from medsettle.cli.as_of import moment_ms
 from medsettle.v1 import (
     accounts_pb2,
+    batch_pb2,
     fraud_pb2,
     inpatient_pb2,
     journal_pb2,
     operations_pb2,
     persons_pb2,
 )
-from trial_town import Bank
+from trial_town import SUCCESSOR_SERIAL, Bank
 from trial_visits import PURCHASE, Counter
 from trial_world import AUDITOR, BEIJING_HOSPITAL, OPERATOR, Patient, Ward, days_ago, line
 
@@ -34,12 +35,16 @@ TRIAL = operations_pb2.OperationsTrialBalanceRequest()
 
 @dataclass
 class Told:
-    """A directory with a history in which every kind of money moved, and what its hub showed on the way."""
+    """A directory with a history in which every kind of money moved, and what its hub showed on the way.
+
+    `together` is the second of two decisions that share a frame.
+    """
 
     data: Path
     patient: Patient
     stay_id: int
     settlement_id: int
+    together: int
     balances: list[tuple[int, accounts_pb2.AccountsGetResponse]]
     books: operations_pb2.OperationsTrialBalanceResponse
 
@@ -96,9 +101,14 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
         )
         old = bank.successor(patient, purse_fen=700)
         bank.enable(old.card_id)
+        bank.enable(bank.successor(old, serial=SUCCESSOR_SERIAL + 1).card_id)
+        both = [
+            batch_pb2.Command(accounts_credit=bank.agency.credit_request(patient, 1, period)) for period in ("a", "b")
+        ]
+        together = bank.acting(OPERATOR).submit(batch_pb2.BatchSubmitRequest(commands=both)).header.sequence
         balances.append(((seen := show(bank, patient)).header.sequence, seen))
         books = bank.acting(AUDITOR).operations.trial_balance(TRIAL)
-    return Told(bank.data, patient, stay, settlement, balances, books)
+    return Told(bank.data, patient, stay, settlement, together, balances, books)
 
 
 Run = Callable[..., tuple[int, str, str]]
@@ -134,8 +144,13 @@ def test_a_read_of_the_past_is_what_the_hub_answered_then(told: Told) -> None:
         past = journal.as_of(told.data, sequence=sequence)
         assert past.accounts.get(request) == answered
         assert (past.sequence, past.stamp_ms) == (sequence, answered.header.stamp_ms)
-    assert len({answered.accounts[-1].balance_fen for _, answered in told.balances}) == 3
+    assert len({str(answered.accounts) for _, answered in told.balances}) == 3
     assert past.operations.trial_balance(TRIAL) == told.books
+    before, half, whole = (
+        journal.as_of(told.data, sequence=told.together - back).accounts.get(request).accounts[0].balance_fen
+        for back in (2, 1, 0)
+    )
+    assert (half - before, whole - half) == (1, 1), "a decision is told from its neighbour in the same frame"
 
 
 def test_a_moment_holds_all_that_was_decided_at_it(told: Told) -> None:
@@ -232,6 +247,10 @@ def test_frames_are_chosen_by_number_or_by_sequence(told: Told, run: Run) -> Non
     sequence = int(str(by_sequence["last_sequence"]))
     found = [frame for frame in journal.inspect(told.data, from_sequence=sequence, to_sequence=sequence)]
     assert found == [by_sequence]
+    # Both decisions of one frame are found by either.
+    for one in (told.together - 1, told.together):
+        (shared,) = journal.inspect(told.data, from_sequence=one, to_sequence=one)
+        assert (shared["first_sequence"], shared["last_sequence"]) == (told.together - 1, told.together)
     code, text, _ = run("inspect", told.data, "--json", "--from-frame", number, "--to-frame", number)
     assert (code, json.loads(text)["hash"]) == (0, bytes(middle["hash"]).hex())  # type: ignore[call-overload]
     code, _, err = run("inspect", told.data, "--from", 1, "--from-sequence", 1)
@@ -276,6 +295,7 @@ def test_the_exported_legs_are_the_trial_balance_and_the_movements_what_persons_
         "topped_up",
         "purchased",
         "card_made",
+        "card_enabled",
         "settled",
         "settlement_cancelled",
         "unwound",
@@ -309,7 +329,7 @@ def test_the_exported_tables_hold_every_record_and_settlement_with_typed_columns
     assert isinstance(settled["admission_date"], date)
     assert all(str(table.schema.field(name).type) == "int64" for table in exported.values() for name in fen(table))
     events = Tally(row["event"] for row in exported["card_events"].to_pylist())
-    assert events["card_applied"] == 4
+    assert events["card_applied"] == 5
     text = json.dumps({name: table.to_pylist() for name, table in exported.items()}, default=str)
     assert told.patient.certificate.number not in text
     assert told.patient.chip.pan not in text
@@ -321,13 +341,14 @@ def fen(table: Any) -> list[str]:
 
 def test_an_export_ends_where_it_is_told_to_and_never_replaces_another(told: Told, run: Run, tmp_path: Path) -> None:
     pyarrow = pytest.importorskip("pyarrow.parquet", reason="the extra `export` is not installed")
-    sequence = told.balances[1][0]
+    # In the middle of a frame.
+    sequence = told.together - 1
     code, out, _ = run("export", "--data", told.data, "--out", tmp_path, "--to-sequence", sequence)
     assert (code, f"up to sequence {sequence}" in out) == (0, True)
     assert pyarrow.read_table(tmp_path / "records.parquet")["sequence"].to_pylist()[-1] == sequence
     books = journal.as_of(told.data, sequence=sequence).operations.trial_balance(TRIAL)
-    moved = pyarrow.read_table(tmp_path / "account_movements.parquet")
-    assert sum(moved["amount_fen"].to_pylist()) == books.personal_balances_fen
+    moved = pyarrow.read_table(tmp_path / "account_movements.parquet").to_pylist()
+    assert sum(row["amount_fen"] for row in moved if row["account"] != "BANK") == books.personal_balances_fen
     code, _, err = run("export", "--data", told.data, "--out", tmp_path)
     assert (code, "never replaces another" in err) == (2, True)
 

@@ -26,7 +26,7 @@ use crate::storage::{DataDirectory, DirectoryLock, LockError, Storage};
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the message of each variant says what it and its fields are")]
 pub enum BackupError {
-    #[error("{0}. Of this backup nothing is used; nothing was changed")]
+    #[error("the backup is damaged, and nothing of it is used. {0}")]
     Damaged(Finding),
     #[error("{directory} holds no backup")]
     NoBackup { directory: String },
