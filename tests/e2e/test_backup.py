@@ -240,10 +240,12 @@ def test_a_restore_that_was_killed_leaves_nothing_that_opens_and_can_be_run_agai
         pass
     process.kill()
     process.wait(TIMEOUT_S)
-    if process.returncode == -signal.SIGKILL and (data / "IDENTITY").stat().st_size == 0:
-        verified = command("verify", data)
-        assert verified.returncode == 1
-        assert "a restore into this directory was interrupted; run it again" in verified.stdout
+    identity = data / "IDENTITY"
+    if process.returncode == -signal.SIGKILL and not (identity.exists() and identity.read_bytes()[:8] == b"MEDIDENT"):
+        if identity.exists():
+            verified = command("verify", data)
+            assert verified.returncode == 1
+            assert "a restore into this directory was interrupted; run it again" in verified.stdout
         assert restore(made, data, config).returncode == 0
     assert command("verify", data).returncode == 0
 
@@ -259,6 +261,17 @@ def test_a_restore_never_touches_a_directory_that_holds_something(made: Path, tm
     nothing = restore(tmp_path / "data", tmp_path / "other", settings(tmp_path))
     assert nothing.returncode == 2
     assert "holds no backup" in nothing.stderr
+
+
+def test_a_restore_never_takes_a_hub_whose_identity_is_lost_for_what_an_interrupted_one_left(
+    made: Path, tmp_path: Path
+) -> None:
+    data, config = tmp_path / "data", settings(tmp_path)
+    assert restore(made, data, config).returncode == 0
+    (data / "IDENTITY").write_bytes(b"")
+    segment = (data / "00000001.journal").read_bytes()
+    assert restore(made, data, config).returncode == 2
+    assert (data / "00000001.journal").read_bytes() == segment
 
 
 def test_a_hub_that_has_forgotten_what_its_backup_holds_is_told_so(made: Path, tmp_path: Path, pki: Pki) -> None:

@@ -14,7 +14,9 @@ use std::sync::Arc;
 use crate::error::{Damage, Finding, JournalError};
 use crate::halt::Halt;
 use crate::journal::frame::{BLOCK_LEN, longest_body_within};
-use crate::journal::segment::{FIRST_FRAME_OFFSET, IDENTITY_NAME, Label, name_of, number_of, temporary_name_of};
+use crate::journal::segment::{
+    FIRST_FRAME_OFFSET, IDENTITY_NAME, Label, encode_restoring, is_restoring, name_of, number_of, temporary_name_of,
+};
 use crate::journal::{
     Chain, Dialect, DirectoryId, FrameRef, HubId, LocalJournal, Position, Scanned, SegmentScan, Tail, WriterParts,
     make_segment,
@@ -281,9 +283,18 @@ fn identify_or_create(storage: &dyn Storage, options: &Options) -> Result<(Label
 
 /// Name the directory: from here on it opens.
 pub(crate) fn write_identity(storage: &dyn Storage, identity: &Label) -> std::io::Result<()> {
+    replace_identity(storage, |block| identity.encode(block))
+}
+
+/// Mark the directory as one that is being made of a backup: it does not open before it is named.
+pub(crate) fn mark_restoring(storage: &dyn Storage) -> std::io::Result<()> {
+    replace_identity(storage, encode_restoring)
+}
+
+fn replace_identity(storage: &dyn Storage, encode: impl FnOnce(&mut [u8])) -> std::io::Result<()> {
     let temporary = temporary_name_of(0);
     let mut block = AlignedBuffer::zeroed(BLOCK_LEN);
-    identity.encode(&mut block);
+    encode(&mut block);
     let file = storage.create(&temporary)?;
     file.write_at(&block, 0)?;
     file.sync_data()?;
@@ -307,20 +318,21 @@ pub(crate) fn label_of(storage: &dyn Storage, name: &str) -> Result<Label, Journ
     let file = storage.open(name, Access::Read).map_err(io("opening"))?;
     let found = file.len().map_err(io("asking the length of"))?;
     let least = BLOCK_LEN as u64;
-    if name == IDENTITY_NAME && found == 0 {
-        return Err(refuse(storage, name, Damage::RestoreInterrupted));
-    }
     if found < least || (name == IDENTITY_NAME && found > least) {
         return Err(refuse(storage, name, Damage::FileLength { expected: least, found }));
     }
     let mut block = AlignedBuffer::zeroed(BLOCK_LEN);
     file.read_at(&mut block, 0).map_err(io("reading"))?;
-    Label::decode(&block).map_err(|damage| refuse(storage, name, damage))
+    let damage = |damage| if is_restoring(&block) { Damage::RestoreInterrupted } else { damage };
+    Label::decode(&block).map_err(|found| refuse(storage, name, damage(found)))
 }
 
-/// Whether the directory bears the mark of a restore that has not come to its end: an empty identity.
-pub(crate) fn is_being_restored(storage: &dyn Storage) -> std::io::Result<bool> {
-    Ok(storage.open(IDENTITY_NAME, Access::Read)?.len()? == 0)
+/// Whether the directory bears the mark of a restore that has not come to its end.
+pub(crate) fn is_being_restored(storage: &dyn Storage) -> bool {
+    matches!(
+        label_of(storage, IDENTITY_NAME),
+        Err(JournalError::Corrupt { finding, .. }) if finding.damage == Damage::RestoreInterrupted
+    )
 }
 
 /// The numbers of all segments: 1 and up without a gap.

@@ -1,7 +1,7 @@
 //! Makes a data directory of a backup.
 //!
-//! Invariant: from its first moment to its last, the directory that is being made does not open: its `IDENTITY` is empty until every frame
-//! was read back from the medium and checked.
+//! Invariant: from its first moment to its last, the directory that is being made does not open: its `IDENTITY` is a mark until every
+//! frame was read back from the medium and checked.
 //! Invariant: the hub stays, the directory is a new one, and an epoch frame follows the last frame.
 //! A snapshot of the backup would be taken along behind `write_frames`; the frames are checked and kept all the same.
 
@@ -13,9 +13,9 @@ use super::piece::{PieceName, PieceReader};
 use super::{BackupError, damaged, io, pieces_of};
 use crate::error::{Damage, JournalError};
 use crate::journal::frame::HEADER_LEN;
-use crate::journal::segment::{FIRST_FRAME_OFFSET, IDENTITY_NAME, Label, name_of};
+use crate::journal::segment::{FIRST_FRAME_OFFSET, IDENTITY_NAME, Label, name_of, temporary_name_of};
 use crate::journal::{Chain, Dialect, DirectoryId, Frame, FrameHash, HubId, Scanned, SegmentScan, Tail, make_segment};
-use crate::recovery::{is_being_restored, write_identity};
+use crate::recovery::{is_being_restored, mark_restoring, write_identity};
 use crate::storage::{Access, DataDirectory, DirectoryLock, LOCK_NAME, Storage, StorageFile};
 
 /// What was restored.
@@ -85,15 +85,13 @@ pub fn restore(
 fn take_empty(storage: &DataDirectory, to: &Path) -> Result<DirectoryLock, BackupError> {
     let not_empty = || BackupError::TargetNotEmpty { directory: to.display().to_string() };
     let names = storage.list().map_err(io("listing", to))?;
-    let is_marked =
-        names.iter().any(|name| name == IDENTITY_NAME) && is_being_restored(storage).map_err(io("opening", to))?;
-    if !is_marked && names.iter().any(|name| name != LOCK_NAME) {
+    let is_marked = names.iter().any(|name| name == IDENTITY_NAME) && is_being_restored(storage);
+    // A restore that was killed while it made its mark has nothing but these.
+    let is_nothing = |name: &String| *name == LOCK_NAME || *name == temporary_name_of(0);
+    if !is_marked && !names.iter().all(is_nothing) {
         return Err(not_empty());
     }
-    let mark = || {
-        let marked = storage.create(IDENTITY_NAME).and_then(|file| file.sync_data());
-        marked.and_then(|()| storage.sync_directory()).map_err(io("marking", to))
-    };
+    let mark = || mark_restoring(storage).map_err(io("marking", to));
     // An empty directory is marked before anything else is in it; one that is only locked may be somebody's.
     if names.is_empty() {
         mark()?;
