@@ -67,20 +67,23 @@ def inspect(
     `verify`, and reading goes on; without it, it raises CorruptJournal. Raises OSError when the directory cannot be
     read.
     """
+
+    def refuse(found: Mapping[str, object]) -> None:
+        place = f"{found['path']} at offset {found['offset']}: {found['problem']}"
+        raise CorruptJournal(f"{place}. All that is wrong: medsettle verify {fspath(data)}")
+
     entries = _core.inspect(fspath(data), from_frame, from_sequence)
-    return itertools.islice(_frames(entries, to_frame, to_sequence, on_damage), limit)
+    return itertools.islice(_frames(entries, to_frame, to_sequence, on_damage or refuse), limit)
 
 
 def _frames(
     entries: Iterable[dict[str, object]],
     to_frame: int | None,
     to_sequence: int | None,
-    on_damage: Callable[[Mapping[str, object]], None] | None,
+    on_damage: Callable[[Mapping[str, object]], None],
 ) -> Iterator[dict[str, object]]:
     for entry in entries:
         if "problem" in entry:
-            if on_damage is None:
-                raise CorruptJournal(f"{entry['path']} at offset {entry['offset']}: {entry['problem']}")
             on_damage(entry)
             continue
         beyond_frame = to_frame is not None and cast(int, entry["number"]) > to_frame

@@ -68,7 +68,7 @@ def bytes_progress(doing: str) -> Iterator[Callable[[int, int], None]]:
 
 @contextmanager
 def steps_progress(doing: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar of steps done and in all on a terminal's stderr, and nothing anywhere else."""
+    """Show a bar of steps done and in all, 0 while that is not known, on a terminal's stderr, and nothing anywhere else."""
     from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 
     with _bar(doing, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()) as show:
@@ -84,7 +84,7 @@ def _bar(doing: str, *columns: "ProgressColumn") -> Iterator[Callable[[int, int]
         task = progress.add_task(doing, total=None)
 
         def show(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
+            progress.update(task, completed=done, total=total or None)
 
         yield show
 

@@ -61,9 +61,10 @@ impl Past {
         let hub = Hub::new(HubNumber::new(1).expect("a number of a hub"), 0);
         let records = MemoryRecords::default();
         let mut past = Self { hub, records, until, stamp_ms: 0, hash: FrameHash::default() };
+        let mut damaged = false;
         let report = verify::inspect(storage, SCHEMA, &mut |seen| match seen {
             Seen::Frame(frame) => {
-                if past.ends_before(frame.header.stamp_ms, frame.header.first_sequence) {
+                if damaged || past.ends_before(frame.header.stamp_ms, frame.header.first_sequence) {
                     return Err(Objection::Enough);
                 }
                 let stamp_ms = frame.header.stamp_ms;
@@ -85,7 +86,12 @@ impl Past {
                 progress(done_bytes, total_bytes);
                 Ok(())
             }
-            Seen::Finding(_) | Seen::Torn(_) => Ok(()),
+            // What lies behind damage does not follow what lies before it, and must not be folded onto that.
+            Seen::Finding(_) => {
+                damaged = true;
+                Ok(())
+            }
+            Seen::Torn(_) => Ok(()),
         })?;
         if let Some(finding) = report.findings.into_iter().next() {
             return Err(PastError::Damaged(finding));
