@@ -68,7 +68,7 @@ def bytes_progress(doing: str) -> Iterator[Callable[[int, int], None]]:
 
 @contextmanager
 def steps_progress(doing: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar of steps done and in all, 0 while that is not known, on a terminal's stderr, and nothing anywhere else."""
+    """Show a bar of steps done and in all (0 while unknown) on a terminal's stderr, and nothing anywhere else."""
     from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 
     with _bar(doing, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()) as show:

@@ -130,9 +130,8 @@ impl Past {
             return Err(encode_refusal(&Refused::role_forbidden(operation)));
         }
         let decoded = decode(operation, request).map_err(|refused| encode_refusal(&refused))?;
-        let request = match decoded {
-            Decoded::Core { request: request @ Request::Query(_), .. } => request,
-            _ => return Err(encode_refusal(&Refused::not_available(operation))),
+        let Decoded::Core { request: request @ Request::Query(_), .. } = decoded else {
+            return Err(encode_refusal(&Refused::not_available(operation)));
         };
         let context = Context {
             stamp_ms: match self.until {

@@ -149,12 +149,11 @@ impl Backup {
     }
 
     fn compare(&self, number: u64, content: &[u8]) -> Result<(), BackupError> {
-        let header = content.get(..HEADER_LEN).unwrap_or_default();
-        let found = match header.is_empty() {
-            true => Err(Damage::Cut { frame: number }),
-            false => FrameHeader::decode(header, self.schema).map_err(|error| Damage::Header { frame: number, error }),
-        };
-        let (_, found) = found.map_err(|damage| BackupError::NotNext { number, what: damage.to_string() })?;
+        let header = content.get(..HEADER_LEN).ok_or(Damage::Cut { frame: number });
+        let decoded = header.and_then(|header| {
+            FrameHeader::decode(header, self.schema).map_err(|error| Damage::Header { frame: number, error })
+        });
+        let (_, found) = decoded.map_err(|damage| BackupError::NotNext { number, what: damage.to_string() })?;
         if found == self.tail.hash {
             return Ok(());
         }
