@@ -24,7 +24,7 @@ fn a_full_queue_refuses_at_once_and_answers_all_that_it_took() {
     let mut taken = vec![hospital.send(EMPTY_COMMIT, Vec::new())];
     process.until_held();
     // The frame behind the held one is filled to its bound, so the next jobs stay in the queue.
-    let status = Command::OperationsStatus(v1::OperationsStatusRequest {});
+    let status = Command::OperationsStatus(v1::OperationsStatusRequest::default());
     taken.push(hospital.send(BATCH, batch(vec![status; MAX_COMMANDS])));
     until("the batch is decided", || counted(&engine, "answered") == MAX_COMMANDS as u64);
     let ask = || hospital.send(Operation::OperationsStatus.number(), Vec::new());
