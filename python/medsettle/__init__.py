@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from medsettle.config import EngineSettings
     from medsettle.errors import (
         CATALOG,
+        BackupUnusable,
         CorruptJournal,
         DirectoryLocked,
         Halted,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
         Overloaded,
         Recovering,
         Rejected,
+        ServerForgot,
         Unavailable,
     )
     from medsettle.hub import AsyncHub, Hub, ManualClock
@@ -30,6 +32,7 @@ __all__ = [
     "CATALOG",
     "AsyncClient",
     "AsyncHub",
+    "BackupUnusable",
     "Client",
     "CorruptJournal",
     "DirectoryLocked",
@@ -45,6 +48,7 @@ __all__ = [
     "Recovering",
     "Rejected",
     "Retries",
+    "ServerForgot",
     "TlsFiles",
     "Unavailable",
     "benefit",
@@ -62,6 +66,7 @@ _HOMES = {
     "config": ("EngineSettings",),
     "errors": (
         "CATALOG",
+        "BackupUnusable",
         "CorruptJournal",
         "DirectoryLocked",
         "Halted",
@@ -72,6 +77,7 @@ _HOMES = {
         "Overloaded",
         "Recovering",
         "Rejected",
+        "ServerForgot",
         "Unavailable",
     ),
     "hub": ("AsyncHub", "Hub", "ManualClock"),

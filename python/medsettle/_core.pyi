@@ -1,7 +1,7 @@
 """The native extension as Python sees it. Messages cross as protobuf bytes; (False, bytes) is an encoded Refusal."""
 
 from collections.abc import Callable, Sequence
-from typing import final
+from typing import TypedDict, final
 
 @final
 class ManualClock:
@@ -93,11 +93,76 @@ def catalogue_problems(catalogue: bytes) -> list[tuple[str, str]]:
 def alert_rules_problems(rules: bytes) -> list[tuple[str, str]]:
     """Check encoded AlertRules; each problem is (path, text)."""
 
-def verify(data: str, progress: Callable[[int, int], None] | None) -> list[dict[str, object]]:
+class _Verified(TypedDict):
+    segments: int
+    frames: int
+    records: int
+    last_frame: int
+    last_sequence: int
+    last_hash: bytes
+    torn: str | None
+    findings: list[dict[str, object]]
+
+def verify(data: str, progress: Callable[[int, int], None] | None) -> _Verified:
     """Walk a data directory; each finding has `path`, `offset` and `problem`. Progress gets (bytes done, bytes)."""
 
-def inspect(data: str, from_frame: int, limit: int) -> list[dict[str, object]]:
-    """Read frames; each has `number`, `epoch`, `stamp_ms`, `first_sequence`, `last_sequence`, `hash` and `records`."""
+@final
+class Frames:
+    """Frames one by one, and findings between them; a thread reads ahead by a few."""
+
+    def __iter__(self) -> Frames: ...
+    def __next__(self) -> dict[str, object]: ...
+
+def inspect(data: str, from_frame: int | None, from_sequence: int | None) -> Frames:
+    """Read frames: `number`, `kind`, `epoch`, `stamp_ms`, `first_sequence`, `last_sequence`, `hash`, `records`.
+
+    A finding has `path`, `offset` and `problem`.
+    """
+
+@final
+class Past:
+    @staticmethod
+    def replay(data: str, at_ms: int | None, sequence: int | None, progress: Callable[[int, int], None] | None) -> Past:
+        """Fold the journal up to a moment or a sequence; raises CorruptJournal, OSError, ValueError."""
+
+    @property
+    def sequence(self) -> int:
+        """The last decision that is in it; 0 before the first."""
+
+    @property
+    def stamp_ms(self) -> int:
+        """When that was decided."""
+
+    def call(self, operation: int, request: bytes) -> tuple[bool, bytes]:
+        """Ask one read."""
+
+@final
+class Backup:
+    @staticmethod
+    def open(directory: str) -> Backup:
+        """Begin a backup or go on with it; raises CorruptJournal, DirectoryLocked, OSError."""
+
+    def tail(self) -> tuple[int, int, bytes]:
+        """Give the last frame as (number, last sequence, hash)."""
+
+    def take(self, frames: Sequence[tuple[int, bytes]]) -> None:
+        """Take in frames as (number, content); raises ServerForgot, BackupUnusable, OSError."""
+
+    def keep(self) -> None:
+        """Make durable what was taken in; raises OSError."""
+
+class _Restored(TypedDict):
+    hub: int
+    directory: str
+    frames: int
+    last_sequence: int
+    last_hash: bytes
+    epoch: int
+
+def restore(
+    backup: str, data: str, segment_bytes: int, now_ms: int, progress: Callable[[int, int], None] | None
+) -> _Restored:
+    """Make a data directory of a backup; raises CorruptJournal, BackupUnusable, OSError, ValueError."""
 
 def explain(data: str, id: int) -> list[str] | None:
     """Tell a settlement or an unwind; None where the journal knows neither by this number."""

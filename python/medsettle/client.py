@@ -1,14 +1,13 @@
 """A hub over gRPC: `Client` for threads, `AsyncClient` for asyncio.
 
-Owns deadlines, retries and what is remembered of a hub's answers.
+Owns deadlines and retries, and asks a hub that has begun anew to prove that it holds what it answered before.
 Invariant: every attempt of a call sends the same bytes, hence the same request id; a hub decides it once.
 Invariant: only what the catalog allows, and what brought no answer, is sent again.
-Leaves out the engine and the server: this module imports neither.
+Leaves out the engine and the server, which this module does not import, and what proves forgetting: witness.py.
 """
 
 import asyncio
 import random
-import threading
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,10 +20,11 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from medsettle.auth.actor import Actor
-from medsettle.config import ACTOR_METADATA_KEY, TlsFiles
+from medsettle.config import ACTOR_METADATA_KEY, START_METADATA_KEY, TlsFiles
 from medsettle.errors import MedsettleError, NoAnswer, Rejected, Unavailable, refusal_error
-from medsettle.v1 import batch_pb2, common_pb2
-from medsettle.v1.facade import METHODS, AsyncServices, Services
+from medsettle.v1 import batch_pb2, operations_pb2
+from medsettle.v1.facade import METHODS, AsyncServices, Method, Services
+from medsettle.witness import Memory, Witness
 
 __all__ = ["AsyncClient", "Client", "Retries", "TlsFiles", "Witness", "connect", "connect_async"]
 
@@ -42,7 +42,8 @@ _OPTIONS = (
     ("grpc.enable_retries", 0),
     # A hub that restarts is there again within seconds; gRPC's own pauses grow to two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    # Also the time that an attempt to connect gets: a hub under load takes its time for a handshake.
+    ("grpc.min_reconnect_backoff_ms", 5_000),
     ("grpc.max_reconnect_backoff_ms", 2_000),
 )
 
@@ -65,20 +66,16 @@ class Retries:
         return fraction * min(self.longest_pause_s, self.first_pause_s * 2.0 ** min(attempt - 1, 32))
 
 
-@dataclass(frozen=True, slots=True)
-class Witness:
-    """The newest decision that an answer named: a hub that later denies it has forgotten."""
-
-    sequence: int
-    chain_hash: bytes
-
-
 class _Attempts:
     """The attempts of one call: how long each may take, and whether and when another follows."""
 
     def __init__(self, retries: Retries, timeout_s: float) -> None:
         self._retries = retries
         self._end_s = time.monotonic() + timeout_s
+        self._made = 0
+
+    def begin_again(self) -> None:
+        """Count from the beginning: a stream that brought something did not fail in vain."""
         self._made = 0
 
     def next_timeout_s(self) -> float:
@@ -122,28 +119,13 @@ def _error_of(call: grpc.RpcError) -> MedsettleError:
     return NoAnswer(call.code().name, text)
 
 
-class _Seen:
-    """The newest decision seen, for any number of threads."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.witness: Witness | None = None
-
-    def note(self, response: Message) -> None:
-        header = getattr(response, "header", None)
-        if not isinstance(header, common_pb2.ResponseHeader):
-            return
-        with self._lock:
-            if self.witness is None or header.sequence > self.witness.sequence:
-                self.witness = Witness(header.sequence, header.chain_hash)
-
-
 class _Reading:
     """How far a stream was read: a broken one goes on behind what was taken, so nothing comes twice."""
 
-    def __init__(self, request: Message) -> None:
+    def __init__(self, method: Method, request: Message) -> None:
         self._request: Any = type(request)()
         self._request.CopyFrom(request)
+        self._cursor = method.page_cursor
         self.ended = False
 
     def body(self) -> bytes:
@@ -151,8 +133,8 @@ class _Reading:
         return encoded
 
     def note(self, response: Any) -> None:
-        if response.next_after_sequence:
-            self._request.after_sequence = response.next_after_sequence
+        if following := getattr(response, f"next_{self._cursor}"):
+            setattr(self._request, self._cursor, following)
         else:
             self.ended = True
 
@@ -161,16 +143,19 @@ class Client(Services):
     """A hub over gRPC, for any number of threads: `client.inpatient.settle(request)` and so on for every service.
 
     Raises Rejected when refused, Unavailable when the hub could not take the request for as long as the retries went,
-    NoAnswer when the outcome is unknown. A context manager that closes the connection.
+    NoAnswer when the outcome is unknown, ServerForgot when the hub no longer holds what it had answered: then for every
+    call, until `begin_anew`. A context manager that closes the connection.
     """
 
-    def __init__(self, channel: grpc.Channel, metadata: tuple[tuple[str, str], ...], retries: Retries) -> None:
+    def __init__(
+        self, channel: grpc.Channel, metadata: tuple[tuple[str, str], ...], retries: Retries, memory: Memory
+    ) -> None:
         super().__init__(self._call, self._stream)
         self._channel = channel
         self._closed = False
         self._metadata = metadata
         self._retries = retries
-        self._seen = _Seen()
+        self._memory = memory
         self._methods: dict[str, grpc.UnaryUnaryMultiCallable[bytes, bytes]] = {
             name: channel.unary_unary(method.path)
             for name, method in METHODS.items()
@@ -183,7 +168,11 @@ class Client(Services):
     @property
     def witness(self) -> Witness | None:
         """The newest decision that any answer named."""
-        return self._seen.witness
+        return self._memory.witness
+
+    def begin_anew(self) -> None:
+        """Take the hub as it is, after ServerForgot: whoever is in charge knows what was lost."""
+        self._memory.begin_anew()
 
     def call(self, name: str, request: Message, timeout: float | None = None) -> Message:
         """Call a method by its name, such as "Inpatient.Settle"; `timeout` in seconds, over all attempts."""
@@ -199,29 +188,39 @@ class Client(Services):
         method, body = self._methods[name], request.SerializeToString()
         attempts = _Attempts(self._retries, DEFAULT_TIMEOUT_S if timeout is None else timeout)
         while True:
+            known = self._memory.before_call()
+            response = None
             try:
-                answer = method(body, timeout=attempts.next_timeout_s(), metadata=self._metadata)
+                answer, call = method.with_call(body, timeout=attempts.next_timeout_s(), metadata=self._metadata)
             except grpc.RpcError as error:
-                failed = _error_of(error)
+                failed, start = _error_of(error), _start_of(error.trailing_metadata())
             else:
-                response = response_type.FromString(answer)
-                self._seen.note(response)
-                return response
+                response, start = response_type.FromString(answer), _start_of(call.trailing_metadata())
             # Outside of the handler, so that what is raised does not drag the transport's own error along.
+            self._prove(start, response)
+            if response is not None:
+                self._memory.note(response, None if METHODS[name].read else known)
+                return response
             time.sleep(attempts.pause_s_after(failed))
             if self._closed:
                 raise failed
 
     def _stream(self, name: str, request: Message, response_type: type[R], timeout: float | None = None) -> Iterator[R]:
-        method, reading = _stream_of(self._streams, name), _Reading(request)
+        method, reading = _stream_of(self._streams, name), _Reading(METHODS[name], request)
         attempts = _Attempts(self._retries, DEFAULT_TIMEOUT_S if timeout is None else timeout)
         while True:
+            self._memory.before_call()
+            begun = False
             answers = method(reading.body(), timeout=attempts.next_timeout_s(), metadata=self._metadata)
             try:
                 for answer in answers:
+                    if not begun:
+                        begun = True
+                        self._prove(_start_of(answers.initial_metadata()), None)
                     response = response_type.FromString(answer)
-                    self._seen.note(response)
+                    self._memory.note(response, None)
                     reading.note(response)
+                    attempts.begin_again()
                     yield response
             except grpc.RpcError as error:
                 failed = _error_of(error)
@@ -234,9 +233,23 @@ class Client(Services):
             if self._closed:
                 raise failed
 
+    def _prove(self, start: str, answer: Message | None) -> None:
+        """Have a hub that began since the last answer prove that it holds the witness; raises ServerForgot."""
+        witness = self._memory.must_be_proved(start)
+        if witness is None:
+            return
+        request = operations_pb2.OperationsStatusRequest(seen_sequence=witness.sequence).SerializeToString()
+        try:
+            status = self._methods[_STATUS](request, timeout=self._retries.attempt_timeout_s, metadata=self._metadata)
+        except grpc.RpcError:
+            # It is asked again with the next answer.
+            return
+        self._memory.prove(start, witness, operations_pb2.OperationsStatusResponse.FromString(status), answer)
+
     def close(self) -> None:
         """Close the connection; calls under way fail with NoAnswer."""
         self._closed = True
+        self._memory.close()
         self._channel.close()
 
     def __enter__(self) -> Self:
@@ -251,12 +264,14 @@ class Client(Services):
 class AsyncClient(AsyncServices):
     """A hub over gRPC, for one event loop: `await client.inpatient.settle(request)`; otherwise as `Client`."""
 
-    def __init__(self, channel: grpc.aio.Channel, metadata: tuple[tuple[str, str], ...], retries: Retries) -> None:
+    def __init__(
+        self, channel: grpc.aio.Channel, metadata: tuple[tuple[str, str], ...], retries: Retries, memory: Memory
+    ) -> None:
         super().__init__(self._call, self._stream)
         self._channel = channel
         self._metadata = metadata
         self._retries = retries
-        self._seen = _Seen()
+        self._memory = memory
         self._methods: dict[str, grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = {
             name: channel.unary_unary(method.path)
             for name, method in METHODS.items()
@@ -269,7 +284,11 @@ class AsyncClient(AsyncServices):
     @property
     def witness(self) -> Witness | None:
         """The newest decision that any answer named."""
-        return self._seen.witness
+        return self._memory.witness
+
+    def begin_anew(self) -> None:
+        """Take the hub as it is, after ServerForgot: whoever is in charge knows what was lost."""
+        self._memory.begin_anew()
 
     async def call(self, name: str, request: Message, timeout: float | None = None) -> Message:
         """Call a method by its name, such as "Inpatient.Settle"; `timeout` in seconds, over all attempts."""
@@ -285,28 +304,39 @@ class AsyncClient(AsyncServices):
         method, body = self._methods[name], request.SerializeToString()
         attempts = _Attempts(self._retries, DEFAULT_TIMEOUT_S if timeout is None else timeout)
         while True:
+            known = self._memory.before_call()
+            response = None
+            call = method(body, timeout=attempts.next_timeout_s(), metadata=self._metadata)
             try:
-                answer = await method(body, timeout=attempts.next_timeout_s(), metadata=self._metadata)
+                response = response_type.FromString(await call)
             except grpc.aio.AioRpcError as error:
-                failed = _error_of(error)
+                failed, start = _error_of(error), _start_of(error.trailing_metadata())
             else:
-                response = response_type.FromString(answer)
-                self._seen.note(response)
+                start = _start_of(await call.trailing_metadata())
+            await self._prove(start, response)
+            if response is not None:
+                self._memory.note(response, None if METHODS[name].read else known)
                 return response
             await asyncio.sleep(attempts.pause_s_after(failed))
 
     async def _stream(
         self, name: str, request: Message, response_type: type[R], timeout: float | None = None
     ) -> AsyncIterator[R]:
-        method, reading = _stream_of(self._streams, name), _Reading(request)
+        method, reading = _stream_of(self._streams, name), _Reading(METHODS[name], request)
         attempts = _Attempts(self._retries, DEFAULT_TIMEOUT_S if timeout is None else timeout)
         while True:
+            self._memory.before_call()
+            begun = False
             answers = method(reading.body(), timeout=attempts.next_timeout_s(), metadata=self._metadata)
             try:
                 async for answer in answers:
+                    if not begun:
+                        begun = True
+                        await self._prove(_start_of(await answers.initial_metadata()), None)
                     response = response_type.FromString(answer)
-                    self._seen.note(response)
+                    self._memory.note(response, None)
                     reading.note(response)
+                    attempts.begin_again()
                     yield response
             except grpc.aio.AioRpcError as error:
                 failed = _error_of(error)
@@ -316,8 +346,24 @@ class AsyncClient(AsyncServices):
                 return
             await asyncio.sleep(attempts.pause_s_after(failed))
 
+    async def _prove(self, start: str, answer: Message | None) -> None:
+        """Have a hub that began since the last answer prove that it holds the witness; raises ServerForgot."""
+        witness = self._memory.must_be_proved(start)
+        if witness is None:
+            return
+        request = operations_pb2.OperationsStatusRequest(seen_sequence=witness.sequence).SerializeToString()
+        try:
+            status = await self._methods[_STATUS](
+                request, timeout=self._retries.attempt_timeout_s, metadata=self._metadata
+            )
+        except grpc.aio.AioRpcError:
+            # It is asked again with the next answer.
+            return
+        self._memory.prove(start, witness, operations_pb2.OperationsStatusResponse.FromString(status), answer)
+
     async def close(self) -> None:
         """Close the connection; calls under way fail with NoAnswer."""
+        self._memory.close()
         await self._channel.close()
 
     async def __aenter__(self) -> Self:
@@ -331,6 +377,16 @@ class AsyncClient(AsyncServices):
 
 S = TypeVar("S")
 
+_STATUS = "Operations.Status"
+
+
+def _start_of(metadata: object) -> str:
+    """Read which start of which hub answered; empty where nothing says so."""
+    for key, value in cast(Iterable[tuple[str, str]], metadata or ()):
+        if key == START_METADATA_KEY:
+            return value
+    return ""
+
 
 def _stream_of(streams: Mapping[str, S], name: str) -> S:
     if name not in streams:
@@ -339,22 +395,34 @@ def _stream_of(streams: Mapping[str, S], name: str) -> S:
 
 
 def connect(
-    target: str, *, tls: TlsFiles | None = None, actor: Actor | None = None, retries: Retries | None = None
+    target: str,
+    *,
+    tls: TlsFiles | None = None,
+    actor: Actor | None = None,
+    retries: Retries | None = None,
+    witness_file: Path | None = None,
 ) -> Client:
     """Make a client of the hub at "host:port"; nothing is sent before the first call.
 
-    With `tls` the certificate names the caller. A hub without TLS, on loopback, is told the `actor`.
+    With `tls` the certificate names the caller. A hub without TLS, on loopback, is told the `actor`. In `witness_file`,
+    one for each hub, a client that starts anew still finds what the hub had answered. Raises ValueError for what cannot
+    be used.
     """
     metadata = _plaintext_metadata(tls, actor)
     if tls is None:
         channel = grpc.insecure_channel(target, options=_OPTIONS)
     else:
         channel = grpc.secure_channel(target, _credentials(tls), options=_OPTIONS)
-    return Client(channel, metadata, retries or Retries())
+    return Client(channel, metadata, retries or Retries(), Memory(witness_file))
 
 
 def connect_async(
-    target: str, *, tls: TlsFiles | None = None, actor: Actor | None = None, retries: Retries | None = None
+    target: str,
+    *,
+    tls: TlsFiles | None = None,
+    actor: Actor | None = None,
+    retries: Retries | None = None,
+    witness_file: Path | None = None,
 ) -> AsyncClient:
     """Make an asynchronous client as `connect` does; for the event loop in which it is first used."""
     metadata = _plaintext_metadata(tls, actor)
@@ -362,7 +430,7 @@ def connect_async(
         channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
     else:
         channel = grpc.aio.secure_channel(target, _credentials(tls), options=_OPTIONS)
-    return AsyncClient(channel, metadata, retries or Retries())
+    return AsyncClient(channel, metadata, retries or Retries(), Memory(witness_file))
 
 
 def _plaintext_metadata(tls: TlsFiles | None, actor: Actor | None) -> tuple[tuple[str, str], ...]:

@@ -10,6 +10,9 @@ from dataclasses import asdict, dataclass, fields
 from os import PathLike
 from typing import Self
 
+START_METADATA_KEY = "medsettle-start"
+"""Metadata of every answer: which start of a hub gave it, so that a client notices that another one answers."""
+
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:

@@ -146,6 +146,24 @@ class NoAnswer(MedsettleError):
         return f"no answer from the hub ({self.args[0]}): {self.args[1]}"
 
 
+class ServerForgot(MedsettleError):
+    """The hub has lost decisions that it had answered: it was put back to an older state, or is another hub.
+
+    `seen` is what it had named and `found` what it names now, each with `sequence` and `chain_hash`. `answer` is the
+    answer that brought it to light, None where that was a refusal: a command that it answers was decided all the same.
+    """
+
+    def __init__(self, text: str, seen: object = None, found: object = None) -> None:
+        self.seen = seen
+        self.found = found
+        self.answer: object = None
+        super().__init__(text)
+
+
+class BackupUnusable(MedsettleError):
+    """A directory holds no backup, or what came cannot go into it; the text says why."""
+
+
 class CorruptJournal(MedsettleError):
     """The data directory holds something that no crash leaves behind; nothing was changed."""
 

@@ -14,7 +14,7 @@ import weakref
 from collections.abc import AsyncIterator, Iterable, Iterator
 from os import PathLike, fspath
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 from google.protobuf.message import Message
 
@@ -174,13 +174,12 @@ def _names(roles: Iterable[str]) -> frozenset[str]:
 
 def next_page(method: Method, request: bytes, response: bytes) -> bytes:
     """Give the request for the page of a stream that follows a response; empty after the last."""
-    shown: Any = method.response_type.FromString(response)
-    if not shown.next_after_sequence:
+    begins = getattr(method.response_type.FromString(response), f"next_{method.page_cursor}")
+    if not begins:
         return b""
-    following: Any = method.request_type.FromString(request)
-    following.after_sequence = shown.next_after_sequence
-    encoded: bytes = following.SerializeToString()
-    return encoded
+    following = method.request_type.FromString(request)
+    setattr(following, method.page_cursor, begins)
+    return following.SerializeToString()
 
 
 class Acting(Services):

@@ -1,22 +1,95 @@
-"""Read a data directory without opening it as a hub; nothing of its journal is ever changed."""
+"""Read a data directory without opening it as a hub, and make and restore backups.
 
-from collections.abc import Callable
+Invariant: nothing here changes a journal that is there; a restore makes a new one, `reindex` what is made from one.
+Leaves out getting frames from a running hub: `Operations.TakeJournal`, as `medsettle backup` asks for it.
+"""
+
+import itertools
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from os import PathLike, fspath
+from types import TracebackType
+from typing import Self, TypeVar, cast
+
+from google.protobuf.message import Message
 
 from medsettle import _core
+from medsettle.config import EngineSettings
+from medsettle.errors import CorruptJournal, Rejected, decoded_refusal
+from medsettle.v1 import operations_pb2
+from medsettle.v1.facade import METHODS, Services
+
+R = TypeVar("R", bound=Message)
+
+Progress = Callable[[int, int], None]
+"""Is called with the bytes done and the bytes in all."""
+
+_DEFAULT_SEGMENT_BYTES = 256 << 20
 
 
-def verify(data: str | PathLike[str], progress: Callable[[int, int], None] | None = None) -> list[dict[str, object]]:
-    """Walk every frame and gather all that is wrong, each with `path`, `offset` and `problem`; empty means sound.
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What a walk over a whole journal found: how much there is, and all that is wrong with it.
 
-    `progress` is called with the bytes done and the bytes in all. Raises OSError when the directory cannot be read.
+    Each of `findings` has `path`, `offset` and `problem`. `torn` tells of a frame that a crash, or the hub that is
+    writing it right now, left unfinished at the end: it is cut when the directory is opened, and is no finding.
     """
-    return _core.verify(fspath(data), progress)
+
+    segments: int
+    frames: int
+    records: int
+    last_frame: int
+    last_sequence: int
+    last_hash: bytes
+    torn: str | None
+    findings: list[dict[str, object]]
 
 
-def inspect(data: str | PathLike[str], from_frame: int = 0, limit: int = 100) -> list[dict[str, object]]:
-    """Read frames in their order, beginning at `from_frame`; each with its header's fields and `records`."""
-    return _core.inspect(fspath(data), from_frame, limit)
+def verify(data: str | PathLike[str], progress: Progress | None = None) -> Verified:
+    """Walk every frame and gather all that is wrong; raises OSError when the directory cannot be read."""
+    return Verified(**_core.verify(fspath(data), progress))
+
+
+def inspect(
+    data: str | PathLike[str],
+    *,
+    from_frame: int | None = None,
+    to_frame: int | None = None,
+    from_sequence: int | None = None,
+    to_sequence: int | None = None,
+    limit: int | None = None,
+    on_damage: Callable[[Mapping[str, object]], None] | None = None,
+) -> Iterator[dict[str, object]]:
+    """Read frames in their order, one by one as they are taken; each with its header's fields and `records`, encoded.
+
+    Frames are chosen by their numbers or by the sequences in them. Damage is told to `on_damage`, as a finding of
+    `verify`, and reading goes on; without it, it raises CorruptJournal. Raises OSError when the directory cannot be
+    read.
+    """
+
+    def refuse(found: Mapping[str, object]) -> None:
+        place = f"{found['path']} at offset {found['offset']}: {found['problem']}"
+        raise CorruptJournal(f"{place}. All that is wrong: medsettle verify {fspath(data)}")
+
+    entries = _core.inspect(fspath(data), from_frame, from_sequence)
+    return itertools.islice(_frames(entries, to_frame, to_sequence, on_damage or refuse), limit)
+
+
+def _frames(
+    entries: Iterable[dict[str, object]],
+    to_frame: int | None,
+    to_sequence: int | None,
+    on_damage: Callable[[Mapping[str, object]], None],
+) -> Iterator[dict[str, object]]:
+    for entry in entries:
+        if "problem" in entry:
+            on_damage(entry)
+            continue
+        beyond_frame = to_frame is not None and cast(int, entry["number"]) > to_frame
+        if beyond_frame or (to_sequence is not None and cast(int, entry["first_sequence"]) > to_sequence):
+            return
+        yield entry
 
 
 def explain(data: str | PathLike[str], id: int) -> list[str] | None:
@@ -35,3 +108,144 @@ def reindex(data: str | PathLike[str], progress: Callable[[int, int], None] | No
     disk is full.
     """
     return _core.reindex(fspath(data), progress)
+
+
+class Past(Services):
+    """A hub as it was: `past.persons.get(request)` and every other read; what changes something is refused.
+
+    Answers are those that an auditor would have had then. Raises Rejected when refused.
+    """
+
+    def __init__(self, native: _core.Past) -> None:
+        super().__init__(self._call, self._stream)
+        self._native = native
+
+    @property
+    def sequence(self) -> int:
+        """The last decision that is in it; 0 before the first."""
+        return self._native.sequence
+
+    @property
+    def stamp_ms(self) -> int:
+        """When that was decided, in milliseconds since 1970 UTC."""
+        return self._native.stamp_ms
+
+    def call(self, name: str, request: Message) -> Message:
+        """Ask a read by its name, such as "Persons.Get"."""
+        return self._call(name, request, METHODS[name].response_type)
+
+    def _call(self, name: str, request: Message, response_type: type[R], timeout: float | None = None) -> R:
+        if not METHODS[name].operation:
+            raise Rejected("METHOD_NOT_AVAILABLE", {"method": name})
+        return self._asked(METHODS[name].operation, request, response_type)
+
+    def _stream(self, name: str, request: Message, response_type: type[R], timeout: float | None = None) -> Iterator[R]:
+        method = METHODS[name]
+        asked = type(request)()
+        asked.CopyFrom(request)
+        while True:
+            response = self._asked(method.page_operation, asked, response_type)
+            yield response
+            following = getattr(response, f"next_{method.page_cursor}")
+            if not following:
+                return
+            setattr(asked, method.page_cursor, following)
+
+    def _asked(self, operation: int, request: Message, response_type: type[R]) -> R:
+        ok, answer = self._native.call(operation, request.SerializeToString())
+        if not ok:
+            raise decoded_refusal(answer)
+        return response_type.FromString(answer)
+
+
+def as_of(
+    data: str | PathLike[str],
+    *,
+    at_ms: int | None = None,
+    sequence: int | None = None,
+    progress: Progress | None = None,
+) -> Past:
+    """Give the hub as it was at a moment, in milliseconds since 1970 UTC, or behind the decision of a sequence.
+
+    Everything decided at that moment is in it. Raises ValueError for a moment in the future or a sequence that is not
+    there yet, CorruptJournal when the journal up to there is damaged, OSError when the directory cannot be read.
+    """
+    if (at_ms is None) == (sequence is None):
+        raise ValueError("give either a moment or a sequence")
+    if at_ms is not None and at_ms > time.time_ns() // 1_000_000:
+        raise ValueError("the moment lies in the future; what will be decided until then is not known")
+    if sequence is not None and sequence < 0:
+        raise ValueError("a sequence is not negative")
+    return Past(_core.Past.replay(fspath(data), at_ms, sequence, progress))
+
+
+class Backup:
+    """A backup in a directory, into which frames are taken; a context manager that keeps what was taken in.
+
+    Raises ServerForgot when a hub's frames do not go on where the backup ends, BackupUnusable for frames that cannot
+    follow, CorruptJournal when the newest of its files is damaged, DirectoryLocked, OSError.
+    """
+
+    def __init__(self, directory: str | PathLike[str]) -> None:
+        """Begin a backup, or go on with the one that is there."""
+        self._native = _core.Backup.open(fspath(directory))
+
+    @property
+    def last_frame(self) -> int:
+        """The number of its last frame; 0 while it is empty."""
+        return self._native.tail()[0]
+
+    @property
+    def last_sequence(self) -> int:
+        """The last decision in it."""
+        return self._native.tail()[1]
+
+    @property
+    def last_hash(self) -> bytes:
+        """The hash of its last frame."""
+        return self._native.tail()[2]
+
+    def take(self, frames: Iterable[operations_pb2.JournalFrame]) -> None:
+        """Take in frames as `Operations.TakeJournal` gives them: the last one again, or those that follow."""
+        self._native.take([(frame.frame_number, frame.content) for frame in frames])
+
+    def keep(self) -> None:
+        """Make durable what was taken in."""
+        self._native.keep()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # What came before an interruption is sound: every frame was checked as it came.
+        self.keep()
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What a restore made: frames and decisions of the backup, and the epoch that begins behind them."""
+
+    hub: int
+    directory: str
+    frames: int
+    last_sequence: int
+    last_hash: bytes
+    epoch: int
+
+
+def restore(
+    backup: str | PathLike[str],
+    data: str | PathLike[str],
+    settings: EngineSettings | None = None,
+    progress: Progress | None = None,
+) -> Restored:
+    """Make a data directory of a backup, every frame checked, and begin a new epoch in it.
+
+    The directory does not open before all is done. Raises ValueError when it is there and not empty, CorruptJournal
+    when anything of the backup is damaged, BackupUnusable when there is none, OSError.
+    """
+    segment_bytes = (settings or EngineSettings()).segment_bytes or _DEFAULT_SEGMENT_BYTES
+    now_ms = time.time_ns() // 1_000_000
+    return Restored(**_core.restore(fspath(backup), fspath(data), segment_bytes, now_ms, progress))

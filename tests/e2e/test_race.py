@@ -28,7 +28,6 @@ PER_BATCH = 16
 WINDOW = 64
 """A chip's counter values that may be under way at once: the hub refuses what lies further behind the highest."""
 PATIENCE_S = 30
-FRAMES = 10_000
 PRICE_FEN = 100
 
 Settled = dict[int, int]
@@ -115,13 +114,10 @@ def settle_in_batches(client: Client, turns: Turns, buyers: Sequence[Buyer]) -> 
 
 def records(data: Path) -> Iterator[journal_pb2.Record]:
     """Read every record of a journal that nobody has open."""
-    start = 0
-    while frames := inspect(data, start, FRAMES):
-        for frame in frames:
-            encoded = frame["records"]
-            assert isinstance(encoded, list)
-            yield from map(journal_pb2.Record.FromString, encoded)
-        start += len(frames)
+    for frame in inspect(data):
+        encoded = frame["records"]
+        assert isinstance(encoded, list)
+        yield from map(journal_pb2.Record.FromString, encoded)
 
 
 @pytest.mark.timeout(60 + RACE // 50)

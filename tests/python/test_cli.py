@@ -213,7 +213,10 @@ def test_inspect_shows_what_can_be_read_of_a_damaged_journal_and_says_that_frame
 ) -> None:
     outcome = run("inspect", damaged, "--json")
     assert outcome.code == 1
-    assert outcome.err == f"medsettle: frames are missing; all that is wrong: medsettle verify {damaged}\n"
+    assert outcome.err.startswith(
+        f"medsettle: {damaged / '00000001.journal'} at offset 4096: sector 0 of frame 1 is damaged"
+    )
+    assert outcome.err.endswith(f"All that is wrong: medsettle verify {damaged}\n")
     assert json.loads(outcome.out.splitlines()[0])["number"] == 2
 
 

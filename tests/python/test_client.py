@@ -21,8 +21,8 @@ FAST = Retries(attempts=4, first_pause_s=0.001, longest_pause_s=0.002, attempt_t
 REQUEST = inpatient_pb2.InpatientSettleRequest(header=common_pb2.RequestHeader(request_id="r-1", created_ms=1))
 
 
-def answer(sequence: int) -> bytes:
-    header = common_pb2.ResponseHeader(sequence=sequence, chain_hash=b"%032d" % sequence)
+def answer(sequence: int, *, replayed: bool = False) -> bytes:
+    header = common_pb2.ResponseHeader(sequence=sequence, chain_hash=b"%032d" % sequence, replayed=replayed)
     return inpatient_pb2.InpatientSettleResponse(header=header).SerializeToString()
 
 
@@ -130,7 +130,7 @@ def test_the_callers_timeout_covers_all_attempts(server: ScriptedServer, client:
 
 def test_the_newest_decision_is_remembered(server: ScriptedServer, client: Client) -> None:
     assert client.witness is None
-    server.script = [answer(9), answer(8)]
+    server.script = [answer(9), answer(8, replayed=True)]
     for _ in range(2):
         client.inpatient.settle(REQUEST)
     assert client.witness == Witness(9, b"%032d" % 9)

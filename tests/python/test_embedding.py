@@ -80,7 +80,7 @@ def home(tmp_path: Path) -> Iterator[Home]:
 
 
 def recorded(data: Path) -> list[journal_pb2.Record]:
-    frames = journal.inspect(data, limit=10_000)
+    frames = journal.inspect(data)
     return [
         journal_pb2.Record.FromString(cast(bytes, one))
         for frame in frames

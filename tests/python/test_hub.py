@@ -5,13 +5,14 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from medsettle import AsyncHub, CorruptJournal, DirectoryLocked, EngineSettings, Hub, HubUnusable, Rejected, journal
-from medsettle.v1 import batch_pb2, operations_pb2, persons_pb2
+from medsettle.v1 import batch_pb2, common_pb2, operations_pb2, packages_pb2, persons_pb2
 
 SMALL = EngineSettings(segment_bytes=1 << 20)
 EMPTY_COMMIT = 0
@@ -33,8 +34,15 @@ def status(hub: Hub) -> operations_pb2.OperationsStatusResponse:
     return hub.acting(["OPERATOR"], OPERATOR).operations.status(operations_pb2.OperationsStatusRequest())
 
 
+def header(request_id: str) -> common_pb2.RequestHeader:
+    now_ms = time.time_ns() // 1_000_000
+    return common_pb2.RequestHeader(
+        request_id=request_id, created_ms=now_ms, institution_code=OPERATOR, operator="test"
+    )
+
+
 def last_frame(data: Path) -> int:
-    return max((int(str(frame["number"])) for frame in journal.inspect(data, limit=10_000)), default=0)
+    return max((int(str(frame["number"])) for frame in journal.inspect(data)), default=0)
 
 
 def test_a_hub_serves_and_tells_its_state(hub: Hub) -> None:
@@ -104,15 +112,15 @@ def test_damage_is_found_and_named_and_a_damaged_directory_stays_closed(data: Pa
                 assert ok
 
     asyncio.run(commit())
-    frames = journal.inspect(data, from_frame=2, limit=2)
+    frames = list(journal.inspect(data, from_frame=2, limit=2))
     assert [frame["number"] for frame in frames] == [2, 3]
-    assert journal.verify(data) == []
+    assert journal.verify(data).findings == []
 
     segment = next(path for path in sorted(data.iterdir()) if path.stat().st_size == SMALL.segment_bytes)
     with segment.open("r+b") as file:
         file.seek(4_096 + 100)
         file.write(b"\xff")
-    (finding, *_) = journal.verify(data)
+    (finding, *_) = journal.verify(data).findings
     assert finding["path"] == str(segment)
     assert "frame 1" in str(finding["problem"])
     with pytest.raises(CorruptJournal, match="medsettle verify"):
@@ -136,7 +144,7 @@ def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nowhere"):
         journal.verify(tmp_path / "nowhere")
     with pytest.raises(OSError, match="holds no journal"):
-        journal.inspect(tmp_path)
+        list(journal.inspect(tmp_path))
 
 
 def test_an_event_loop_gets_every_answer_and_commits_of_one_moment_share_frames(data: Path) -> None:
@@ -231,7 +239,7 @@ print(hub.state)
 
 def test_a_program_that_forgets_to_close_ends_all_the_same(data: Path) -> None:
     assert run(AT_EXIT, data) == "SERVING\n"
-    assert journal.verify(data) == []
+    assert journal.verify(data).findings == []
 
 
 SIGNALLED = """
@@ -272,3 +280,41 @@ print(interrupted)
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
 def test_signals_interrupt_a_waiting_call_only_when_their_handler_raises(data: Path) -> None:
     assert run(SIGNALLED, data) == "4\n"
+
+
+def test_the_journal_is_taken_in_many_messages_each_frame_once_and_as_it_stands_on_disk(hub: Hub, data: Path) -> None:
+    operator = hub.acting(["OPERATOR"], OPERATOR)
+    items = [
+        packages_pb2.CatalogueItem(code=f"ITEM-{number:06}", name=f"An item with the number {number}")
+        for number in range(14_000)
+    ]
+    for item in items:
+        setattr(item, "class", packages_pb2.CatalogueItem.A)
+    operator.packages.install_regions(
+        packages_pb2.PackagesInstallRegionsRequest(
+            header=header("regions"), regions=[packages_pb2.Region(code="370100", name="Jinan", home=True)]
+        )
+    )
+    for year in (2020, 2021, 2022, 2023):
+        operator.packages.install_catalogue(
+            packages_pb2.PackagesInstallCatalogueRequest(
+                header=header(f"catalogue-{year}"),
+                catalogue=packages_pb2.Catalogue(region="370100", effective_from=f"{year}-01-01", items=items),
+            )
+        )
+    pages = list(operator.operations.take_journal(operations_pb2.OperationsTakeJournalRequest()))
+    assert len(pages) > 2
+    taken = {frame.frame_number: frame.content for page in pages for frame in page.frames}
+    assert list(taken) == list(range(1, pages[-1].durable_frame_number + 1))
+    frames = {frame["number"]: frame for frame in journal.inspect(data)}
+    for number, content in taken.items():
+        assert content[:8] == b"MEDFRAME"
+        assert content[112:144] == frames[number]["hash"]
+        records = frames[number]["records"]
+        assert isinstance(records, list)
+        assert all(record in content for record in records)
+    middle = operations_pb2.OperationsTakeJournalRequest(from_frame_number=pages[1].frames[0].frame_number)
+    assert list(operator.operations.take_journal(middle)) == pages[1:]
+    beyond = operations_pb2.OperationsTakeJournalRequest(from_frame_number=10_000)
+    (nothing,) = operator.operations.take_journal(beyond)
+    assert (len(nothing.frames), nothing.durable_frame_number) == (0, pages[-1].durable_frame_number)

@@ -77,7 +77,7 @@ class Bank(Town):
         )
         self.acting(DESK).cards.enable(request)
 
-    def successor(self, patient: Patient, purse_fen: int = 0) -> Patient:
+    def successor(self, patient: Patient, purse_fen: int = 0, serial: int = SUCCESSOR_SERIAL) -> Patient:
         """Make and hand over a card that follows the patient's, with this brought over under it."""
         hub, header = self.acting(ISSUER).cards, self.agency.issuer.header
         applied = hub.apply(
@@ -88,7 +88,7 @@ class Bank(Town):
                 generation="3",
             )
         )
-        chip = make_chip(SUCCESSOR_SERIAL)
+        chip = make_chip(serial)
         made = cards_pb2.CardsMarkMadeRequest(
             header=header(),
             card_id=applied.card_id,

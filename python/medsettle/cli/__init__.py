@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import typer
 
-from medsettle.cli import certs, demo, journal, keys, policy, reindex, serve, status
+from medsettle.cli import as_of, backup, certs, demo, export, journal, keys, policy, reindex, serve, status
 from medsettle.cli.terminal import CommandFailed, ExitCode
 
 app = typer.Typer(
@@ -31,6 +31,10 @@ app.command("verify")(journal.verify)
 app.command("inspect")(journal.inspect)
 app.command("explain")(journal.explain)
 app.command("reindex")(reindex.reindex)
+app.command("as-of")(as_of.as_of)
+app.command("export")(export.export)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.add_typer(keys.app, name="keys")
 app.add_typer(certs.app, name="certs")
 app.add_typer(policy.app, name="policy")
@@ -50,12 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _fail_by_package(error: Exception) -> NoReturn:
-    from medsettle.errors import CorruptJournal, MedsettleError, Rejected
+    from medsettle.errors import CorruptJournal, MedsettleError, Rejected, ServerForgot
 
     match error:
         case Rejected():
             _fail(f"refused: {error}. {error.advice}".rstrip(), ExitCode.BAD_NEWS)
-        case CorruptJournal():
+        case CorruptJournal() | ServerForgot():
             _fail(str(error), ExitCode.BAD_NEWS)
         case MedsettleError():
             _fail(str(error), ExitCode.COULD_NOT_RUN)

@@ -4,17 +4,17 @@ Owns the reading of bodies (journal.proto) and their shape on the screen and in 
 Invariant: names, card numbers and numbers of certificates never leave here unmasked.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from medsettle import jsonform
 from medsettle.cli.terminal import moment, yuan
-from medsettle.v1 import journal_pb2
+from medsettle.v1 import journal_pb2, refusal_pb2
 from medsettle.v1.facade import METHODS
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class RecordView:
     request_id: str
     operator: str
     created_ms: int
+    refused: bool
     facts: list[tuple[str, Message]]
     response: Message | None
 
@@ -61,6 +62,7 @@ class RecordView:
             "request_id": self.request_id,
             "operator": self.operator,
             "created_ms": self.created_ms,
+            "refused": self.refused,
             "facts": [{name: jsonform.to_json(fact)} for name, fact in self.facts],
             "response": None if self.response is None else jsonform.to_json(self.response),
         }
@@ -71,6 +73,7 @@ class Frame:
     """A frame by its header and the decisions in it."""
 
     number: int
+    kind: str
     epoch: int
     stamp_ms: int
     first_sequence: int
@@ -82,6 +85,7 @@ class Frame:
         """Describe the frame as JSON data."""
         return {
             "number": self.number,
+            "kind": self.kind,
             "epoch": self.epoch,
             "stamp_ms": self.stamp_ms,
             "first_sequence": self.first_sequence,
@@ -96,6 +100,7 @@ def frame_from(entry: Mapping[str, object]) -> Frame:
     records = cast(Iterable[bytes], entry["records"])
     return Frame(
         number=cast(int, entry["number"]),
+        kind=cast(str, entry["kind"]),
         epoch=cast(int, entry["epoch"]),
         stamp_ms=cast(int, entry["stamp_ms"]),
         first_sequence=cast(int, entry["first_sequence"]),
@@ -107,11 +112,15 @@ def frame_from(entry: Mapping[str, object]) -> Frame:
 
 def _record(record: journal_pb2.Record) -> RecordView:
     method = _METHOD_OF_OPERATION.get(record.operation)
-    response = None if method is None else method.response_type.FromString(record.response)
+    response: Message | None = None
+    if record.refused:
+        response = refusal_pb2.Refusal.FromString(record.response)
+    elif method is not None:
+        response = method.response_type.FromString(record.response)
     facts = [_fact(fact) for fact in record.facts]
     for message in (response, *(fact for _, fact in facts)):
         if message is not None:
-            _mask(message)
+            mask(message)
     return RecordView(
         sequence=record.sequence,
         operation=f"operation {record.operation}" if method is None else method.name,
@@ -119,6 +128,7 @@ def _record(record: journal_pb2.Record) -> RecordView:
         request_id=record.request_id,
         operator=record.operator,
         created_ms=record.created_ms,
+        refused=record.refused,
         facts=facts,
         response=response,
     )
@@ -131,13 +141,14 @@ def _fact(fact: journal_pb2.Fact) -> tuple[str, Message]:
     return name, getattr(fact, name)
 
 
-def _mask(message: Message) -> None:
+def mask(message: Message) -> None:
+    """Make what names a person or a card unreadable but for a part."""
     for field, value in message.ListFields():
         if (kept := _MASKED.get(field.full_name)) is not None:
             setattr(message, field.name, _masked(value, kept))
         elif field.message_type is not None and not field.message_type.GetOptions().map_entry:
             for child in value if field.is_repeated else (value,):
-                _mask(child)
+                mask(child)
 
 
 def _masked(text: str, kept: slice) -> str:
@@ -148,7 +159,7 @@ def _masked(text: str, kept: slice) -> str:
 def grow(tree: "Tree", message: Message) -> None:
     """Add a message's fields: simple ones on the branch itself, the others below it."""
     simple: list[str] = []
-    for field, value in message.ListFields():
+    for field, value in _shown_fields(message):
         if field.message_type is None and not field.is_repeated:
             simple.append(f"{field.name}={_shown(field, value)}")
         elif field.message_type is None:
@@ -160,6 +171,15 @@ def grow(tree: "Tree", message: Message) -> None:
         else:
             grow(tree.add(field.name), value)
     tree.label = "  ".join((str(tree.label), *simple))
+
+
+def _shown_fields(message: Message) -> Iterator[tuple[Any, Any]]:
+    """Give what is set, and a balance also where it is zero: that an account is empty is worth knowing."""
+    for field in message.DESCRIPTOR.fields:
+        if field.name == "balance_fen" or (
+            message.HasField(field.name) if field.has_presence else getattr(message, field.name)
+        ):
+            yield field, getattr(message, field.name)
 
 
 def _grow_list(tree: "Tree", items: Iterable[Message]) -> None:

@@ -2,12 +2,14 @@
 
 import json
 import sys
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medsettle.cli.terminal import CommandFailed, ExitCode, console, moment
+from medsettle.cli.terminal import CommandFailed, ExitCode, bytes_progress, console, moment
 
 if TYPE_CHECKING:
     from rich.tree import Tree
@@ -24,66 +26,107 @@ def verify(directory: _Directory) -> None:
 
     Exit codes: 0 nothing is wrong; 1 damage; 2 could not run.
     """
-    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
-
     from medsettle import journal
 
-    bytes_checked = 0
-    with Progress(
-        "checking",
-        BarColumn(),
-        DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        console=console(sys.stderr),
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    ) as progress:
-        task = progress.add_task("checking", total=None)
+    started_s, bytes_checked = time.monotonic(), 0
+    with bytes_progress("checking") as show:
 
-        def show(done_bytes: int, total_bytes: int) -> None:
+        def progress(done_bytes: int, total_bytes: int) -> None:
             nonlocal bytes_checked
             bytes_checked = done_bytes
-            progress.update(task, completed=done_bytes, total=total_bytes)
+            show(done_bytes, total_bytes)
 
-        findings = journal.verify(directory, show)
-    for finding in findings:
+        verified = journal.verify(directory, progress)
+    took_s = max(time.monotonic() - started_s, 1e-9)
+    for finding in verified.findings:
         print(f"{finding['path']} at offset {finding['offset']}: {finding['problem']}")
-    if findings:
-        raise CommandFailed(f"{directory}: {len(findings)} finding(s); nothing was changed", ExitCode.BAD_NEWS)
-    print(f"{directory}: {bytes_checked:,} bytes checked, nothing is wrong")
+    if verified.torn is not None:
+        print(f"{verified.torn.partition(';')[0]}; opening the directory cuts it, and it is no damage")
+    print(
+        f"{directory}: {bytes_checked:,} bytes in {verified.segments:,} segment(s), {verified.frames:,} frames and "
+        f"{verified.records:,} decisions checked in {took_s:.1f} s: {bytes_checked / took_s / 1e9:.2f} GB/s, "
+        f"{verified.records / took_s:,.0f} decisions/s"
+    )
+    if verified.findings:
+        raise CommandFailed(
+            f"{directory}: {len(verified.findings)} finding(s); nothing was changed. What can still be read: medsettle "
+            f"inspect {directory}; from a backup: medsettle restore --help",
+            ExitCode.BAD_NEWS,
+        )
+    print(
+        f"{directory}: nothing is wrong; it ends with frame {verified.last_frame:,}, sequence "
+        f"{verified.last_sequence:,}, hash {verified.last_hash.hex()}"
+    )
 
 
 def inspect(
     directory: _Directory,
-    start: Annotated[int, typer.Option("--from", metavar="N", min=1, help="First frame to show.")] = 1,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, help="How many frames to show.")] = 100,
+    from_frame: Annotated[
+        int | None, typer.Option("--from", "--from-frame", metavar="N", min=1, help="First frame to show.")
+    ] = None,
+    to_frame: Annotated[
+        int | None, typer.Option("--to", "--to-frame", metavar="N", min=1, help="Last frame to show.")
+    ] = None,
+    from_sequence: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Begin with the frame that holds this decision.")
+    ] = None,
+    to_sequence: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="End with the frame that holds this decision.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="How many frames to show; 100 unless an end is given.")
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object per frame and line, with everything.")
     ] = False,
 ) -> None:
     """Show the frames of a journal with the decisions and facts in them; nothing is changed.
 
-    Names, card numbers and numbers of certificates are masked. The tree shortens long lists, --json does not.
+    Names, card numbers and numbers of certificates are masked. The tree shortens long lists, --json does not. Frames
+    are shown as they are read, so a journal of any length can be piped on: medsettle inspect DIR --json --to-frame N.
 
-    Exit codes: 0 shown; 1 frames are missing between those that are shown; 2 could not run.
+    Exit codes: 0 shown; 1 the journal is damaged where it was read, and what could be read is shown; 2 could not run.
     """
     from medsettle import journal
     from medsettle.cli.frames import frame_from
 
-    frames = [frame_from(entry) for entry in journal.inspect(directory, start, limit)]
-    out = console()
-    for frame in frames:
+    if from_frame and from_sequence:
+        raise CommandFailed("give --from or --from-sequence: both say where to begin")
+    if limit is None and to_frame is None and to_sequence is None:
+        limit = 100
+    damage: list[Mapping[str, object]] = []
+    out, shown, last = console(), 0, 0
+    for entry in journal.inspect(
+        directory,
+        from_frame=from_frame,
+        to_frame=to_frame,
+        from_sequence=from_sequence,
+        to_sequence=to_sequence,
+        limit=limit,
+        on_damage=damage.append,
+    ):
+        frame = frame_from(entry)
+        shown, last = shown + 1, frame.number
         if as_json:
             print(json.dumps(frame.to_json(), ensure_ascii=False))
         else:
             out.print(_tree(frame))
-    if not frames:
-        print(f"medsettle: {directory} has no frame from number {start} on", file=sys.stderr)
-    elif frames[-1].number != start + len(frames) - 1:
-        raise CommandFailed(f"frames are missing; all that is wrong: medsettle verify {directory}", ExitCode.BAD_NEWS)
-    elif len(frames) == limit and not as_json:
-        out.print(f"{limit} frames shown; for more: --from {start + limit}")
+    if damage:
+        first = damage[0]
+        raise CommandFailed(
+            f"{first['path']} at offset {first['offset']}: {first['problem']}; frames may be missing from what is "
+            f"shown. All that is wrong: medsettle verify {directory}",
+            ExitCode.BAD_NEWS,
+        )
+    if not shown:
+        where = (
+            f" from number {from_frame} on"
+            if from_frame
+            else f" from sequence {from_sequence} on" * bool(from_sequence)
+        )
+        print(f"medsettle: {directory} has no frame{where}", file=sys.stderr)
+    elif shown == limit and not as_json:
+        out.print(f"{limit} frames shown; for more: --from {last + 1}")
 
 
 def explain(
@@ -109,12 +152,14 @@ def _tree(frame: "Frame") -> "Tree":
     from medsettle.cli.frames import grow
 
     records = f"sequence {frame.first_sequence} to {frame.last_sequence}" if frame.records else "no decision"
+    kind = "" if frame.kind == "business" else f"{frame.kind}  "
     tree = Tree(
-        f"frame {frame.number}  epoch {frame.epoch}  {moment(frame.stamp_ms)}  {records}  hash {frame.hash[:16]}"
+        f"frame {frame.number}  {kind}epoch {frame.epoch}  {moment(frame.stamp_ms)}  {records}  hash {frame.hash[:16]}"
     )
     for record in frame.records:
         asked = f"{record.institution_code} {record.request_id}".strip()
-        branch = tree.add(f"{record.sequence}  {record.operation}  {asked}")
+        refused = "  refused" if record.refused else ""
+        branch = tree.add(f"{record.sequence}  {record.operation}  {asked}{refused}")
         for name, fact in record.facts:
             grow(branch.add(name), fact)
     return tree

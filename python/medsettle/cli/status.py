@@ -2,30 +2,20 @@
 
 import json
 import os
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from medsettle.cli.connection import Insecure, TlsCa, TlsCert, TlsKey, connected
 from medsettle.cli.terminal import CommandFailed, ExitCode, console, moment, wrong_input
-
-if TYPE_CHECKING:
-    from medsettle.client import Client
-
-# A hub without TLS is told who asks; any institution may ask for the status.
-_PLAINTEXT_CODE = "MEDSETTLECLI"
 
 
 def status(
     target: Annotated[str, typer.Option(metavar="HOST:PORT", help="Address of the hub.")],
-    tls_cert: Annotated[Path | None, typer.Option(help="Own certificate (PEM).", dir_okay=False)] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="Private key of the certificate (PEM).", dir_okay=False)] = None,
-    tls_ca: Annotated[
-        Path | None, typer.Option(help="Authority of the hub's certificate (PEM).", dir_okay=False)
-    ] = None,
-    insecure: Annotated[
-        bool, typer.Option("--insecure", help="For a hub that serves plaintext on this machine.")
-    ] = False,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    tls_ca: TlsCa = None,
+    insecure: Insecure = False,
     timeout: Annotated[float, typer.Option(metavar="SECONDS", min=0.1, help="How long to wait for the answer.")] = 5.0,
     as_json: Annotated[bool, typer.Option("--json", help="The hub's answer as JSON.")] = False,
 ) -> None:
@@ -41,7 +31,7 @@ def status(
     from medsettle.v1 import operations_pb2
 
     with wrong_input():
-        client = _connected(target, tls_cert, tls_key, tls_ca, insecure)
+        client = connected(target, tls_cert, tls_key, tls_ca, insecure)
     try:
         with client:
             answer = client.operations.status(operations_pb2.OperationsStatusRequest(), timeout=timeout)
@@ -67,18 +57,3 @@ def status(
         raise CommandFailed(f"{target}: the hub halted: {answer.halt_reason}", ExitCode.HALTED)
     if state != "SERVING":
         raise CommandFailed(f"{target}: the hub is {state}", ExitCode.BAD_NEWS)
-
-
-def _connected(target: str, cert: Path | None, key: Path | None, ca: Path | None, insecure: bool) -> "Client":
-    from medsettle.auth.actor import Actor
-    from medsettle.client import Retries, connect
-    from medsettle.config import TlsFiles
-
-    once = Retries(attempts=1)
-    if insecure:
-        if cert or key or ca:
-            raise CommandFailed("--insecure uses no certificates: leave the TLS files out")
-        return connect(target, actor=Actor(_PLAINTEXT_CODE, frozenset({"OPERATOR"})), retries=once)
-    if cert is None or key is None or ca is None:
-        raise CommandFailed("give --tls-cert, --tls-key and --tls-ca, or --insecure for a hub without TLS")
-    return connect(target, tls=TlsFiles(ca=ca, cert=cert, key=key), retries=once)

@@ -3,7 +3,8 @@
 Invariant: text that comes from files and messages is never read as markup.
 """
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import IntEnum
@@ -11,6 +12,7 @@ from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import ProgressColumn
 
 _WIDTH_OF_PIPES = 200
 """Columns where there is no terminal to ask: enough that no table is folded."""
@@ -51,6 +53,40 @@ def console(file: IO[str] | None = None) -> "Console":
     if not plain.is_terminal:
         plain.width = _WIDTH_OF_PIPES
     return plain
+
+
+@contextmanager
+def bytes_progress(doing: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar of bytes done and in all on a terminal's stderr, and nothing anywhere else."""
+    from rich.progress import BarColumn, DownloadColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    with _bar(
+        doing, BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn(), TimeRemainingColumn()
+    ) as show:
+        yield show
+
+
+@contextmanager
+def steps_progress(doing: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar of steps done and in all (0 while unknown) on a terminal's stderr, and nothing anywhere else."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
+
+    with _bar(doing, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()) as show:
+        yield show
+
+
+@contextmanager
+def _bar(doing: str, *columns: "ProgressColumn") -> Iterator[Callable[[int, int], None]]:
+    from rich.progress import Progress
+
+    stderr = console(sys.stderr)
+    with Progress(doing, *columns, console=stderr, transient=True, disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task(doing, total=None)
+
+        def show(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total or None)
+
+        yield show
 
 
 def yuan(fen: int) -> str:

@@ -134,7 +134,11 @@ Handler = Callable[[bytes, Context], Awaitable[bytes]]
 """Answers one call with a response, or ends it with a refusal."""
 
 
-def handler(method: str, send: Send, identify: Identify, counters: Counters) -> Handler:
+Start = tuple[tuple[str, str], ...]
+"""The metadata that names this start of the hub in every answer: after another start a client asks for proof."""
+
+
+def handler(method: str, send: Send, identify: Identify, counters: Counters, start: Start) -> Handler:
     """Make the handler of a method.
 
     One plain coroutine function and no detour: every call passes here on the one event loop that all calls share.
@@ -162,12 +166,13 @@ def handler(method: str, send: Send, identify: Identify, counters: Counters) -> 
                 outcome, refusal = _refusal_of(error, method)
             else:
                 outcome = "OK"
+                context.set_trailing_metadata(start)
                 return response
         finally:
             counters.in_flight -= 1
             counters.answered(method, outcome)
-        trailer = ((DETAILS_KEY, refusal.details),) if refusal.details else ()
-        await context.abort(refusal.code, refusal.text, trailer)
+        details = ((DETAILS_KEY, refusal.details),) if refusal.details else ()
+        await context.abort(refusal.code, refusal.text, (*start, *details))
 
     return answer
 
@@ -179,7 +184,9 @@ Next = Callable[[bytes, bytes], bytes]
 """Gives the request for the page behind a request's response; empty after the last."""
 
 
-def stream_handler(method: str, send: Send, following: Next, identify: Identify, counters: Counters) -> StreamHandler:
+def stream_handler(
+    method: str, send: Send, following: Next, identify: Identify, counters: Counters, start: Start
+) -> StreamHandler:
     """Make the handler of a method that answers with a stream, page by page.
 
     Of a stream one page is in memory, and the next is asked for when the caller has taken it; so a slow caller holds up
@@ -191,6 +198,7 @@ def stream_handler(method: str, send: Send, following: Next, identify: Identify,
         outcome, more = "CANCELLED", True
         try:
             try:
+                await context.send_initial_metadata(start)
                 while more:
                     caller = identify(context)
                     if len(request) > MESSAGE_BYTES:
@@ -211,8 +219,8 @@ def stream_handler(method: str, send: Send, following: Next, identify: Identify,
         finally:
             counters.in_flight -= 1
             counters.answered(method, outcome)
-        trailer = ((DETAILS_KEY, refusal.details),) if refusal.details else ()
-        await context.abort(refusal.code, refusal.text, trailer)
+        details = ((DETAILS_KEY, refusal.details),) if refusal.details else ()
+        await context.abort(refusal.code, refusal.text, (*start, *details))
 
     return answer
 

@@ -28,12 +28,12 @@ def service_names() -> list[str]:
     return sorted({_path(method)[0] for method in METHODS.values()})
 
 
-def handlers(port: LoopPort, identify: Identify, counters: Counters) -> list[grpc.GenericRpcHandler]:
-    """Make the handlers of every service, for the loop of the port."""
+def handlers(port: LoopPort, identify: Identify, counters: Counters, start: edge.Start) -> list[grpc.GenericRpcHandler]:
+    """Make the handlers of every service, for the loop of the port; `start` stands in the metadata of every answer."""
     services: dict[str, dict[str, MethodHandler]] = defaultdict(dict)
     for method in METHODS.values():
         service, name = _path(method)
-        services[service][name] = _method_handler(port, method, identify, counters)
+        services[service][name] = _method_handler(port, method, identify, counters, start)
     return [grpc.method_handlers_generic_handler(service, methods) for service, methods in services.items()]
 
 
@@ -62,12 +62,14 @@ def _not_available(method: Method) -> edge.Send:
     return send
 
 
-def _method_handler(port: LoopPort, method: Method, identify: Identify, counters: Counters) -> MethodHandler:
+def _method_handler(
+    port: LoopPort, method: Method, identify: Identify, counters: Counters, start: edge.Start
+) -> MethodHandler:
     send = _send(port, method)
     if method.page_operation:
-        pages = edge.stream_handler(method.name, send, partial(next_page, method), identify, counters)
+        pages = edge.stream_handler(method.name, send, partial(next_page, method), identify, counters, start)
         return grpc.unary_stream_rpc_method_handler(pages)
-    answer = edge.handler(method.name, send, identify, counters)
+    answer = edge.handler(method.name, send, identify, counters, start)
     if not method.server_streaming:
         return grpc.unary_unary_rpc_method_handler(answer)
 

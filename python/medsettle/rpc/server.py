@@ -12,6 +12,7 @@ import gc
 import ipaddress
 import logging
 import os
+import secrets
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from medsettle.auth.revocation import RevocationList
-from medsettle.config import TlsFiles
+from medsettle.config import START_METADATA_KEY, TlsFiles
 from medsettle.errors import HubUnusable, MedsettleError
 from medsettle.hub import AsyncHub
 from medsettle.ops.counters import Counters
@@ -46,6 +47,10 @@ _OPTIONS = (
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", limits.KEEPALIVE_LEAST_MS),
 )
+
+
+_START_BYTES = 8
+"""Enough that no two starts of any hub that a client meets share their name."""
 
 
 class CannotListen(MedsettleError):
@@ -104,7 +109,8 @@ class Service:
 
     async def start(self) -> int:
         """Listen and return the port; raises CannotListen when the address is taken or not ours."""
-        contract = methods.handlers(self._hub.port(), self._identify, self.counters)
+        start = ((START_METADATA_KEY, secrets.token_hex(_START_BYTES)),)
+        contract = methods.handlers(self._hub.port(), self._identify, self.counters, start)
         server = grpc.aio.server(handlers=[*contract, *self._extra], options=_OPTIONS)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = methods.service_names()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol, TypeVar
 
-from google.protobuf.descriptor import FileDescriptor
+from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
@@ -78,6 +78,8 @@ class Method:
     """Its number as a command of a batch, 0 where it cannot be one."""
     page_operation: int
     """The number by which an engine is asked for one page of its stream, 0 where it has none."""
+    page_cursor: str
+    """The field of its request that says where a page begins; empty where it has no pages."""
     roles: frozenset[str]
     """Who may call it; empty means nobody."""
     read: bool
@@ -100,11 +102,18 @@ def _methods(*files: FileDescriptor) -> Iterator[Method]:
                     response_type=GetMessageClass(method.output_type),
                     operation=operations.get(method.input_type.full_name, 0),
                     page_operation=options.Extensions[options_pb2.page_operation],
+                    page_cursor=_page_cursor(method) if options.Extensions[options_pb2.page_operation] else "",
                     roles=frozenset(options_pb2.Role.Kind.Name(role) for role in options.Extensions[options_pb2.roles]),
                     read=options.idempotency_level == MethodOptions.NO_SIDE_EFFECTS,
                     client_streaming=method.client_streaming,
                     server_streaming=method.server_streaming,
                 )
+
+
+def _page_cursor(method: MethodDescriptor) -> str:
+    following = {field.name.removeprefix("next_") for field in method.output_type.fields if "next_" in field.name}
+    (cursor,) = following & {field.name for field in method.input_type.fields}
+    return cursor
 
 
 METHODS: Mapping[str, Method] = MappingProxyType(
@@ -637,7 +646,9 @@ class Operations:
     def take_journal(
         self, request: operations_pb2.OperationsTakeJournalRequest, *, timeout: float | None = None
     ) -> Iterator[operations_pb2.OperationsTakeJournalResponse]:
-        """Streams journal frames for a backup."""
+        """Streams the durable frames of the journal, for a backup; it ends with the newest that is durable when it gets
+        there.
+        """
         return self._stream("Operations.TakeJournal", request, operations_pb2.OperationsTakeJournalResponse, timeout)
 
 
@@ -1263,7 +1274,9 @@ class AsyncOperations:
     def take_journal(
         self, request: operations_pb2.OperationsTakeJournalRequest, *, timeout: float | None = None
     ) -> AsyncIterator[operations_pb2.OperationsTakeJournalResponse]:
-        """Streams journal frames for a backup."""
+        """Streams the durable frames of the journal, for a backup; it ends with the newest that is durable when it gets
+        there.
+        """
         return self._stream("Operations.TakeJournal", request, operations_pb2.OperationsTakeJournalResponse, timeout)
 
 

@@ -26,7 +26,7 @@ from medsettle.v1 import common_pb2 as medsettle_dot_v1_dot_common__pb2
 from medsettle.v1 import options_pb2 as medsettle_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dmedsettle/v1/operations.proto\x12\x0cmedsettle.v1\x1a\x19medsettle/v1/common.proto\x1a\x1amedsettle/v1/options.proto\"\x19\n\x17OperationsStatusRequest\"\xf5\x02\n\x18OperationsStatusResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.medsettle.v1.ResponseHeader\x12;\n\x05state\x18\x02 \x01(\x0e\x32,.medsettle.v1.OperationsStatusResponse.State\x12\x12\n\nhub_number\x18\x03 \x01(\r\x12\x14\n\x0c\x66rame_number\x18\x04 \x01(\x04\x12\x0f\n\x07version\x18\x05 \x01(\t\x12\x0f\n\x07persons\x18\x06 \x01(\x04\x12\x12\n\nopen_stays\x18\x07 \x01(\x04\x12\x13\n\x0bhalt_reason\x18\x08 \x01(\t\x12\x14\n\x0chome_regions\x18\t \x03(\t\"c\n\x05State\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\x0b\n\x07SERVING\x10\x01\x12\x0e\n\nRECOVERING\x10\x02\x12\n\n\x06HALTED\x10\x03\x12\r\n\tDISK_FULL\x10\x04\x12\x11\n\rCLOCK_SUSPECT\x10\x05\"H\n\x19OperationsSnapshotRequest\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.medsettle.v1.RequestHeader\"e\n\x1aOperationsSnapshotResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.medsettle.v1.ResponseHeader\x12\x19\n\x11snapshot_sequence\x18\x02 \x01(\x04\"\x1f\n\x1dOperationsTrialBalanceRequest\"\x89\x04\n\rLedgerBalance\x12\x34\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0e\x32#.medsettle.v1.LedgerBalance.Account\x12\x0e\n\x06region\x18\x02 \x01(\t\x12%\n\x04\x66und\x18\x03 \x01(\x0e\x32\x17.medsettle.v1.Fund.Kind\x12\x38\n\x0einsurance_type\x18\x04 \x01(\x0e\x32 .medsettle.v1.InsuranceType.Kind\x12\x18\n\x10institution_code\x18\x05 \x01(\t\x12\x13\n\x0b\x62\x61lance_fen\x18\x06 \x01(\x03\"\xa1\x02\n\x07\x41\x63\x63ount\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\x08\n\x04\x46UND\x10\x01\x12\x15\n\x11PERSONAL_ACCOUNTS\x10\x02\x12\x0f\n\x0bINSTITUTION\x10\x03\x12\x08\n\x04\x43\x41SH\x10\x04\x12\x11\n\rCONTRIBUTIONS\x10\x05\x12\x11\n\rHOSPITAL_PART\x10\x06\x12\x15\n\x11PERSON_SETTLEMENT\x10\x07\x12\x13\n\x0fONLINE_ACCOUNTS\x10\x08\x12\x0f\n\x0b\x43\x41RD_PURSES\x10\t\x12\x12\n\x0eOFFLINE_PURSES\x10\n\x12\x12\n\x0eREIMBURSEMENTS\x10\x0b\x12\x10\n\x0c\x42\x41NK_PAYOUTS\x10\x0c\x12\x13\n\x0fPAYOUTS_WAITING\x10\r\x12\x0b\n\x07TOP_UPS\x10\x0e\x12\n\n\x06\x43LAIMS\x10\x0f\"\xad\x01\n\x1eOperationsTrialBalanceResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.medsettle.v1.ResponseHeader\x12-\n\x08\x62\x61lances\x18\x02 \x03(\x0b\x32\x1b.medsettle.v1.LedgerBalance\x12\x0f\n\x07sum_fen\x18\x03 \x01(\x03\x12\x1d\n\x15personal_balances_fen\x18\x04 \x01(\x03\"\x19\n\x17OperationsDigestRequest\"X\n\x18OperationsDigestResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.medsettle.v1.ResponseHeader\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\"L\n\x1dOperationsConfirmClockRequest\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.medsettle.v1.RequestHeader\"N\n\x1eOperationsConfirmClockResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.medsettle.v1.ResponseHeader\"9\n\x1cOperationsTakeJournalRequest\x12\x19\n\x11\x66rom_frame_number\x18\x01 \x01(\x04\"r\n\x1dOperationsTakeJournalResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.medsettle.v1.ResponseHeader\x12\x14\n\x0c\x66rame_number\x18\x02 \x01(\x04\x12\r\n\x05\x66rame\x18\x03 \x01(\x0c\x32\x9b\x05\n\nOperations\x12g\n\x06Status\x12%.medsettle.v1.OperationsStatusRequest\x1a&.medsettle.v1.OperationsStatusResponse\"\x0e\x90\x02\x01\x8a\xb5\x18\x07\x01\x02\x03\x04\x05\x06\x07\x12\x64\n\x08Snapshot\x12\'.medsettle.v1.OperationsSnapshotRequest\x1a(.medsettle.v1.OperationsSnapshotResponse\"\x05\x8a\xb5\x18\x01\x05\x12t\n\x0cTrialBalance\x12+.medsettle.v1.OperationsTrialBalanceRequest\x1a,.medsettle.v1.OperationsTrialBalanceResponse\"\t\x90\x02\x01\x8a\xb5\x18\x02\x05\x06\x12\x62\n\x06\x44igest\x12%.medsettle.v1.OperationsDigestRequest\x1a&.medsettle.v1.OperationsDigestResponse\"\t\x90\x02\x01\x8a\xb5\x18\x02\x05\x06\x12p\n\x0c\x43onfirmClock\x12+.medsettle.v1.OperationsConfirmClockRequest\x1a,.medsettle.v1.OperationsConfirmClockResponse\"\x05\x8a\xb5\x18\x01\x05\x12r\n\x0bTakeJournal\x12*.medsettle.v1.OperationsTakeJournalRequest\x1a+.medsettle.v1.OperationsTakeJournalResponse\"\x08\x90\x02\x01\x8a\xb5\x18\x01\x05\x30\x01\x42\x1aZ\x18medsettle/v1;medsettlev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dmedsettle/v1/operations.proto\x12\x0cmedsettle.v1\x1a\x19medsettle/v1/common.proto\x1a\x1amedsettle/v1/options.proto\"0\n\x17OperationsStatusRequest\x12\x15\n\rseen_sequence\x18\x01 \x01(\x04\"\x8e\x03\n\x18OperationsStatusResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.medsettle.v1.ResponseHeader\x12;\n\x05state\x18\x02 \x01(\x0e\x32,.medsettle.v1.OperationsStatusResponse.State\x12\x12\n\nhub_number\x18\x03 \x01(\r\x12\x14\n\x0c\x66rame_number\x18\x04 \x01(\x04\x12\x0f\n\x07version\x18\x05 \x01(\t\x12\x0f\n\x07persons\x18\x06 \x01(\x04\x12\x12\n\nopen_stays\x18\x07 \x01(\x04\x12\x13\n\x0bhalt_reason\x18\x08 \x01(\t\x12\x14\n\x0chome_regions\x18\t \x03(\t\x12\x17\n\x0fseen_chain_hash\x18\n \x01(\x0c\"c\n\x05State\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\x0b\n\x07SERVING\x10\x01\x12\x0e\n\nRECOVERING\x10\x02\x12\n\n\x06HALTED\x10\x03\x12\r\n\tDISK_FULL\x10\x04\x12\x11\n\rCLOCK_SUSPECT\x10\x05\"H\n\x19OperationsSnapshotRequest\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.medsettle.v1.RequestHeader\"e\n\x1aOperationsSnapshotResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.medsettle.v1.ResponseHeader\x12\x19\n\x11snapshot_sequence\x18\x02 \x01(\x04\"\x1f\n\x1dOperationsTrialBalanceRequest\"\x89\x04\n\rLedgerBalance\x12\x34\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0e\x32#.medsettle.v1.LedgerBalance.Account\x12\x0e\n\x06region\x18\x02 \x01(\t\x12%\n\x04\x66und\x18\x03 \x01(\x0e\x32\x17.medsettle.v1.Fund.Kind\x12\x38\n\x0einsurance_type\x18\x04 \x01(\x0e\x32 .medsettle.v1.InsuranceType.Kind\x12\x18\n\x10institution_code\x18\x05 \x01(\t\x12\x13\n\x0b\x62\x61lance_fen\x18\x06 \x01(\x03\"\xa1\x02\n\x07\x41\x63\x63ount\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\x08\n\x04\x46UND\x10\x01\x12\x15\n\x11PERSONAL_ACCOUNTS\x10\x02\x12\x0f\n\x0bINSTITUTION\x10\x03\x12\x08\n\x04\x43\x41SH\x10\x04\x12\x11\n\rCONTRIBUTIONS\x10\x05\x12\x11\n\rHOSPITAL_PART\x10\x06\x12\x15\n\x11PERSON_SETTLEMENT\x10\x07\x12\x13\n\x0fONLINE_ACCOUNTS\x10\x08\x12\x0f\n\x0b\x43\x41RD_PURSES\x10\t\x12\x12\n\x0eOFFLINE_PURSES\x10\n\x12\x12\n\x0eREIMBURSEMENTS\x10\x0b\x12\x10\n\x0c\x42\x41NK_PAYOUTS\x10\x0c\x12\x13\n\x0fPAYOUTS_WAITING\x10\r\x12\x0b\n\x07TOP_UPS\x10\x0e\x12\n\n\x06\x43LAIMS\x10\x0f\"\xad\x01\n\x1eOperationsTrialBalanceResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.medsettle.v1.ResponseHeader\x12-\n\x08\x62\x61lances\x18\x02 \x03(\x0b\x32\x1b.medsettle.v1.LedgerBalance\x12\x0f\n\x07sum_fen\x18\x03 \x01(\x03\x12\x1d\n\x15personal_balances_fen\x18\x04 \x01(\x03\"\x19\n\x17OperationsDigestRequest\"X\n\x18OperationsDigestResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.medsettle.v1.ResponseHeader\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\"L\n\x1dOperationsConfirmClockRequest\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.medsettle.v1.RequestHeader\"N\n\x1eOperationsConfirmClockResponse\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.medsettle.v1.ResponseHeader\"9\n\x1cOperationsTakeJournalRequest\x12\x19\n\x11\x66rom_frame_number\x18\x01 \x01(\x04\"\xac\x01\n\x1dOperationsTakeJournalResponse\x12*\n\x06\x66rames\x18\x04 \x03(\x0b\x32\x1a.medsettle.v1.JournalFrame\x12\x1e\n\x16next_from_frame_number\x18\x05 \x01(\x04\x12\x1c\n\x14\x64urable_frame_number\x18\x06 \x01(\x04J\x04\x08\x01\x10\x04R\x06headerR\x0c\x66rame_numberR\x05\x66rame\"5\n\x0cJournalFrame\x12\x14\n\x0c\x66rame_number\x18\x01 \x01(\x04\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\x32\xa0\x05\n\nOperations\x12g\n\x06Status\x12%.medsettle.v1.OperationsStatusRequest\x1a&.medsettle.v1.OperationsStatusResponse\"\x0e\x90\x02\x01\x8a\xb5\x18\x07\x01\x02\x03\x04\x05\x06\x07\x12\x64\n\x08Snapshot\x12\'.medsettle.v1.OperationsSnapshotRequest\x1a(.medsettle.v1.OperationsSnapshotResponse\"\x05\x8a\xb5\x18\x01\x05\x12t\n\x0cTrialBalance\x12+.medsettle.v1.OperationsTrialBalanceRequest\x1a,.medsettle.v1.OperationsTrialBalanceResponse\"\t\x90\x02\x01\x8a\xb5\x18\x02\x05\x06\x12\x62\n\x06\x44igest\x12%.medsettle.v1.OperationsDigestRequest\x1a&.medsettle.v1.OperationsDigestResponse\"\t\x90\x02\x01\x8a\xb5\x18\x02\x05\x06\x12p\n\x0c\x43onfirmClock\x12+.medsettle.v1.OperationsConfirmClockRequest\x1a,.medsettle.v1.OperationsConfirmClockResponse\"\x05\x8a\xb5\x18\x01\x05\x12w\n\x0bTakeJournal\x12*.medsettle.v1.OperationsTakeJournalRequest\x1a+.medsettle.v1.OperationsTakeJournalResponse\"\r\x90\x02\x01\x8a\xb5\x18\x01\x05\x90\xb5\x18\xd2\x08\x30\x01\x42\x1aZ\x18medsettle/v1;medsettlev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,37 +45,39 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OPERATIONS'].methods_by_name['ConfirmClock']._loaded_options = None
   _globals['_OPERATIONS'].methods_by_name['ConfirmClock']._serialized_options = b'\212\265\030\001\005'
   _globals['_OPERATIONS'].methods_by_name['TakeJournal']._loaded_options = None
-  _globals['_OPERATIONS'].methods_by_name['TakeJournal']._serialized_options = b'\220\002\001\212\265\030\001\005'
+  _globals['_OPERATIONS'].methods_by_name['TakeJournal']._serialized_options = b'\220\002\001\212\265\030\001\005\220\265\030\322\010'
   _globals['_OPERATIONSSTATUSREQUEST']._serialized_start=102
-  _globals['_OPERATIONSSTATUSREQUEST']._serialized_end=127
-  _globals['_OPERATIONSSTATUSRESPONSE']._serialized_start=130
-  _globals['_OPERATIONSSTATUSRESPONSE']._serialized_end=503
-  _globals['_OPERATIONSSTATUSRESPONSE_STATE']._serialized_start=404
-  _globals['_OPERATIONSSTATUSRESPONSE_STATE']._serialized_end=503
-  _globals['_OPERATIONSSNAPSHOTREQUEST']._serialized_start=505
-  _globals['_OPERATIONSSNAPSHOTREQUEST']._serialized_end=577
-  _globals['_OPERATIONSSNAPSHOTRESPONSE']._serialized_start=579
-  _globals['_OPERATIONSSNAPSHOTRESPONSE']._serialized_end=680
-  _globals['_OPERATIONSTRIALBALANCEREQUEST']._serialized_start=682
-  _globals['_OPERATIONSTRIALBALANCEREQUEST']._serialized_end=713
-  _globals['_LEDGERBALANCE']._serialized_start=716
-  _globals['_LEDGERBALANCE']._serialized_end=1237
-  _globals['_LEDGERBALANCE_ACCOUNT']._serialized_start=948
-  _globals['_LEDGERBALANCE_ACCOUNT']._serialized_end=1237
-  _globals['_OPERATIONSTRIALBALANCERESPONSE']._serialized_start=1240
-  _globals['_OPERATIONSTRIALBALANCERESPONSE']._serialized_end=1413
-  _globals['_OPERATIONSDIGESTREQUEST']._serialized_start=1415
-  _globals['_OPERATIONSDIGESTREQUEST']._serialized_end=1440
-  _globals['_OPERATIONSDIGESTRESPONSE']._serialized_start=1442
-  _globals['_OPERATIONSDIGESTRESPONSE']._serialized_end=1530
-  _globals['_OPERATIONSCONFIRMCLOCKREQUEST']._serialized_start=1532
-  _globals['_OPERATIONSCONFIRMCLOCKREQUEST']._serialized_end=1608
-  _globals['_OPERATIONSCONFIRMCLOCKRESPONSE']._serialized_start=1610
-  _globals['_OPERATIONSCONFIRMCLOCKRESPONSE']._serialized_end=1688
-  _globals['_OPERATIONSTAKEJOURNALREQUEST']._serialized_start=1690
-  _globals['_OPERATIONSTAKEJOURNALREQUEST']._serialized_end=1747
-  _globals['_OPERATIONSTAKEJOURNALRESPONSE']._serialized_start=1749
-  _globals['_OPERATIONSTAKEJOURNALRESPONSE']._serialized_end=1863
-  _globals['_OPERATIONS']._serialized_start=1866
-  _globals['_OPERATIONS']._serialized_end=2533
+  _globals['_OPERATIONSSTATUSREQUEST']._serialized_end=150
+  _globals['_OPERATIONSSTATUSRESPONSE']._serialized_start=153
+  _globals['_OPERATIONSSTATUSRESPONSE']._serialized_end=551
+  _globals['_OPERATIONSSTATUSRESPONSE_STATE']._serialized_start=452
+  _globals['_OPERATIONSSTATUSRESPONSE_STATE']._serialized_end=551
+  _globals['_OPERATIONSSNAPSHOTREQUEST']._serialized_start=553
+  _globals['_OPERATIONSSNAPSHOTREQUEST']._serialized_end=625
+  _globals['_OPERATIONSSNAPSHOTRESPONSE']._serialized_start=627
+  _globals['_OPERATIONSSNAPSHOTRESPONSE']._serialized_end=728
+  _globals['_OPERATIONSTRIALBALANCEREQUEST']._serialized_start=730
+  _globals['_OPERATIONSTRIALBALANCEREQUEST']._serialized_end=761
+  _globals['_LEDGERBALANCE']._serialized_start=764
+  _globals['_LEDGERBALANCE']._serialized_end=1285
+  _globals['_LEDGERBALANCE_ACCOUNT']._serialized_start=996
+  _globals['_LEDGERBALANCE_ACCOUNT']._serialized_end=1285
+  _globals['_OPERATIONSTRIALBALANCERESPONSE']._serialized_start=1288
+  _globals['_OPERATIONSTRIALBALANCERESPONSE']._serialized_end=1461
+  _globals['_OPERATIONSDIGESTREQUEST']._serialized_start=1463
+  _globals['_OPERATIONSDIGESTREQUEST']._serialized_end=1488
+  _globals['_OPERATIONSDIGESTRESPONSE']._serialized_start=1490
+  _globals['_OPERATIONSDIGESTRESPONSE']._serialized_end=1578
+  _globals['_OPERATIONSCONFIRMCLOCKREQUEST']._serialized_start=1580
+  _globals['_OPERATIONSCONFIRMCLOCKREQUEST']._serialized_end=1656
+  _globals['_OPERATIONSCONFIRMCLOCKRESPONSE']._serialized_start=1658
+  _globals['_OPERATIONSCONFIRMCLOCKRESPONSE']._serialized_end=1736
+  _globals['_OPERATIONSTAKEJOURNALREQUEST']._serialized_start=1738
+  _globals['_OPERATIONSTAKEJOURNALREQUEST']._serialized_end=1795
+  _globals['_OPERATIONSTAKEJOURNALRESPONSE']._serialized_start=1798
+  _globals['_OPERATIONSTAKEJOURNALRESPONSE']._serialized_end=1970
+  _globals['_JOURNALFRAME']._serialized_start=1972
+  _globals['_JOURNALFRAME']._serialized_end=2025
+  _globals['_OPERATIONS']._serialized_start=2028
+  _globals['_OPERATIONS']._serialized_end=2700
 # @@protoc_insertion_point(module_scope)

@@ -24,12 +24,17 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class OperationsStatusRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    SEEN_SEQUENCE_FIELD_NUMBER: _builtins.int
+    seen_sequence: _builtins.int
+    """A decision that the caller was told of, by the `sequence` of a response's header; 0 asks about none."""
     def __init__(
         self,
+        *,
+        seen_sequence: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["seen_sequence", b"seen_sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -75,6 +80,7 @@ class OperationsStatusResponse(_message.Message):
     OPEN_STAYS_FIELD_NUMBER: _builtins.int
     HALT_REASON_FIELD_NUMBER: _builtins.int
     HOME_REGIONS_FIELD_NUMBER: _builtins.int
+    SEEN_CHAIN_HASH_FIELD_NUMBER: _builtins.int
     state: Global___OperationsStatusResponse.State.ValueType
     hub_number: _builtins.int
     frame_number: _builtins.int
@@ -83,6 +89,10 @@ class OperationsStatusResponse(_message.Message):
     open_stays: _builtins.int
     halt_reason: _builtins.str
     """Why the hub halted, empty otherwise."""
+    seen_chain_hash: _builtins.bytes
+    """Hash of the frame that holds the decision with the request's `seen_sequence`; empty where the hub has no such decision. A caller to whom
+    a response named another hash for it, or any where there is none, knows that this hub has forgotten what it had answered.
+    """
     @_builtins.property
     def header(self) -> _common_pb2.ResponseHeader: ...
     @_builtins.property
@@ -99,10 +109,11 @@ class OperationsStatusResponse(_message.Message):
         open_stays: _builtins.int = ...,
         halt_reason: _builtins.str = ...,
         home_regions: _abc.Iterable[_builtins.str] | None = ...,
+        seen_chain_hash: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["header", b"header"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["frame_number", b"frame_number", "halt_reason", b"halt_reason", "header", b"header", "home_regions", b"home_regions", "hub_number", b"hub_number", "open_stays", b"open_stays", "persons", b"persons", "state", b"state", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["frame_number", b"frame_number", "halt_reason", b"halt_reason", "header", b"header", "home_regions", b"home_regions", "hub_number", b"hub_number", "open_stays", b"open_stays", "persons", b"persons", "seen_chain_hash", b"seen_chain_hash", "state", b"state", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -389,6 +400,7 @@ class OperationsTakeJournalRequest(_message.Message):
 
     FROM_FRAME_NUMBER_FIELD_NUMBER: _builtins.int
     from_frame_number: _builtins.int
+    """Where to begin; 0 stands for the first frame."""
     def __init__(
         self,
         *,
@@ -406,24 +418,53 @@ Global___OperationsTakeJournalRequest: _TypeAlias = OperationsTakeJournalRequest
 class OperationsTakeJournalResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    HEADER_FIELD_NUMBER: _builtins.int
-    FRAME_NUMBER_FIELD_NUMBER: _builtins.int
-    FRAME_FIELD_NUMBER: _builtins.int
-    frame_number: _builtins.int
-    frame: _builtins.bytes
+    FRAMES_FIELD_NUMBER: _builtins.int
+    NEXT_FROM_FRAME_NUMBER_FIELD_NUMBER: _builtins.int
+    DURABLE_FRAME_NUMBER_FIELD_NUMBER: _builtins.int
+    next_from_frame_number: _builtins.int
+    """Where the next message begins, 0 in the last one."""
+    durable_frame_number: _builtins.int
+    """The newest frame that was durable when this message was made."""
     @_builtins.property
-    def header(self) -> _common_pb2.ResponseHeader: ...
+    def frames(self) -> _containers.RepeatedCompositeFieldContainer[Global___JournalFrame]:
+        """Frames in order and without a gap; none where the hub has no frame from that number on."""
+
     def __init__(
         self,
         *,
-        header: _common_pb2.ResponseHeader | None = ...,
-        frame_number: _builtins.int = ...,
-        frame: _builtins.bytes = ...,
+        frames: _abc.Iterable[Global___JournalFrame] | None = ...,
+        next_from_frame_number: _builtins.int = ...,
+        durable_frame_number: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["header", b"header"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["frame", b"frame", "frame_number", b"frame_number", "header", b"header"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["durable_frame_number", b"durable_frame_number", "frames", b"frames", "next_from_frame_number", b"next_from_frame_number"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___OperationsTakeJournalResponse: _TypeAlias = OperationsTakeJournalResponse  # noqa: Y015
+
+@_typing.final
+class JournalFrame(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FRAME_NUMBER_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    frame_number: _builtins.int
+    content: _builtins.bytes
+    """Header and body as they stand on disk, without the checksums of the sectors and the padding behind: the hash in the header's last 32
+    bytes is over the bytes before it and those behind it, and the next frame's header repeats it.
+    """
+    def __init__(
+        self,
+        *,
+        frame_number: _builtins.int = ...,
+        content: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "frame_number", b"frame_number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___JournalFrame: _TypeAlias = JournalFrame  # noqa: Y015

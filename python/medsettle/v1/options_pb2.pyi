@@ -174,8 +174,8 @@ METADATA_FIELD_NUMBER: _builtins.int
 roles: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _containers.RepeatedScalarFieldContainer[Global___Role.Kind.ValueType]]
 page_operation: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _builtins.int]
 """Of a method that answers with a stream: the number by which the engine is asked for one page of it. It is taken from the numbers of
-commands, is never reused, and cannot stand in a batch. The request has `after_sequence`, where a page begins; the response has
-`next_after_sequence`, where the next one does, 0 after the last.
+commands, is never reused, and cannot stand in a batch. The request says in one field where a page begins (`after_sequence`); the
+response has that field's name behind `next_`, where the next page begins, 0 after the last.
 """
 status: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.EnumValueOptions, Global___Status.Code.ValueType]
 retry: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.EnumValueOptions, Global___Retry.Kind.ValueType]

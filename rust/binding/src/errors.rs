@@ -9,11 +9,13 @@ use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::{PyErr, import_exception};
 use rustix::io::Errno;
 
+import_exception!(medsettle.errors, BackupUnusable);
 import_exception!(medsettle.errors, CorruptJournal);
 import_exception!(medsettle.errors, DirectoryLocked);
 import_exception!(medsettle.errors, HubUnusable);
 import_exception!(medsettle.errors, KeyRingError);
 import_exception!(medsettle.errors, Rejected);
+import_exception!(medsettle.errors, ServerForgot);
 
 /// An argument that no correct caller passes.
 pub(crate) fn value_error(problem: impl ToString) -> PyErr {
@@ -38,6 +40,11 @@ pub(crate) fn key_refused(path: &Path, problem: impl std::fmt::Display) -> PyErr
 /// A call that the operating system refused.
 pub(crate) fn os_error(error: Errno) -> PyErr {
     std::io::Error::from(error).into()
+}
+
+/// What the operating system refused, with the file in the text.
+pub(crate) fn os_failure(text: String) -> PyErr {
+    PyOSError::new_err(text)
 }
 
 /// An engine that cannot be opened.

@@ -1,41 +1,57 @@
 //! A data directory that is not open here, behind `medsettle.journal`.
 //!
 //! Invariant: nothing of a journal is changed, and only `reindex` takes the lock; walks are detached, and attach only to report progress.
+//! Invariant: frames come one by one from a thread that reads ahead by a few; a reader who stops ends that thread.
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use medsettle_engine::archive::JournalFiles;
-use medsettle_engine::error::Finding;
+use medsettle_engine::error::{Finding, JournalError};
 use medsettle_engine::explain::{ExplainError, explain as tell};
 use medsettle_engine::index::{IndexHome, Rebuilt, rebuild};
-use medsettle_engine::journal::{FrameHash, FrameHeader, FrameRef};
+use medsettle_engine::journal::{FrameHash, FrameHeader, FrameKind, FrameRef};
 use medsettle_engine::recovery::Unusable;
 use medsettle_engine::storage::DataDirectory;
-use medsettle_engine::verify::{self as walk, Seen};
+use medsettle_engine::verify::{self as walk, Begin, Objection, Seen, VerifyReport};
 use medsettle_wire::record::{SCHEMA, decode_body, encoded_records};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
 use crate::errors::{CorruptJournal, journal_error, open_error};
 
+/// Frames that are read ahead of whoever takes them.
+const FRAMES_AHEAD: usize = 4;
+
 /// Walk every frame and gather all that is wrong; `progress` gets the bytes done and the bytes in all.
 #[pyfunction]
 #[pyo3(signature = (data, progress))]
-pub(crate) fn verify(py: Python<'_>, data: PathBuf, progress: Option<Py<PyAny>>) -> PyResult<Vec<Bound<'_, PyDict>>> {
+pub(crate) fn verify(py: Python<'_>, data: PathBuf, progress: Option<Py<PyAny>>) -> PyResult<Bound<'_, PyDict>> {
     let directory = existing(&data)?;
-    let mut raised = None;
+    let mut telling = Telling::to(progress);
     let report = py.detach(|| {
-        let mut tell = telling(progress.as_ref(), &mut raised);
         let mut decode = |frame: &FrameRef<'_>| {
             decode_body(frame.body, frame.header.stamp_ms).map(drop).map_err(|error| Unusable(error.to_string()))
         };
-        walk::verify(&directory, SCHEMA, &mut tell, &mut decode)
+        walk::verify(&directory, SCHEMA, &mut |done, total| telling.tell(done, total), &mut decode)
     });
-    if let Some(error) = raised {
-        return Err(error);
-    }
-    report.map_err(|error| journal_error(&error))?.findings.iter().map(|finding| described(py, finding)).collect()
+    telling.raised()?;
+    let VerifyReport { segments, frames, facts, tail, torn, findings, .. } =
+        report.map_err(|error| journal_error(&error))?;
+    let dict = PyDict::new(py);
+    dict.set_item("segments", segments)?;
+    dict.set_item("frames", frames)?;
+    dict.set_item("records", facts)?;
+    dict.set_item("last_frame", tail.number)?;
+    dict.set_item("last_sequence", tail.last_sequence)?;
+    dict.set_item("last_hash", PyBytes::new(py, &tail.hash.0))?;
+    dict.set_item("torn", torn.map(|torn| torn.to_string()))?;
+    let findings: PyResult<Vec<_>> = findings.iter().map(|finding| described(py, finding)).collect();
+    dict.set_item("findings", findings?)?;
+    Ok(dict)
 }
 
 /// Throw the records index away and make it again from the journal; returns how many frames and records that was.
@@ -43,23 +59,12 @@ pub(crate) fn verify(py: Python<'_>, data: PathBuf, progress: Option<Py<PyAny>>)
 #[pyo3(signature = (data, progress))]
 pub(crate) fn reindex(py: Python<'_>, data: PathBuf, progress: Option<Py<PyAny>>) -> PyResult<(u64, u64)> {
     let directory = existing(&data)?;
-    let mut raised = None;
+    let mut telling = Telling::to(progress);
     let rebuilt =
-        py.detach(|| rebuild(&directory, &IndexHome::within(&data), &mut telling(progress.as_ref(), &mut raised)));
-    if let Some(error) = raised {
-        return Err(error);
-    }
+        py.detach(|| rebuild(&directory, &IndexHome::within(&data), &mut |done, total| telling.tell(done, total)));
+    telling.raised()?;
     let Rebuilt { frames, records } = rebuilt.map_err(|error| open_error(&error))?;
     Ok((frames, records))
-}
-
-/// Tells how far a detached walk is; after an exception no more.
-fn telling<'a>(progress: Option<&'a Py<PyAny>>, raised: &'a mut Option<PyErr>) -> impl FnMut(u64, u64) + 'a {
-    move |done_bytes, total_bytes| {
-        if let Some(progress) = progress.filter(|_| raised.is_none()) {
-            *raised = Python::attach(|py| progress.call1(py, (done_bytes, total_bytes)).err());
-        }
-    }
 }
 
 fn described<'py>(py: Python<'py>, finding: &Finding) -> PyResult<Bound<'py, PyDict>> {
@@ -70,29 +75,85 @@ fn described<'py>(py: Python<'py>, finding: &Finding) -> PyResult<Bound<'py, PyD
     Ok(dict)
 }
 
-/// Read `limit` frames from number `from_frame` on.
+/// A callable that is told of progress; once it raises, it is not called again.
+pub(crate) struct Telling {
+    progress: Option<Py<PyAny>>,
+    raised: Option<PyErr>,
+}
+
+impl Telling {
+    pub(crate) fn to(progress: Option<Py<PyAny>>) -> Self {
+        Self { progress, raised: None }
+    }
+
+    pub(crate) fn tell(&mut self, done: u64, total: u64) {
+        if let Some(progress) = self.progress.as_ref().filter(|_| self.raised.is_none()) {
+            self.raised = Python::attach(|py| progress.call1(py, (done, total)).err());
+        }
+    }
+
+    pub(crate) fn raised(self) -> PyResult<()> {
+        self.raised.map_or(Ok(()), Err)
+    }
+}
+
+/// The frames of a journal one by one: an iterator of dictionaries, and of findings between them.
+#[pyclass(frozen, module = "medsettle._core")]
+pub(crate) struct Frames(Mutex<Receiver<Told>>);
+
+enum Told {
+    Frame(Copied),
+    Finding(Finding),
+    Failed(JournalError),
+}
+
+/// Read frames in their order from a frame's number or a sequence on, whichever is given.
 #[pyfunction]
-pub(crate) fn inspect(
-    py: Python<'_>,
-    data: PathBuf,
-    from_frame: u64,
-    limit: usize,
-) -> PyResult<Vec<Bound<'_, PyDict>>> {
+#[pyo3(signature = (data, from_frame, from_sequence))]
+pub(crate) fn inspect(data: PathBuf, from_frame: Option<u64>, from_sequence: Option<u64>) -> PyResult<Frames> {
     let directory = existing(&data)?;
-    let mut frames = Vec::new();
-    let walked = py.detach(|| {
-        walk::inspect(&directory, SCHEMA, &mut |seen| {
-            if let Seen::Frame(frame) = seen
-                && frame.header.number >= from_frame
-                && frames.len() < limit
-            {
-                frames.push(Copied::new(&frame)?);
-            }
-            Ok(())
-        })
-    });
-    walked.map_err(|error| journal_error(&error))?;
-    frames.iter().map(|frame| frame.shown(py)).collect()
+    let begin = match (from_frame, from_sequence) {
+        (Some(frame), _) => Begin::Frame(frame),
+        (None, Some(sequence)) => Begin::Sequence(sequence),
+        (None, None) => Begin::Beginning,
+    };
+    let (tell, told) = sync_channel(FRAMES_AHEAD);
+    let wanted = move |header: &FrameHeader| {
+        from_frame.is_none_or(|from| header.number >= from)
+            && from_sequence.is_none_or(|from| header.last_sequence >= from)
+    };
+    thread::Builder::new().name("medsettle-inspect".into()).spawn(move || {
+        let walked = walk::inspect_from(&directory, SCHEMA, begin, &mut |seen| {
+            let told = match seen {
+                Seen::Frame(frame) if wanted(frame.header) => Told::Frame(Copied::new(&frame)?),
+                Seen::Finding(finding) => Told::Finding(finding.clone()),
+                Seen::Frame(_) | Seen::Torn(_) | Seen::Progress { .. } => return Ok(()),
+            };
+            tell.send(told).map_err(|_| Objection::Enough)
+        });
+        if let Err(error) = walked {
+            // Nobody may be listening any more.
+            let _ = tell.send(Told::Failed(error));
+        }
+    })?;
+    Ok(Frames(Mutex::new(told)))
+}
+
+#[pymethods]
+impl Frames {
+    fn __iter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        this
+    }
+
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let told = py.detach(|| self.0.lock().unwrap_or_else(PoisonError::into_inner).recv());
+        match told {
+            Ok(Told::Frame(frame)) => frame.shown(py).map(Some),
+            Ok(Told::Finding(finding)) => described(py, &finding).map(Some),
+            Ok(Told::Failed(error)) => Err(journal_error(&error)),
+            Err(_) => Ok(None),
+        }
+    }
 }
 
 /// A frame with its records still encoded.
@@ -113,6 +174,12 @@ impl Copied {
         let Self { header, hash, records } = self;
         let dict = PyDict::new(py);
         dict.set_item("number", header.number)?;
+        let kind = match header.kind {
+            FrameKind::Business => "business",
+            FrameKind::Seal => "seal",
+            FrameKind::Epoch => "epoch",
+        };
+        dict.set_item("kind", kind)?;
         dict.set_item("epoch", header.epoch)?;
         dict.set_item("stamp_ms", header.stamp_ms)?;
         dict.set_item("first_sequence", header.first_sequence)?;
@@ -129,11 +196,16 @@ pub(crate) fn explain(py: Python<'_>, data: PathBuf, id: u64) -> PyResult<Option
     let directory = existing(&data)?;
     py.detach(|| tell(&directory, id)).map_err(|error| match error {
         ExplainError::Journal(error) => journal_error(&error),
-        ExplainError::Damaged(finding) => CorruptJournal::new_err(finding.to_string()),
+        ExplainError::Damaged(finding) => damaged(&finding, &data),
     })
 }
 
-fn existing(data: &Path) -> PyResult<JournalFiles> {
+/// Damage that ends a reading, with the command that tells all of it.
+pub(crate) fn damaged(finding: &Finding, data: &Path) -> PyErr {
+    CorruptJournal::new_err(format!("{finding}. All that is wrong: medsettle verify {}", data.display()))
+}
+
+pub(crate) fn existing(data: &Path) -> PyResult<JournalFiles> {
     let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", data.display()));
     Ok(DataDirectory::existing(data).and_then(JournalFiles::of).map_err(named)?)
 }

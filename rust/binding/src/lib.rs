@@ -8,6 +8,7 @@
 
 #![expect(clippy::needless_pass_by_value, reason = "arguments come from Python as values")]
 
+mod backup;
 mod benefit;
 mod clock;
 mod cryptogram;
@@ -16,6 +17,7 @@ mod errors;
 mod journal;
 mod keys;
 mod mailbox;
+mod past;
 
 /// A request is allocated by the thread of a caller and freed by one of the engine's, all day long; glibc's arenas make that dear.
 #[global_allocator]
@@ -25,6 +27,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[pyo3::pymodule]
 mod _core {
     #[pymodule_export]
+    use crate::backup::{Backup, restore};
+    #[pymodule_export]
     use crate::benefit::{alert_rules_problems, benefit_quote, catalogue_problems, policy_problems};
     #[pymodule_export]
     use crate::clock::ManualClock;
@@ -33,10 +37,12 @@ mod _core {
     #[pymodule_export]
     use crate::engine::{Engine, Port};
     #[pymodule_export]
-    use crate::journal::{explain, inspect, reindex, verify};
+    use crate::journal::{Frames, explain, inspect, reindex, verify};
     #[pymodule_export]
     use crate::keys::{
         forbid_core_dumps, keyring_create, keyring_generate, keyring_generate_pin_key, keyring_import_components,
         keyring_import_token_key, keyring_list, keyring_pin_key, keyring_rotate, keyring_token_keys,
     };
+    #[pymodule_export]
+    use crate::past::Past;
 }

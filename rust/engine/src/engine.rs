@@ -31,6 +31,7 @@ use crate::recovery::{OpenReport, Options};
 use crate::reply::{Sink, Waiter, refuse_all, release};
 use crate::start::{Started, Starting};
 use crate::storage::{DataDirectory, DirectoryLock, Storage};
+use crate::take::TakeQueue;
 
 /// The operation number of an empty commit: a frame without records, the floor of every benchmark.
 pub const EMPTY_COMMIT: u32 = 0;
@@ -159,6 +160,7 @@ pub struct Engine {
     shared: Arc<Shared>,
     disk: DiskState,
     stopper: WriterStopper,
+    takes: TakeQueue,
     lock: Mutex<Option<DirectoryLock>>,
     report: OpenReport,
 }
@@ -207,6 +209,7 @@ impl Engine {
         let clock = Clock::new(time, opened.report.tail.stamp_ms);
         let journal = opened.journal;
         let (disk, stopper, lock) = (journal.disk(), journal.stopper(), journal.lock());
+        let (takes, taking) = TakeQueue::new(Box::new(journal.durable()));
         let shared = Arc::new(Shared {
             halt,
             metrics: Metrics::default(),
@@ -221,13 +224,15 @@ impl Engine {
         let recovered =
             Recovered { hub, index, clock, keys, chain: opened.chain, disk: disk.clone(), seal_after, snapshots };
         let keeper = Keeper { files, identity, shared: Arc::clone(&shared) };
-        let (jobs, threads) = start(journal, recovered, keeper, config.queue_len, &shared)?;
+        let (jobs, mut threads) = start(journal, recovered, keeper, config.queue_len, &shared)?;
+        threads.push(spawn("medsettle-take", taking)?);
         Ok(Self {
             jobs: Mutex::new(Some(jobs)),
             threads: Mutex::new(threads),
             shared,
             disk,
             stopper,
+            takes,
             lock: Mutex::new(Some(lock)),
             report: opened.report,
         })
@@ -249,6 +254,7 @@ impl Engine {
         let refused = match queue {
             _ if self.shared.halt.reason().is_some() => Some((job, Reason::Halted)),
             None => Some((job, Reason::Halted)),
+            Some(_) if TakeQueue::is_for(&job) => self.takes.send(job).err(),
             Some(queue) => match queue.try_send(job) {
                 Ok(()) => None,
                 Err(TrySendError::Full(job)) => {
@@ -294,6 +300,7 @@ impl Engine {
     pub fn close(&self) {
         drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.shared.stopping.store(true, Relaxed);
+        self.takes.close();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         // A frame may be waiting for a segment that never comes.
         self.stopper.wait_for_no_space();

@@ -75,6 +75,14 @@ pub enum Damage {
         "the journal ends with frame {frame}, but a snapshot stands behind frame {snapshot}: frames that were durable are gone"
     )]
     EndsBeforeSnapshot { frame: u64, snapshot: u64 },
+    #[error("a restore into this directory was interrupted; run it again")]
+    RestoreInterrupted,
+    #[error("the file ends within frame {frame}, or before it")]
+    Cut { frame: u64 },
+    #[error("the file holds more than the frames up to {last} that its name promises")]
+    BehindPiece { last: u64 },
+    #[error("the frames {first} to {last} are missing before it")]
+    PieceMissing { first: u64, last: u64 },
     #[error("this segment is in use although the one before it is not")]
     UsedBehindPrepared,
 }

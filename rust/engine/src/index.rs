@@ -282,6 +282,11 @@ impl Index {
         FirstAnswer { frame: answer.frame.or(newest), ..answer }
     }
 
+    /// The frame that holds the record of a sequence; none where there is no such record, or its frame is still being filled.
+    pub(crate) fn frame_of(&self, sequence: u64) -> Option<Seen> {
+        (1..=self.observed.get()).contains(&sequence).then(|| self.first_answer(sequence).frame).flatten()
+    }
+
     /// Hand over the rest and wait until all that is durable is on disk.
     pub(crate) fn close(&mut self) {
         self.hand_over();

@@ -16,7 +16,7 @@ mod writer;
 
 pub use durable::{DurableFrames, FrameRange};
 pub use frame::{BodyTooLong, Frame, FrameHash, FrameHeader, FrameKind, HashAlgorithm, HeaderError, HubId};
-pub use port::{Appended, FrameSource, JournalPort};
+pub use port::{Appended, FrameReader, FrameSource, JournalPort};
 pub(crate) use preparer::make_segment;
 pub use preparer::{DiskState, WriterStopper};
 pub use reader::FrameRef;

@@ -3,6 +3,8 @@
 //! The journal is whole in itself: bodies of frames are opaque bytes there, `wire` gives them their meaning.
 
 pub mod archive;
+mod as_of;
+pub mod backup;
 pub mod clock;
 mod config;
 mod engine;
@@ -20,8 +22,10 @@ mod reply;
 pub mod snapshot;
 mod start;
 pub mod storage;
+mod take;
 pub mod verify;
 
+pub use as_of::{Past, PastError, Until};
 pub use config::{Config, ConfigError};
 pub use engine::{BATCH, EMPTY_COMMIT, Engine, Job, OpenError};
 pub use reply::{Answer, Sink};

@@ -54,6 +54,19 @@ pub const FRAME_ANSWER_GOAL: usize = 32 << 20;
 /// Bytes of answers of one batch; the commands behind are refused undecided. A batch of settlements answers with a tenth of it.
 pub const MAX_BATCH_ANSWER_BYTES: usize = 32 << 20;
 
+/// Frames of one message to whoever takes the journal, in bytes: large enough that a backup runs at the speed of the disk, small enough
+/// that calls of clerks on the same connection get in between. A longer frame travels alone.
+pub const TAKE_PAGE_BYTES: usize = 1 << 20;
+
+/// Bytes after which a piece of a backup is closed and the next begun: what an interrupted backup loses at most.
+pub const BACKUP_PIECE_GOAL: u64 = 64 << 20;
+
+/// Requests for pages of the journal that may wait: backups are few.
+pub const TAKE_QUEUE_LEN: usize = 16;
+
+/// Places in the journal that are kept open for the next page. More takers than these only cost a search for each page.
+pub const MAX_TAKES: usize = 4;
+
 /// Idle time after which a seal frame follows the last business frame: longer than the pauses of a busy day, shorter than it
 /// takes an operator to copy a directory.
 pub const SEAL_AFTER_MS: u64 = 200;

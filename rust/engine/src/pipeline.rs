@@ -28,7 +28,7 @@ use crate::clock::Clock;
 use crate::engine::{Job, Shared};
 use crate::halt::HaltReason;
 use crate::index::Index;
-use crate::journal::{self, Chain, DiskState};
+use crate::journal::{self, Chain, DiskState, FrameHash};
 use crate::keeper::{Frozen, Order, Task};
 use crate::keyring::KeyRing;
 use crate::limits::{FRAME_ANSWER_GOAL, FRAME_BODY_GOAL, MAX_FRAME_COMMANDS};
@@ -83,7 +83,8 @@ pub(crate) struct Pipeline {
     durable: u64,
     buffer: Vec<u8>,
     sealed: bool,
-    /// The newest frame made, for the headers of reads.
+    /// The newest frame made that holds a decision, for the headers of reads: with the sequence it is what a caller can prove
+    /// forgetting by, so frames that decide nothing, which a backup may lack, do not count.
     last: Seen,
     /// What is wanted of the state behind the frame that is being filled.
     orders: Vec<Order>,
@@ -115,6 +116,8 @@ impl Pipeline {
     pub(crate) fn new(recovered: Recovered, keeper: Sender<Task>, shared: Arc<Shared>) -> Self {
         let Recovered { hub, index, clock, keys, chain, disk, seal_after, snapshots } = recovered;
         let tail = *chain.tail();
+        let undecided = Seen { hash: FrameHash::default(), stamp_ms: tail.stamp_ms.max(0) };
+        let last = index.frame_of(hub.sequence()).unwrap_or(undecided);
         Self {
             hub,
             index,
@@ -132,7 +135,7 @@ impl Pipeline {
             buffer: Vec::new(),
             // A journal that ends with business was cut off by a crash; it is sealed at the first idle moment.
             sealed: tail.number == 0,
-            last: Seen { hash: tail.hash, stamp_ms: tail.stamp_ms.max(0) },
+            last,
             orders: Vec::new(),
             keeper,
             snapshots,
@@ -246,7 +249,9 @@ impl Pipeline {
         let seen = Seen { hash: frame.hash(), stamp_ms: header.stamp_ms };
         self.index.close_frame(header, seen.hash);
         self.sealed = header.last_sequence < header.first_sequence && answers.is_empty();
-        self.last = seen;
+        if header.facts() > 0 {
+            self.last = seen;
+        }
         self.shared.metrics.frames.fetch_add(1, Relaxed);
         self.in_flight = true;
         let tasks = self.take_orders();

@@ -14,7 +14,9 @@ use std::sync::Arc;
 use crate::error::{Damage, Finding, JournalError};
 use crate::halt::Halt;
 use crate::journal::frame::{BLOCK_LEN, longest_body_within};
-use crate::journal::segment::{FIRST_FRAME_OFFSET, IDENTITY_NAME, Label, name_of, number_of, temporary_name_of};
+use crate::journal::segment::{
+    FIRST_FRAME_OFFSET, IDENTITY_NAME, Label, encode_restoring, is_restoring, name_of, number_of, temporary_name_of,
+};
 use crate::journal::{
     Chain, Dialect, DirectoryId, FrameRef, HubId, LocalJournal, Position, Scanned, SegmentScan, Tail, WriterParts,
     make_segment,
@@ -413,10 +415,20 @@ fn identify_or_create(storage: &dyn Storage, options: &Options) -> Result<(Label
     Ok((identity, true))
 }
 
-fn write_identity(storage: &dyn Storage, identity: &Label) -> std::io::Result<()> {
+/// Name the directory: from here on it opens.
+pub(crate) fn write_identity(storage: &dyn Storage, identity: &Label) -> std::io::Result<()> {
+    replace_identity(storage, |block| identity.encode(block))
+}
+
+/// Mark the directory as one that is being made of a backup: it does not open before it is named.
+pub(crate) fn mark_restoring(storage: &dyn Storage) -> std::io::Result<()> {
+    replace_identity(storage, encode_restoring)
+}
+
+fn replace_identity(storage: &dyn Storage, encode: impl FnOnce(&mut [u8])) -> std::io::Result<()> {
     let temporary = temporary_name_of(0);
     let mut block = AlignedBuffer::zeroed(BLOCK_LEN);
-    identity.encode(&mut block);
+    encode(&mut block);
     let file = storage.create(&temporary)?;
     file.write_at(&block, 0)?;
     file.sync_data()?;
@@ -445,7 +457,16 @@ pub(crate) fn label_of(storage: &dyn Storage, name: &str) -> Result<Label, Journ
     }
     let mut block = AlignedBuffer::zeroed(BLOCK_LEN);
     file.read_at(&mut block, 0).map_err(io("reading"))?;
-    Label::decode(&block).map_err(|damage| refuse(storage, name, damage))
+    let damage = |damage| if is_restoring(&block) { Damage::RestoreInterrupted } else { damage };
+    Label::decode(&block).map_err(|found| refuse(storage, name, damage(found)))
+}
+
+/// Whether the directory bears the mark of a restore that has not come to its end.
+pub(crate) fn is_being_restored(storage: &dyn Storage) -> bool {
+    matches!(
+        label_of(storage, IDENTITY_NAME),
+        Err(JournalError::Corrupt { finding, .. }) if finding.damage == Damage::RestoreInterrupted
+    )
 }
 
 /// The numbers of all segments, without a gap: from 1 on, unless a snapshot stands for the beginning.

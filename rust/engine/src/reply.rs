@@ -48,6 +48,12 @@ impl Waiter {
         sink
     }
 
+    /// Hand over a response or a refusal and wake its sink.
+    pub(crate) fn answer_now(self, answer: Result<Vec<u8>, Vec<u8>>) {
+        let ok = answer.is_ok();
+        self.answer(ok, answer.unwrap_or_else(|refusal| refusal)).wake();
+    }
+
     /// Refuse and wake its sink.
     pub(crate) fn refuse_now(self, reason: Reason) {
         self.answer(false, refused(reason)).wake();

@@ -14,6 +14,7 @@ mod disk;
 pub mod simulated;
 
 pub use disk::DataDirectory;
+pub(crate) use disk::LOCK_NAME;
 
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,7 @@
 
 use crate::error::{Damage, Finding, JournalError};
 use crate::journal::segment::{IDENTITY_NAME, Label, name_of};
-use crate::journal::{Dialect, FrameRef, Scanned, SegmentScan, Tail};
+use crate::journal::{Dialect, FrameHeader, FrameRef, Scanned, SegmentScan, Tail};
 use crate::limits::READ_WINDOW_LEN;
 use crate::recovery::{EachFrame, TornTail, Unusable, directory_of, identity_of, label_of, refuse, segment_numbers};
 use crate::storage::{Access, Storage};
@@ -53,7 +53,7 @@ pub fn verify(
     each: &mut EachFrame<'_>,
 ) -> Result<VerifyReport, JournalError> {
     inspect(storage, schema, &mut |seen| match seen {
-        Seen::Frame(frame) => each(&frame),
+        Seen::Frame(frame) => each(&frame).map_err(Objection::Unusable),
         Seen::Progress { done_bytes, total_bytes } => {
             progress(done_bytes, total_bytes);
             Ok(())
@@ -62,11 +62,57 @@ pub fn verify(
     })
 }
 
+/// What `see` says against going on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Objection {
+    /// The frame cannot be used, which is a finding; the walk goes on.
+    Unusable(Unusable),
+    /// Enough was seen; the walk ends here.
+    Enough,
+}
+
+impl From<Unusable> for Objection {
+    fn from(unusable: Unusable) -> Self {
+        Self::Unusable(unusable)
+    }
+}
+
 /// Called with everything that the walk meets.
-pub type SeeJournal<'a> = dyn FnMut(Seen<'_>) -> Result<(), Unusable> + 'a;
+pub type SeeJournal<'a> = dyn FnMut(Seen<'_>) -> Result<(), Objection> + 'a;
+
+/// Where to begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// With the first frame.
+    Beginning,
+    /// Not behind the frame of this number; segments that end before it are not read.
+    Frame(u64),
+    /// Not behind the frame that holds this sequence.
+    Sequence(u64),
+}
+
+impl Begin {
+    fn is_reached_by(self, first: &FrameHeader) -> bool {
+        match self {
+            Self::Beginning => false,
+            Self::Frame(number) => first.number <= number,
+            Self::Sequence(sequence) => first.first_sequence <= sequence,
+        }
+    }
+}
 
 /// Show everything in the journal to `see`, frame by frame. An error of `see` about a frame becomes a finding.
 pub fn inspect(storage: &dyn Storage, schema: u32, see: &mut SeeJournal<'_>) -> Result<VerifyReport, JournalError> {
+    inspect_from(storage, schema, Begin::Beginning, see)
+}
+
+/// The same without what lies before a place, as far as whole segments do.
+pub fn inspect_from(
+    storage: &dyn Storage,
+    schema: u32,
+    from: Begin,
+    see: &mut SeeJournal<'_>,
+) -> Result<VerifyReport, JournalError> {
     let report = VerifyReport {
         identity: None,
         segments: 0,
@@ -76,7 +122,18 @@ pub fn inspect(storage: &dyn Storage, schema: u32, see: &mut SeeJournal<'_>) -> 
         torn: None,
         findings: Vec::new(),
     };
-    let mut walk = Walk { storage, schema, report, used: 1, gap: false, done_bytes: 0, told_bytes: 0, total_bytes: 0 };
+    let mut walk = Walk {
+        storage,
+        schema,
+        from,
+        report,
+        used: 1,
+        gap: false,
+        enough: false,
+        done_bytes: 0,
+        told_bytes: 0,
+        total_bytes: 0,
+    };
     walk.run(see)?;
     Ok(walk.report)
 }
@@ -84,11 +141,14 @@ pub fn inspect(storage: &dyn Storage, schema: u32, see: &mut SeeJournal<'_>) -> 
 struct Walk<'a> {
     storage: &'a dyn Storage,
     schema: u32,
+    from: Begin,
     report: VerifyReport,
     /// The last segment that holds a frame, or the first.
     used: u64,
     /// What comes next cannot be expected to follow `report.tail`: something before it could not be read.
     gap: bool,
+    /// Nobody wants to see more.
+    enough: bool,
     done_bytes: u64,
     told_bytes: u64,
     total_bytes: u64,
@@ -103,13 +163,21 @@ impl Walk<'_> {
             self.total_bytes += storage.open(&name_of(number), Access::Read).and_then(|file| file.len()).unwrap_or(0);
         }
         let mut expected = 1;
+        let skipped = self.skipped(&numbers);
         for &number in &numbers {
+            if self.enough {
+                return Ok(());
+            }
             if number != expected {
                 self.gap = true;
                 let missing = Damage::SegmentMissing { number: expected };
                 self.found(refuse(storage, &name_of(expected), missing), see)?;
             }
             expected = number.saturating_add(1);
+            if skipped.contains(&number) {
+                (self.used, self.gap) = (number, true);
+                continue;
+            }
             let Some(identity) = self.report.identity else {
                 self.caught(label_of(storage, &name_of(number)), see)?;
                 continue;
@@ -125,12 +193,27 @@ impl Walk<'_> {
             }
         }
         let last = numbers.last().copied().unwrap_or(0);
+        if self.enough {
+            return Ok(());
+        }
         if last == 0 {
             self.found(refuse(storage, &name_of(1), Damage::SegmentMissing { number: 1 }), see)?;
         } else if last > self.used + 1 && self.report.findings.is_empty() {
             self.found(refuse(storage, &name_of(last), Damage::PreparedTwice), see)?;
         }
         Ok(())
+    }
+
+    /// The segments that end before the place where the walk shall begin: their successors begin at it or before.
+    fn skipped<'n>(&self, numbers: &'n [u64]) -> &'n [u64] {
+        let Some(identity) = self.report.identity.filter(|_| self.from != Begin::Beginning) else { return &[] };
+        let reached = |number: &u64| {
+            let opened = SegmentScan::open(self.storage, &identity, *number, Access::Read);
+            let first = opened.and_then(|mut scan| scan.first_header(self.schema)).ok().flatten();
+            first.is_some_and(|first| self.from.is_reached_by(&first))
+        };
+        let begun = numbers.iter().rposition(reached).unwrap_or(0);
+        &numbers[..begun]
     }
 
     /// Whose journal it is: by the identity file, else by the first segment whose label can be read.
@@ -182,9 +265,16 @@ impl Walk<'_> {
                     self.report.frames += 1;
                     // A frame may claim any number of them.
                     self.report.facts = self.report.facts.saturating_add(frame.header.facts());
-                    if let Err(Unusable(what)) = see(Seen::Frame(frame)) {
-                        let damage = Damage::Body { frame: frame.header.number, what };
-                        self.found(scan.corrupt(frame.offset, damage), see)?;
+                    match see(Seen::Frame(frame)) {
+                        Ok(()) => {}
+                        Err(Objection::Enough) => {
+                            self.enough = true;
+                            return Ok(());
+                        }
+                        Err(Objection::Unusable(Unusable(what))) => {
+                            let damage = Damage::Body { frame: frame.header.number, what };
+                            self.found(scan.corrupt(frame.offset, damage), see)?;
+                        }
                     }
                 }
                 Err(error) => {

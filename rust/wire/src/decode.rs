@@ -60,13 +60,21 @@ pub enum Decoded {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EngineRequest {
     /// `Operations.Status`.
-    Status,
+    Status {
+        /// A decision that the caller was told of; 0 for none.
+        seen_sequence: u64,
+    },
     /// `Operations.ConfirmClock`.
     ConfirmClock(RequestHeader),
     /// `Operations.Snapshot`.
     Snapshot(RequestHeader),
     /// `Operations.Digest`.
     Digest,
+    /// One message of `Operations.TakeJournal`.
+    TakeJournal {
+        /// The first frame wanted.
+        from_frame_number: u64,
+    },
 }
 
 /// Decodes the request of an operation.
@@ -150,8 +158,8 @@ pub fn decode(operation: Operation, bytes: &[u8]) -> Result<Decoded, Refused> {
             query(bytes, |_: v1::OperationsTrialBalanceRequest| Ok(Query::TrialBalance))
         }
         Operation::OperationsStatus => {
-            strict::decode::<v1::OperationsStatusRequest>(bytes)?;
-            Ok(Decoded::Engine(EngineRequest::Status))
+            let v1::OperationsStatusRequest { seen_sequence } = strict::decode(bytes)?;
+            Ok(Decoded::Engine(EngineRequest::Status { seen_sequence }))
         }
         Operation::OperationsConfirmClock => {
             let message: v1::OperationsConfirmClockRequest = strict::decode(bytes)?;
@@ -166,6 +174,11 @@ pub fn decode(operation: Operation, bytes: &[u8]) -> Result<Decoded, Refused> {
         Operation::OperationsDigest => {
             strict::decode::<v1::OperationsDigestRequest>(bytes)?;
             Ok(Decoded::Engine(EngineRequest::Digest))
+        }
+        Operation::OperationsTakeJournal => {
+            let v1::OperationsTakeJournalRequest { from_frame_number } = strict::decode(bytes)?;
+            // A journal begins with frame 1.
+            Ok(Decoded::Engine(EngineRequest::TakeJournal { from_frame_number: from_frame_number.max(1) }))
         }
     }
 }

@@ -15,7 +15,9 @@ mod persons;
 mod visits;
 
 pub use batch::encode_batch;
-pub use engine::{HubState, HubStatus, encode_digest, encode_snapshot, encode_status};
+pub use engine::{
+    HubState, HubStatus, JournalPage, encode_digest, encode_journal_page, encode_snapshot, encode_status,
+};
 pub use inpatient::encode_outcome;
 
 use medsettle_core::benefit::Split;

@@ -399,7 +399,15 @@ fn a_request_over_the_limit_is_refused_unread() {
 
 #[test]
 fn the_engine_gets_its_own_requests() {
-    assert_eq!(decode(Operation::OperationsStatus, &[]), Ok(Decoded::Engine(EngineRequest::Status)));
+    let status = |seen_sequence| Ok(Decoded::Engine(EngineRequest::Status { seen_sequence }));
+    assert_eq!(decode(Operation::OperationsStatus, &[]), status(0));
+    let seen = v1::OperationsStatusRequest { seen_sequence: 7 }.encode_to_vec();
+    assert_eq!(decode(Operation::OperationsStatus, &seen), status(7));
+    for (asked, from_frame_number) in [(0, 1), (1, 1), (7, 7)] {
+        let asked = v1::OperationsTakeJournalRequest { from_frame_number: asked }.encode_to_vec();
+        let expected = Ok(Decoded::Engine(EngineRequest::TakeJournal { from_frame_number }));
+        assert_eq!(decode(Operation::OperationsTakeJournal, &asked), expected, "a journal begins with frame 1");
+    }
     let confirm = v1::OperationsConfirmClockRequest { header: Some(header()) };
     let decoded = decode(Operation::OperationsConfirmClock, &confirm.encode_to_vec());
     let Ok(Decoded::Engine(EngineRequest::ConfirmClock(header))) = decoded else { panic!("{decoded:?}") };

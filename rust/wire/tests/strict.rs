@@ -56,7 +56,7 @@ fn delimited(number: u32, content: &[u8]) -> Vec<u8> {
 fn a_request_as_prost_writes_it_passes_and_comes_back_whole() {
     let request = settle_request();
     assert_eq!(strict::decode::<v1::InpatientSettleRequest>(&request.encode_to_vec()), Ok(request));
-    assert_eq!(strict::decode::<v1::OperationsStatusRequest>(&[]), Ok(v1::OperationsStatusRequest {}));
+    assert_eq!(strict::decode::<v1::OperationsStatusRequest>(&[]), Ok(v1::OperationsStatusRequest::default()));
 }
 
 #[test]

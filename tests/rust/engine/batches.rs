@@ -29,7 +29,7 @@ fn balance_at(response: &v1::BatchSubmitResponse, place: usize) -> i64 {
 }
 
 fn status() -> Command {
-    Command::OperationsStatus(v1::OperationsStatusRequest {})
+    Command::OperationsStatus(v1::OperationsStatusRequest::default())
 }
 
 #[test]

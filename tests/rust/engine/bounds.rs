@@ -24,7 +24,7 @@ fn a_full_queue_refuses_at_once_and_answers_all_that_it_took() {
     let mut taken = vec![hospital.send(EMPTY_COMMIT, Vec::new())];
     process.until_held();
     // The frame behind the held one is filled to its bound, so the next jobs stay in the queue.
-    let status = Command::OperationsStatus(v1::OperationsStatusRequest {});
+    let status = Command::OperationsStatus(v1::OperationsStatusRequest::default());
     taken.push(hospital.send(BATCH, batch(vec![status; MAX_COMMANDS])));
     until("the batch is decided", || counted(&engine, "answered") == MAX_COMMANDS as u64);
     let ask = || hospital.send(Operation::OperationsStatus.number(), Vec::new());
@@ -65,7 +65,11 @@ fn a_caller_without_a_place_in_the_contract_is_refused() {
     }
     let answer = Caller::new(&engine, HOSPITAL, &[]).call(1101, Vec::new());
     assert_eq!(reason(&answer), Reason::RoleForbidden);
-    for unknown in [1, 399, 1106, u32::MAX - 1] {
+    let take = Operation::OperationsTakeJournal.number();
+    assert_eq!(reason(&hospital(&engine).call(take, Vec::new())), Reason::RoleForbidden);
+    let nobody = Caller::new(&engine, "", &[Role::Operator]).call(take, Vec::new());
+    assert_eq!(reason(&nobody), Reason::CertificateNotAccepted);
+    for unknown in [1, 399, 1107, u32::MAX - 1] {
         assert_eq!(reason(&hospital(&engine).call(unknown, Vec::new())), Reason::MethodNotAvailable);
     }
 }

@@ -254,7 +254,7 @@ fn while_the_index_has_no_room_new_work_is_refused_and_nothing_is_lost() {
     }
     assert!(
         hospital(&engine)
-            .ask::<v1::OperationsStatusResponse>(Operation::OperationsStatus, &v1::OperationsStatusRequest {})
+            .ask::<v1::OperationsStatusResponse>(Operation::OperationsStatus, &v1::OperationsStatusRequest::default())
             .is_ok()
     );
 }

@@ -220,7 +220,7 @@ pub(crate) fn outcome(caller: &Caller<'_>, request_id: &str) -> v1::MessagesGetO
 }
 
 pub(crate) fn status(caller: &Caller<'_>) -> Result<v1::OperationsStatusResponse, Reason> {
-    caller.ask(Operation::OperationsStatus, &v1::OperationsStatusRequest {})
+    caller.ask(Operation::OperationsStatus, &v1::OperationsStatusRequest::default())
 }
 
 /// A report of every card of a person, by certificate, at a desk; a formal loss never ends.

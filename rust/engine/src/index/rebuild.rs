@@ -66,7 +66,7 @@ pub(super) fn fill(
             let hub = hub.get_or_insert_with(|| Hub::new(number_of(&frame), 0));
             full |= index.is_full();
             // What waits for room would pile up in memory.
-            if full { Ok(()) } else { take_frame(Some(index), &frame, hub) }
+            if full { Ok(()) } else { Ok(take_frame(Some(index), &frame, hub)?) }
         }
         Seen::Progress { done_bytes, total_bytes } => {
             progress(done_bytes, total_bytes);

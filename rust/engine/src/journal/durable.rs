@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::segment::{Label, number_of};
-use super::{Dialect, FrameHeader, FrameRef, FrameSource, HubId, Scanned, SegmentScan, Tail};
+use super::{Dialect, FrameHeader, FrameReader, FrameRef, FrameSource, HubId, Scanned, SegmentScan, Tail};
 use crate::error::{Damage, JournalError};
 use crate::storage::{Access, Storage};
 
@@ -73,6 +73,16 @@ impl DurableFrames {
     }
 }
 
+impl FrameReader for DurableFrames {
+    fn tail(&self) -> Tail {
+        self.tail()
+    }
+
+    fn read(&self, from: u64) -> Result<Box<dyn FrameSource + Send>, JournalError> {
+        Ok(Box::new(self.read(from)?))
+    }
+}
+
 /// Durable frames in order.
 pub struct FrameRange {
     frames: DurableFrames,
@@ -104,5 +114,11 @@ impl FrameSource for FrameRange {
             }
         }
         Ok(None)
+    }
+
+    fn go_on(&mut self) {
+        self.last = self.frames.tail().number;
+        // What is in memory may be of a time when the frames to come were not written yet.
+        self.scan.forget();
     }
 }

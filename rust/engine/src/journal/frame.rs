@@ -224,6 +224,14 @@ impl FrameHeader {
         Ok((decoded, hash_at(header, FRAME_HASH)))
     }
 
+    /// The header's bytes, with the frame hash that ends them.
+    pub fn bytes_with(&self, hash: FrameHash) -> [u8; HEADER_LEN] {
+        let mut header = [0; HEADER_LEN];
+        header[..FRAME_HASH.start].copy_from_slice(&self.encode());
+        header[FRAME_HASH].copy_from_slice(&hash.0);
+        header
+    }
+
     /// The header bytes before the frame hash.
     fn encode(&self) -> [u8; FRAME_HASH.start] {
         let mut header = [0; FRAME_HASH.start];

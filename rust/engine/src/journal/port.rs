@@ -23,8 +23,20 @@ pub enum Appended {
 
 /// Frames in order, one at a time.
 pub trait FrameSource {
-    /// The next frame, or none after the last.
+    /// The next frame, or none after the last that was durable when the reading began or went on.
     fn next(&mut self) -> Result<Option<FrameRef<'_>>, JournalError>;
+
+    /// Take in what has become durable since.
+    fn go_on(&mut self);
+}
+
+/// The durable frames of a journal, wherever they lie: in its segments, in an archive, or in another machine's.
+pub trait FrameReader: Send {
+    /// The last durable frame.
+    fn tail(&self) -> Tail;
+
+    /// The frames from number `from` to the last one durable now.
+    fn read(&self, from: u64) -> Result<Box<dyn FrameSource + Send>, JournalError>;
 }
 
 /// A journal.

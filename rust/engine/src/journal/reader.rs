@@ -30,6 +30,16 @@ pub struct FrameRef<'a> {
     pub body: &'a [u8],
 }
 
+impl FrameRef<'_> {
+    /// Header and body as they stand on disk, without the checksums of the sectors and the padding.
+    pub fn content(&self) -> Vec<u8> {
+        let mut content = Vec::with_capacity(HEADER_LEN + self.body.len());
+        content.extend_from_slice(&self.header.bytes_with(self.hash));
+        content.extend_from_slice(self.body);
+        content
+    }
+}
+
 /// Whose frames are read, and up to which schema.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Dialect {
@@ -136,6 +146,11 @@ impl SegmentScan {
     pub(crate) fn live(mut self) -> Self {
         self.live = true;
         self
+    }
+
+    /// Read anew what comes next: it may have been written since.
+    pub(crate) fn forget(&mut self) {
+        self.window.forget();
     }
 
     fn check_label(&mut self, identity: &Label) -> Result<(), JournalError> {

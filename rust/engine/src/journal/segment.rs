@@ -22,6 +22,8 @@ pub const FORMAT_VERSION: u32 = 1;
 pub const SEGMENT_MAGIC: [u8; 8] = *b"MEDSEGMT";
 /// First bytes of the identity file.
 pub const IDENTITY_MAGIC: [u8; 8] = *b"MEDIDENT";
+/// First bytes of the identity file while the directory is made of a backup: with it the directory does not open.
+pub const RESTORING_MAGIC: [u8; 8] = *b"MEDRESTO";
 /// Offset of the first frame of a segment.
 pub const FIRST_FRAME_OFFSET: u64 = BLOCK_LEN as u64;
 
@@ -86,6 +88,21 @@ pub fn temporary_name_of(number: u64) -> String {
 pub fn number_of(name: &str) -> Option<u64> {
     let number = name.strip_suffix(SUFFIX)?.parse().ok()?;
     (name_of(number) == name).then_some(number)
+}
+
+/// Make `block` the identity file of a directory that is being made of a backup.
+pub(crate) fn encode_restoring(block: &mut [u8]) {
+    let block = &mut block[..BLOCK_LEN];
+    block.fill(0);
+    block[MAGIC].copy_from_slice(&RESTORING_MAGIC);
+    seal_sector(&mut block[..SECTOR_LEN], frame_seed(0), 0);
+}
+
+/// Whether `block` is what `encode_restoring` makes.
+pub(crate) fn is_restoring(block: &[u8]) -> bool {
+    let mut mark = [0; BLOCK_LEN];
+    encode_restoring(&mut mark);
+    block == mark
 }
 
 /// The first block of a segment, or all of the identity file (segment number 0).

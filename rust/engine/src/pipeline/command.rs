@@ -148,7 +148,7 @@ impl Pipeline {
             }
             let Ready { operation, actor, decoded, verdict } = ready;
             match decoded {
-                Decoded::Engine(request) => Ok(self.engine_request(operation, &request)),
+                Decoded::Engine(request) => self.engine_request(operation, &request),
                 Decoded::Core { request, digest, proof } => {
                     self.decide_core(operation, actor, &request, digest, verdict, proof.as_ref())
                 }
@@ -288,10 +288,10 @@ impl Pipeline {
         Ok(Part::Response { sequence, frame: Frame::Next, replayed: false, body: Vec::new() })
     }
 
-    fn engine_request(&mut self, operation: Operation, request: &EngineRequest) -> Part {
+    fn engine_request(&mut self, operation: Operation, request: &EngineRequest) -> Result<Part, Vec<u8>> {
         let mut body = Vec::new();
         match request {
-            EngineRequest::Status => {
+            EngineRequest::Status { seen_sequence } => {
                 self.trusted_now();
                 let home_regions: Vec<RegionCode> = self.hub.home_regions().collect();
                 let status = HubStatus {
@@ -303,6 +303,7 @@ impl Pipeline {
                     open_stays: self.hub.open_stay_count() as u64,
                     halt_reason: &self.shared.halt_reason(),
                     home_regions: &home_regions,
+                    seen_chain_hash: self.index.frame_of(*seen_sequence).map(|seen| seen.hash.0),
                 };
                 encode_status(&status, &mut body);
             }
@@ -311,11 +312,11 @@ impl Pipeline {
                 self.trusted_now();
             }
             // Many may stand in one message; each would hold a view of the state.
-            EngineRequest::Snapshot(_) | EngineRequest::Digest => {
-                return Part::Refusal(encode_refusal(&Refused::not_available(operation)));
-            }
+            EngineRequest::Snapshot(_) | EngineRequest::Digest
+            // Files are read elsewhere; what asks for it is sent there before it is queued here.
+            | EngineRequest::TakeJournal { .. } => return Err(encode_refusal(&Refused::not_available(operation))),
         }
-        Part::Response { sequence: self.hub.sequence(), frame: self.shown(), replayed: false, body }
+        Ok(Part::Response { sequence: self.hub.sequence(), frame: self.shown(), replayed: false, body })
     }
 }
 
@@ -373,9 +374,9 @@ fn prepare(operation: Operation, actor: Actor, bytes: &[u8], shared: &Shared) ->
         let decoded = decode(operation, bytes)?;
         let right = match &decoded {
             Decoded::Core { request, .. } => rights::check(operation, &actor, request),
-            Decoded::Engine(EngineRequest::Status | EngineRequest::Digest) => {
-                rights::check_header(operation, &actor, None)
-            }
+            Decoded::Engine(
+                EngineRequest::Status { .. } | EngineRequest::TakeJournal { .. } | EngineRequest::Digest,
+            ) => rights::check_header(operation, &actor, None),
             Decoded::Engine(EngineRequest::ConfirmClock(header) | EngineRequest::Snapshot(header)) => {
                 rights::check_header(operation, &actor, Some(header))
             }

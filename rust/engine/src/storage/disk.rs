@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use super::{Access, DirectoryLock, LockError, Storage, StorageFile};
 
-const LOCK_NAME: &str = "LOCK";
+pub(crate) const LOCK_NAME: &str = "LOCK";
 /// Facts name persons: nobody but the hub's user reads them.
 const FILE_MODE: u32 = 0o600;
 const DIRECT: i32 = OFlags::DIRECT.bits().cast_signed();

@@ -7,7 +7,7 @@ use medsettle_engine::journal::{Appended, FrameHash, HeaderError, HubId};
 use medsettle_engine::recovery::{self, Options, Unusable};
 use medsettle_engine::storage::Storage;
 use medsettle_engine::storage::simulated::SimulatedDisk;
-use medsettle_engine::verify::{self, Seen};
+use medsettle_engine::verify::{self, Begin, Objection, Seen};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use std::sync::{Arc, LazyLock};
@@ -322,6 +322,30 @@ fn verify_reads_a_journal_that_is_open() {
     let mut session = open(&disk).expect("opens");
     assert_eq!(session.append(b"five"), Appended::Durable);
     assert_eq!(findings(&disk), []);
+}
+
+#[test]
+fn a_walk_from_a_later_frame_reads_only_the_segments_from_there_on_and_ends_when_enough_was_seen() {
+    let disk = small_journal();
+    let walk = |begin: Begin, enough: u64| {
+        let mut frames = Vec::new();
+        let report = verify::inspect_from(&disk, SCHEMA, begin, &mut |seen| {
+            let Seen::Frame(frame) = seen else { return Ok(()) };
+            frames.push(frame.header.number);
+            if frame.header.number == enough { Err(Objection::Enough) } else { Ok(()) }
+        });
+        (frames, report.expect("the walk can run").findings.len())
+    };
+    assert_eq!(walk(Begin::Frame(3), 9), (vec![1, 2, 3, 4], 0));
+    for begin in [Begin::Frame(4), Begin::Sequence(4), Begin::Frame(40)] {
+        assert_eq!(walk(begin, 9), (vec![4], 0));
+    }
+    assert_eq!(walk(Begin::Beginning, 2), (vec![1, 2], 0));
+    disk.patch(SEGMENT_1, 4096 + 600, &[0xAA]);
+    assert_eq!(walk(Begin::Frame(4), 9), (vec![4], 0));
+    assert_eq!(walk(Begin::Frame(2), 9), (vec![2, 3, 4], 1));
+    disk.patch(SEGMENT_2, 4096 + 600, &[0xAA]);
+    assert_eq!(walk(Begin::Frame(4), 9).1, 1);
 }
 
 #[test]

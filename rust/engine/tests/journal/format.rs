@@ -7,7 +7,7 @@ use medsettle_engine::journal::frame::{
     SECTOR_PAYLOAD_LEN, SectorState, frame_len, longest_body_within, sector_state,
 };
 use medsettle_engine::journal::segment::{
-    FIRST_FRAME_OFFSET, FORMAT_VERSION, IDENTITY_MAGIC, LABEL_FIELDS, SEGMENT_MAGIC,
+    FIRST_FRAME_OFFSET, FORMAT_VERSION, IDENTITY_MAGIC, LABEL_FIELDS, RESTORING_MAGIC, SEGMENT_MAGIC,
 };
 use medsettle_engine::journal::{FrameHash, HubId};
 use medsettle_engine::limits::MAX_BODY_LEN;
@@ -74,6 +74,7 @@ fn the_document_states_the_constants_of_the_code() {
         ("FRAME_MAGIC", text(FRAME_MAGIC)),
         ("SEGMENT_MAGIC", text(SEGMENT_MAGIC)),
         ("IDENTITY_MAGIC", text(IDENTITY_MAGIC)),
+        ("RESTORING_MAGIC", text(RESTORING_MAGIC)),
     ] {
         assert_eq!(constant(name), value, "{name}");
     }

@@ -6,4 +6,5 @@ mod format;
 mod preparing;
 mod real_disk;
 mod support;
+mod taking;
 mod torn;

@@ -27,6 +27,8 @@ pub struct HubStatus<'a> {
     pub halt_reason: &'a str,
     /// Regions whose persons it decides.
     pub home_regions: &'a [RegionCode],
+    /// Hash of the frame that holds the decision which the caller asked about; none where there is no such decision.
+    pub seen_chain_hash: Option<[u8; 32]>,
 }
 
 /// Appends the response of `Operations.Status` without its header.
@@ -41,6 +43,7 @@ pub fn encode_status(status: &HubStatus<'_>, out: &mut Vec<u8>) {
         open_stays: status.open_stays,
         halt_reason: status.halt_reason.to_owned(),
         home_regions: status.home_regions.iter().map(ToString::to_string).collect(),
+        seen_chain_hash: status.seen_chain_hash.map_or_else(Vec::new, |hash| hash.to_vec()),
     };
     append(&response, out);
 }
@@ -53,6 +56,30 @@ pub fn encode_digest(digest: u128, out: &mut Vec<u8>) {
 /// Appends the response of `Operations.Snapshot` without its header.
 pub fn encode_snapshot(snapshot_sequence: u64, out: &mut Vec<u8>) {
     append(&v1::OperationsSnapshotResponse { header: None, snapshot_sequence }, out);
+}
+
+/// What one message of `Operations.TakeJournal` holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JournalPage {
+    /// Frames by their numbers, each with header and body.
+    pub frames: Vec<(u64, Vec<u8>)>,
+    /// Where the next page begins; 0 for the last.
+    pub next_frame_number: u64,
+    /// The newest durable frame.
+    pub durable_frame_number: u64,
+}
+
+/// The response of `Operations.TakeJournal` with a page of the journal.
+pub fn encode_journal_page(page: JournalPage) -> Vec<u8> {
+    let frame = |(frame_number, content)| v1::JournalFrame { frame_number, content };
+    let response = v1::OperationsTakeJournalResponse {
+        frames: page.frames.into_iter().map(frame).collect(),
+        next_from_frame_number: page.next_frame_number,
+        durable_frame_number: page.durable_frame_number,
+    };
+    let mut bytes = Vec::new();
+    append(&response, &mut bytes);
+    bytes
 }
 
 pub(super) fn trial_balance(

@@ -83,9 +83,9 @@ pub static METHODS: [Method; 79] = [
     Method { service: "Operations", method: "TrialBalance", name: "Operations.TrialBalance", path: "/medsettle.v1.Operations/TrialBalance", operation: Some(Operation::OperationsTrialBalance), roles: RoleSet::of(&[Role::Operator, Role::Auditor]), read: true, streaming: false },
     Method { service: "Operations", method: "Digest", name: "Operations.Digest", path: "/medsettle.v1.Operations/Digest", operation: Some(Operation::OperationsDigest), roles: RoleSet::of(&[Role::Operator, Role::Auditor]), read: true, streaming: false },
     Method { service: "Operations", method: "ConfirmClock", name: "Operations.ConfirmClock", path: "/medsettle.v1.Operations/ConfirmClock", operation: Some(Operation::OperationsConfirmClock), roles: RoleSet::of(&[Role::Operator]), read: false, streaming: false },
+    Method { service: "Operations", method: "TakeJournal", name: "Operations.TakeJournal", path: "/medsettle.v1.Operations/TakeJournal", operation: Some(Operation::OperationsTakeJournal), roles: RoleSet::of(&[Role::Operator]), read: true, streaming: true },
     Method { service: "Batch", method: "Stream", name: "Batch.Stream", path: "/medsettle.v1.Batch/Stream", operation: None, roles: RoleSet::of(&[Role::Hospital, Role::Pharmacy, Role::Desk, Role::Issuer, Role::Operator, Role::Auditor, Role::Hub]), read: false, streaming: true },
     Method { service: "Batch", method: "Submit", name: "Batch.Submit", path: "/medsettle.v1.Batch/Submit", operation: None, roles: RoleSet::of(&[Role::Hospital, Role::Pharmacy, Role::Desk, Role::Issuer, Role::Operator, Role::Auditor, Role::Hub]), read: false, streaming: false },
-    Method { service: "Operations", method: "TakeJournal", name: "Operations.TakeJournal", path: "/medsettle.v1.Operations/TakeJournal", operation: None, roles: RoleSet::of(&[Role::Operator]), read: true, streaming: true },
 ];
 
 /// What the engine can be asked for: commands by their field numbers in `Command`, streams by their `page_operation`.
@@ -168,11 +168,12 @@ pub enum Operation {
     OperationsTrialBalance = 1103,
     OperationsDigest = 1104,
     OperationsConfirmClock = 1105,
+    OperationsTakeJournal = 1106,
 }
 
 impl Operation {
     /// All, ascending by number.
-    pub const ALL: [Self; 76] = [
+    pub const ALL: [Self; 77] = [
         Self::PersonsEnroll,
         Self::PersonsUpdate,
         Self::PersonsTransferRegion,
@@ -249,6 +250,7 @@ impl Operation {
         Self::OperationsTrialBalance,
         Self::OperationsDigest,
         Self::OperationsConfirmClock,
+        Self::OperationsTakeJournal,
     ];
 
     /// The one with this number.
@@ -330,6 +332,7 @@ impl Operation {
             1103 => Self::OperationsTrialBalance,
             1104 => Self::OperationsDigest,
             1105 => Self::OperationsConfirmClock,
+            1106 => Self::OperationsTakeJournal,
             _ => return None,
         })
     }
@@ -413,6 +416,7 @@ impl Operation {
             Self::OperationsTrialBalance => &METHODS[73],
             Self::OperationsDigest => &METHODS[74],
             Self::OperationsConfirmClock => &METHODS[75],
+            Self::OperationsTakeJournal => &METHODS[76],
         }
     }
 }
@@ -3544,6 +3548,18 @@ impl Schema for v1::InsuranceType {
     const SCHEMA: &'static MessageSchema = &INSURANCE_TYPE;
 }
 
+static JOURNAL_FRAME: MessageSchema = MessageSchema {
+    name: "JournalFrame",
+    fields: &[
+        Field { number: 1, name: "frame_number", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "content", kind: Kind::Bytes, occurs: Occurs::Once(1) },
+    ],
+};
+
+impl Schema for v1::JournalFrame {
+    const SCHEMA: &'static MessageSchema = &JOURNAL_FRAME;
+}
+
 static LAYER: MessageSchema = MessageSchema {
     name: "Layer",
     fields: &[
@@ -3780,6 +3796,7 @@ impl Schema for v1::OperationsSnapshotResponse {
 static OPERATIONS_STATUS_REQUEST: MessageSchema = MessageSchema {
     name: "OperationsStatusRequest",
     fields: &[
+        Field { number: 1, name: "seen_sequence", kind: Kind::Uint64, occurs: Occurs::Once(0) },
     ],
 };
 
@@ -3799,6 +3816,7 @@ static OPERATIONS_STATUS_RESPONSE: MessageSchema = MessageSchema {
         Field { number: 7, name: "open_stays", kind: Kind::Uint64, occurs: Occurs::Once(6) },
         Field { number: 8, name: "halt_reason", kind: Kind::String, occurs: Occurs::Once(7) },
         Field { number: 9, name: "home_regions", kind: Kind::String, occurs: Occurs::Repeated },
+        Field { number: 10, name: "seen_chain_hash", kind: Kind::Bytes, occurs: Occurs::Once(8) },
     ],
 };
 
@@ -3820,9 +3838,9 @@ impl Schema for v1::OperationsTakeJournalRequest {
 static OPERATIONS_TAKE_JOURNAL_RESPONSE: MessageSchema = MessageSchema {
     name: "OperationsTakeJournalResponse",
     fields: &[
-        Field { number: 1, name: "header", kind: Kind::Message(&RESPONSE_HEADER), occurs: Occurs::Once(0) },
-        Field { number: 2, name: "frame_number", kind: Kind::Uint64, occurs: Occurs::Once(1) },
-        Field { number: 3, name: "frame", kind: Kind::Bytes, occurs: Occurs::Once(2) },
+        Field { number: 4, name: "frames", kind: Kind::Message(&JOURNAL_FRAME), occurs: Occurs::Repeated },
+        Field { number: 5, name: "next_from_frame_number", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 6, name: "durable_frame_number", kind: Kind::Uint64, occurs: Occurs::Once(1) },
     ],
 };
 

@@ -5075,7 +5075,11 @@ pub mod messages_reverse_response {
     }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct OperationsStatusRequest {}
+pub struct OperationsStatusRequest {
+    /// A decision that the caller was told of, by the `sequence` of a response's header; 0 asks about none.
+    #[prost(uint64, tag = "1")]
+    pub seen_sequence: u64,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct OperationsStatusResponse {
     #[prost(message, optional, tag = "1")]
@@ -5097,6 +5101,10 @@ pub struct OperationsStatusResponse {
     pub halt_reason: ::prost::alloc::string::String,
     #[prost(string, repeated, tag = "9")]
     pub home_regions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Hash of the frame that holds the decision with the request's `seen_sequence`; empty where the hub has no such decision. A caller to whom
+    /// a response named another hash for it, or any where there is none, knows that this hub has forgotten what it had answered.
+    #[prost(bytes = "vec", tag = "10")]
+    pub seen_chain_hash: ::prost::alloc::vec::Vec<u8>,
 }
 /// Nested message and enum types in `OperationsStatusResponse`.
 pub mod operations_status_response {
@@ -5312,17 +5320,30 @@ pub struct OperationsConfirmClockResponse {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct OperationsTakeJournalRequest {
+    /// Where to begin; 0 stands for the first frame.
     #[prost(uint64, tag = "1")]
     pub from_frame_number: u64,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct OperationsTakeJournalResponse {
-    #[prost(message, optional, tag = "1")]
-    pub header: ::core::option::Option<ResponseHeader>,
-    #[prost(uint64, tag = "2")]
+    /// Frames in order and without a gap; none where the hub has no frame from that number on.
+    #[prost(message, repeated, tag = "4")]
+    pub frames: ::prost::alloc::vec::Vec<JournalFrame>,
+    /// Where the next message begins, 0 in the last one.
+    #[prost(uint64, tag = "5")]
+    pub next_from_frame_number: u64,
+    /// The newest frame that was durable when this message was made.
+    #[prost(uint64, tag = "6")]
+    pub durable_frame_number: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JournalFrame {
+    #[prost(uint64, tag = "1")]
     pub frame_number: u64,
-    #[prost(bytes = "vec", tag = "3")]
-    pub frame: ::prost::alloc::vec::Vec<u8>,
+    /// Header and body as they stand on disk, without the checksums of the sectors and the padding behind: the hash in the header's last 32
+    /// bytes is over the bytes before it and those behind it, and the next frame's header repeats it.
+    #[prost(bytes = "vec", tag = "2")]
+    pub content: ::prost::alloc::vec::Vec<u8>,
 }
 /// One dated period of insurance.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

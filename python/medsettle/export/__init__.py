@@ -1,0 +1,1 @@
+"""The facts of a journal as tables for analysts."""

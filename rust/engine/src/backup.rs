@@ -1,0 +1,193 @@
+//! A backup: the frames of one hub's journal in files beside nobody's hub. `piece` writes and reads the files, `restore` makes a data
+//! directory of them.
+//!
+//! Invariant: a piece gets its name only when it is whole and synced; the name says which frames are in it.
+//! Invariant: every frame that is taken in follows the one before by number, hash, sequence and stamp, or nothing is kept of it.
+//! Leaves out: where frames come from (the caller), what bodies mean while a backup is made; a restore reads every one.
+//! A snapshot would lie beside the pieces; the journal alone suffices without it.
+
+mod piece;
+mod restore;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub use restore::{Restored, restore};
+
+use self::piece::{PieceName, PieceReader, PieceWriter};
+use crate::error::{Damage, Finding};
+use crate::journal::frame::HEADER_LEN;
+use crate::journal::{FrameHash, FrameHeader, HubId, Tail};
+use crate::limits::BACKUP_PIECE_GOAL;
+use crate::storage::{DataDirectory, DirectoryLock, LockError, Storage};
+
+/// Why a backup cannot be made, gone on with, or restored.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message of each variant says what it and its fields are")]
+pub enum BackupError {
+    #[error("the backup is damaged, and nothing of it is used. {0}")]
+    Damaged(Finding),
+    #[error("{directory} holds no backup")]
+    NoBackup { directory: String },
+    #[error(
+        "the hub has forgotten: its frame {number} has the hash {found}, the backup in {directory} holds that frame with the hash {expected}"
+    )]
+    Forgotten { directory: String, number: u64, expected: FrameHash, found: FrameHash },
+    #[error("what came as frame {number} cannot follow in the backup: {what}")]
+    NotNext { number: u64, what: String },
+    #[error("{directory} is in use by another backup")]
+    Busy { directory: String },
+    #[error("{directory} is not empty; a restore makes a directory of its own")]
+    TargetNotEmpty { directory: String },
+    #[error("{action} {path} failed: {cause}")]
+    Io {
+        action: &'static str,
+        path: String,
+        #[source]
+        cause: io::Error,
+    },
+    #[error(transparent)]
+    Journal(#[from] crate::error::JournalError),
+}
+
+fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BackupError {
+    let path = path.display().to_string();
+    move |cause| BackupError::Io { action, path, cause }
+}
+
+fn damaged(path: &Path, offset: u64, damage: Damage) -> BackupError {
+    BackupError::Damaged(Finding { path: path.to_owned(), offset, damage })
+}
+
+/// A frame out of its content: header and body.
+struct Decoded<'a> {
+    header: FrameHeader,
+    hash: FrameHash,
+    body: &'a [u8],
+}
+
+/// Take a frame's content apart and see that it has the hash it bears and follows `tail` in the journal of `hub`, which the first
+/// frame names.
+fn decode<'a>(content: &'a [u8], tail: &Tail, hub: Option<HubId>, schema: u32) -> Result<Decoded<'a>, Damage> {
+    let frame = tail.next_number();
+    if content.len() < HEADER_LEN {
+        return Err(Damage::Cut { frame });
+    }
+    let (header, body) = content.split_at(HEADER_LEN);
+    let (header, hash) = FrameHeader::decode(header, schema).map_err(|error| Damage::Header { frame, error })?;
+    if body.len() != header.body_len as usize {
+        return Err(Damage::Cut { frame });
+    }
+    tail.accepts(&header, hub.unwrap_or(header.hub))?;
+    if header.hash_with(body) != hash {
+        return Err(Damage::Hash { frame });
+    }
+    Ok(Decoded { header, hash, body })
+}
+
+/// A backup that takes frames in.
+pub struct Backup {
+    directory: PathBuf,
+    schema: u32,
+    hub: Option<HubId>,
+    tail: Tail,
+    piece: Option<PieceWriter>,
+    _lock: DirectoryLock,
+}
+
+impl Backup {
+    /// Begin a backup in a directory, or go on with the one that is there; its newest piece is read and checked.
+    pub fn open(directory: &Path, schema: u32) -> Result<Self, BackupError> {
+        let storage = DataDirectory::create(directory).map_err(io("making", directory))?;
+        let lock = storage.lock().map_err(|error| match error {
+            LockError::Held { .. } => BackupError::Busy { directory: directory.display().to_string() },
+            LockError::Io(cause) => io("locking", directory)(cause),
+        })?;
+        let pieces = pieces_of(directory)?;
+        for left in temporary_files(directory)? {
+            fs::remove_file(&left).map_err(io("removing", &left))?;
+        }
+        let (mut tail, mut hub) = (Tail::EMPTY, None);
+        if let Some(newest) = pieces.last() {
+            let mut reader = PieceReader::open(directory, *newest)?;
+            let first = reader.first_header(schema)?;
+            tail = Tail::before(&first);
+            hub = Some(first.hub);
+            while let Some(frame) = reader.next(&tail, hub, schema)? {
+                tail = Tail::after(&frame.header, frame.hash);
+            }
+        }
+        Ok(Self { directory: directory.to_owned(), schema, hub, tail, piece: None, _lock: lock })
+    }
+
+    /// The last frame that was taken in.
+    pub fn tail(&self) -> Tail {
+        self.tail
+    }
+
+    /// Take in the content of a frame: the last one again, which must be the same, or the next one.
+    pub fn take(&mut self, number: u64, content: &[u8]) -> Result<(), BackupError> {
+        if number == self.tail.number && number > 0 {
+            return self.compare(number, content);
+        }
+        let frame = decode(content, &self.tail, self.hub, self.schema).map_err(|damage| match damage {
+            Damage::Previous { expected, found, .. } => {
+                let directory = self.directory.display().to_string();
+                BackupError::Forgotten { directory, number: self.tail.number, expected, found }
+            }
+            damage => BackupError::NotNext { number, what: damage.to_string() },
+        })?;
+        if self.piece.is_none() {
+            self.piece = Some(PieceWriter::begin(&self.directory, frame.header.number)?);
+        }
+        let piece = self.piece.as_mut().expect("a piece was begun");
+        piece.write(content)?;
+        self.hub = Some(frame.header.hub);
+        self.tail = Tail::after(&frame.header, frame.hash);
+        if piece.len() >= BACKUP_PIECE_GOAL { self.keep() } else { Ok(()) }
+    }
+
+    fn compare(&self, number: u64, content: &[u8]) -> Result<(), BackupError> {
+        let header = content.get(..HEADER_LEN).ok_or(Damage::Cut { frame: number });
+        let decoded = header.and_then(|header| {
+            FrameHeader::decode(header, self.schema).map_err(|error| Damage::Header { frame: number, error })
+        });
+        let (_, found) = decoded.map_err(|damage| BackupError::NotNext { number, what: damage.to_string() })?;
+        if found == self.tail.hash {
+            return Ok(());
+        }
+        let directory = self.directory.display().to_string();
+        Err(BackupError::Forgotten { directory, number, expected: self.tail.hash, found })
+    }
+
+    /// Make durable what was taken in.
+    pub fn keep(&mut self) -> Result<(), BackupError> {
+        self.piece.take().map_or(Ok(()), |piece| piece.finish(self.tail.number))
+    }
+}
+
+/// The pieces of a backup in their order, without a gap.
+fn pieces_of(directory: &Path) -> Result<Vec<PieceName>, BackupError> {
+    let mut pieces: Vec<PieceName> = names_in(directory)?.iter().filter_map(|name| PieceName::parse(name)).collect();
+    pieces.sort_unstable();
+    let mut next = 1;
+    for piece in &pieces {
+        if piece.first != next {
+            let path = directory.join(piece.to_string());
+            return Err(damaged(&path, 0, Damage::PieceMissing { first: next, last: piece.first.saturating_sub(1) }));
+        }
+        next = piece.last + 1;
+    }
+    Ok(pieces)
+}
+
+fn temporary_files(directory: &Path) -> Result<Vec<PathBuf>, BackupError> {
+    let names = names_in(directory)?;
+    Ok(names.iter().filter(|name| piece::is_temporary(name)).map(|name| directory.join(name)).collect())
+}
+
+fn names_in(directory: &Path) -> Result<Vec<String>, BackupError> {
+    let storage = DataDirectory::existing(directory).map_err(io("opening", directory))?;
+    storage.list().map_err(io("listing", directory))
+}
