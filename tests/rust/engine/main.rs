@@ -16,6 +16,7 @@ mod poison;
 mod process;
 mod race;
 mod request;
+mod simulator;
 mod stay;
 mod support;
 mod visits;
