@@ -253,6 +253,9 @@ impl Auditor {
                 // A reversal in doubt may have come through.
                 let may_be = outcome == Outcome::Reversed && !request.reversed;
                 assert!(outcome == expected || may_be, "{id} was acknowledged and is {outcome:?}");
+                if outcome == Outcome::Reversed {
+                    return assert!(found.original_response.is_empty(), "{id} was undone");
+                }
                 let original = Answer { ok: true, bytes: found.original_response, ticket: 0 };
                 let (original_header, original_body) = as_first(&original);
                 assert_eq!((&original_header, &original_body), (header, body), "{id} has another answer than at first");
