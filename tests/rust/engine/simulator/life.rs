@@ -271,6 +271,7 @@ impl<'a> Life<'a> {
     }
 
     fn note(&mut self, worker: Worker, call: Call, fault: Fault) {
+        if std::env::var("SIMTRACE").is_ok() { eprintln!("{worker:?} {call:?} {fault:?}"); }
         (worker, call, format!("{fault:?}")).hash(&mut self.course.trace);
     }
 
@@ -310,6 +311,7 @@ impl<'a> Life<'a> {
         let mut answers = self.machine.take_answers();
         for OnItsWay { ticket, places, is_batch } in sent {
             let answer = answers.remove(&ticket).expect("waited for");
+            if std::env::var("SIMTRACE").is_ok() { for p in &places { let a=&self.course.auditor.history[*p].ask; eprintln!("  {} {:?} ok={} {}", a.operation, a.id, answer.ok, if answer.ok { crate::caller::header(&answer).sequence.to_string() } else { crate::caller::reason(&answer).to_string() }); } }
             (ticket, answer.ok, &answer.bytes).hash(&mut self.course.trace);
             if is_batch && answer.ok {
                 let results = batch::results(&answer.bytes);

@@ -149,7 +149,7 @@ impl Machine {
         self.until(|state| tickets.iter().all(|ticket| state.answers.contains_key(ticket)));
     }
 
-    /// Let the call that waits go on, with this outcome.
+    /// Let the call that waits go on, with this outcome, and wait until that has come about.
     pub(super) fn grant(&self, worker: Worker, fault: Fault) {
         let mut state = self.state();
         let gate = state.gate(worker);
@@ -157,6 +157,8 @@ impl Machine {
         gate.leave = Some(fault);
         drop(state);
         self.changed.notify_all();
+        // Whoever takes leave acts before it lets go of the state.
+        self.until(|state| state.gate(worker).leave.is_none());
     }
 
     /// The answers that are there, taken away.
@@ -193,7 +195,9 @@ impl Machine {
             state = self.changed.wait_while(state, waits).unwrap_or_else(PoisonError::into_inner);
             let gate = state.gate(worker);
             gate.waiting = None;
-            gate.leave.take().unwrap_or(Fault::Works)
+            let fault = gate.leave.take().unwrap_or(Fault::Works);
+            self.changed.notify_all();
+            fault
         } else if state.opener == Some(thread::current().id()) {
             let here = state.calls;
             state.calls += 1;

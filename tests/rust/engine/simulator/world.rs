@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use medsettle_core::hub::Actor;
 use medsettle_core::ids::InstitutionCode;
+use medsettle_engine::journal::frame::{BLOCK_LEN, is_untouched};
+use medsettle_engine::journal::segment::{name_of, number_of};
 use medsettle_engine::keyring::Kek;
 use medsettle_engine::storage::Storage;
 use medsettle_engine::storage::simulated::SimulatedDisk;
@@ -18,7 +20,7 @@ use prost::Message;
 use crate::caller::{Caller, split_header};
 use crate::process::Process;
 use crate::request::{self, Patient};
-use crate::support::{HOSPITAL, NOW_MS, OFFICE, Time, config, key_ring};
+use crate::support::{HOSPITAL, NOW_MS, OFFICE, Time, config, key_ring, until};
 use crate::visits::{self, PHARMACY};
 
 pub(super) const PATIENTS: u64 = 3;
@@ -82,6 +84,12 @@ fn split_request(request: &[u8]) -> (v1::RequestHeader, &[u8]) {
     (v1::RequestHeader::decode(header).expect("a header"), body)
 }
 
+fn last_segment_is_untouched(disk: &SimulatedDisk) -> bool {
+    let last = disk.list().expect("a disk in memory").iter().filter_map(|name| number_of(name)).max();
+    let content = last.and_then(|number| disk.content(&name_of(number)));
+    content.is_some_and(|content| is_untouched(&content[BLOCK_LEN..]))
+}
+
 /// The furnished disk, and where the keys are.
 pub(super) struct World {
     furnished: SimulatedDisk,
@@ -107,6 +115,8 @@ impl World {
             Caller::new(&engine, OFFICE, Place::Office.roles_of())
                 .get(medsettle_wire::Operation::OperationsStatus, &v1::OperationsStatusRequest {});
         world.sequence = split_header(&status.encode_to_vec()).0.sequence;
+        // The preparer goes its own way here; the disk is the same once the segment behind the active one lies ready.
+        until("the next segment is prepared", || last_segment_is_untouched(&world.furnished));
         drop(engine);
         world
     }
