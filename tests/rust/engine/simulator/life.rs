@@ -180,19 +180,26 @@ impl<'a> Life<'a> {
     /// Requests that come while others are being written; false if the machine died meanwhile.
     fn round(&mut self) -> bool {
         let closed = self.turn_clock();
-        let mut jobs = self.jobs();
-        let later = jobs.split_off(1);
-        let mut sent: Vec<OnItsWay> = jobs.into_iter().map(|job| self.send(job)).collect();
-        let tickets = [sent[0].ticket];
-        // The first is being written, or it needed no frame.
-        if self.machine.until_writing_or_answered(&tickets) && self.course.rng.bool() {
-            let call = self.machine.until_waiting(Worker::Writer);
-            if !self.grant(call) {
-                return self.bury(sent, closed);
+        let mut jobs = self.jobs().into_iter();
+        let mut sent = Vec::new();
+        // One after the other, until one has a frame that is being written.
+        for job in jobs.by_ref() {
+            sent.push(self.send(job));
+            let tickets = [sent.last().expect("just sent").ticket];
+            if !self.machine.until_writing_or_answered(&tickets) {
+                continue;
             }
-            self.machine.until_writing_or_answered(&tickets);
+            if self.course.rng.bool() {
+                let call = self.machine.until_waiting(Worker::Writer);
+                if !self.grant(call) {
+                    return self.bury(sent, closed);
+                }
+                self.machine.until_writing_or_answered(&tickets);
+            }
+            break;
         }
-        sent.extend(later.into_iter().map(|job| self.send(job)).collect::<Vec<_>>());
+        // The others come meanwhile.
+        sent.extend(jobs.map(|job| self.send(job)).collect::<Vec<_>>());
         if !self.halted {
             let commands = self.commands;
             self.until(|engine| counted(engine, "answered") + counted(engine, "refused") >= commands);
