@@ -59,6 +59,8 @@ pub(super) struct Auditor {
     clock: u64,
     /// The highest sequence that was acknowledged.
     pub(super) acknowledged: u64,
+    /// Records behind it that are known from refusals, which name no sequence.
+    refusals_behind: u64,
 }
 
 impl Auditor {
@@ -73,6 +75,7 @@ impl Auditor {
             reversed_unseen: BTreeSet::new(),
             clock: 0,
             acknowledged: world.sequence,
+            refusals_behind: 0,
         }
     }
 
@@ -110,7 +113,7 @@ impl Auditor {
         }
         self.history[place].returned = returned;
         if answer.ok {
-            self.acknowledged = self.acknowledged.max(header(&answer).sequence);
+            self.acknowledge(header(&answer).sequence);
         }
         match (&ask.id, answer.ok) {
             (None, ok) => assert!(ok, "{} was refused: {}", ask.operation, reason(&answer)),
@@ -120,8 +123,15 @@ impl Auditor {
         self.history[place].answer = Some(answer);
     }
 
-    /// All that was decided by now was decided not behind the last sequence known.
-    pub(super) fn close_round(&mut self, known: u64) {
+    fn acknowledge(&mut self, sequence: u64) {
+        if sequence > self.acknowledged {
+            (self.acknowledged, self.refusals_behind) = (sequence, 0);
+        }
+    }
+
+    /// Nothing is under way: all that was decided was decided not behind the last sequence known.
+    pub(super) fn close_round(&mut self) {
+        let known = self.acknowledged + self.refusals_behind;
         for sent in self.history.iter_mut().rev().take_while(|sent| sent.high == u64::MAX) {
             sent.high = known;
         }
@@ -163,8 +173,8 @@ impl Auditor {
         let request = self.requests.get_mut(key).expect("what is answered was sent");
         request.first = Some(First::Response { header, body });
         request.in_doubt = false;
-        self.acknowledged = self.acknowledged.max(sequence);
         let ask = request.ask.clone();
+        self.acknowledge(sequence);
         if let Some(reversed) = self.books.learn(&mut self.town, &ask, &answer.bytes) {
             let reversed = (key.0, reversed);
             match self.requests.get_mut(&reversed) {
@@ -201,6 +211,7 @@ impl Auditor {
         if why == Reason::CryptogramInvalid {
             request.first = Some(First::Refusal(answer.bytes.clone()));
             request.in_doubt = false;
+            self.refusals_behind += 1;
         }
     }
 
