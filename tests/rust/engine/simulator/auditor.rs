@@ -233,7 +233,8 @@ impl Auditor {
         let expect = match first {
             Some(First::Response { .. }) => Expect::Accepted,
             Some(First::Refusal(_)) => Expect::Refused(Reason::CryptogramInvalid),
-            None if *in_doubt || !is_free => return None,
+            // Applied for twice, a person has two cards.
+            None if *in_doubt || !is_free || matches!(ask.plan, Plan::Apply { .. }) => return None,
             None => Expect::Open,
         };
         // What was never executed may be now, in a hub that has moved on.
