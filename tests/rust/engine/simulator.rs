@@ -75,7 +75,6 @@ fn open(course: &mut Course, world: &World, disk: &SimulatedDisk, segment_len: u
         (course.rng.u64(..9), fault[course.rng.usize(..fault.len())])
     });
     machine.opening(fault);
-    if std::env::var("SIMTRACE").is_ok() { eprintln!("OPEN {fault:?}"); }
     let opened = world.open(Arc::new(machine.clone()), segment_len, &course.time);
     machine.opened();
     match opened {
@@ -107,7 +106,6 @@ fn end(life: Life<'_>, machine: &Machine, ending: Ending) {
 
 /// The process is gone, or the power: of what was not synced, what the seed lets stay stays.
 fn strike(rng: &mut Rng, disk: &SimulatedDisk) {
-    if std::env::var("SIMTRACE").is_ok() { eprintln!("STRIKE"); }
     match rng.u32(..5) {
         0 | 1 => disk.kill(),
         2 => disk.crash(|_| false),

@@ -39,6 +39,10 @@ pub(super) fn try_some(course: &mut Course, world: &World, disk: &SimulatedDisk)
     if let Some(name) = misplace(rng, &damaged) {
         expect_refused(&damaged, &name, before, "a block in the place of another");
     }
+    let damaged = disk.copy();
+    if let Some(name) = lose(rng, &damaged, before) {
+        expect_refused(&damaged, &name, before, "a write that never came, before others that did");
+    }
     if rng.u32(..3) == 0 {
         transplant(course, world, disk);
     }
@@ -104,6 +108,16 @@ fn misplace(rng: &mut Rng, disk: &SimulatedDisk) -> Option<String> {
     }
     disk.patch(name, to * BLOCK_LEN, block);
     Some(name.clone())
+}
+
+/// Leave one block before the last frame as the preparer made it; none if there is no such block.
+fn lose(rng: &mut Rng, disk: &SimulatedDisk, tail: Tail) -> Option<String> {
+    let (name, last) = place_of(disk, tail.number)?;
+    let block = rng.usize(1..(last / BLOCK_LEN).max(2));
+    (block * BLOCK_LEN < last).then(|| {
+        disk.patch(&name, block * BLOCK_LEN, &[0; BLOCK_LEN]);
+        name
+    })
 }
 
 /// Let two histories begin on copies of one disk, and bring a sector, or a whole frame, of one into the other.

@@ -99,8 +99,11 @@ impl<'a> Life<'a> {
         if !self.machine.preparer_is_due() {
             return true;
         }
+        let mut named = false;
         loop {
-            let call = self.machine.until_waiting(Worker::Preparer);
+            // A preparer that forgets to make the name durable comes no more; the next power cut tells.
+            let Some(call) = self.machine.preparer_waits(named) else { break };
+            named = call == Call::Rename;
             let fault = match call {
                 Call::Write { .. } if self.course.faults && self.course.rng.u32(..200) == 0 => Fault::NoSpace,
                 _ => self.fault(call),
@@ -122,13 +125,12 @@ impl<'a> Life<'a> {
                     self.machine.die();
                     return false;
                 }
-                Fault::Works if call == Call::SyncDirectory => {
-                    self.machine.preparer_is_done();
-                    return true;
-                }
+                Fault::Works if call == Call::SyncDirectory => break,
                 Fault::Works => {}
             }
         }
+        self.machine.preparer_is_done();
+        true
     }
 
     /// The preparer found no space: new work is refused, everything else goes on, and with space so does the work.
@@ -278,7 +280,6 @@ impl<'a> Life<'a> {
     }
 
     fn note(&mut self, worker: Worker, call: Call, fault: Fault) {
-        if std::env::var("SIMTRACE").is_ok() { eprintln!("{worker:?} {call:?} {fault:?}"); }
         (worker, call, format!("{fault:?}")).hash(&mut self.course.trace);
     }
 
@@ -318,8 +319,7 @@ impl<'a> Life<'a> {
         let mut answers = self.machine.take_answers();
         for OnItsWay { ticket, places, is_batch } in sent {
             let answer = answers.remove(&ticket).expect("waited for");
-            if std::env::var("SIMTRACE").is_ok() { for p in &places { let a=&self.course.auditor.history[*p].ask; eprintln!("  {} {:?} ok={} {}", a.operation, a.id, answer.ok, if answer.ok { crate::caller::header(&answer).sequence.to_string() } else { crate::caller::reason(&answer).to_string() }); } }
-            (ticket, answer.ok, &answer.bytes).hash(&mut self.course.trace);
+                (ticket, answer.ok, &answer.bytes).hash(&mut self.course.trace);
             if is_batch && answer.ok {
                 let results = batch::results(&answer.bytes);
                 assert_eq!(results.len(), places.len());

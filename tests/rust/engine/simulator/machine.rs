@@ -137,6 +137,16 @@ impl Machine {
         self.waiting(worker).expect("nobody else grants it")
     }
 
+    /// The preparer's next call, once it waits; after the file has its name none may come.
+    pub(super) fn preparer_waits(&self, named: bool) -> Option<Call> {
+        if !named {
+            return Some(self.until_waiting(Worker::Preparer));
+        }
+        let waits = |state: &mut State| state.preparer.waiting.is_none();
+        let waited = self.changed.wait_timeout_while(self.state(), PATIENCE / 10, waits);
+        waited.unwrap_or_else(PoisonError::into_inner).0.preparer.waiting
+    }
+
     /// Wait until the writer wants to go on, or all of these are answered; true if it is the writer.
     pub(super) fn until_writing_or_answered(&self, tickets: &[u64]) -> bool {
         self.until(|state| {
