@@ -4,6 +4,8 @@
 #   make test      set up and run all tests                make protos   generate what comes from protos/
 #   make kills     SIGKILL under load, KILLS=100 times
 #   make race      RACE=100000 settlements over gRPC against one loss report
+#   make simulate  SEEDS=20000 simulated histories with crashes anywhere, or the one of SEED=7
+#   make mutants   plant known bugs in a copy and show that the simulator catches each
 #   make develop   install editable, for work on Python    make bench    print all benchmarks
 
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -22,7 +24,7 @@ SOURCES := pyproject.toml Cargo.toml Cargo.lock \
 	$(shell find python -type f \( -name '*.py' -o -name '*.pyi' -o -name '*.json' \) -not -path '*/.*')
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test kills race lint venv develop protos bench clean
+.PHONY: demo test kills race simulate mutants lint venv develop protos bench clean
 
 demo: $(VENV)/installed
 	$(BIN)/medsettle demo
@@ -42,6 +44,17 @@ RACE ?= 100000
 
 race: venv
 	MEDSETTLE_RACE=$(RACE) $(BIN)/pytest tests/e2e/test_race.py --numprocesses=0
+
+# How many simulated histories; or the one to repeat.
+SEEDS ?= 20000
+SEED ?=
+
+simulate: $(BIN)/python
+	MEDSETTLE_SEEDS=$(SEEDS) MEDSETTLE_SEED=$(SEED) cargo test --release --locked --package medsettle-tests --test engine \
+		simulator::as_many_histories_as_were_asked_for -- --exact --ignored --nocapture
+
+mutants: $(BIN)/python
+	$(BIN)/python tests/python/mutants.py
 
 lint: venv
 	cargo fmt --check

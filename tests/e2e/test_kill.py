@@ -1,6 +1,7 @@
 """SIGKILL under load: hospitals settle over gRPC, the hub dies at random moments, and what was acknowledged stays.
 
-The oracle keeps its own record of what was asked and what was answered, and knows nothing of the journal.
+The oracle keeps its own record of what was asked and what was answered, and knows nothing of the journal; at the end
+the journal is the witness of it.
 `MEDSETTLE_KILLS` says how often the hub dies; `make kills` runs a long series.
 """
 
@@ -20,6 +21,7 @@ from pathlib import Path
 import pytest
 from google.protobuf.message import Message
 
+from journal_witness import Key, Witness
 from medsettle.client import Client
 from medsettle.errors import NoAnswer, Unavailable
 from medsettle.v1 import (
@@ -53,8 +55,6 @@ ROUND_TIMEOUT_S = 60
 CHUNK = 200
 
 Ask = tuple[str, Message]
-Key = tuple[str, str]
-"""Institution and request id."""
 
 OUTCOME = messages_pb2.MessagesGetOutcomeResponse
 _FIELD_OF_METHOD = {
@@ -85,15 +85,16 @@ class Oracle:
 
     asked: dict[Key, Ask] = field(default_factory=dict)
     answered: dict[Key, Message] = field(default_factory=dict)
+    witness: Witness = field(default_factory=Witness)
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
     def ask(self, client: Client, ask: Ask) -> Message:
         """Record, send, and record the answer once it was read."""
-        header = header_of(ask[1])
-        key = header.institution_code, header.request_id
+        key = self.witness.asks(ask[1])
         with self._changed:
             self.asked[key] = ask
         response = client.call(*ask)
+        self.witness.reads(key, response)
         with self._changed:
             self.answered[key] = response
             self._changed.notify_all()
@@ -337,6 +338,7 @@ def test_what_was_acknowledged_survives_every_sigkill_and_nothing_else_appears(t
         [sys.executable, "-m", "medsettle", "verify", str(hub.data)], capture_output=True, text=True, check=False
     )
     assert verified.returncode == 0, verified.stdout + verified.stderr
+    oracle.witness.check(hub.data)
 
 
 def _key(caller: Caller) -> Key:

@@ -190,7 +190,8 @@ fn a_seed_is_the_same_run_again() {
 #[test]
 #[ignore = "for as long as one likes: make simulate SEEDS=100000"]
 fn as_many_histories_as_were_asked_for() {
-    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
+    let given = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+    let number = |name: &str| given(name).map(|text| text.parse::<u64>().expect("a number"));
     let seeds = match number("MEDSETTLE_SEED") {
         Some(seed) => seed..seed + 1,
         None => 0..number("MEDSETTLE_SEEDS").unwrap_or(SEEDS),

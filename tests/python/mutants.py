@@ -1,6 +1,6 @@
-"""Plants the bugs of `mutations.toml`, one at a time, and shows which test catches each; run by `make mutants`.
+"""Plants the bugs of `tests/rust/mutations.toml`, one at a time, and shows which test catches each: `make mutants`.
 
-Invariant: nothing is planted in the checkout; the copy lies in `target/mutants`, where the next run finds what was built.
+Invariant: nothing is planted in the checkout; the copy lies in `target/mutants`.
 Exit code 0 if every bug is caught, 1 if one survives, 2 if something could not be run.
 """
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-LIST = Path(__file__).with_name("mutations.toml")
+LIST = ROOT / "tests" / "rust" / "mutations.toml"
 COPY = ROOT / "target" / "mutants"
 HISTORIES = "simulator::as_many_histories_as_were_asked_for"
 JOURNAL = ["cargo", "test", "--locked", "--quiet", "--package", "medsettle-engine", "--test", "journal"]
@@ -47,9 +47,12 @@ def mutations() -> list[Mutation]:
 
 
 def copy_checkout() -> None:
-    """Bring the copy to the state of the checkout; files that are the same keep their time, so that little is built anew."""
+    """Bring the copy to the state of the checkout; what is the same keeps its time, so that little is built anew."""
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
     )
     for name in filter(None, listed.stdout.decode().split("\0")):
         source, target = ROOT / name, COPY / name
@@ -60,13 +63,25 @@ def copy_checkout() -> None:
 
 def run(command: list[str], **settings: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"CARGO_TARGET_DIR": str(ROOT / "target"), "RUST_BACKTRACE": "0"} | settings
-    return subprocess.run(command, cwd=COPY, env=environment, text=True, capture_output=True, check=False, timeout=TIMEOUT_S)
+    return subprocess.run(
+        command, cwd=COPY, env=environment, text=True, capture_output=True, check=False, timeout=TIMEOUT_S
+    )
 
 
 def build() -> Path:
     """Build the tests of the copy; gives their binary."""
     built = run(
-        ["cargo", "test", "--locked", "--no-run", "--package", "medsettle-tests", "--test", "engine", "--message-format=short"]
+        [
+            "cargo",
+            "test",
+            "--locked",
+            "--no-run",
+            "--package",
+            "medsettle-tests",
+            "--test",
+            "engine",
+            "--message-format=short",
+        ]
     )
     found = re.search(r"\(([^()]*/engine-[0-9a-f]+)\)", built.stderr)
     if built.returncode or not found:
