@@ -72,7 +72,7 @@ fn open(course: &mut Course, world: &World, disk: &SimulatedDisk, segment_len: u
     let machine = Machine::on(disk);
     let fault = (course.faults && course.rng.u32(..4) == 0).then(|| {
         let fault = [Fault::DiesBefore, Fault::DiesAfter, Fault::Fails(Failure::InputOutput)];
-        (course.rng.u64(..9), fault[course.rng.usize(..fault.len())])
+        (course.rng.u64(..10), fault[course.rng.usize(..fault.len())])
     });
     machine.opening(fault);
     let opened = world.open(Arc::new(machine.clone()), segment_len, &course.time);

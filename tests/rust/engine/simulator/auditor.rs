@@ -189,7 +189,8 @@ impl Auditor {
         let why = reason(answer);
         let told = format!("{} {id} was refused: {why}", ask.operation);
         if is_foreign(ask) {
-            let right = ask.expect == Expect::Refused(why) || closed == Some(why) || self.reversed_unseen.contains(&key);
+            let right =
+                ask.expect == Expect::Refused(why) || closed == Some(why) || self.reversed_unseen.contains(&key);
             assert!(right, "{told}");
             return;
         }

@@ -12,9 +12,10 @@ use std::sync::Arc;
 use std::thread;
 
 use fastrand::Rng;
+use medsettle_engine::storage::simulated::Failure;
 use medsettle_engine::{Answer, BATCH, EMPTY_COMMIT, Engine, Job};
 use medsettle_wire::Reason;
-use medsettle_engine::storage::simulated::Failure;
+use medsettle_wire::encode::HubState;
 
 use super::auditor::Auditor;
 use super::batch;
@@ -61,6 +62,17 @@ pub(super) struct Life<'a> {
     /// Commands that were sent so far, every one of a batch.
     commands: u64,
     halted: bool,
+    /// No further segment comes: the hub halts when it needs one.
+    preparer_failed: bool,
+}
+
+impl Drop for Life<'_> {
+    fn drop(&mut self) {
+        // The engine joins its threads, and after a violation nobody grants them anything any more.
+        if thread::panicking() {
+            self.machine.die();
+        }
+    }
 }
 
 /// One job with the requests in it.
@@ -72,7 +84,7 @@ struct OnItsWay {
 
 impl<'a> Life<'a> {
     pub(super) fn of(course: &'a mut Course, machine: Machine, engine: Engine) -> Self {
-        Self { course, machine, engine, commands: 0, halted: false }
+        Self { course, machine, engine, commands: 0, halted: false, preparer_failed: false }
     }
 
     /// Work until the end that the seed chose.
@@ -120,10 +132,9 @@ impl<'a> Life<'a> {
                         return false;
                     }
                 }
-                // Nobody notices before the segment is needed; an operator would end such a hub.
                 Fault::Fails(_) => {
-                    self.machine.die();
-                    return false;
+                    self.preparer_failed = true;
+                    break;
                 }
                 Fault::Works if call == Call::SyncDirectory => break,
                 Fault::Works => {}
@@ -135,7 +146,7 @@ impl<'a> Life<'a> {
 
     /// The preparer found no space: new work is refused, everything else goes on, and with space so does the work.
     fn disk_full(&mut self) -> bool {
-        self.until(|engine| engine.state() == medsettle_wire::encode::HubState::DiskFull);
+        self.until(|engine| engine.state() == HubState::DiskFull);
         let asks = self.asks();
         let sent: Vec<OnItsWay> = asks.into_iter().map(|ask| self.send(vec![ask])).collect();
         let tickets: Vec<u64> = sent.iter().map(|sent| sent.ticket).collect();
@@ -148,7 +159,7 @@ impl<'a> Life<'a> {
         let call = self.machine.until_waiting(Worker::Preparer);
         self.note(Worker::Preparer, call, Fault::Works);
         self.machine.grant(Worker::Preparer, Fault::Works);
-        self.until(|engine| engine.state() == medsettle_wire::encode::HubState::Serving);
+        self.until(|engine| engine.state() == HubState::Serving);
         true
     }
 
@@ -202,10 +213,9 @@ impl<'a> Life<'a> {
         }
         // The others come meanwhile.
         sent.extend(jobs.map(|job| self.send(job)).collect::<Vec<_>>());
-        if !self.halted {
-            let commands = self.commands;
-            self.until(|engine| counted(engine, "answered") + counted(engine, "refused") >= commands);
-        }
+        let commands = self.commands;
+        let decided = |engine: &Engine| counted(engine, "answered") + counted(engine, "refused") >= commands;
+        self.until(|engine| engine.state() == HubState::Halted || decided(engine));
         let tickets: Vec<u64> = sent.iter().map(|sent| sent.ticket).collect();
         while self.machine.until_writing_or_answered(&tickets) {
             let call = self.machine.until_waiting(Worker::Writer);
@@ -213,6 +223,7 @@ impl<'a> Life<'a> {
                 return self.bury(sent, closed);
             }
         }
+        self.halted |= self.preparer_failed && self.engine.state() == HubState::Halted;
         self.receive(sent, closed);
         if closed == Some(Reason::ClockSuspect) {
             self.course.time.step_wall(-HOUR_MS);
@@ -256,7 +267,9 @@ impl<'a> Life<'a> {
     /// What becomes of a call.
     fn fault(&mut self, call: Call) -> Fault {
         let rng = &mut self.course.rng;
-        if !self.course.faults || rng.u32(..FAULT_IN) != 0 {
+        // There is one such call to twenty others.
+        let one_in = if call == Call::SyncDirectory { FAULT_IN / 5 } else { FAULT_IN };
+        if !self.course.faults || rng.u32(..one_in) != 0 {
             return Fault::Works;
         }
         match rng.u32(..4) {
@@ -319,7 +332,7 @@ impl<'a> Life<'a> {
         let mut answers = self.machine.take_answers();
         for OnItsWay { ticket, places, is_batch } in sent {
             let answer = answers.remove(&ticket).expect("waited for");
-                (ticket, answer.ok, &answer.bytes).hash(&mut self.course.trace);
+            (ticket, answer.ok, &answer.bytes).hash(&mut self.course.trace);
             if is_batch && answer.ok {
                 let results = batch::results(&answer.bytes);
                 assert_eq!(results.len(), places.len());
@@ -340,7 +353,7 @@ impl<'a> Life<'a> {
 
     /// A hub that halted says so to everybody, for ever.
     fn is_halted(&mut self) {
-        assert_eq!(self.engine.state(), medsettle_wire::encode::HubState::Halted, "after a call that failed");
+        assert_eq!(self.engine.state(), HubState::Halted, "after a call that failed");
         self.course.tickets += 1;
         let ticket = self.course.tickets;
         self.dispatch(ticket, Place::Office, EMPTY_COMMIT, Vec::new());

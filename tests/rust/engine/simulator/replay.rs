@@ -107,10 +107,15 @@ fn check_headers(auditor: &Auditor, frames: &[Frame]) {
         let header = header(answer);
         let hash: [u8; 32] = header.chain_hash.as_slice().try_into().expect("32 bytes");
         let (before, last, stamp_ms) = *ends.get(&hash).unwrap_or_else(|| panic!("{} shows a lost frame", told(sent)));
-        let shown = header.sequence <= last && (header.sequence > before || (sent.ask.id.is_none() && header.sequence == before));
+        let shown = header.sequence <= last
+            && (header.sequence > before || (sent.ask.id.is_none() && header.sequence == before));
         assert!(shown, "{} names a frame that has {before} to {last}", told(sent));
         assert_eq!(header.stamp_ms, stamp_ms, "{}", told(sent));
-        assert!(header.replayed || header.sequence >= sent.low, "{} shows an older state than was told before", told(sent));
+        assert!(
+            header.replayed || header.sequence >= sent.low,
+            "{} shows an older state than was told before",
+            told(sent)
+        );
     }
 }
 

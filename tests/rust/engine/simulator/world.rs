@@ -111,9 +111,8 @@ impl World {
         let office = Caller::new(&engine, OFFICE, Place::Office.roles_of()).renaming(Arc::new(rename));
         visits::furnish(&office);
         world.patients = (1..=PATIENTS).map(|number| request::enroll(&office, number)).collect();
-        let status: v1::OperationsStatusResponse =
-            Caller::new(&engine, OFFICE, Place::Office.roles_of())
-                .get(medsettle_wire::Operation::OperationsStatus, &v1::OperationsStatusRequest {});
+        let status: v1::OperationsStatusResponse = Caller::new(&engine, OFFICE, Place::Office.roles_of())
+            .get(medsettle_wire::Operation::OperationsStatus, &v1::OperationsStatusRequest {});
         world.sequence = split_header(&status.encode_to_vec()).0.sequence;
         // The preparer goes its own way here; the disk is the same once the segment behind the active one lies ready.
         until("the next segment is prepared", || last_segment_is_untouched(&world.furnished));
