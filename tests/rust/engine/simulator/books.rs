@@ -15,6 +15,7 @@ use crate::visits::LIMIT_FEN;
 const DEDUCTIBLE_FEN: i64 = 100_000;
 
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_field_names, reason = "amounts name their unit")]
 struct Money {
     total_fen: i64,
     fund_fen: i64,
@@ -205,7 +206,7 @@ impl Books {
     }
 
     /// Everything that the books know the answer to.
-    pub(super) fn checks(&self, town: &Town) -> Vec<(Check, Ask)> {
+    pub(super) fn checks(town: &Town) -> Vec<(Check, Ask)> {
         let mut checks = vec![(Check::Trial, trial_balance())];
         checks.push((Check::Day, read(Place::Hospital, Operation::InpatientListSettlements, &request::day())));
         for (who, person) in town.people.iter().enumerate() {
@@ -261,7 +262,7 @@ fn stay_goes_on(town: &mut Town, ask: &Ask, response: &[u8]) {
         Plan::Admit { who } => {
             let admitted = v1::InpatientAdmitResponse::decode(response).expect("admitted");
             town.people[who].ward = Ward::Admitted { stay: admitted.stay_id };
-            town.people[who].admission = ask.id.clone();
+            town.people[who].admission.clone_from(&ask.id);
         }
         Plan::Charge { who, fen } => {
             if let Ward::Admitted { stay } = town.people[who].ward {

@@ -19,6 +19,7 @@ use medsettle_wire::encode::HubState;
 
 use super::auditor::Auditor;
 use super::batch;
+use super::books::Books;
 use super::machine::{Call, Fault, Machine, Worker};
 use super::town::{Ask, Round};
 use super::world::Place;
@@ -112,9 +113,8 @@ impl<'a> Life<'a> {
             return true;
         }
         let mut named = false;
-        loop {
-            // A preparer that forgets to make the name durable comes no more; the next power cut tells.
-            let Some(call) = self.machine.preparer_waits(named) else { break };
+        // A preparer that forgets to make the name durable comes no more; the next power cut tells.
+        while let Some(call) = self.machine.preparer_waits(named) {
             named = call == Call::Rename;
             let fault = match call {
                 Call::Write { .. } if self.course.faults && self.course.rng.u32(..200) == 0 => Fault::NoSpace,
@@ -148,7 +148,7 @@ impl<'a> Life<'a> {
     fn disk_full(&mut self) -> bool {
         self.until(|engine| engine.state() == HubState::DiskFull);
         let asks = self.asks();
-        let sent: Vec<OnItsWay> = asks.into_iter().map(|ask| self.send(vec![ask])).collect();
+        let sent: Vec<OnItsWay> = asks.into_iter().map(|ask| self.send(&[ask])).collect();
         let tickets: Vec<u64> = sent.iter().map(|sent| sent.ticket).collect();
         self.machine.until_answered(&tickets);
         self.receive(sent, Some(Reason::DiskFull));
@@ -169,12 +169,12 @@ impl<'a> Life<'a> {
         let wanted = if rng.u32(..6) == 0 { rng.usize(8..13) } else { rng.usize(1..5) };
         let (mut asks, mut busy) = (Vec::new(), BTreeSet::new());
         while asks.len() < wanted {
-            if rng.u32(..5) == 0 {
-                if let Some(again) = auditor.again(rng, &busy) {
-                    busy.extend(again.plan.who());
-                    asks.push(again);
-                    continue;
-                }
+            if rng.u32(..5) == 0
+                && let Some(again) = auditor.again(rng, &busy)
+            {
+                busy.extend(again.plan.who());
+                asks.push(again);
+                continue;
             }
             let Auditor { town, books, .. } = &mut *auditor;
             let balance_fen = |who| books.balance_fen(who);
@@ -197,7 +197,7 @@ impl<'a> Life<'a> {
         let mut sent = Vec::new();
         // One after the other, until one has a frame that is being written.
         for job in jobs.by_ref() {
-            sent.push(self.send(job));
+            sent.push(self.send(&job));
             let tickets = [sent.last().expect("just sent").ticket];
             if !self.machine.until_writing_or_answered(&tickets) {
                 continue;
@@ -212,7 +212,7 @@ impl<'a> Life<'a> {
             break;
         }
         // The others come meanwhile.
-        sent.extend(jobs.map(|job| self.send(job)).collect::<Vec<_>>());
+        sent.extend(jobs.map(|job| self.send(&job)).collect::<Vec<_>>());
         let commands = self.commands;
         let decided = |engine: &Engine| counted(engine, "answered") + counted(engine, "refused") >= commands;
         self.until(|engine| engine.state() == HubState::Halted || decided(engine));
@@ -305,18 +305,15 @@ impl<'a> Life<'a> {
         false
     }
 
-    fn send(&mut self, asks: Vec<Ask>) -> OnItsWay {
+    fn send(&mut self, asks: &[Ask]) -> OnItsWay {
         let stamp_ms = self.course.stamp_ms;
         let places = asks.iter().map(|ask| self.course.auditor.send(ask, stamp_ms)).collect();
         self.course.tickets += 1;
         let ticket = self.course.tickets;
         let place = asks[0].place;
         let is_batch = asks.len() > 1;
-        let (operation, request) = if is_batch {
-            (BATCH, batch::encode(&asks))
-        } else {
-            (asks[0].operation.number(), asks[0].request.clone())
-        };
+        let (operation, request) =
+            if is_batch { (BATCH, batch::encode(asks)) } else { (asks[0].operation.number(), asks[0].request.clone()) };
         self.commands += asks.len() as u64;
         self.dispatch(ticket, place, operation, request);
         OnItsWay { ticket, places, is_batch }
@@ -364,7 +361,7 @@ impl<'a> Life<'a> {
 
     /// Ask one thing that needs no frame.
     fn ask(&mut self, ask: Ask) -> Answer {
-        let sent = self.send(vec![ask]);
+        let sent = self.send(&[ask]);
         let (ticket, place) = (sent.ticket, sent.places[0]);
         self.machine.until_answered(&[ticket]);
         self.receive(vec![sent], None);
@@ -379,7 +376,7 @@ impl<'a> Life<'a> {
             self.course.auditor.resolve(&key, &answer);
         }
         self.course.auditor.close_round();
-        let checks = self.course.auditor.books.checks(&self.course.auditor.town);
+        let checks = Books::checks(&self.course.auditor.town);
         for (check, ask) in checks {
             let answer = self.ask(ask);
             self.course.auditor.books.check(check, &answer);
