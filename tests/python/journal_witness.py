@@ -111,11 +111,12 @@ def content_of(response: Message) -> bytes:
 
 def records(data: Path) -> Iterator[Written]:
     """Read every record of a journal that nobody has open."""
-    start = 0
-    while frames := inspect(data, start, FRAMES):
+    number = 0
+    while frames := inspect(data, number + 1, FRAMES):
         for frame in frames:
             encoded, hash_, stamp_ms = frame["records"], frame["hash"], frame["stamp_ms"]
             assert isinstance(encoded, list) and isinstance(hash_, bytes) and isinstance(stamp_ms, int)
+            assert frame["number"] == number + 1
+            number += 1
             for record in encoded:
                 yield Written(journal_pb2.Record.FromString(record), hash_, stamp_ms)
-        start += len(frames)
