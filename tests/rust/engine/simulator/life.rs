@@ -344,6 +344,8 @@ impl<'a> Life<'a> {
         }
         assert!(answers.is_empty(), "answers that nobody waits for");
         if !self.machine.is_dead() && !self.halted {
+            let written = self.machine.waiting(Worker::Writer);
+            assert_eq!(written, None, "everybody is answered, and a frame is still to be written");
             self.course.auditor.close_round();
         }
     }

@@ -202,7 +202,11 @@ impl Machine {
             state.gate(worker).waiting = Some(call);
             self.changed.notify_all();
             let waits = |state: &mut State| !state.dead && state.gate(worker).leave.is_none();
-            state = self.changed.wait_while(state, waits).unwrap_or_else(PoisonError::into_inner);
+            let waited = self.changed.wait_timeout_while(state, PATIENCE * 2, waits);
+            let (granted, late) = waited.unwrap_or_else(PoisonError::into_inner);
+            state = granted;
+            // Nobody grants anything any more: the simulator gave up, and the engine must be able to close.
+            state.dead |= late.timed_out();
             let gate = state.gate(worker);
             gate.waiting = None;
             let fault = gate.leave.take().unwrap_or(Fault::Works);
