@@ -5,6 +5,7 @@
 //!
 //! Invariant: every damage is refused with a finding in the damaged file, or what the journal holds is unchanged.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use fastrand::Rng;
@@ -28,7 +29,7 @@ const IDENTITY: &str = "IDENTITY";
 
 /// Damage copies of a disk that nobody uses, and see them refused.
 pub(super) fn try_some(course: &mut Course, world: &World, disk: &SimulatedDisk) {
-    let before = tail_of(&disk.copy()).expect("a disk after a crash opens");
+    let before = content_of(&disk.copy()).expect("a disk after a crash opens");
     let rng = &mut course.rng;
     for _ in 0..3 {
         let damaged = disk.copy();
@@ -40,7 +41,7 @@ pub(super) fn try_some(course: &mut Course, world: &World, disk: &SimulatedDisk)
         expect_refused(&damaged, &name, before, "a block in the place of another");
     }
     let damaged = disk.copy();
-    if let Some(name) = lose(rng, &damaged, before) {
+    if let Some(name) = lose(rng, &damaged, before.tail) {
         expect_refused(&damaged, &name, before, "a write that never came, before others that did");
     }
     if rng.u32(..3) == 0 {
@@ -48,17 +49,26 @@ pub(super) fn try_some(course: &mut Course, world: &World, disk: &SimulatedDisk)
     }
 }
 
-/// The end of the journal; opening cuts what a crash tore.
-fn tail_of(disk: &SimulatedDisk) -> Result<Tail, JournalError> {
-    let options = Options::new(HubId(config().hub.get().into()), SCHEMA);
-    let opened = recovery::open(Arc::new(disk.clone()), &options, Halt::default(), &mut |frame| {
-        decode_body(frame.body, frame.header.stamp_ms).map(drop).map_err(|error| Unusable(error.to_string()))
-    })?;
-    Ok(opened.report.tail)
+/// What a journal holds: its end, and a hash of all bodies, for a frame's own hash is what may be wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Content {
+    tail: Tail,
+    bodies: u64,
 }
 
-fn expect_refused(damaged: &SimulatedDisk, name: &str, before: Tail, what: &str) {
-    match tail_of(damaged) {
+/// What opening finds; it cuts what a crash tore.
+fn content_of(disk: &SimulatedDisk) -> Result<Content, JournalError> {
+    let options = Options::new(HubId(config().hub.get().into()), SCHEMA);
+    let mut bodies = DefaultHasher::new();
+    let opened = recovery::open(Arc::new(disk.clone()), &options, Halt::default(), &mut |frame| {
+        frame.body.hash(&mut bodies);
+        decode_body(frame.body, frame.header.stamp_ms).map(drop).map_err(|error| Unusable(error.to_string()))
+    })?;
+    Ok(Content { tail: opened.report.tail, bodies: bodies.finish() })
+}
+
+fn expect_refused(damaged: &SimulatedDisk, name: &str, before: Content, what: &str) {
+    match content_of(damaged) {
         Err(JournalError::Corrupt { finding, .. }) => {
             assert!(finding.path.ends_with(name), "{what} in {name}: {finding}");
         }
@@ -74,7 +84,7 @@ fn names(disk: &SimulatedDisk) -> Vec<String> {
 }
 
 /// A file, and how much of it was written.
-fn content_of(disk: &SimulatedDisk, name: &str) -> (Vec<u8>, usize) {
+fn bytes_of(disk: &SimulatedDisk, name: &str) -> (Vec<u8>, usize) {
     let content = disk.content(name).expect("it is listed");
     let written = content.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     (content, written)
@@ -84,7 +94,7 @@ fn content_of(disk: &SimulatedDisk, name: &str) -> (Vec<u8>, usize) {
 fn flip(rng: &mut Rng, disk: &SimulatedDisk) -> String {
     let names = names(disk);
     let name = &names[rng.usize(..names.len())];
-    let (content, written) = content_of(disk, name);
+    let (content, written) = bytes_of(disk, name);
     let within = if rng.u32(..4) == 0 { content.len() } else { written.next_multiple_of(BLOCK_LEN) };
     let offset = rng.usize(..within.max(1));
     disk.patch(name, offset, &[content[offset] ^ 1 << rng.u32(..8)]);
@@ -96,7 +106,7 @@ fn misplace(rng: &mut Rng, disk: &SimulatedDisk) -> Option<String> {
     let names = names(disk);
     let segments: Vec<&String> = names.iter().filter(|name| *name != IDENTITY).collect();
     let name = segments[rng.usize(..segments.len())];
-    let (content, written) = content_of(disk, name);
+    let (content, written) = bytes_of(disk, name);
     let blocks = written.div_ceil(BLOCK_LEN);
     if blocks < 2 || blocks >= content.len() / BLOCK_LEN {
         return None;
@@ -132,24 +142,24 @@ fn transplant(course: &mut Course, world: &World, disk: &SimulatedDisk) {
             office(&engine).call(Operation::AccountsCredit.number(), request);
         }
     }
-    let tail = tail_of(&one.copy()).expect("a fork opens");
-    let Some((name, at)) = place_of(&one, tail.number) else { return };
-    let (theirs, _) = content_of(&other, &name);
-    let (ours, _) = content_of(&one, &name);
+    let held = content_of(&one.copy()).expect("a fork opens");
+    let Some((name, at)) = place_of(&one, held.tail.number) else { return };
+    let (theirs, _) = bytes_of(&other, &name);
+    let (ours, _) = bytes_of(&one, &name);
     let (frame, theirs) = (&ours[at..at + BLOCK_LEN], &theirs[at..at + BLOCK_LEN]);
-    let same_place = FrameHeader::decode(theirs, SCHEMA).is_ok_and(|(header, _)| header.number == tail.number);
+    let same_place = FrameHeader::decode(theirs, SCHEMA).is_ok_and(|(header, _)| header.number == held.tail.number);
     if !same_place || frame == theirs {
         return;
     }
     // The whole frame follows a frame that is not there; one of its sectors belongs to another frame of that number.
     let damaged = one.copy();
     damaged.patch(&name, at, theirs);
-    expect_refused(&damaged, &name, tail, "a frame of another history");
+    expect_refused(&damaged, &name, held, "a frame of another history");
     for sector in (0..BLOCK_LEN).step_by(SECTOR_LEN) {
         if frame[sector..][..SECTOR_LEN] != theirs[sector..][..SECTOR_LEN] {
             let damaged = one.copy();
             damaged.patch(&name, at + sector, &theirs[sector..][..SECTOR_LEN]);
-            expect_refused(&damaged, &name, tail, "a sector of another history");
+            expect_refused(&damaged, &name, held, "a sector of another history");
         }
     }
 }
@@ -157,7 +167,7 @@ fn transplant(course: &mut Course, world: &World, disk: &SimulatedDisk) {
 /// File and offset of the frame with a number.
 fn place_of(disk: &SimulatedDisk, number: u64) -> Option<(String, usize)> {
     for name in names(disk).into_iter().filter(|name| name != IDENTITY) {
-        let (content, _) = content_of(disk, &name);
+        let (content, _) = bytes_of(disk, &name);
         for at in (BLOCK_LEN..content.len()).step_by(BLOCK_LEN) {
             let is_wanted = |header: &FrameHeader| header.number == number;
             if FrameHeader::decode(&content[at..at + BLOCK_LEN], SCHEMA).is_ok_and(|(header, _)| is_wanted(&header)) {
