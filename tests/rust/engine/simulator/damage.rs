@@ -120,12 +120,13 @@ fn misplace(rng: &mut Rng, disk: &SimulatedDisk) -> Option<String> {
     Some(name.clone())
 }
 
-/// Leave one block before the last frame as the preparer made it; none if there is no such block.
+/// Leave one block, or one sector, before the last frame as the preparer made it; none if there is no such place.
 fn lose(rng: &mut Rng, disk: &SimulatedDisk, tail: Tail) -> Option<String> {
     let (name, last) = place_of(disk, tail.number)?;
-    let block = rng.usize(1..(last / BLOCK_LEN).max(2));
-    (block * BLOCK_LEN < last).then(|| {
-        disk.patch(&name, block * BLOCK_LEN, &[0; BLOCK_LEN]);
+    let len = if rng.bool() { BLOCK_LEN } else { SECTOR_LEN };
+    let at = BLOCK_LEN + len * rng.usize(..last / len);
+    (at < last).then(|| {
+        disk.patch(&name, at, &vec![0; len]);
         name
     })
 }
