@@ -8,6 +8,8 @@
 #   make fuzz      invented requests, frames and journals, FUZZ_SECONDS=60 for each target
 #   make golden    keep what this version writes, once for every release
 #   make race      RACE=100000 settlements over gRPC against one loss report
+#   make simulate  SEEDS=20000 simulated histories with crashes anywhere, or the one of SEED=7
+#   make mutants   plant known bugs in a copy and show that the simulator catches each
 #   make develop   install editable, for work on Python    make bench    print all benchmarks
 
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -26,7 +28,7 @@ SOURCES := pyproject.toml Cargo.toml Cargo.lock \
 	$(shell find python -type f \( -name '*.py' -o -name '*.pyi' -o -name '*.json' \) -not -path '*/.*')
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test kills race faults fuzz golden lint venv develop protos bench bench-history clean
+.PHONY: demo test kills race simulate mutants faults fuzz golden lint venv develop protos bench bench-history clean
 
 demo: $(VENV)/installed
 	$(BIN)/medsettle demo
@@ -71,6 +73,17 @@ RACE ?= 100000
 
 race: venv
 	MEDSETTLE_RACE=$(RACE) $(BIN)/pytest tests/e2e/test_race.py --numprocesses=0
+
+# How many simulated histories; or the one to repeat.
+SEEDS ?= 20000
+SEED ?=
+
+simulate: $(BIN)/python
+	MEDSETTLE_SEEDS=$(SEEDS) MEDSETTLE_SEED=$(SEED) cargo test --release --locked --package medsettle-tests --test engine \
+		simulator::as_many_histories_as_were_asked_for -- --exact --ignored --nocapture
+
+mutants: $(BIN)/python
+	$(BIN)/python tests/python/mutants.py
 
 lint: venv
 	cargo fmt --check

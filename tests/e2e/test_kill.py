@@ -1,5 +1,6 @@
 """SIGKILL under load: hospitals settle over gRPC, the hub dies at random moments, and what was acknowledged stays.
 
+At the end the journal is the witness of what the oracle noted.
 `MEDSETTLE_KILLS` says how often the hub dies; `make kills` runs a long series.
 """
 
@@ -40,6 +41,7 @@ def test_what_was_acknowledged_survives_every_sigkill_and_nothing_else_appears(
         [sys.executable, "-m", "medsettle", "verify", str(hub.data)], capture_output=True, text=True, check=False
     )
     assert verified.returncode == 0, verified.stdout + verified.stderr
+    load.oracle.witness.check(hub.data)
     recoveries_s.sort()
     figures(
         f"{KILLS} SIGKILLs under {CALLERS} callers: {len(load.oracle.answered)} answers acknowledged, each there once; "

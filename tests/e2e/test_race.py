@@ -6,17 +6,17 @@ the suite: tests/rust/engine/race.rs.
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from journal_witness import Key, Witness, records
 from medsettle.client import Client
 from medsettle.errors import Rejected
-from medsettle.journal import inspect
-from medsettle.v1 import batch_pb2, cards_pb2, journal_pb2, operations_pb2, reason_pb2, visits_pb2
+from medsettle.v1 import batch_pb2, cards_pb2, operations_pb2, reason_pb2, visits_pb2
 from trial_site import HubProcess, Office, Pki
 from trial_visits import OUTPATIENT, Counter, found_visits
 from trial_world import OPERATOR, Patient, days_ago, line
@@ -72,25 +72,31 @@ class Buyer:
 
     patient: Patient
     purchases: Sequence[visits_pb2.VisitsSettleRequest]
+    witness: Witness
     settled: Settled = field(default_factory=dict)
     refused: dict[int, str] = field(default_factory=dict)
 
     @classmethod
-    def with_purchases(cls, patient: Patient, count: int) -> "Buyer":
+    def with_purchases(cls, patient: Patient, count: int, witness: Witness) -> "Buyer":
         counter = Counter(OUTPATIENT, f"{patient.person_id}-")
         medicine = line(1, days_ago(0), "1", "1")
         signed = (patient.card_at_settlement(PRICE_FEN) for _ in range(count))
-        return cls(patient, [counter.settlement(card, medicine) for card in signed])
+        return cls(patient, [counter.settlement(card, medicine) for card in signed], witness)
 
     def buy(self, client: Client, atc: int) -> None:
+        key = self.witness.asks(self.purchases[atc - 1])
         try:
-            self.settled[atc] = client.visits.settle(self.purchases[atc - 1]).header.sequence
+            self._note_settled(atc, key, client.visits.settle(self.purchases[atc - 1]))
         except Rejected as refusal:
             self.refused[atc] = refusal.reason
 
-    def note(self, atc: int, result: batch_pb2.CommandResult) -> None:
+    def _note_settled(self, atc: int, key: Key, settled: visits_pb2.VisitsSettleResponse) -> None:
+        self.settled[atc] = settled.header.sequence
+        self.witness.reads(key, settled)
+
+    def note(self, atc: int, key: Key, result: batch_pb2.CommandResult) -> None:
         if result.HasField("visits_settle"):
-            self.settled[atc] = result.visits_settle.header.sequence
+            self._note_settled(atc, key, result.visits_settle)
         else:
             self.refused[atc] = reason_pb2.Reason.Code.Name(result.refusal.reason)
 
@@ -106,28 +112,23 @@ def settle_in_batches(client: Client, turns: Turns, buyers: Sequence[Buyer]) -> 
     while values := turns.take(PER_BATCH):
         order = [(buyer, atc) for atc in values for buyer in buyers]
         commands = [batch_pb2.Command(visits_settle=buyer.purchases[atc - 1]) for buyer, atc in order]
+        keys = [buyer.witness.asks(buyer.purchases[atc - 1]) for buyer, atc in order]
         results = client.submit(batch_pb2.BatchSubmitRequest(commands=commands)).results
-        for (buyer, atc), result in zip(order, results, strict=True):
-            buyer.note(atc, result)
+        for (buyer, atc), key, result in zip(order, keys, results, strict=True):
+            buyer.note(atc, key, result)
         turns.answered(values)
-
-
-def records(data: Path) -> Iterator[journal_pb2.Record]:
-    """Read every record of a journal that nobody has open."""
-    for frame in inspect(data):
-        encoded = frame["records"]
-        assert isinstance(encoded, list)
-        yield from map(journal_pb2.Record.FromString, encoded)
 
 
 @pytest.mark.timeout(60 + RACE // 50)
 def test_f3_settlements_that_race_one_loss_report_over_grpc_never_commit_behind_it(tmp_path: Path, pki: Pki) -> None:
     # Victim and bystander settle in the same calls, so that the hub is as busy after the report as before.
-    turns = Turns(last=RACE // 2)
+    turns, witness = Turns(last=RACE // 2), Witness()
     with HubProcess(tmp_path, pki) as hub, Office(hub) as office:
         with hub.connect(OPERATOR) as operator:
             found_visits(operator)
-        buyers = victim, bystander = [Buyer.with_purchases(office.agency.insure(), turns.last) for _ in range(2)]
+        buyers = victim, bystander = [
+            Buyer.with_purchases(office.agency.insure(), turns.last, witness) for _ in range(2)
+        ]
         before = office.auditor.operations.trial_balance(operations_pb2.OperationsTrialBalanceRequest())
         with hub.connect(Counter(OUTPATIENT).institution) as client, ThreadPoolExecutor(BATCHES + SINGLE) as pool:
             working = [pool.submit(settle_in_batches, client, turns, buyers) for _ in range(BATCHES)]
@@ -148,13 +149,14 @@ def test_f3_settlements_that_race_one_loss_report_over_grpc_never_commit_behind_
         assert (after.sum_fen, after.personal_balances_fen) == (0, before.personal_balances_fen)
         assert hub.terminate() == 0
     check_journal(hub.data, victim, position)
+    witness.check(hub.data)
 
 
 def check_journal(data: Path, victim: Buyer, position: int) -> None:
     """See that the journal says itself what callers were told: nothing with that card stands behind the report."""
     asked = {purchase.header.request_id: atc for atc, purchase in enumerate(victim.purchases, 1)}
     reported, settled = 0, Settled()
-    for record in records(data):
+    for record in (written.record for written in records(data)):
         if any(fact.HasField("card_reported_lost") for fact in record.facts):
             reported = record.sequence
         elif record.request_id in asked:

@@ -18,6 +18,7 @@ from typing import Self
 
 from google.protobuf.message import Message
 
+from journal_witness import Key, Witness
 from medsettle.client import Client
 from medsettle.errors import NoAnswer, Unavailable
 from medsettle.v1 import (
@@ -51,9 +52,6 @@ CHUNK = 200
 WARDS = (BEIJING_HOSPITAL, OTHER_HOSPITAL, LOCAL_HOSPITAL)
 
 Ask = tuple[str, Message]
-Key = tuple[str, str]
-"""Institution and request id."""
-
 OUTCOME = messages_pb2.MessagesGetOutcomeResponse
 _FIELD_OF_METHOD = {
     name: field.name
@@ -83,15 +81,16 @@ class Oracle:
 
     asked: dict[Key, Ask] = field(default_factory=dict)
     answered: dict[Key, Message] = field(default_factory=dict)
+    witness: Witness = field(default_factory=Witness)
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
     def ask(self, client: Client, ask: Ask) -> Message:
         """Record, send, and record the answer once it was read."""
-        header = header_of(ask[1])
-        key = header.institution_code, header.request_id
+        key = self.witness.asks(ask[1])
         with self._changed:
             self.asked[key] = ask
         response = client.call(*ask)
+        self.witness.reads(key, response)
         with self._changed:
             self.answered[key] = response
             self._changed.notify_all()

@@ -352,8 +352,10 @@ impl Walk {
     }
 }
 
-/// Zero the torn frame, write the last whole frame again, and sync.
+/// Zero the torn frame, write the last whole frame again, and sync. Names as well: a process that was killed between giving a file
+/// its name and making the name durable left one that a power cut would take away, with the frames that go there now.
 fn repair(storage: &dyn Storage, walk: &Walk) -> Result<(), JournalError> {
+    storage.sync_directory().map_err(JournalError::io("syncing", storage.path_of("")))?;
     if let Some(torn) = &walk.torn {
         rewrite(storage, walk.torn_segment, torn.offset, torn.end, true)?;
     }

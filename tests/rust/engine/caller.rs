@@ -36,6 +36,9 @@ impl Sink for Mailbox {
     }
 }
 
+/// Changes requests before they are sent.
+pub(crate) type Rename = dyn Fn(&[u8]) -> Vec<u8> + Send + Sync;
+
 /// An institution that talks to an engine.
 #[derive(Clone)]
 pub(crate) struct Caller<'a> {
@@ -43,6 +46,7 @@ pub(crate) struct Caller<'a> {
     institution: &'static str,
     roles: u32,
     mailbox: Arc<Mailbox>,
+    rename: Option<Arc<Rename>>,
 }
 
 /// A job on its way.
@@ -54,13 +58,22 @@ pub(crate) struct Sent {
 impl<'a> Caller<'a> {
     pub(crate) fn new(engine: &'a Engine, institution: &'static str, roles: &[Role]) -> Self {
         let roles = roles.iter().fold(0, |bits, role| bits | 1 << *role as i32);
-        Self { engine, institution, roles, mailbox: Arc::default() }
+        Self { engine, institution, roles, mailbox: Arc::default(), rename: None }
+    }
+
+    /// The same caller, whose requests get other ids on their way: a test that must be the same in every run counts its own.
+    pub(crate) fn renaming(self, rename: Arc<Rename>) -> Self {
+        Self { rename: Some(rename), ..self }
     }
 
     pub(crate) fn send(&self, operation: u32, request: Vec<u8>) -> Sent {
         let ticket = TICKETS.fetch_add(1, Relaxed);
         let sink = Arc::clone(&self.mailbox) as Arc<dyn Sink>;
         let (roles, institution) = (self.roles, self.institution.to_owned());
+        let request = match &self.rename {
+            Some(rename) => rename(&request),
+            None => request,
+        };
         self.engine.send(Job { ticket, operation, roles, institution, request, sink });
         Sent { ticket, mailbox: Arc::clone(&self.mailbox) }
     }

@@ -17,6 +17,7 @@ mod poison;
 mod process;
 mod race;
 mod request;
+mod simulator;
 mod snapshots;
 mod stay;
 mod support;

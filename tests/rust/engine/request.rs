@@ -93,14 +93,24 @@ pub(crate) fn enroll(office: &Caller<'_>, number: u64) -> Patient {
 
 /// Apply for the card that bears the patient's number, which may follow another, make it and hand it over; gives its id.
 pub(crate) fn issue(office: &Caller<'_>, patient: Patient, predecessor_card_id: u64) -> u64 {
-    let request = v1::CardsApplyRequest {
+    let request = apply_for_card(patient, predecessor_card_id);
+    let v1::CardsApplyResponse { card_id, .. } = office.get(Operation::CardsApply, &request);
+    office.get::<v1::CardsMarkMadeResponse>(Operation::CardsMarkMade, &mark_made(patient, card_id));
+    office.get::<v1::CardsHandOverResponse>(Operation::CardsHandOver, &hand_over(card_id));
+    card_id
+}
+
+pub(crate) fn apply_for_card(patient: Patient, predecessor_card_id: u64) -> v1::CardsApplyRequest {
+    v1::CardsApplyRequest {
         header: Some(header(OFFICE)),
         person_id: patient.person,
         predecessor_card_id,
         generation: "3".into(),
-    };
-    let v1::CardsApplyResponse { card_id, .. } = office.get(Operation::CardsApply, &request);
-    let request = v1::CardsMarkMadeRequest {
+    }
+}
+
+pub(crate) fn mark_made(patient: Patient, card_id: u64) -> v1::CardsMarkMadeRequest {
+    v1::CardsMarkMadeRequest {
         header: Some(header(OFFICE)),
         card_id,
         pan: pan(patient.number),
@@ -109,11 +119,11 @@ pub(crate) fn issue(office: &Caller<'_>, patient: Patient, predecessor_card_id: 
         scheme: v1::chip::Scheme::PbocSm4.into(),
         key_index: 1,
         purse_fen: 0,
-    };
-    office.get::<v1::CardsMarkMadeResponse>(Operation::CardsMarkMade, &request);
-    let request = v1::CardsHandOverRequest { header: Some(header(OFFICE)), card_id, collected_by: "holder".into() };
-    office.get::<v1::CardsHandOverResponse>(Operation::CardsHandOver, &request);
-    card_id
+    }
+}
+
+pub(crate) fn hand_over(card_id: u64) -> v1::CardsHandOverRequest {
+    v1::CardsHandOverRequest { header: Some(header(OFFICE)), card_id, collected_by: "holder".into() }
 }
 
 pub(crate) fn enrolment(number: u64) -> v1::PersonsEnrollRequest {
@@ -233,6 +243,16 @@ pub(crate) fn report_loss(patient: Patient, loss: v1::loss::Kind) -> v1::CardsRe
         channel: v1::channel::Kind::Desk.into(),
         verified_by: "clerk 7".into(),
         ..v1::CardsReportLossRequest::default()
+    }
+}
+
+/// The card was found before anything happened.
+pub(crate) fn withdraw_loss(card_id: u64) -> v1::CardsWithdrawLossRequest {
+    v1::CardsWithdrawLossRequest {
+        header: Some(header(OFFICE)),
+        card_id,
+        verified_by: "clerk 7".into(),
+        ..v1::CardsWithdrawLossRequest::default()
     }
 }
 

@@ -11,8 +11,8 @@ use crate::caller::{Caller, Sent, header};
 use crate::request::{self, Patient};
 use crate::support::{HOSPITAL, OFFICE, hospital, office, open_on};
 
-const PHARMACY: &str = "P37010500001";
-const LIMIT_FEN: i64 = 550_000;
+pub(crate) const PHARMACY: &str = "P37010500001";
+pub(crate) const LIMIT_FEN: i64 = 550_000;
 const USED_FEN: i64 = 545_000;
 pub(crate) const CLAIM_FEN: i64 = 20_000;
 const PATIENTS: u64 = 100;

@@ -58,6 +58,17 @@ pub(crate) fn sequences(frames: &[Frame]) -> BTreeMap<String, u64> {
     sequences
 }
 
+/// Sequences of all records by institution and request id; no id stands there twice.
+pub(crate) fn sequences_by_institution(frames: &[Frame]) -> BTreeMap<(String, String), u64> {
+    let mut sequences = BTreeMap::new();
+    for StoredRecord { record, .. } in frames.iter().flat_map(|frame| &frame.records) {
+        let key = (record.institution.as_str().to_owned(), record.request_id.as_str().to_owned());
+        let twice = sequences.insert(key, record.sequence);
+        assert_eq!(twice, None, "{:?} stands in the journal twice", record.request_id);
+    }
+    sequences
+}
+
 /// A request between two readings of a clock that all callers share.
 struct Interval {
     id: String,

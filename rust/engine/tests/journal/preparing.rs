@@ -105,3 +105,20 @@ fn names_survive_a_power_cut_as_soon_as_frames_are_acknowledged_in_the_file() {
     }
     assert!(disk.list().expect("lists").len() > 4, "several segments were used");
 }
+
+/// Lost with it: every settlement acknowledged in a segment whose name a killed process had given and not made durable, once
+/// the hub had been started again and the power went.
+#[test]
+fn a_name_that_a_killed_process_left_is_durable_before_the_journal_opens() {
+    let disk = journal_of(&[body(1, 3_000)]);
+    let names = disk.list().expect("lists");
+    let prepared = names.last().expect("segments");
+    disk.rename(prepared, "aside").expect("renamed");
+    disk.sync_directory().expect("synced");
+    disk.rename("aside", prepared).expect("renamed");
+    disk.kill();
+    let _session = open(&disk).expect("opens");
+    let cut = disk.copy();
+    cut.crash(|_| false);
+    assert_eq!(cut.list().expect("lists"), names);
+}

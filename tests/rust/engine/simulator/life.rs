@@ -1,0 +1,396 @@
+//! One life of a simulated hub: it opens, is audited, works in rounds, and dies at a moment that the seed chose.
+//!
+//! A round is one request that fills a frame, and others that come while that frame is being written; the next frame takes
+//! them together. Every call of the writer and the preparer is granted here, one after the other, so the same seed gives the
+//! same frames.
+//!
+//! Invariant: nothing is granted before the hub is quiet: all that was sent is decided, or waits for what is granted next.
+
+use std::collections::BTreeSet;
+use std::hash::Hash as _;
+use std::sync::Arc;
+use std::thread;
+
+use fastrand::Rng;
+use medsettle_engine::storage::simulated::Failure;
+use medsettle_engine::{Answer, BATCH, EMPTY_COMMIT, Engine, Job};
+use medsettle_wire::Reason;
+use medsettle_wire::encode::HubState;
+
+use super::auditor::Auditor;
+use super::batch;
+use super::books::Books;
+use super::machine::{Call, Fault, Machine, Worker};
+use super::town::{Ask, Round};
+use super::world::Place;
+use crate::support::{Time, counted};
+
+/// Calls of the hub to its disk go wrong once in so many.
+const FAULT_IN: u32 = 40;
+
+/// A step that no hub believes, and how far a clock may step without being doubted.
+const HOUR_MS: i64 = 3_600_000;
+const TOLERATED_MS: i64 = 4_000;
+
+/// How a life ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Ending {
+    /// The machine died; or the hub halted and its process was ended.
+    Died,
+    Closed,
+}
+
+/// What stays the same over all lives of one seed.
+pub(super) struct Course {
+    pub(super) rng: Rng,
+    pub(super) auditor: Auditor,
+    pub(super) time: Time,
+    pub(super) wall_ms: i64,
+    /// The stamp that the hub's clock has reached.
+    pub(super) stamp_ms: i64,
+    /// How far the wall clock is from where it was when the hub opened, against the monotonic one.
+    pub(super) departed_ms: i64,
+    pub(super) tickets: u64,
+    pub(super) trace: std::hash::DefaultHasher,
+    pub(super) faults: bool,
+}
+
+/// A running hub.
+pub(super) struct Life<'a> {
+    pub(super) course: &'a mut Course,
+    pub(super) machine: Machine,
+    pub(super) engine: Engine,
+    /// Commands that were sent so far, every one of a batch.
+    commands: u64,
+    halted: bool,
+    /// No further segment comes: the hub halts when it needs one.
+    preparer_failed: bool,
+}
+
+impl Drop for Life<'_> {
+    fn drop(&mut self) {
+        // The engine joins its threads, and after a violation nobody grants them anything any more.
+        if thread::panicking() {
+            self.machine.die();
+        }
+    }
+}
+
+/// One job with the requests in it.
+struct OnItsWay {
+    ticket: u64,
+    places: Vec<usize>,
+    is_batch: bool,
+}
+
+impl<'a> Life<'a> {
+    pub(super) fn of(course: &'a mut Course, machine: Machine, engine: Engine) -> Self {
+        Self { course, machine, engine, commands: 0, halted: false, preparer_failed: false }
+    }
+
+    /// Work until the end that the seed chose.
+    pub(super) fn live(&mut self) -> Ending {
+        if !self.prepare() {
+            return Ending::Died;
+        }
+        self.audit();
+        for _ in 0..self.course.rng.u32(2..9) {
+            if !self.round() {
+                return Ending::Died;
+            }
+            if self.halted {
+                self.is_halted();
+                return Ending::Died;
+            }
+        }
+        if self.course.rng.u32(..4) == 0 { Ending::Closed } else { Ending::Died }
+    }
+
+    /// Let the preparer make its segment, if it wants to; false if the machine died of it.
+    fn prepare(&mut self) -> bool {
+        // A hub that opened prepares the segment behind the active one, unless it lies there already.
+        if !self.machine.preparer_is_due() {
+            return true;
+        }
+        let mut named = false;
+        // A preparer that forgets to make the name durable comes no more; the next power cut tells.
+        while let Some(call) = self.machine.preparer_waits(named) {
+            named = call == Call::Rename;
+            let fault = match call {
+                Call::Write { .. } if self.course.faults && self.course.rng.u32(..200) == 0 => Fault::NoSpace,
+                _ => self.fault(call),
+            };
+            self.note(Worker::Preparer, call, fault);
+            self.machine.grant(Worker::Preparer, fault);
+            match fault {
+                Fault::DiesBefore | Fault::DiesAfter => {
+                    self.machine.die();
+                    return false;
+                }
+                Fault::NoSpace => {
+                    if !self.disk_full() {
+                        return false;
+                    }
+                }
+                Fault::Fails(_) => {
+                    self.preparer_failed = true;
+                    break;
+                }
+                Fault::Works if call == Call::SyncDirectory => break,
+                Fault::Works => {}
+            }
+        }
+        self.machine.preparer_is_done();
+        true
+    }
+
+    /// The preparer found no space: new work is refused, everything else goes on, and with space so does the work.
+    fn disk_full(&mut self) -> bool {
+        self.until(|engine| engine.state() == HubState::DiskFull);
+        let asks = self.asks();
+        let sent: Vec<OnItsWay> = asks.into_iter().map(|ask| self.send(&[ask])).collect();
+        let tickets: Vec<u64> = sent.iter().map(|sent| sent.ticket).collect();
+        self.machine.until_answered(&tickets);
+        self.receive(sent, Some(Reason::DiskFull));
+        if self.course.rng.u32(..4) == 0 {
+            self.machine.die();
+            return false;
+        }
+        let call = self.machine.until_waiting(Worker::Preparer);
+        self.note(Worker::Preparer, call, Fault::Works);
+        self.machine.grant(Worker::Preparer, Fault::Works);
+        self.until(|engine| engine.state() == HubState::Serving);
+        true
+    }
+
+    /// Requests of a round.
+    fn asks(&mut self) -> Vec<Ask> {
+        let Course { rng, auditor, .. } = &mut *self.course;
+        let wanted = if rng.u32(..6) == 0 { rng.usize(8..13) } else { rng.usize(1..5) };
+        let (mut asks, mut busy) = (Vec::new(), BTreeSet::new());
+        while asks.len() < wanted {
+            if rng.u32(..5) == 0
+                && let Some(again) = auditor.again(rng, &busy)
+            {
+                busy.extend(again.plan.who());
+                asks.push(again);
+                continue;
+            }
+            let Auditor { town, books, .. } = &mut *auditor;
+            let balance_fen = |who| books.balance_fen(who);
+            let mut round = Round { rng, busy, balance_fen: &balance_fen };
+            let next = town.next(&mut round);
+            busy = round.busy;
+            let twice = next.len() == 1 && rng.u32(..10) == 0;
+            asks.extend(next.iter().cloned());
+            if twice {
+                asks.extend(next);
+            }
+        }
+        asks
+    }
+
+    /// Requests that come while others are being written; false if the machine died meanwhile.
+    fn round(&mut self) -> bool {
+        let closed = self.turn_clock();
+        let mut jobs = self.jobs().into_iter();
+        let mut sent = Vec::new();
+        // One after the other, until one has a frame that is being written.
+        for job in jobs.by_ref() {
+            sent.push(self.send(&job));
+            let tickets = [sent.last().expect("just sent").ticket];
+            if !self.machine.until_writing_or_answered(&tickets) {
+                continue;
+            }
+            if self.course.rng.bool() {
+                let call = self.machine.until_waiting(Worker::Writer);
+                if !self.grant(call) {
+                    return self.bury(sent, closed);
+                }
+                self.machine.until_writing_or_answered(&tickets);
+            }
+            break;
+        }
+        // The others come meanwhile.
+        sent.extend(jobs.map(|job| self.send(&job)).collect::<Vec<_>>());
+        let commands = self.commands;
+        let decided = |engine: &Engine| counted(engine, "answered") + counted(engine, "refused") >= commands;
+        self.until(|engine| engine.state() == HubState::Halted || decided(engine));
+        let tickets: Vec<u64> = sent.iter().map(|sent| sent.ticket).collect();
+        while self.machine.until_writing_or_answered(&tickets) {
+            let call = self.machine.until_waiting(Worker::Writer);
+            if !self.grant(call) {
+                return self.bury(sent, closed);
+            }
+        }
+        self.halted |= self.preparer_failed && self.engine.state() == HubState::Halted;
+        self.receive(sent, closed);
+        if closed == Some(Reason::ClockSuspect) {
+            self.course.time.step_wall(-HOUR_MS);
+        }
+        self.halted || self.prepare()
+    }
+
+    /// Single requests, and now and then some of them as one batch, or an empty commit among them.
+    fn jobs(&mut self) -> Vec<Vec<Ask>> {
+        let mut jobs: Vec<Vec<Ask>> = Vec::new();
+        for ask in self.asks() {
+            let joins = |job: &Vec<Ask>| job[0].place == ask.place && batch::takes(&ask) && batch::takes(&job[0]);
+            match jobs.last_mut() {
+                Some(last) if joins(last) && self.course.rng.u32(..4) == 0 => last.push(ask),
+                _ => jobs.push(vec![ask]),
+            }
+        }
+        jobs
+    }
+
+    /// Let time pass, or let the clock step a little, or far; the reason why new work is refused, if it is.
+    fn turn_clock(&mut self) -> Option<Reason> {
+        let Course { rng, time, wall_ms, stamp_ms, departed_ms, .. } = &mut *self.course;
+        let by_ms = rng.i64(1..2_000);
+        time.pass(by_ms);
+        *wall_ms += by_ms;
+        if rng.u32(..30) == 0 {
+            time.step_wall(HOUR_MS);
+            return Some(Reason::ClockSuspect);
+        }
+        if rng.u32(..5) == 0 {
+            let by_ms = rng.i64(-TOLERATED_MS..TOLERATED_MS) - *departed_ms;
+            time.step_wall(by_ms);
+            *wall_ms += by_ms;
+            *departed_ms += by_ms;
+        }
+        *stamp_ms = (*stamp_ms).max(*wall_ms);
+        None
+    }
+
+    /// What becomes of a call.
+    fn fault(&mut self, call: Call) -> Fault {
+        let rng = &mut self.course.rng;
+        // There is one such call to twenty others.
+        let one_in = if call == Call::SyncDirectory { FAULT_IN / 5 } else { FAULT_IN };
+        if !self.course.faults || rng.u32(..one_in) != 0 {
+            return Fault::Works;
+        }
+        match rng.u32(..4) {
+            0 => Fault::DiesBefore,
+            1 => Fault::DiesAfter,
+            2 => Fault::Fails(Failure::InputOutput),
+            _ => {
+                let len = if let Call::Write { len, .. } = call { len } else { 8_192 };
+                Fault::Fails(Failure::Short(512 * rng.usize(..len / 512)))
+            }
+        }
+    }
+
+    /// Grant the writer's call; false if the machine died of it.
+    fn grant(&mut self, call: Call) -> bool {
+        let fault = self.fault(call);
+        self.note(Worker::Writer, call, fault);
+        self.machine.grant(Worker::Writer, fault);
+        self.halted |= matches!(fault, Fault::Fails(_));
+        !matches!(fault, Fault::DiesBefore | Fault::DiesAfter)
+    }
+
+    fn note(&mut self, worker: Worker, call: Call, fault: Fault) {
+        (worker, call, format!("{fault:?}")).hash(&mut self.course.trace);
+    }
+
+    /// The machine died: whoever waits will never know.
+    fn bury(&mut self, sent: Vec<OnItsWay>, closed: Option<Reason>) -> bool {
+        self.machine.die();
+        let tickets: Vec<u64> = sent.iter().map(|sent| sent.ticket).collect();
+        self.machine.until_answered(&tickets);
+        self.receive(sent, closed);
+        false
+    }
+
+    fn send(&mut self, asks: &[Ask]) -> OnItsWay {
+        let stamp_ms = self.course.stamp_ms;
+        let places = asks.iter().map(|ask| self.course.auditor.send(ask, stamp_ms)).collect();
+        self.course.tickets += 1;
+        let ticket = self.course.tickets;
+        let place = asks[0].place;
+        let is_batch = asks.len() > 1;
+        let (operation, request) =
+            if is_batch { (BATCH, batch::encode(asks)) } else { (asks[0].operation.number(), asks[0].request.clone()) };
+        self.commands += asks.len() as u64;
+        self.dispatch(ticket, place, operation, request);
+        OnItsWay { ticket, places, is_batch }
+    }
+
+    fn dispatch(&self, ticket: u64, place: Place, operation: u32, request: Vec<u8>) {
+        let (roles, institution) = (place.roles(), place.code().to_owned());
+        self.engine.send(Job { ticket, operation, roles, institution, request, sink: Arc::new(self.machine.clone()) });
+    }
+
+    /// Hand the answers of a round to the auditor, in the order in which they were asked.
+    fn receive(&mut self, sent: Vec<OnItsWay>, closed: Option<Reason>) {
+        let mut answers = self.machine.take_answers();
+        for OnItsWay { ticket, places, is_batch } in sent {
+            let answer = answers.remove(&ticket).expect("waited for");
+            (ticket, answer.ok, &answer.bytes).hash(&mut self.course.trace);
+            if is_batch && answer.ok {
+                let results = batch::results(&answer.bytes);
+                assert_eq!(results.len(), places.len());
+                for (place, answer) in places.into_iter().zip(results) {
+                    self.course.auditor.receive(place, answer, closed);
+                }
+            } else {
+                for place in places {
+                    self.course.auditor.receive(place, answer.clone(), closed);
+                }
+            }
+        }
+        assert!(answers.is_empty(), "answers that nobody waits for");
+        if !self.machine.is_dead() && !self.halted {
+            let written = self.machine.waiting(Worker::Writer);
+            assert_eq!(written, None, "everybody is answered, and a frame is still to be written");
+            self.course.auditor.close_round();
+        }
+    }
+
+    /// A hub that halted says so to everybody, for ever.
+    fn is_halted(&mut self) {
+        assert_eq!(self.engine.state(), HubState::Halted, "after a call that failed");
+        self.course.tickets += 1;
+        let ticket = self.course.tickets;
+        self.dispatch(ticket, Place::Office, EMPTY_COMMIT, Vec::new());
+        self.machine.until_answered(&[ticket]);
+        let answer = &self.machine.take_answers()[&ticket];
+        assert!(!answer.ok && crate::caller::reason(answer) == Reason::Halted);
+    }
+
+    /// Ask one thing that needs no frame.
+    fn ask(&mut self, ask: Ask) -> Answer {
+        let sent = self.send(&[ask]);
+        let (ticket, place) = (sent.ticket, sent.places[0]);
+        self.machine.until_answered(&[ticket]);
+        self.receive(vec![sent], None);
+        self.course.auditor.history[place].answer.clone().expect("answered")
+    }
+
+    /// Compare the hub with the auditor's books.
+    fn audit(&mut self) {
+        let Course { rng, auditor, .. } = &mut *self.course;
+        for (key, ask) in auditor.doubts(rng) {
+            let answer = self.ask(ask);
+            self.course.auditor.resolve(&key, &answer);
+        }
+        self.course.auditor.close_round();
+        let checks = Books::checks(&self.course.auditor.town);
+        for (check, ask) in checks {
+            let answer = self.ask(ask);
+            self.course.auditor.books.check(check, &answer);
+        }
+    }
+
+    /// Wait for something that the hub does by itself and tells nobody.
+    fn until(&self, holds: impl Fn(&Engine) -> bool) {
+        let given_up = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while !holds(&self.engine) {
+            assert!(std::time::Instant::now() < given_up, "the hub does not go on");
+            thread::yield_now();
+        }
+    }
+}
