@@ -16,11 +16,11 @@ use medsettle_engine::journal::{HubId, Tail};
 use medsettle_engine::recovery::{self, Options, Unusable};
 use medsettle_engine::storage::Storage as _;
 use medsettle_engine::storage::simulated::SimulatedDisk;
-use medsettle_wire::Operation;
 use medsettle_wire::record::{SCHEMA, decode_body};
+use medsettle_wire::v1::command::Command;
 
 use super::life::Course;
-use super::world::{World, named};
+use super::world::World;
 use crate::process::Process;
 use crate::request;
 use crate::support::{config, office};
@@ -138,9 +138,9 @@ fn transplant(course: &mut Course, world: &World, disk: &SimulatedDisk) {
         let engine = world.open(Arc::new(Process::on(disk)), 64 << 10, &course.time).expect("opened");
         for number in 0..2 {
             let person = world.patients[0].person;
-            let credit = request::credit(person, fen, &format!("fork-{number}"));
-            let request = named(&request::encode(&credit), &format!("fork-{fen}-{number}"));
-            office(&engine).call(Operation::AccountsCredit.number(), request);
+            // Long enough that the frame's content goes on behind its first sector.
+            let credit = |key| Command::AccountsCredit(request::credit(person, fen, &format!("fork-{number}-{key}")));
+            office(&engine).submit((0..4).map(credit).collect());
         }
     }
     let held = content_of(&one.copy()).expect("a fork opens");
