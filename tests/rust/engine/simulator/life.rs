@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::thread;
 
 use fastrand::Rng;
+use medsettle_engine::journal::frame::BLOCK_LEN;
 use medsettle_engine::storage::simulated::Failure;
 use medsettle_engine::{Answer, BATCH, EMPTY_COMMIT, Engine, Job};
 use medsettle_wire::Reason;
@@ -267,8 +268,9 @@ impl<'a> Life<'a> {
     /// What becomes of a call.
     fn fault(&mut self, call: Call) -> Fault {
         let rng = &mut self.course.rng;
-        // There is one such call to twenty others.
-        let one_in = if call == Call::SyncDirectory { FAULT_IN / 5 } else { FAULT_IN };
+        // Names are made and long frames are written once in twenty calls.
+        let is_long = |call| matches!(call, Call::Write { len, .. } if len > BLOCK_LEN && len <= 4 * BLOCK_LEN);
+        let one_in = if call == Call::SyncDirectory || is_long(call) { FAULT_IN / 8 } else { FAULT_IN };
         if !self.course.faults || rng.u32(..one_in) != 0 {
             return Fault::Works;
         }
