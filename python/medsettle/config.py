@@ -20,21 +20,24 @@ class EngineSettings:
 
     `hub_number` is part of every id that the hub gives, and is fixed by the first opening of a data directory.
     `segment_bytes` is the length of new journal segments, `queue_commands` how many commands may wait, `seal_after_ms`
-    after which idle time the journal is sealed.
+    after which idle time the journal is sealed. `snapshot_segments` is how many segments are begun between two snapshots;
+    0 leaves them to `Operations.Snapshot`. `archive` is the directory for segments that no start needs any more; without
+    it they stay, compressed, in the data directory.
     """
 
     hub_number: int = 1
     segment_bytes: int | None = None
     queue_commands: int | None = None
     seal_after_ms: int | None = None
+    snapshot_segments: int | None = None
+    archive: str | None = None
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if value is None:
-                continue
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{field.name} must be a positive whole number, not {value!r}")
+        for name in ("hub_number", "segment_bytes", "queue_commands", "seal_after_ms"):
+            _check_number(name, getattr(self, name), least=1)
+        _check_number("snapshot_segments", self.snapshot_segments, least=0)
+        if self.archive is not None and not (isinstance(self.archive, str) and self.archive):
+            raise ValueError(f"archive must be the path of a directory, not {self.archive!r}")
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Self:
@@ -57,6 +60,12 @@ class EngineSettings:
     def to_json(self) -> str:
         """Give the settings that are set, as the engine reads them."""
         return json.dumps({name: value for name, value in asdict(self).items() if value is not None})
+
+
+def _check_number(name: str, value: object, least: int) -> None:
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
+        kind = "positive whole number" if least else "whole number, 0 or more"
+        raise ValueError(f"{name} must be a {kind}, not {value!r}")
 
 
 ACTOR_METADATA_KEY = "medsettle-actor"

@@ -91,7 +91,7 @@ class Story(Bank):
         """Let everything happen."""
         scenes: tuple[Callable[[], None], ...] = (
             self.persons, self.cards, self.locks, self.pins, self.own_money, self.stays, self.vouchers, self.alerts,
-            self.theft, self.suspensions, self.transfer,
+            self.theft, self.recomputation, self.suspensions, self.transfer,
         )  # fmt: skip
         for scene in scenes:
             scene()
@@ -251,6 +251,16 @@ class Story(Bank):
         scope = fraud_pb2.UnwindScope(card_id=victim.card_id, since_ms=since_ms)
         unwind = fraud_pb2.FraudUnwindRequest(scope=scope, case_number="F-1", second_approver="director")
         self.ask(self.operator, "Fraud.Unwind", unwind)
+
+    def recomputation(self) -> None:
+        """Cancel what had cut a later visit, and then that visit: what waited to be paid on it is withdrawn."""
+        patient, counter, settled = self.insured(), self.clinic, []
+        for fen in (990_000, 100_000):
+            bill = line(1, days_ago(0), "1", f"{fen // 100}.00")
+            visit = counter.settlement(patient.card_at_settlement(fen), bill)
+            settled.append(self.at(counter).visits.settle(visit).settlement_id)
+        for settlement in settled:
+            self.at(counter).visits.cancel(counter.cancellation(settlement))
 
     def suspensions(self) -> None:
         person = persons_pb2.PersonsSuspendNetworkRequest(

@@ -228,10 +228,8 @@ def test_an_actor_that_cannot_be_is_named_at_once(home: Home, roles: list[str], 
         home.hub.acting(roles, institution)
 
 
-def test_what_streams_is_not_there_yet_and_a_timeout_makes_no_sense(home: Home) -> None:
+def test_a_timeout_makes_no_sense(home: Home) -> None:
     auditor = home.acting(AUDITOR)
-    with pytest.raises(Rejected, match="METHOD_NOT_AVAILABLE"):
-        next(auditor.operations.take_journal(operations_pb2.OperationsTakeJournalRequest()))
     with pytest.raises(ValueError, match="no timeout"):
         next(auditor.accounts.statement(accounts_pb2.AccountsStatementRequest(person_id=1), timeout=1.0))
     with pytest.raises(ValueError, match="no timeout"):

@@ -35,6 +35,8 @@ use crate::storage::{Access, Storage as _};
 pub(crate) struct Frozen {
     pub(crate) hub: Hub,
     pub(crate) tail: Tail,
+    /// The newest frame that holds a decision, for the headers of answers.
+    pub(crate) seen: Seen,
 }
 
 /// What is wanted of a state.
@@ -97,7 +99,7 @@ impl Keeper {
     }
 
     fn snapshot(&self, frozen: &Frozen) -> Result<(), Uncut> {
-        let Frozen { hub, tail } = frozen;
+        let Frozen { hub, tail, .. } = frozen;
         self.index_reaches(tail.last_sequence)?;
         let stopped = || self.shared.is_stopping();
         snapshot::write(&self.files, self.identity.directory, self.identity.hub, *tail, hub, &stopped)?;
@@ -174,9 +176,8 @@ impl Uncut {
 }
 
 fn answer(waiter: Waiter, frozen: &Frozen, body: Vec<u8>) {
-    let Tail { hash, stamp_ms, last_sequence, .. } = frozen.tail;
-    let frame = Frame::Known(Seen { hash, stamp_ms: stamp_ms.max(0) });
-    let part = Part::Response { sequence: last_sequence, frame, replayed: false, body };
+    let (sequence, frame) = (frozen.tail.last_sequence, Frame::Known(frozen.seen));
+    let part = Part::Response { sequence, frame, replayed: false, body };
     release(vec![Outgoing { waiter, parts: Parts::One(part) }], None);
 }
 

@@ -265,7 +265,7 @@ impl Pipeline {
         if self.orders.is_empty() {
             return Vec::new();
         }
-        let frozen = Arc::new(Frozen { hub: self.hub.clone(), tail: *self.chain.tail() });
+        let frozen = Arc::new(Frozen { hub: self.hub.clone(), tail: *self.chain.tail(), seen: self.last });
         self.orders.drain(..).map(|order| Task { frozen: Arc::clone(&frozen), order }).collect()
     }
 

@@ -270,6 +270,3 @@ impl Head {
         Ok((head, long(BODY_LEN), hash(BODY_HASH)))
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -15,6 +15,7 @@ mod batch;
 mod cards;
 mod fraud;
 mod inpatient;
+mod operations;
 mod packages;
 mod persons;
 mod pin;
@@ -157,29 +158,11 @@ pub fn decode(operation: Operation, bytes: &[u8]) -> Result<Decoded, Refused> {
         Operation::OperationsTrialBalance => {
             query(bytes, |_: v1::OperationsTrialBalanceRequest| Ok(Query::TrialBalance))
         }
-        Operation::OperationsStatus => {
-            let v1::OperationsStatusRequest { seen_sequence } = strict::decode(bytes)?;
-            Ok(Decoded::Engine(EngineRequest::Status { seen_sequence }))
-        }
-        Operation::OperationsConfirmClock => {
-            let message: v1::OperationsConfirmClockRequest = strict::decode(bytes)?;
-            let header = message.header.ok_or_else(no_header)?;
-            Ok(Decoded::Engine(EngineRequest::ConfirmClock(at("header", self::header(header))?)))
-        }
-        Operation::OperationsSnapshot => {
-            let message: v1::OperationsSnapshotRequest = strict::decode(bytes)?;
-            let header = message.header.ok_or_else(no_header)?;
-            Ok(Decoded::Engine(EngineRequest::Snapshot(at("header", self::header(header))?)))
-        }
-        Operation::OperationsDigest => {
-            strict::decode::<v1::OperationsDigestRequest>(bytes)?;
-            Ok(Decoded::Engine(EngineRequest::Digest))
-        }
-        Operation::OperationsTakeJournal => {
-            let v1::OperationsTakeJournalRequest { from_frame_number } = strict::decode(bytes)?;
-            // A journal begins with frame 1.
-            Ok(Decoded::Engine(EngineRequest::TakeJournal { from_frame_number: from_frame_number.max(1) }))
-        }
+        Operation::OperationsStatus => operations::status(bytes),
+        Operation::OperationsConfirmClock => operations::confirm_clock(bytes),
+        Operation::OperationsSnapshot => operations::snapshot(bytes),
+        Operation::OperationsDigest => operations::digest(bytes),
+        Operation::OperationsTakeJournal => operations::take_journal(bytes),
     }
 }
 

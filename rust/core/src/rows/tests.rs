@@ -1,3 +1,5 @@
+//! Rows against the state that they are of, through hubs in which every kind of row stands.
+
 use std::collections::BTreeSet;
 
 use super::*;
