@@ -20,9 +20,9 @@ class EngineSettings:
 
     `hub_number` is part of every id that the hub gives, and is fixed by the first opening of a data directory.
     `segment_bytes` is the length of new journal segments, `queue_commands` how many commands may wait, `seal_after_ms`
-    after which idle time the journal is sealed. `snapshot_segments` is how many segments are begun between two snapshots;
-    0 leaves them to `Operations.Snapshot`. `archive` is the directory for segments that no start needs any more; without
-    it they stay, compressed, in the data directory.
+    after which idle time the journal is sealed. `snapshot_segments` is how many segments are begun between two
+    snapshots; 0 leaves them to `Operations.Snapshot`. `archive` is the directory for segments that no start needs any
+    more; without it they stay, compressed, in the data directory.
     """
 
     hub_number: int = 1

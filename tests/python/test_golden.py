@@ -22,7 +22,7 @@ def rows(expected: dict[str, object], name: str) -> list[dict[str, object]]:
 def test_a_directory_that_a_release_wrote_opens_and_says_what_it_said_then(golden: Golden, tmp_path: Path) -> None:
     expected = golden.expected()
     golden.unpack(tmp_path)
-    assert journal.verify(tmp_path) == []
+    assert journal.verify(tmp_path).findings == []
     assert tail(tmp_path) == expected["tail"]
     answers = rows(expected, "answers")
     now = ask(tmp_path, int(str(expected["written_ms"])), [from_json(row) for row in answers])

@@ -23,7 +23,7 @@ NOLOGFLUSH = 2
 """Not even the file system's own journal is written out: all that no sync asked for is gone."""
 
 MAKE = {"ext4": ("mkfs.ext4", "-q", "-m", "0"), "xfs": ("mkfs.xfs", "-q")}
-IMAGE_BYTES = {"ext4": 256 * MIB, "xfs": 320 * MIB}
+IMAGE_BYTES = {"ext4": 768 * MIB, "xfs": 832 * MIB}
 """The smallest that mkfs.xfs makes is 300 MiB; the files are sparse."""
 
 

@@ -383,7 +383,9 @@ fn write_frames(
         match journal.append(epoch, previous, &frame) {
             Appended::Durable => {
                 release(answers, Some(seen));
-                tasks.into_iter().for_each(|task| order(keeper, task));
+                for task in tasks {
+                    order(keeper, task);
+                }
             }
             Appended::Fenced { .. } | Appended::Indeterminate(_) => {
                 halt.latch(HaltReason::Stopped);

@@ -45,8 +45,8 @@ impl Starting<'_> {
         for number in numbers {
             let unfit = match self.restored(&identity, number, &mut index)? {
                 Err(unfit) => unfit,
-                Ok((hub, tail)) => match self.replay(opening, Some(tail), hub, &mut index, halt)? {
-                    (Replayed::Open(opened), hub) => return self.finish(*opened, hub, index, identity),
+                Ok((hub, tail)) => match replay(opening, Some(tail), hub, &mut index, halt)? {
+                    (Replayed::Open(opened), hub) => return finish(*opened, hub, index, identity),
                     (Replayed::OtherHistory(again), _) => {
                         opening = *again;
                         Unfit::OtherHistory(number)
@@ -56,8 +56,8 @@ impl Starting<'_> {
             log(&Passed { path: files.path_of(&snapshot::name_of(number)), unfit }.to_string());
         }
         let hub = Hub::new(config.hub, self.seed);
-        match self.replay(opening, None, hub, &mut index, halt)? {
-            (Replayed::Open(opened), hub) => self.finish(*opened, hub, index, identity),
+        match replay(opening, None, hub, &mut index, halt)? {
+            (Replayed::Open(opened), hub) => finish(*opened, hub, index, identity),
             (Replayed::OtherHistory(_), _) => unreachable!("without a snapshot there is nothing to differ from"),
         }
     }
@@ -81,31 +81,24 @@ impl Starting<'_> {
         }
         Ok(Ok((hub, head.tail)))
     }
+}
 
-    fn replay(
-        &self,
-        opening: Opening,
-        after: Option<Tail>,
-        mut hub: Hub,
-        index: &mut index::Opening<'_>,
-        halt: &Halt,
-    ) -> Result<(Replayed, Hub), OpenError> {
-        let replayed = opening
-            .replay(after, halt.clone(), &mut |frame| -> Result<(), Unusable> { index.take_frame(frame, &mut hub) });
-        match index.failure() {
-            Some(failure) => Err(failure),
-            None => Ok((replayed?, hub)),
-        }
+fn replay(
+    opening: Opening,
+    after: Option<Tail>,
+    mut hub: Hub,
+    index: &mut index::Opening<'_>,
+    halt: &Halt,
+) -> Result<(Replayed, Hub), OpenError> {
+    let replayed =
+        opening.replay(after, halt.clone(), &mut |frame| -> Result<(), Unusable> { index.take_frame(frame, &mut hub) });
+    match index.failure() {
+        Some(failure) => Err(failure),
+        None => Ok((replayed?, hub)),
     }
+}
 
-    fn finish(
-        &self,
-        opened: Opened,
-        hub: Hub,
-        index: index::Opening<'_>,
-        identity: Label,
-    ) -> Result<Started, OpenError> {
-        let index = index.finish(identity.directory, &opened.report.tail)?;
-        Ok(Started { opened, hub, index, identity })
-    }
+fn finish(opened: Opened, hub: Hub, index: index::Opening<'_>, identity: Label) -> Result<Started, OpenError> {
+    let index = index.finish(identity.directory, &opened.report.tail)?;
+    Ok(Started { opened, hub, index, identity })
 }

@@ -3,7 +3,6 @@
 import time
 
 from medsettle.v1 import batch_pb2, filings_pb2, institutions_pb2, packages_pb2, persons_pb2
-from medsettle.v1.facade import METHODS
 from refusals.scene import (
     AHEAD_MS,
     COMMANDS,
@@ -298,7 +297,7 @@ def a_package_that_would_change_the_past(scene: Scene) -> Bad:
     )
 
 
-# Filings, and what is not there yet.
+# Filings.
 
 
 @row("PERSON_UNKNOWN", "NOT_FOUND", caller=DESK)
@@ -311,9 +310,3 @@ def a_filing_for_nobody(scene: Scene) -> Bad:
         valid_from="2026-01-01",
     )
     return Bad("Filings.File", request)
-
-
-@row("METHOD_NOT_AVAILABLE", "UNIMPLEMENTED", caller=OPERATOR)
-def a_method_that_is_not_there_yet(scene: Scene) -> Bad:
-    assert METHODS["Operations.Snapshot"].operation
-    return Bad("Operations.Snapshot", b"", {"method": "Operations.Snapshot"})

@@ -11,12 +11,13 @@ use medsettle_engine::index::IndexHome;
 use medsettle_engine::storage::DataDirectory;
 use medsettle_engine::{Answer, Config, Engine, verify};
 use medsettle_wire::record::SCHEMA;
-use medsettle_wire::{Operation, v1};
+use medsettle_wire::v1::command::Command;
+use medsettle_wire::{Operation, Reason, v1};
 use prost::Message;
 
-use crate::caller::{as_first, header};
+use crate::caller::{as_first, header, reason_of};
 use crate::request;
-use crate::support::{NOW_MS, OFFICE, Time, config, office, open_with, until};
+use crate::support::{HOSPITAL, NOW_MS, OFFICE, Time, config, hospital, office, open_with, until};
 
 const SEGMENT_LEN: u64 = 32 << 10;
 
@@ -287,9 +288,15 @@ fn a_batch_holds_no_snapshot_and_only_operators_cut_one() {
     let place = Place::new();
     let engine = place.open();
     request::furnish(&office(&engine));
-    let snapshot = v1::OperationsSnapshotRequest { header: Some(request::header(crate::support::HOSPITAL)) };
-    let refused = crate::support::hospital(&engine)
-        .ask::<v1::OperationsSnapshotResponse>(Operation::OperationsSnapshot, &snapshot);
-    assert_eq!(refused.unwrap_err(), medsettle_wire::Reason::RoleForbidden);
+    let snapshot = v1::OperationsSnapshotRequest { header: Some(request::header(HOSPITAL)) };
+    let refused = hospital(&engine).ask::<v1::OperationsSnapshotResponse>(Operation::OperationsSnapshot, &snapshot);
+    assert_eq!(refused.unwrap_err(), Reason::RoleForbidden);
+    let in_a_batch = v1::OperationsSnapshotRequest { header: Some(request::header(OFFICE)) };
+    let commands =
+        vec![Command::OperationsSnapshot(in_a_batch), Command::OperationsDigest(v1::OperationsDigestRequest {})];
+    for result in office(&engine).submit(commands).results {
+        let Some(v1::command_result::Result::Refusal(refusal)) = result.result else { panic!("{result:?}") };
+        assert_eq!(reason_of(&refusal), Reason::MethodNotAvailable);
+    }
     assert!(place.snapshots().is_empty());
 }

@@ -43,7 +43,7 @@ pub(super) fn unwind(message: v1::Unwound) -> Checked<Unwind> {
         case_number: message.case_number.into(),
         second_approver: message.second_approver.into(),
         reversals: each("reversals", message.reversals, |message| reversal(person, message))?,
-        voided: each("voided_stays", message.voided_stays, voided)?,
+        voided: each("voided_stays", message.voided_stays, |stay| voided(&stay))?,
         adjustments: each("adjustments", message.adjustments, |message| adjustment(person, message))?,
         stamp_ms: message.stamp_ms,
     })
@@ -57,7 +57,7 @@ fn from_voided(voided: &VoidedStay) -> v1::StoredVoidedStay {
     }
 }
 
-fn voided(message: v1::StoredVoidedStay) -> Checked<VoidedStay> {
+fn voided(message: &v1::StoredVoidedStay) -> Checked<VoidedStay> {
     Ok(VoidedStay {
         stay: StayId(message.stay_id),
         institution: at("institution_code", institution_code(&message.institution_code))?,
