@@ -104,6 +104,10 @@ def catch(mutation: Mutation, seeds: int) -> str | None:
         tested = run(JOURNAL)
         failed = re.search(r"^test (\S+) \.\.\. FAILED", tested.stdout, re.M)
         return failed[1] if tested.returncode and failed else None
+    if mutation.caught_by == "snapshots":
+        tested = run([str(build()), "snapshots::"])
+        failed = re.search(r"^test (\S+) \.\.\. FAILED|^(\S+) --- FAILED", tested.stdout, re.M)
+        return failed[1] or failed[2] if tested.returncode and failed else None
     tested = run([str(build()), HISTORIES, "--exact", "--ignored", "--nocapture"], MEDSETTLE_SEEDS=str(seeds))
     failed = re.search(r"^seed (\d+) fails", tested.stderr, re.M)
     if not tested.returncode or not failed:

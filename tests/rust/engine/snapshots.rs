@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use medsettle_engine::archive::JournalFiles;
 use medsettle_engine::index::IndexHome;
+use medsettle_engine::snapshot::HEAD_FIELDS;
 use medsettle_engine::storage::DataDirectory;
 use medsettle_engine::{Answer, Config, Engine, verify};
 use medsettle_wire::record::SCHEMA;
@@ -220,6 +221,88 @@ fn a_snapshot_of_another_directory_or_history_is_passed_over() {
     }
     let engine = place.open();
     assert_eq!((engine.report().first_read, place.shown(&engine)), (1, shown));
+}
+
+#[test]
+fn a_snapshot_whose_rows_do_not_give_its_digest_is_passed_over() {
+    let place = Place::with_two_snapshots();
+    let engine = place.open();
+    let (first_read, shown) = (engine.report().first_read, place.shown(&engine));
+    drop(engine);
+    let [_, newer] = &place.snapshots()[..] else { panic!("two snapshots") };
+    let mut bytes = fs::read(newer).expect("a snapshot");
+    let (_, digest) = HEAD_FIELDS.iter().find(|(name, _)| *name == "state digest").expect("a field");
+    bytes[digest.start] ^= 1;
+    // Sealed anew, so that nothing but the rows tells.
+    let seed = crc32c::crc32c_append(crc32c::crc32c(&0_u64.to_le_bytes()), &0_u32.to_le_bytes());
+    let checksum = crc32c::crc32c_append(seed, &bytes[..508]);
+    bytes[508..512].copy_from_slice(&checksum.to_le_bytes());
+    fs::write(newer, bytes).expect("written");
+    let engine = place.open();
+    assert!(engine.report().first_read < first_read, "it began with the older one");
+    assert_eq!(place.shown(&engine), shown);
+}
+
+#[test]
+fn a_snapshot_of_a_fork_of_the_same_directory_is_passed_over() {
+    let mut place = Place::with_two_snapshots();
+    let mut fork = Place::new();
+    copy_all(&place.data(), &fork.data());
+    for (place, persons) in [(&mut place, 50..60), (&mut fork, 60..70)] {
+        let engine = place.open();
+        place.fill(&engine, persons);
+    }
+    let engine = place.open();
+    let (first_read, shown) = (engine.report().first_read, place.shown(&engine));
+    drop(engine);
+    let [_, newer] = &place.snapshots()[..] else { panic!("two snapshots") };
+    let [_, forked] = &fork.snapshots()[..] else { panic!("two snapshots") };
+    assert_eq!(newer.file_name(), forked.file_name(), "they stand behind frames of one number");
+    fs::copy(forked, newer).expect("copied");
+    let engine = place.open();
+    assert!(engine.report().first_read < first_read, "it began with the older one");
+    assert_eq!(place.shown(&engine), shown);
+}
+
+#[test]
+fn a_start_from_either_snapshot_needs_nothing_of_the_archive() {
+    let place = Place::with_two_snapshots();
+    let engine = place.open();
+    let shown = place.shown(&engine);
+    drop(engine);
+    let archived = place.names(".archive");
+    assert!(!archived.is_empty());
+    for archived in archived {
+        fs::remove_file(archived).expect("removed");
+    }
+    assert_eq!(place.shown(&place.open()), shown);
+    let [_, newer] = &place.snapshots()[..] else { panic!("two snapshots") };
+    Place::damage(newer, 60);
+    assert_eq!(place.shown(&place.open()), shown);
+}
+
+#[test]
+fn a_start_without_its_index_folds_the_whole_journal_so_that_no_answer_of_the_past_is_lost() {
+    let place = Place::with_two_snapshots();
+    let engine = place.open();
+    let shown = place.shown(&engine);
+    drop(engine);
+    fs::remove_dir_all(place.data().join("index")).expect("removed");
+    let engine = place.open();
+    assert_eq!((engine.report().first_read, place.shown(&engine)), (1, shown));
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("made");
+    for entry in fs::read_dir(from).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        let copy = to.join(path.file_name().expect("a name"));
+        if path.is_dir() {
+            copy_all(&path, &copy);
+        } else {
+            fs::copy(&path, copy).expect("copied");
+        }
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use medsettle_engine::archive::{self, ENTRY_FIELDS, TRAILER_FIELDS};
 use medsettle_engine::journal::frame::{
     BLOCK_LEN, FRAME_MAGIC, Frame, FrameHeader, FrameKind, HEADER_FIELDS, HEADER_LEN, HashAlgorithm, SECTOR_LEN,
     SECTOR_PAYLOAD_LEN, SectorState, frame_len, longest_body_within, sector_state,
@@ -11,6 +12,7 @@ use medsettle_engine::journal::segment::{
 };
 use medsettle_engine::journal::{FrameHash, HubId};
 use medsettle_engine::limits::MAX_BODY_LEN;
+use medsettle_engine::snapshot::{self, HEAD_FIELDS};
 use proptest::prelude::*;
 
 const FORMAT: &str = include_str!("../../FORMAT.md");
@@ -19,6 +21,10 @@ const FORMAT: &str = include_str!("../../FORMAT.md");
 fn table(heading: &str) -> Vec<(String, Range<usize>)> {
     let (_, below) = FORMAT.split_once(&format!("\n## {heading}\n")).expect("FORMAT.md has the heading");
     let section = below.split("\n## ").next().expect("a split has a first part");
+    rows_of(section)
+}
+
+fn rows_of(section: &str) -> Vec<(String, Range<usize>)> {
     let rows = section.lines().filter(|line| line.starts_with('|')).skip(2);
     rows.map(|row| {
         let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
@@ -50,8 +56,17 @@ fn the_document_lists_the_label_fields_of_the_code() {
 }
 
 #[test]
+fn the_document_lists_the_fields_of_snapshots_and_archived_segments() {
+    assert_eq!(table("Snapshot"), named(&HEAD_FIELDS));
+    let (_, below) = FORMAT.split_once("\n## Archived segment\n").expect("FORMAT.md has the heading");
+    let (trailer, rows) = below.split_once("\n### Row of the table\n").expect("FORMAT.md has the heading");
+    assert_eq!(rows_of(trailer), named(&TRAILER_FIELDS));
+    assert_eq!(rows_of(rows.split("\n## ").next().expect("a split has a first part")), named(&ENTRY_FIELDS));
+}
+
+#[test]
 fn fields_lie_side_by_side() {
-    for fields in [&HEADER_FIELDS[..], &LABEL_FIELDS[..]] {
+    for fields in [&HEADER_FIELDS[..], &LABEL_FIELDS[..], &HEAD_FIELDS[..], &TRAILER_FIELDS[..], &ENTRY_FIELDS[..]] {
         let mut end = 0;
         for (name, range) in fields {
             assert_eq!(range.start, end, "{name}");
@@ -71,6 +86,10 @@ fn the_document_states_the_constants_of_the_code() {
         ("MAX_BODY_LEN", MAX_BODY_LEN.to_string()),
         ("FIRST_FRAME_OFFSET", FIRST_FRAME_OFFSET.to_string()),
         ("FORMAT_VERSION", FORMAT_VERSION.to_string()),
+        ("SNAPSHOT_MAGIC", text(snapshot::SNAPSHOT_MAGIC)),
+        ("SNAPSHOT_VERSION", snapshot::FORMAT_VERSION.to_string()),
+        ("ARCHIVE_MAGIC", text(archive::ARCHIVE_MAGIC)),
+        ("ARCHIVE_VERSION", archive::FORMAT_VERSION.to_string()),
         ("FRAME_MAGIC", text(FRAME_MAGIC)),
         ("SEGMENT_MAGIC", text(SEGMENT_MAGIC)),
         ("IDENTITY_MAGIC", text(IDENTITY_MAGIC)),
