@@ -4,6 +4,7 @@
 #   make test      set up and run all tests                make protos   generate what comes from protos/
 #   make kills     SIGKILL under load, KILLS=100 times
 #   make bench-history HISTORY=1000000  what years of history cost
+#   make bench-snapshot PERSONS=1000000  what a snapshot costs those who settle, and saves at a start
 #   make faults    failing calls, full disks, power cuts: FAULT_CALLS=20 calls of a kind, CUTS=20 cuts
 #   make fuzz      invented requests, frames and journals, FUZZ_SECONDS=60 for each target
 #   make golden    keep what this version writes, once for every release
@@ -28,7 +29,7 @@ SOURCES := pyproject.toml Cargo.toml Cargo.lock \
 	$(shell find python -type f \( -name '*.py' -o -name '*.pyi' -o -name '*.json' \) -not -path '*/.*')
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test kills race simulate mutants faults fuzz golden lint venv develop protos bench bench-history clean
+.PHONY: demo test kills race simulate mutants faults fuzz golden lint venv develop protos bench bench-history bench-snapshot clean
 
 demo: $(VENV)/installed
 	$(BIN)/medsettle demo
@@ -113,6 +114,11 @@ bench: venv
 
 bench-history: $(BIN)/python
 	HISTORY=$(HISTORY) cargo bench --locked --package medsettle-benches --bench history
+
+PERSONS ?= 1000000
+
+bench-snapshot: $(BIN)/python
+	PERSONS=$(PERSONS) cargo bench --locked --package medsettle-benches --bench snapshot
 
 clean:
 	rm -rf .venv target dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

@@ -1,0 +1,228 @@
+//! What a snapshot costs those who settle meanwhile, and what it saves at the next start.
+//!
+//! `PERSONS` persons with cards and money, 32 callers that settle visits one after the other: first without a snapshot, then while one is
+//! cut. After that the same directory is started from the snapshot, then from its journal alone, and verified.
+//! `MEDSETTLE_BENCH_DIR` chooses the file system.
+
+// The requests are those of the engine's tests: one way to write them.
+#[path = "../../tests/rust/engine/caller.rs"]
+#[allow(dead_code, reason = "not all of it is needed here")]
+mod caller;
+#[path = "../../tests/rust/engine/process.rs"]
+#[allow(dead_code, reason = "not all of it is needed here")]
+mod process;
+#[path = "../../tests/rust/engine/request.rs"]
+#[allow(dead_code, reason = "not all of it is needed here")]
+mod request;
+#[path = "../../tests/rust/engine/support.rs"]
+#[allow(dead_code, reason = "not all of it is needed here")]
+mod support;
+#[path = "../../tests/rust/engine/visits.rs"]
+#[allow(dead_code, unused_imports, reason = "not all of it is needed here")]
+mod visits;
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use medsettle_benches as _;
+use medsettle_engine::archive::JournalFiles;
+use medsettle_engine::index::IndexHome;
+use medsettle_engine::storage::DataDirectory;
+use medsettle_engine::{Config, Engine, verify};
+use medsettle_wire::record::{SCHEMA, decode_body};
+use medsettle_wire::v1::command::Command;
+use medsettle_wire::v1::command_result::Result as Outcome;
+use medsettle_wire::{Operation, v1};
+
+use crate::request::Patient;
+use crate::support::{NOW_MS, OFFICE, Time, config, hospital, office, open_with};
+
+const CALLERS: u64 = 32;
+/// Persons of one batch.
+const BATCH_LEN: u64 = 1_000;
+/// How long they settle without a snapshot.
+const UNDISTURBED: Duration = Duration::from_secs(10);
+
+fn settings(data: &Path) -> Config {
+    let index = IndexHome::within(data);
+    Config { segment_len: 256 << 20, snapshot_segments: 0, index, data: data.to_owned(), ..config() }
+}
+
+fn open(data: &Path) -> Engine {
+    let storage = Arc::new(DataDirectory::create(data).expect("a data directory"));
+    open_with(storage, settings(data), &Time::at(NOW_MS)).expect("opened")
+}
+
+/// Send one command for each, and give what the results hold.
+fn all<T>(engine: &Engine, commands: impl Iterator<Item = Command>, read: impl Fn(Outcome) -> T) -> Vec<T> {
+    let response = office(engine).submit(commands.collect());
+    response.results.into_iter().map(|result| read(result.result.expect("a result"))).collect()
+}
+
+/// Enrol persons with these numbers, with cards and 5,000.00 each.
+fn enroll(engine: &Engine, numbers: std::ops::Range<u64>) -> Vec<Patient> {
+    let enrol = numbers.clone().map(|number| Command::PersonsEnroll(request::enrolment(number)));
+    let persons = all(engine, enrol, |outcome| match outcome {
+        Outcome::PersonsEnroll(enrolled) => enrolled.person_id,
+        other => panic!("{other:?}"),
+    });
+    let patients: Vec<Patient> = numbers.zip(persons).map(|(number, person)| Patient { number, person }).collect();
+    let apply = patients.iter().map(|patient| Command::CardsApply(request::apply_for_card(*patient, 0)));
+    let cards = all(engine, apply, |outcome| match outcome {
+        Outcome::CardsApply(applied) => applied.card_id,
+        other => panic!("{other:?}"),
+    });
+    let of = |command: fn(Patient, u64) -> Command| {
+        let commands = patients.iter().zip(&cards).map(move |(patient, card)| command(*patient, *card));
+        all(engine, commands, |outcome| assert!(!matches!(outcome, Outcome::Refusal(_)), "{outcome:?}"));
+    };
+    of(|patient, card| Command::CardsMarkMade(request::mark_made(patient, card)));
+    of(|_, card| Command::CardsHandOver(request::hand_over(card)));
+    of(|patient, _| Command::AccountsCredit(request::credit(patient.person, 500_000, "2026-02")));
+    patients
+}
+
+/// Settle with 32 callers until `done` says so; the latencies in order.
+fn settle(engine: &Engine, patients: &[Patient], atc: &AtomicU64, done: &(dyn Fn() -> bool + Sync)) -> Vec<Duration> {
+    let round = atc.fetch_add(1, Relaxed);
+    let share = patients.len() / usize::try_from(CALLERS).expect("few");
+    let mut spent: Vec<Duration> = thread::scope(|scope| {
+        let callers: Vec<_> = patients
+            .chunks(share)
+            .map(|own| {
+                scope.spawn(move || {
+                    let mut spent = Vec::new();
+                    for (number, patient) in own.iter().cycle().enumerate() {
+                        if done() {
+                            break;
+                        }
+                        let turn = round * 200 + (number / own.len()) as u64 + 1;
+                        let claim = visits::claim(*patient, u32::try_from(turn).expect("a counter"), false);
+                        let start = Instant::now();
+                        let _: v1::VisitsSettleResponse = hospital(engine).get(Operation::VisitsSettle, &claim);
+                        spent.push(start.elapsed());
+                    }
+                    spent
+                })
+            })
+            .collect();
+        callers.into_iter().flat_map(|caller| caller.join().expect("a caller that ends")).collect()
+    });
+    spent.sort_unstable();
+    spent
+}
+
+fn percentile(spent: &[Duration], per_thousand: usize) -> u128 {
+    spent[(spent.len() - 1) * per_thousand / 1_000].as_micros()
+}
+
+fn told(what: &str, spent: &[Duration], over: Duration) {
+    let rate = spent.len() as u128 * 1_000 / over.as_millis().max(1);
+    println!(
+        "    {what:<26} {rate:>7}/s   p50 {:>6} us   p99 {:>6} us   p99.9 {:>6} us",
+        percentile(spent, 500),
+        percentile(spent, 990),
+        percentile(spent, 999)
+    );
+}
+
+fn resident_mib() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a process has memory");
+    line.trim().trim_end_matches(" kB").trim().parse::<u64>().expect("a number") >> 10
+}
+
+fn snapshots(data: &Path) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(data).expect("a directory").map(|entry| entry.expect("an entry").path());
+    entries.filter(|path| path.extension().is_some_and(|suffix| suffix == "snapshot")).collect()
+}
+
+fn while_a_snapshot_is_cut(engine: &Engine, patients: &[Patient]) {
+    let atc = AtomicU64::new(0);
+    let start = Instant::now();
+    let without = settle(engine, patients, &atc, &|| start.elapsed() > UNDISTURBED);
+    told("settling", &without, start.elapsed());
+    let (before, peak, cut) = (resident_mib(), AtomicU64::new(0), AtomicBool::new(false));
+    let start = Instant::now();
+    let with = thread::scope(|scope| {
+        scope.spawn(|| {
+            let header = Some(request::header(OFFICE));
+            let asked = v1::OperationsSnapshotRequest { header };
+            let _: v1::OperationsSnapshotResponse = office(engine).get(Operation::OperationsSnapshot, &asked);
+            cut.store(true, Relaxed);
+        });
+        scope.spawn(|| {
+            while !cut.load(Relaxed) {
+                peak.fetch_max(resident_mib(), Relaxed);
+                thread::sleep(Duration::from_millis(20));
+            }
+        });
+        settle(engine, patients, &atc, &|| cut.load(Relaxed))
+    });
+    told("while a snapshot is cut", &with, start.elapsed());
+    let peak = peak.load(Relaxed);
+    println!(
+        "    the snapshot took {:?}; p99 {:.2} x (at most 2); memory {before} -> {peak} MiB, {:.2} x (at most 1.3)",
+        start.elapsed(),
+        percentile(&with, 990) as f64 / percentile(&without, 990) as f64,
+        peak as f64 / before as f64
+    );
+}
+
+fn starts(data: &Path) {
+    let start = Instant::now();
+    let engine = open(data);
+    println!("    start from the snapshot: {:?}", start.elapsed());
+    drop(engine);
+    for snapshot in snapshots(data) {
+        fs::remove_file(snapshot).expect("removed");
+    }
+    let start = Instant::now();
+    let engine = open(data);
+    let (spent, records) = (start.elapsed(), engine.report().tail.last_sequence);
+    println!(
+        "    start from the journal: {spent:?} for {records} records, {:.2} M/s (at least 1)",
+        records as f64 / spent.as_secs_f64() / 1e6
+    );
+    drop(engine);
+    let files = JournalFiles::of(DataDirectory::existing(data).expect("there")).expect("there");
+    for (what, decodes) in [("every byte", false), ("every byte and every fact", true)] {
+        let (start, mut read) = (Instant::now(), 0);
+        let report = verify::verify(&files, SCHEMA, &mut |_, total| read = total, &mut |frame| {
+            if decodes {
+                drop(decode_body(frame.body, frame.header.stamp_ms).expect("readable records"));
+            }
+            Ok(())
+        });
+        assert_eq!(report.expect("it can be read").findings, []);
+        let rate = read as f64 / start.elapsed().as_secs_f64() / 1e9;
+        println!("    verify, {what}: {} MB in {:?}, {rate:.2} GB/s (at least 1)", read / 1_000_000, start.elapsed());
+    }
+}
+
+fn main() {
+    let persons: u64 = std::env::var("PERSONS").ok().and_then(|count| count.parse().ok()).unwrap_or(100_000);
+    let scratch = match std::env::var_os("MEDSETTLE_BENCH_DIR") {
+        Some(directory) => tempfile::tempdir_in(directory),
+        None => tempfile::tempdir(),
+    }
+    .expect("a scratch directory");
+    let data = scratch.path().join("data");
+    let engine = open(&data);
+    visits::furnish(&office(&engine));
+    let start = Instant::now();
+    let mut patients = Vec::new();
+    for first in (1..=persons).step_by(usize::try_from(BATCH_LEN).expect("few")) {
+        let made = enroll(&engine, first..(first + BATCH_LEN).min(persons + 1));
+        // Those who are ill live all over the table.
+        patients.extend(made.into_iter().step_by(10));
+    }
+    println!("{persons} persons with cards in {:?}, {} MiB", start.elapsed(), resident_mib());
+    while_a_snapshot_is_cut(&engine, &patients);
+    drop(engine);
+    starts(&data);
+}
