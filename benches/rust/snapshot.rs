@@ -24,7 +24,7 @@ mod visits;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -41,7 +41,7 @@ use medsettle_wire::{Operation, v1};
 use crate::request::Patient;
 use crate::support::{NOW_MS, OFFICE, Time, config, hospital, office, open_with};
 
-const CALLERS: u64 = 32;
+const CALLERS: usize = 32;
 /// Persons of one batch.
 const BATCH_LEN: u64 = 1_000;
 /// How long they settle without a snapshot.
@@ -86,22 +86,27 @@ fn enroll(engine: &Engine, numbers: std::ops::Range<u64>) -> Vec<Patient> {
     patients
 }
 
+/// Somebody with a chip, and how often it was shown.
+struct Holder {
+    patient: Patient,
+    shown: AtomicU32,
+}
+
 /// Settle with 32 callers until `done` says so; the latencies in order.
-fn settle(engine: &Engine, patients: &[Patient], atc: &AtomicU64, done: &(dyn Fn() -> bool + Sync)) -> Vec<Duration> {
-    let round = atc.fetch_add(1, Relaxed);
-    let share = patients.len() / usize::try_from(CALLERS).expect("few");
+fn settle(engine: &Engine, holders: &[Holder], done: &(dyn Fn() -> bool + Sync)) -> Vec<Duration> {
+    let share = holders.len().div_ceil(CALLERS);
     let mut spent: Vec<Duration> = thread::scope(|scope| {
-        let callers: Vec<_> = patients
+        let callers: Vec<_> = holders
             .chunks(share)
             .map(|own| {
                 scope.spawn(move || {
                     let mut spent = Vec::new();
-                    for (number, patient) in own.iter().cycle().enumerate() {
+                    for holder in own.iter().cycle() {
                         if done() {
                             break;
                         }
-                        let turn = round * 200 + (number / own.len()) as u64 + 1;
-                        let claim = visits::claim(*patient, u32::try_from(turn).expect("a counter"), false);
+                        let atc = holder.shown.fetch_add(1, Relaxed) + 1;
+                        let claim = visits::claim(holder.patient, atc, false);
                         let start = Instant::now();
                         let _: v1::VisitsSettleResponse = hospital(engine).get(Operation::VisitsSettle, &claim);
                         spent.push(start.elapsed());
@@ -141,10 +146,9 @@ fn snapshots(data: &Path) -> Vec<std::path::PathBuf> {
     entries.filter(|path| path.extension().is_some_and(|suffix| suffix == "snapshot")).collect()
 }
 
-fn while_a_snapshot_is_cut(engine: &Engine, patients: &[Patient]) {
-    let atc = AtomicU64::new(0);
+fn while_a_snapshot_is_cut(engine: &Engine, holders: &[Holder]) {
     let start = Instant::now();
-    let without = settle(engine, patients, &atc, &|| start.elapsed() > UNDISTURBED);
+    let without = settle(engine, holders, &|| start.elapsed() > UNDISTURBED);
     told("settling", &without, start.elapsed());
     let (before, peak, cut) = (resident_mib(), AtomicU64::new(0), AtomicBool::new(false));
     let start = Instant::now();
@@ -161,7 +165,7 @@ fn while_a_snapshot_is_cut(engine: &Engine, patients: &[Patient]) {
                 thread::sleep(Duration::from_millis(20));
             }
         });
-        settle(engine, patients, &atc, &|| cut.load(Relaxed))
+        settle(engine, holders, &|| cut.load(Relaxed))
     });
     told("while a snapshot is cut", &with, start.elapsed());
     let peak = peak.load(Relaxed);
@@ -215,14 +219,14 @@ fn main() {
     let engine = open(&data);
     visits::furnish(&office(&engine));
     let start = Instant::now();
-    let mut patients = Vec::new();
+    let mut holders = Vec::new();
     for first in (1..=persons).step_by(usize::try_from(BATCH_LEN).expect("few")) {
         let made = enroll(&engine, first..(first + BATCH_LEN).min(persons + 1));
         // Those who are ill live all over the table.
-        patients.extend(made.into_iter().step_by(10));
+        holders.extend(made.into_iter().step_by(10).map(|patient| Holder { patient, shown: AtomicU32::new(0) }));
     }
     println!("{persons} persons with cards in {:?}, {} MiB", start.elapsed(), resident_mib());
-    while_a_snapshot_is_cut(&engine, &patients);
+    while_a_snapshot_is_cut(&engine, &holders);
     drop(engine);
     starts(&data);
 }

@@ -232,6 +232,12 @@ fn while_the_index_has_no_room_new_work_is_refused_and_nothing_is_lost() {
         encode(&v1::AccountsCreditRequest { header, ..request::credit(patient.person, 1, key) })
     };
     let send = |engine: &Engine, key| office(engine).call(Operation::AccountsCredit.number(), credit(key));
+    // What was decided before is written, so that only what is sent from here on meets the full disk.
+    let is_written = || {
+        let status = request::status(&office(&engine)).expect("a status");
+        engine.index().applied_sequence() >= status.header.expect("a header").sequence
+    };
+    until("the index has everything", is_written);
     memory.set_full(true);
     let first = send(&engine, "first");
     until("the index is found full", || engine.state() == HubState::DiskFull);
@@ -242,6 +248,7 @@ fn while_the_index_has_no_room_new_work_is_refused_and_nothing_is_lost() {
     memory.set_full(false);
     until("the room is noticed", || engine.state() == HubState::Serving);
     header(&send(&engine, "refused"));
+    until("the index has everything", is_written);
     memory.set_full(true);
     header(&send(&engine, "last"));
     engine.close();
