@@ -382,12 +382,12 @@ fn fields_in_another_order_are_the_same_request() {
 }
 
 #[test]
-fn what_is_not_served_yet_says_so_whatever_was_sent() {
-    for operation in [Operation::OperationsSnapshot, Operation::OperationsDigest] {
-        let refused = decode(operation, b"\xff").unwrap_err();
-        assert_eq!(refused.reason, Reason::MethodNotAvailable);
-        assert_eq!(refused.metadata["method"], operation.name());
-    }
+fn a_snapshot_is_asked_for_by_somebody_and_a_digest_by_anybody_who_may() {
+    let refused = decode(Operation::OperationsSnapshot, b"").unwrap_err();
+    assert_eq!(refused.reason, Reason::RequestMalformed);
+    assert_eq!(refused.metadata["field"], "header");
+    let digest = decode(Operation::OperationsDigest, b"").expect("it has no fields");
+    assert_eq!(digest, Decoded::Engine(EngineRequest::Digest));
 }
 
 #[test]
