@@ -135,6 +135,11 @@ fn told(what: &str, spent: &[Duration], over: Duration) {
     );
 }
 
+#[expect(clippy::cast_precision_loss, reason = "it is told with two digits")]
+fn ratio(one: u128, other: u128) -> f64 {
+    one as f64 / other as f64
+}
+
 fn resident_mib() -> u64 {
     let status = fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a process has memory");
@@ -172,8 +177,8 @@ fn while_a_snapshot_is_cut(engine: &Engine, holders: &[Holder]) {
     println!(
         "    the snapshot took {:?}; p99 {:.2} x (at most 2); memory {before} -> {peak} MiB, {:.2} x (at most 1.3)",
         start.elapsed(),
-        percentile(&with, 990) as f64 / percentile(&without, 990) as f64,
-        peak as f64 / before as f64
+        ratio(percentile(&with, 990), percentile(&without, 990)),
+        ratio(peak.into(), before.into())
     );
 }
 
@@ -190,7 +195,7 @@ fn starts(data: &Path) {
     let (spent, records) = (start.elapsed(), engine.report().tail.last_sequence);
     println!(
         "    start from the journal: {spent:?} for {records} records, {:.2} M/s (at least 1)",
-        records as f64 / spent.as_secs_f64() / 1e6
+        ratio(records.into(), spent.as_micros())
     );
     drop(engine);
     let files = JournalFiles::of(DataDirectory::existing(data).expect("there")).expect("there");
@@ -203,7 +208,7 @@ fn starts(data: &Path) {
             Ok(())
         });
         assert_eq!(report.expect("it can be read").findings, []);
-        let rate = read as f64 / start.elapsed().as_secs_f64() / 1e9;
+        let rate = ratio(read.into(), start.elapsed().as_nanos());
         println!("    verify, {what}: {} MB in {:?}, {rate:.2} GB/s (at least 1)", read / 1_000_000, start.elapsed());
     }
 }
