@@ -318,3 +318,13 @@ def test_the_journal_is_taken_in_many_messages_each_frame_once_and_as_it_stands_
     beyond = operations_pb2.OperationsTakeJournalRequest(from_frame_number=10_000)
     (nothing,) = operator.operations.take_journal(beyond)
     assert (len(nothing.frames), nothing.durable_frame_number) == (0, pages[-1].durable_frame_number)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("snapshot_segments", -1), ("snapshot_segments", True), ("archive", ""), ("archive", 7), ("segment_bytes", 0)],
+)
+def test_a_setting_that_cannot_be_is_named(setting: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f"{setting} must be"):
+        EngineSettings(**{setting: value})  # type: ignore[arg-type]
+    assert EngineSettings(snapshot_segments=0).snapshot_segments == 0, "none but those that are asked for"

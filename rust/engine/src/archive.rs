@@ -181,7 +181,14 @@ impl Storage for JournalFiles {
                 let file = self.archive.open(&archived_name_of(number), access)?;
                 Ok(Box::new(ArchivedSegment::open(file)?))
             }
-            None => self.data.open(name, access),
+            None => match (self.data.open(name, access), number_of(name)) {
+                // It may have been archived since it was looked for.
+                (Err(error), Some(number)) if error.kind() == ErrorKind::NotFound && access != Access::Write => {
+                    let file = self.archive.open(&archived_name_of(number), access)?;
+                    Ok(Box::new(ArchivedSegment::open(file)?))
+                }
+                (opened, _) => opened,
+            },
         }
     }
 

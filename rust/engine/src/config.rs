@@ -120,6 +120,8 @@ mod tests {
             (r#"{"segment_bytes": 5000}"#, "segment_bytes"),
             (r#"{"queue_commands": 0}"#, "queue_commands"),
             (r#"{"seal_after_ms": 0}"#, "seal_after_ms"),
+            (r#"{"snapshot_segments": -1}"#, "-1"),
+            (r#"{"archive": 7}"#, "7"),
         ] {
             let error = Config::from_json("data".into(), None, json).err().expect(json);
             assert!(error.to_string().contains(named), "{error}");

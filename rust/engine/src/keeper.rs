@@ -24,7 +24,7 @@ use crate::error::JournalError;
 use crate::index::IndexError;
 use crate::journal::segment::{Label, name_of};
 use crate::journal::{SegmentScan, Tail};
-use crate::limits::INDEX_WAIT_MS;
+use crate::limits::{INDEX_WAIT_MS, MAX_ORDERS};
 use crate::pipeline::panic_message;
 use crate::recovery::segment_numbers;
 use crate::reply::{Frame, Outgoing, Part, Parts, Seen, Waiter, refused, release};
@@ -180,9 +180,6 @@ fn answer(waiter: Waiter, frozen: &Frozen, body: Vec<u8>) {
     let part = Part::Response { sequence, frame, replayed: false, body };
     release(vec![Outgoing { waiter, parts: Parts::One(part) }], None);
 }
-
-/// How many orders may wait: each holds a view of the state, and with it what has changed since.
-pub(crate) const MAX_ORDERS: usize = 4;
 
 impl Shared {
     /// Whether another order is taken; the keeper gives the place back.

@@ -74,6 +74,9 @@ pub const SEAL_AFTER_MS: u64 = 200;
 /// Pause before the keeper looks again whether the records index has come as far as a snapshot: it is milliseconds behind, or waits for room.
 pub const INDEX_WAIT_MS: u64 = 20;
 
+/// Orders of snapshots and digests that may wait: each holds a view of the state, and with it what has changed since.
+pub const MAX_ORDERS: usize = 4;
+
 /// Segments that are begun between two snapshots unless configured: a start folds at most so many, about a million records each.
 pub const SNAPSHOT_SEGMENTS: u64 = 4;
 
