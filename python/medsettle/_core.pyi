@@ -101,10 +101,17 @@ class _Verified(TypedDict):
     last_sequence: int
     last_hash: bytes
     torn: str | None
+    snapshots: list[dict[str, object]]
+    unfinished_snapshot: str | None
+    journal_is_whole: bool
     findings: list[dict[str, object]]
 
-def verify(data: str, progress: Callable[[int, int], None] | None) -> _Verified:
-    """Walk a data directory; each finding has `path`, `offset` and `problem`. Progress gets (bytes done, bytes)."""
+def verify(data: str, replay: bool, progress: Callable[[int, int], None] | None) -> _Verified:
+    """Check a data directory, with `replay` also its snapshots against the journal. Progress gets (bytes done, bytes).
+
+    Each finding has `path`, `offset`, `problem` and `advice`; each snapshot `path`, `frame`, `sequence`, `digest` and
+    `bytes`.
+    """
 
 @final
 class Frames:
@@ -116,7 +123,7 @@ class Frames:
 def inspect(data: str, from_frame: int | None, from_sequence: int | None) -> Frames:
     """Read frames: `number`, `kind`, `epoch`, `stamp_ms`, `first_sequence`, `last_sequence`, `hash`, `records`.
 
-    A finding has `path`, `offset` and `problem`.
+    A finding has `path`, `offset`, `problem` and `advice`.
     """
 
 @final

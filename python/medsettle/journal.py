@@ -30,10 +30,14 @@ _DEFAULT_SEGMENT_BYTES = 256 << 20
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What a walk over a whole journal found: how much there is, and all that is wrong with it.
+    """What a check of a data directory found: how much there is, and all that is wrong with it.
 
-    Each of `findings` has `path`, `offset` and `problem`. `torn` tells of a frame that a crash, or the hub that is
-    writing it right now, left unfinished at the end: it is cut when the directory is opened, and is no finding.
+    Each of `findings` has `path`, `offset`, `problem` and `advice`, what to do about it. While `journal_is_whole`, they
+    are of snapshots only, and cost nothing but time. `torn` tells of a frame that a crash, or the hub that is writing
+    it right now, left unfinished at the end: it is cut when the directory is opened, and is no finding; nor is
+    `unfinished_snapshot`, the file of a snapshot that was not finished.
+
+    `snapshots` are those that a start can begin with, newest first: `path`, `frame`, `sequence`, `digest`, `bytes`.
     """
 
     segments: int
@@ -43,12 +47,19 @@ class Verified:
     last_sequence: int
     last_hash: bytes
     torn: str | None
+    snapshots: list[dict[str, object]]
+    unfinished_snapshot: str | None
+    journal_is_whole: bool
     findings: list[dict[str, object]]
 
 
-def verify(data: str | PathLike[str], progress: Progress | None = None) -> Verified:
-    """Walk every frame and gather all that is wrong; raises OSError when the directory cannot be read."""
-    return Verified(**_core.verify(fspath(data), progress))
+def verify(data: str | PathLike[str], progress: Progress | None = None, *, replay: bool = False) -> Verified:
+    """Walk every frame, read every snapshot, and gather all that is wrong.
+
+    With `replay` the journal is folded as well, as a start without a snapshot would: its state must have the digest of
+    each snapshot. That takes the memory of a hub. Raises OSError when the directory cannot be read.
+    """
+    return Verified(**_core.verify(fspath(data), replay, progress))
 
 
 def inspect(

@@ -1,11 +1,12 @@
 """`medsettle verify`, `inspect` and `explain`: look into a data directory, change nothing."""
 
+import dataclasses
 import json
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -15,14 +16,23 @@ if TYPE_CHECKING:
     from rich.tree import Tree
 
     from medsettle.cli.frames import Frame
+    from medsettle.journal import Verified
 
 _Directory = Annotated[Path, typer.Argument(metavar="DIR", help="Data directory; a hub may be using it.")]
 
 
-def verify(directory: _Directory) -> None:
-    """Check every byte of a journal and list all that is wrong; nothing is changed.
+def verify(
+    directory: _Directory,
+    replay: Annotated[
+        bool,
+        typer.Option("--replay", help="Fold the journal too: each snapshot must have the digest that it gives."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object with everything.")] = False,
+) -> None:
+    """Check every byte of a journal and of its snapshots, and list all that is wrong; nothing is changed.
 
-    Each finding is one line: FILE at offset N: what is wrong.
+    Each finding is one line: FILE at offset N: what is wrong; what to do about it. A snapshot that cannot be used costs
+    the next start time, and nothing else: it begins with an older one, or with the journal.
 
     Exit codes: 0 nothing is wrong; 1 damage; 2 could not run.
     """
@@ -36,27 +46,50 @@ def verify(directory: _Directory) -> None:
             bytes_checked = done_bytes
             show(done_bytes, total_bytes)
 
-        verified = journal.verify(directory, progress)
+        verified = journal.verify(directory, progress, replay=replay)
     took_s = max(time.monotonic() - started_s, 1e-9)
+    if as_json:
+        _print_json(directory, verified, bytes_checked, took_s)
+    else:
+        _print_text(directory, verified, bytes_checked, took_s)
+    if verified.findings:
+        saved = "the journal is whole; " * verified.journal_is_whole
+        raise CommandFailed(
+            f"{directory}: {len(verified.findings)} finding(s); {saved}nothing was changed", ExitCode.BAD_NEWS
+        )
+
+
+def _print_json(directory: Path, verified: "Verified", bytes_checked: int, took_s: float) -> None:
+    shown = dataclasses.asdict(verified) | {
+        "directory": str(directory),
+        "bytes": bytes_checked,
+        "seconds": round(took_s, 3),
+    }
+    print(json.dumps(shown, ensure_ascii=False, default=bytes.hex))
+
+
+def _print_text(directory: Path, verified: "Verified", bytes_checked: int, took_s: float) -> None:
     for finding in verified.findings:
-        print(f"{finding['path']} at offset {finding['offset']}: {finding['problem']}")
+        print(f"{finding['path']} at offset {finding['offset']}: {finding['problem']}; {finding['advice']}")
     if verified.torn is not None:
         print(f"{verified.torn.partition(';')[0]}; opening the directory cuts it, and it is no damage")
+    if verified.unfinished_snapshot is not None:
+        print(f"{verified.unfinished_snapshot}: a snapshot that was not finished; the next replaces it, no damage")
+    for snapshot in verified.snapshots:
+        print(
+            f"{snapshot['path']}: the state behind frame {snapshot['frame']:,}, sequence {snapshot['sequence']:,}, "
+            f"digest {cast(bytes, snapshot['digest']).hex()}"
+        )
     print(
         f"{directory}: {bytes_checked:,} bytes in {verified.segments:,} segment(s), {verified.frames:,} frames and "
         f"{verified.records:,} decisions checked in {took_s:.1f} s: {bytes_checked / took_s / 1e9:.2f} GB/s, "
         f"{verified.records / took_s:,.0f} decisions/s"
     )
-    if verified.findings:
-        raise CommandFailed(
-            f"{directory}: {len(verified.findings)} finding(s); nothing was changed. What can still be read: medsettle "
-            f"inspect {directory}; from a backup: medsettle restore --help",
-            ExitCode.BAD_NEWS,
+    if not verified.findings:
+        print(
+            f"{directory}: nothing is wrong; it ends with frame {verified.last_frame:,}, sequence "
+            f"{verified.last_sequence:,}, hash {verified.last_hash.hex()}"
         )
-    print(
-        f"{directory}: nothing is wrong; it ends with frame {verified.last_frame:,}, sequence "
-        f"{verified.last_sequence:,}, hash {verified.last_hash.hex()}"
-    )
 
 
 def inspect(

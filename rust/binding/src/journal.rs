@@ -16,7 +16,7 @@ use medsettle_engine::index::{IndexHome, Rebuilt, rebuild};
 use medsettle_engine::journal::{FrameHash, FrameHeader, FrameKind, FrameRef};
 use medsettle_engine::recovery::Unusable;
 use medsettle_engine::storage::DataDirectory;
-use medsettle_engine::verify::{self as walk, Begin, Objection, Seen, VerifyReport};
+use medsettle_engine::verify::{self as walk, Begin, Objection, Replay, Seen, Sound, VerifyReport};
 use medsettle_wire::record::{SCHEMA, decode_body, encoded_records};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
@@ -26,20 +26,20 @@ use crate::errors::{CorruptJournal, journal_error, open_error};
 /// Frames that are read ahead of whoever takes them.
 const FRAMES_AHEAD: usize = 4;
 
-/// Walk every frame and gather all that is wrong; `progress` gets the bytes done and the bytes in all.
+/// Walk every frame, read every snapshot, and gather all that is wrong; `progress` gets the bytes done and the bytes in all.
 #[pyfunction]
-#[pyo3(signature = (data, progress))]
-pub(crate) fn verify(py: Python<'_>, data: PathBuf, progress: Option<Py<PyAny>>) -> PyResult<Bound<'_, PyDict>> {
+#[pyo3(signature = (data, replay, progress))]
+pub(crate) fn verify(
+    py: Python<'_>,
+    data: PathBuf,
+    replay: bool,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<Bound<'_, PyDict>> {
     let directory = existing(&data)?;
     let mut telling = Telling::to(progress);
-    let report = py.detach(|| {
-        let mut decode = |frame: &FrameRef<'_>| {
-            decode_body(frame.body, frame.header.stamp_ms).map(drop).map_err(|error| Unusable(error.to_string()))
-        };
-        walk::verify(&directory, SCHEMA, &mut |done, total| telling.tell(done, total), &mut decode)
-    });
+    let report = py.detach(|| walked(&directory, replay, &mut |done, total| telling.tell(done, total)));
     telling.raised()?;
-    let VerifyReport { segments, frames, facts, tail, torn, findings, .. } =
+    let VerifyReport { identity: _, segments, frames, facts, tail, torn, snapshots, unfinished_snapshot, findings } =
         report.map_err(|error| journal_error(&error))?;
     let dict = PyDict::new(py);
     dict.set_item("segments", segments)?;
@@ -49,8 +49,38 @@ pub(crate) fn verify(py: Python<'_>, data: PathBuf, progress: Option<Py<PyAny>>)
     dict.set_item("last_sequence", tail.last_sequence)?;
     dict.set_item("last_hash", PyBytes::new(py, &tail.hash.0))?;
     dict.set_item("torn", torn.map(|torn| torn.to_string()))?;
+    let snapshots: PyResult<Vec<_>> = snapshots.iter().map(|sound| described_snapshot(py, sound)).collect();
+    dict.set_item("snapshots", snapshots?)?;
+    dict.set_item("unfinished_snapshot", unfinished_snapshot.map(|path| path.display().to_string()))?;
+    dict.set_item("journal_is_whole", findings.iter().all(|finding| finding.damage.spares_the_journal()))?;
     let findings: PyResult<Vec<_>> = findings.iter().map(|finding| described(py, finding)).collect();
     dict.set_item("findings", findings?)?;
+    Ok(dict)
+}
+
+fn walked(
+    directory: &JournalFiles,
+    replay: bool,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<VerifyReport, JournalError> {
+    if replay {
+        let mut replay = Replay::towards(directory)?;
+        let mut report = walk::verify(directory, SCHEMA, progress, &mut |frame| replay.take_frame(frame))?;
+        replay.compare(&mut report);
+        return Ok(report);
+    }
+    walk::verify(directory, SCHEMA, progress, &mut |frame| {
+        decode_body(frame.body, frame.header.stamp_ms).map(drop).map_err(|error| Unusable(error.to_string()))
+    })
+}
+
+fn described_snapshot<'py>(py: Python<'py>, sound: &Sound) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("path", sound.path.to_string_lossy())?;
+    dict.set_item("frame", sound.head.tail.number)?;
+    dict.set_item("sequence", sound.head.tail.last_sequence)?;
+    dict.set_item("digest", PyBytes::new(py, &sound.head.digest.0.to_be_bytes()))?;
+    dict.set_item("bytes", sound.bytes)?;
     Ok(dict)
 }
 
@@ -72,6 +102,7 @@ fn described<'py>(py: Python<'py>, finding: &Finding) -> PyResult<Bound<'py, PyD
     dict.set_item("path", finding.path.to_string_lossy())?;
     dict.set_item("offset", finding.offset)?;
     dict.set_item("problem", finding.damage.to_string())?;
+    dict.set_item("advice", finding.advice())?;
     Ok(dict)
 }
 

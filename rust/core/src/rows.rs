@@ -161,20 +161,26 @@ pub struct BadRow {
     pub what: &'static str,
 }
 
-/// A hub that is made from its rows.
-pub struct Restoring {
-    hub: Hub,
+/// Reads rows in their order and keeps none of them: enough to say whether they make a hub.
+pub struct RowCheck {
+    hub: HubNumber,
     rows: u64,
+    sequence: u64,
 }
 
-impl Restoring {
-    /// Of the hub with this number; `seed` as for [`Hub::new`].
-    pub fn new(number: HubNumber, seed: u64) -> Self {
-        Self { hub: Hub::new(number, seed), rows: 0 }
+impl RowCheck {
+    /// Of the rows of the hub with this number.
+    pub fn new(hub: HubNumber) -> Self {
+        Self { hub, rows: 0, sequence: 0 }
     }
 
-    /// Put the next row in.
+    /// Look at the next row.
     pub fn add(&mut self, row: &[u8]) -> Result<(), BadRow> {
+        self.read(row).map(drop)
+    }
+
+    /// The next row; none for the head, whose sequence is noted.
+    fn read(&mut self, row: &[u8]) -> Result<Option<Row>, BadRow> {
         self.rows += 1;
         let number = self.rows;
         let bad = |what| BadRow { number, what };
@@ -183,20 +189,41 @@ impl Restoring {
             return Err(bad("is longer than what it holds"));
         }
         match row {
-            Row::Head { hub, sequence } if number == 1 => {
-                if hub != self.hub.number.get() {
-                    return Err(bad("is of another hub"));
-                }
-                self.hub.sequence = sequence;
-                Ok(())
+            Row::Head { hub, .. } if number == 1 && hub != self.hub.get() => Err(bad("is of another hub")),
+            Row::Head { sequence, .. } if number == 1 => {
+                self.sequence = sequence;
+                Ok(None)
             }
             Row::Head { .. } => Err(bad("is a second head")),
             _ if number == 1 => Err(bad("is not the head")),
-            row => {
-                self.put(row);
-                Ok(())
-            }
+            row => Ok(Some(row)),
         }
+    }
+
+    /// The last decision that the rows know of, once every row was looked at.
+    pub fn finish(self) -> Result<u64, BadRow> {
+        if self.rows == 0 { Err(BadRow { number: 1, what: "is missing" }) } else { Ok(self.sequence) }
+    }
+}
+
+/// A hub that is made from its rows.
+pub struct Restoring {
+    hub: Hub,
+    check: RowCheck,
+}
+
+impl Restoring {
+    /// Of the hub with this number; `seed` as for [`Hub::new`].
+    pub fn new(number: HubNumber, seed: u64) -> Self {
+        Self { hub: Hub::new(number, seed), check: RowCheck::new(number) }
+    }
+
+    /// Put the next row in.
+    pub fn add(&mut self, row: &[u8]) -> Result<(), BadRow> {
+        if let Some(row) = self.check.read(row)? {
+            self.put(row);
+        }
+        Ok(())
     }
 
     fn put(&mut self, row: Row) {
@@ -240,8 +267,9 @@ impl Restoring {
     }
 
     /// The hub, once every row is in it.
-    pub fn finish(self) -> Result<Hub, BadRow> {
-        if self.rows == 0 { Err(BadRow { number: 1, what: "is missing" }) } else { Ok(self.hub) }
+    pub fn finish(mut self) -> Result<Hub, BadRow> {
+        self.hub.sequence = self.check.finish()?;
+        Ok(self.hub)
     }
 }
 

@@ -85,6 +85,34 @@ pub enum Damage {
     PieceMissing { first: u64, last: u64 },
     #[error("this segment is in use although the one before it is not")]
     UsedBehindPrepared,
+    /// Of a snapshot, in the words of [`crate::snapshot::Unfit`].
+    #[error("the snapshot cannot be used: {what}")]
+    Snapshot { what: String },
+}
+
+impl Damage {
+    /// Whether what was decided is safe: a snapshot only spares a start some time.
+    pub fn spares_the_journal(&self) -> bool {
+        matches!(self, Self::Snapshot { .. })
+    }
+}
+
+impl Finding {
+    /// What to do about it.
+    pub fn advice(&self) -> String {
+        let directory = self.path.parent().unwrap_or(&self.path).display();
+        match &self.damage {
+            Damage::Snapshot { .. } => format!(
+                "a start passes over it, and nothing is lost but time; rm {}, and the hub cuts another",
+                self.path.display()
+            ),
+            Damage::RestoreInterrupted => "run the same medsettle restore again".to_owned(),
+            Damage::NewerFormat { .. } => "use the program that wrote it, or a later one".to_owned(),
+            _ => format!(
+                "what can still be read: medsettle inspect {directory}; what a backup holds: medsettle restore --help"
+            ),
+        }
+    }
 }
 
 /// Why a journal cannot be opened or read.

@@ -15,12 +15,13 @@ use std::path::PathBuf;
 use medsettle_core::hub::Hub;
 use medsettle_core::rows::{BadRow, FORMAT as ROWS_FORMAT, StateDigest};
 
+pub(crate) use self::file::BytesRead;
 use self::file::{BlockWriter, BodyReader};
 use crate::journal::frame::{
     BLOCK_LEN, SECTOR_LEN, SectorState, frame_seed, is_untouched, seal_sector, state_with_seed,
 };
 use crate::journal::{DirectoryId, FrameHash, HubId, Tail};
-use crate::storage::{Access, AlignedBuffer, Storage};
+use crate::storage::{Access, AlignedBuffer, Storage, StorageFile};
 
 /// How many stay: should the newest be damaged on the medium, the one before it serves.
 pub const KEPT: usize = 2;
@@ -64,7 +65,7 @@ pub const HEAD_FIELDS: [(&str, Range<usize>); 14] = [
 
 const SUFFIX: &str = ".snapshot";
 /// Name while it is being written; a leftover of a crash is overwritten by the next.
-const TEMPORARY_NAME: &str = "snapshot.tmp";
+pub(crate) const TEMPORARY_NAME: &str = "snapshot.tmp";
 
 /// Name of the snapshot behind frame `number`.
 pub fn name_of(number: u64) -> String {
@@ -101,8 +102,12 @@ pub enum Unfit {
     Foreign,
     #[error("it says that it stands behind frame {0}, against its name")]
     Misnamed(u64),
+    #[error("it is {found} bytes long, its head says that {content} bytes of content lie behind the first block")]
+    Length { found: u64, content: u64 },
     #[error("its content does not have the hash it bears")]
     Hash,
+    #[error("bytes behind its content are not zero")]
+    Padding,
     #[error("its {0}")]
     Row(#[from] BadRow),
     #[error("it holds {found} rows with digest {digest}, its head says {rows} and {expected}")]
@@ -113,6 +118,32 @@ pub enum Unfit {
     IndexBehind { found: u64, sequence: u64 },
     #[error("the journal has another frame {0} than the one it stands behind")]
     OtherHistory(u64),
+    #[error("what its head says of frame {0} is not what that frame says")]
+    OtherFrame(u64),
+    #[error("its rows are the state behind sequence {found}, its head says {expected}")]
+    Sequence { found: u64, expected: u64 },
+    #[error("its digest is {found}, the journal up to there gives {expected}")]
+    Replay { found: StateDigest, expected: StateDigest },
+}
+
+impl Unfit {
+    /// Where in the file it shows.
+    pub fn offset(&self) -> u64 {
+        let field = match self {
+            Self::Head | Self::Io(_) | Self::IndexBehind { .. } => return 0,
+            Self::Hash | Self::Row(_) | Self::Padding => return BLOCK_LEN as u64,
+            Self::Format { .. } => VERSION,
+            Self::Rows { .. } => ROWS,
+            Self::Foreign => DIRECTORY,
+            Self::Misnamed(_) => NUMBER,
+            Self::OtherFrame(_) => EPOCH,
+            Self::Sequence { .. } => LAST_SEQUENCE,
+            Self::OtherHistory(_) => FRAME_HASH,
+            Self::Digest { .. } | Self::Replay { .. } => DIGEST,
+            Self::Length { .. } => BODY_LEN,
+        };
+        field.start as u64
+    }
 }
 
 /// A snapshot that cannot be used, and why; for the log.
@@ -162,7 +193,7 @@ pub fn write(
     file.write_at(&block, 0)?;
     file.sync_data()?;
     drop(file);
-    read_named(storage, TEMPORARY_NAME, Access::ReadMedium, &mut |_| Ok(()))?;
+    read_file(storage.open(TEMPORARY_NAME, Access::ReadMedium)?, &mut |_| {}, &mut |_| Ok(()))?;
     go_on()?;
     storage.rename(TEMPORARY_NAME, &name_of(tail.number))?;
     storage.sync_directory()?;
@@ -183,15 +214,17 @@ pub fn read(
     number: u64,
     each: &mut EachRow<'_>,
 ) -> Result<Head, Unfit> {
-    let head = read_named(storage, &name_of(number), Access::Read, each)?;
-    if (head.directory, head.hub) != (directory, hub) {
-        return Err(Unfit::Foreign);
-    }
-    if head.tail.number == number { Ok(head) } else { Err(Unfit::Misnamed(head.tail.number)) }
+    let head = read_file(storage.open(&name_of(number), Access::Read)?, &mut |_| {}, each)?;
+    head.is_of(directory, hub, number)?;
+    Ok(head)
 }
 
-fn read_named(storage: &dyn Storage, name: &str, access: Access, each: &mut EachRow<'_>) -> Result<Head, Unfit> {
-    let file = storage.open(name, access)?;
+/// Read a file that is a snapshot of whatever directory; `progress` gets the bytes that were read.
+pub(crate) fn read_file<'a>(
+    file: Box<dyn StorageFile>,
+    progress: &'a mut BytesRead<'a>,
+    each: &mut EachRow<'_>,
+) -> Result<Head, Unfit> {
     let file_len = file.len()?;
     if file_len < BLOCK_LEN as u64 {
         return Err(Unfit::Head);
@@ -199,7 +232,8 @@ fn read_named(storage: &dyn Storage, name: &str, access: Access, each: &mut Each
     let mut block = AlignedBuffer::zeroed(BLOCK_LEN);
     file.read_at(&mut block, 0)?;
     let (head, body_len, body_hash) = Head::decode(&block)?;
-    let mut body = BodyReader::new(file, BLOCK_LEN as u64, body_len, file_len).ok_or(Unfit::Head)?;
+    let body = BodyReader::new(file, BLOCK_LEN as u64, body_len, file_len, progress);
+    let mut body = body.ok_or(Unfit::Length { found: file_len, content: body_len })?;
     let (mut rows, mut digest) = (0, StateDigest::default());
     // Bytes that are not as they were written may fail in many ways before they fail by their hash; that is the cause.
     let taken = body.each_row(&mut |row| {
@@ -207,10 +241,14 @@ fn read_named(storage: &dyn Storage, name: &str, access: Access, each: &mut Each
         digest.add(row);
         each(row)
     });
-    if body.hash()? != body_hash {
+    let (hash, padded) = body.finish()?;
+    if hash != body_hash {
         return Err(Unfit::Hash);
     }
     taken?;
+    if !padded {
+        return Err(Unfit::Padding);
+    }
     if (rows, digest) != (head.rows, head.digest) {
         return Err(Unfit::Digest { found: rows, digest, rows: head.rows, expected: head.digest });
     }
@@ -218,6 +256,22 @@ fn read_named(storage: &dyn Storage, name: &str, access: Access, each: &mut Each
 }
 
 impl Head {
+    /// Whether it is of this directory and hub, under the name of its frame.
+    pub(crate) fn is_of(&self, directory: DirectoryId, hub: HubId, number: u64) -> Result<(), Unfit> {
+        if (self.directory, self.hub) != (directory, hub) {
+            return Err(Unfit::Foreign);
+        }
+        if self.tail.number == number { Ok(()) } else { Err(Unfit::Misnamed(self.tail.number)) }
+    }
+
+    /// Whether the frame of the journal that has its number is the one behind which it stands.
+    pub(crate) fn stands_behind(&self, frame: &Tail) -> Result<(), Unfit> {
+        if self.tail.hash != frame.hash {
+            return Err(Unfit::OtherHistory(frame.number));
+        }
+        if self.tail == *frame { Ok(()) } else { Err(Unfit::OtherFrame(frame.number)) }
+    }
+
     fn encode(&self, body_len: u64, body_hash: &[u8; 32], block: &mut [u8]) {
         let Self { directory, hub, tail, rows, digest } = self;
         block.fill(0);

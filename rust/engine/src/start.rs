@@ -79,6 +79,7 @@ impl Starting<'_> {
         if found < head.tail.last_sequence {
             return Ok(Err(Unfit::IndexBehind { found, sequence: head.tail.last_sequence }));
         }
+        index.compare_at(&head.tail)?;
         Ok(Ok((hub, head.tail)))
     }
 }

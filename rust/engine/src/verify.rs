@@ -1,9 +1,16 @@
-//! Walks a whole journal and gathers everything that is wrong with it.
+//! Walks a whole journal and gathers everything that is wrong with it, and with the snapshots beside it (`snapshots`).
 //!
 //! Invariant: nothing is changed and no lock is taken; a hub may be writing meanwhile.
 //! Invariant: behind damage the walk goes on at the next frame that can be told, so one bad sector hides no other.
 //! Leaves out: what bodies mean (the caller's `see`), printing and exit codes (the command line).
 
+mod snapshots;
+
+use std::path::PathBuf;
+
+pub use self::snapshots::{Replay, Sound};
+
+use self::snapshots::Snapshots;
 use crate::error::{Damage, Finding, JournalError};
 use crate::journal::segment::{IDENTITY_NAME, Label, name_of};
 use crate::journal::{Dialect, FrameHeader, FrameRef, Scanned, SegmentScan, Tail};
@@ -40,26 +47,39 @@ pub struct VerifyReport {
     pub tail: Tail,
     /// The frame at the end that a crash tore.
     pub torn: Option<TornTail>,
-    /// Empty for a clean journal.
+    /// The snapshots that a start can begin with, newest first; only [`verify`] looks at them.
+    pub snapshots: Vec<Sound>,
+    /// A snapshot that is being written, or was when the hub was killed: the next one replaces it.
+    pub unfinished_snapshot: Option<PathBuf>,
+    /// Empty for a clean directory.
     pub findings: Vec<Finding>,
 }
 
-/// Check every byte of the journal; `progress` gets bytes done and in total. `each` says of a body whether it can be used;
-/// a body that cannot is a finding.
+/// Check every byte of the journal and of the snapshots; `progress` gets bytes done and in total. `each` says of a body whether it can
+/// be used; a body that cannot is a finding.
 pub fn verify(
     storage: &dyn Storage,
     schema: u32,
     progress: &mut dyn FnMut(u64, u64),
     each: &mut EachFrame<'_>,
 ) -> Result<VerifyReport, JournalError> {
-    inspect(storage, schema, &mut |seen| match seen {
-        Seen::Frame(frame) => each(&frame).map_err(Objection::Unusable),
+    let mut snapshots = Snapshots::in_directory(storage)?;
+    let mut walked_bytes = 0;
+    let mut report = inspect(storage, schema, &mut |seen| match seen {
+        Seen::Frame(frame) => {
+            snapshots.note(&frame);
+            each(&frame).map_err(Objection::Unusable)
+        }
         Seen::Progress { done_bytes, total_bytes } => {
-            progress(done_bytes, total_bytes);
+            walked_bytes = total_bytes;
+            progress(done_bytes, total_bytes + snapshots.bytes());
             Ok(())
         }
         Seen::Finding(_) | Seen::Torn(_) => Ok(()),
-    })
+    })?;
+    let total_bytes = walked_bytes + snapshots.bytes();
+    snapshots.check(storage, &mut report, &mut |done| progress(walked_bytes + done, total_bytes))?;
+    Ok(report)
 }
 
 /// What `see` says against going on.
@@ -120,6 +140,8 @@ pub fn inspect_from(
         facts: 0,
         tail: Tail::EMPTY,
         torn: None,
+        snapshots: Vec::new(),
+        unfinished_snapshot: None,
         findings: Vec::new(),
     };
     let mut walk = Walk {

@@ -8,7 +8,7 @@ use medsettle_engine::error::JournalError;
 use medsettle_engine::index::{IndexHome, MemoryIndex, rebuild};
 use medsettle_engine::storage::DataDirectory;
 use medsettle_engine::storage::simulated::SimulatedDisk;
-use medsettle_engine::{Config, Engine, OpenError};
+use medsettle_engine::{Config, EMPTY_COMMIT, Engine, OpenError};
 use medsettle_wire::encode::HubState;
 use medsettle_wire::v1::messages_get_outcome_response::Outcome;
 use medsettle_wire::{Operation, Reason, v1};
@@ -150,6 +150,37 @@ fn an_index_of_the_same_directory_with_other_decisions_is_made_again() {
         assert_eq!(town.statement(&engine), statement, "after {decided}");
         assert_eq!(request::outcome(&office(&engine), "lost-0").outcome(), Outcome::Unknown);
         assert_eq!(request::outcome(&office(&engine), "kept-0").outcome(), Outcome::Accepted);
+    }
+}
+
+#[test]
+fn an_index_of_a_fork_that_is_as_far_as_the_snapshot_is_made_again() {
+    // Credits of a patient were told that nobody had decided: a copy of the directory had run on, and its index was put beside the original.
+    for behind_an_empty_frame in [false, true] {
+        let town = Town::found();
+        let fork = Town { scratch: tempfile::tempdir().expect("a scratch directory"), patient: town.patient };
+        copy_tree(&town.data(), &fork.data());
+        let engine = fork.open();
+        fork.credit(&engine, "forked", 3);
+        engine.close();
+
+        let engine = town.open();
+        town.credit(&engine, "kept", 3);
+        if behind_an_empty_frame {
+            assert!(office(&engine).call(EMPTY_COMMIT, Vec::new()).ok);
+        }
+        let snapshot = v1::OperationsSnapshotRequest { header: Some(request::header(OFFICE)) };
+        office(&engine).get::<v1::OperationsSnapshotResponse>(Operation::OperationsSnapshot, &snapshot);
+        let (statement, status) = (town.statement(&engine), request::status(&office(&engine)).expect("a status"));
+        engine.close();
+
+        copy_tree(&fork.index(), &town.index());
+        let engine = town.open();
+        assert_eq!(town.statement(&engine), statement, "behind an empty frame: {behind_an_empty_frame}");
+        assert_eq!(request::outcome(&office(&engine), "forked-0").outcome(), Outcome::Unknown);
+        assert_eq!(request::outcome(&office(&engine), "kept-0").outcome(), Outcome::Accepted);
+        let again = request::status(&office(&engine)).expect("a status");
+        assert_eq!(again.header, status.header, "the hash of the newest decision is that of this journal");
     }
 }
 

@@ -21,5 +21,6 @@ mod simulator;
 mod snapshots;
 mod stay;
 mod support;
+mod verify;
 mod visits;
 mod witness;

@@ -23,18 +23,18 @@ use crate::support::{HOSPITAL, NOW_MS, OFFICE, Time, config, hospital, office, o
 const SEGMENT_LEN: u64 = 32 << 10;
 
 /// A scratch place with a data directory, and what was asked and answered there.
-struct Place {
-    scratch: tempfile::TempDir,
+pub(crate) struct Place {
+    pub(crate) scratch: tempfile::TempDir,
     archive: Option<PathBuf>,
     asked: Vec<(Vec<u8>, Answer)>,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { scratch: tempfile::tempdir().expect("a scratch directory"), archive: None, asked: Vec::new() }
     }
 
-    fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.scratch.path().join("data")
     }
 
@@ -47,12 +47,12 @@ impl Place {
         open_with(Arc::new(storage), config, &Time::at(NOW_MS))
     }
 
-    fn open(&self) -> Engine {
+    pub(crate) fn open(&self) -> Engine {
         self.try_open().expect("it opens")
     }
 
     /// As many persons and credits as fill some segments; then a snapshot.
-    fn fill(&mut self, engine: &Engine, persons: std::ops::Range<u64>) -> u64 {
+    pub(crate) fn fill(&mut self, engine: &Engine, persons: std::ops::Range<u64>) -> u64 {
         for number in persons {
             let patient = request::enroll(&office(engine), number);
             for month in 1..=12 {
@@ -68,7 +68,7 @@ impl Place {
     }
 
     /// A hub with two snapshots and frames behind the newer one.
-    fn with_two_snapshots() -> Self {
+    pub(crate) fn with_two_snapshots() -> Self {
         let mut place = Self::new();
         let engine = place.open();
         request::furnish(&office(&engine));
@@ -80,7 +80,7 @@ impl Place {
         place
     }
 
-    fn names(&self, suffix: &str) -> Vec<PathBuf> {
+    pub(crate) fn names(&self, suffix: &str) -> Vec<PathBuf> {
         let within = |directory: &Path| {
             let entries = fs::read_dir(directory).expect("a directory");
             entries.map(|entry| entry.expect("an entry").path()).collect::<Vec<_>>()
@@ -92,12 +92,12 @@ impl Place {
         paths
     }
 
-    fn snapshots(&self) -> Vec<PathBuf> {
+    pub(crate) fn snapshots(&self) -> Vec<PathBuf> {
         self.names(".snapshot")
     }
 
     /// Digest, books, and every answer of before given again.
-    fn shown(&self, engine: &Engine) -> (Vec<u8>, i64, u64) {
+    pub(crate) fn shown(&self, engine: &Engine) -> (Vec<u8>, i64, u64) {
         for (asked, first) in &self.asked {
             let again = office(engine).call(Operation::AccountsCredit.number(), asked.clone());
             assert!(header(&again).replayed);
@@ -109,7 +109,7 @@ impl Place {
         (digest.digest, request::trial_balance(&office(engine)).personal_balances_fen, persons)
     }
 
-    fn damage(path: &Path, offset: usize) {
+    pub(crate) fn damage(path: &Path, offset: usize) {
         let mut bytes = fs::read(path).expect("a file");
         bytes[offset] ^= 0x10;
         fs::write(path, bytes).expect("written");
@@ -233,14 +233,18 @@ fn a_snapshot_whose_rows_do_not_give_its_digest_is_passed_over() {
     let mut bytes = fs::read(newer).expect("a snapshot");
     let (_, digest) = HEAD_FIELDS.iter().find(|(name, _)| *name == "state digest").expect("a field");
     bytes[digest.start] ^= 1;
-    // Sealed anew, so that nothing but the rows tells.
-    let seed = crc32c::crc32c_append(crc32c::crc32c(&0_u64.to_le_bytes()), &0_u32.to_le_bytes());
-    let checksum = crc32c::crc32c_append(seed, &bytes[..508]);
-    bytes[508..512].copy_from_slice(&checksum.to_le_bytes());
-    fs::write(newer, bytes).expect("written");
+    fs::write(newer, sealed_anew(bytes)).expect("written");
     let engine = place.open();
     assert!(engine.report().first_read < first_read, "it began with the older one");
     assert_eq!(place.shown(&engine), shown);
+}
+
+/// A snapshot whose head was changed, so that nothing but what it says tells.
+pub(crate) fn sealed_anew(mut bytes: Vec<u8>) -> Vec<u8> {
+    let seed = crc32c::crc32c_append(crc32c::crc32c(&0_u64.to_le_bytes()), &0_u32.to_le_bytes());
+    let checksum = crc32c::crc32c_append(seed, &bytes[..508]);
+    bytes[508..512].copy_from_slice(&checksum.to_le_bytes());
+    bytes
 }
 
 #[test]
@@ -292,7 +296,7 @@ fn a_start_without_its_index_folds_the_whole_journal_so_that_no_answer_of_the_pa
     assert_eq!((engine.report().first_read, place.shown(&engine)), (1, shown));
 }
 
-fn copy_all(from: &Path, to: &Path) {
+pub(crate) fn copy_all(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("made");
     for entry in fs::read_dir(from).expect("a directory") {
         let path = entry.expect("an entry").path();

@@ -6,15 +6,19 @@
 //! | this directory's, up to a frame that the journal has | takes what is behind that frame |
 //! | another directory's, another format, unreadable, condemned | thrown away, made from the replay |
 //! | up to a frame that the journal does not have, or ahead of it | thrown away, made in a second walk |
+//! | as far as the snapshot that a start begins with, but by the hash of another frame | the same |
 //! | no room | the hub does not open |
 
 use super::{Index, IndexHome, rebuild};
 use crate::engine::{OpenError, log};
+use crate::error::JournalError;
 use crate::halt::Halt;
-use crate::journal::{DirectoryId, FrameRef, Tail};
+use crate::journal::{DirectoryId, FrameHash, FrameRef, Tail};
 use crate::recovery::{self, Unusable};
 use crate::storage::Storage;
+use crate::verify::{self, Begin, Objection, Seen};
 use medsettle_core::hub::Hub;
+use medsettle_wire::record::SCHEMA;
 
 /// An index that is being opened. The directory is locked, but whose it is shows only with the first frame.
 pub(crate) struct Opening<'a> {
@@ -35,26 +39,38 @@ impl<'a> Opening<'a> {
 
     /// Sequence up to which records are there.
     pub(crate) fn found(&mut self) -> Result<u64, OpenError> {
+        Ok(self.index()?.found().0)
+    }
+
+    fn index(&mut self) -> Result<&Index, OpenError> {
         if self.index.is_none() {
             self.index = Some(self.open()?);
         }
-        Ok(self.index.as_ref().expect("opened just now").found().0)
+        Ok(self.index.as_ref().expect("opened just now"))
+    }
+
+    /// Compare what is there with the journal, where it is as far as a snapshot: the replay begins behind that and shows no frame of it.
+    pub(crate) fn compare_at(&mut self, snapshot: &Tail) -> Result<(), OpenError> {
+        let (found, hash) = self.index()?.found();
+        if found != snapshot.last_sequence || found == 0 || hash == snapshot.hash {
+            return Ok(());
+        }
+        // Frames that decide nothing may lie between its newest decision and the snapshot.
+        self.stale |= hash_of(self.storage, found)? != Some(hash);
+        Ok(())
     }
 
     /// Fold a frame into the hub, and take from it what is not there.
     pub(crate) fn take_frame(&mut self, frame: &FrameRef<'_>, hub: &mut Hub) -> Result<(), Unusable> {
-        if self.index.is_none() {
-            match self.open() {
-                Ok(index) => self.index = Some(index),
-                Err(error) => {
-                    let unusable = Unusable(error.to_string());
-                    self.failed = Some(error);
-                    return Err(unusable);
-                }
+        let (found, hash) = match self.index() {
+            Ok(index) => index.found(),
+            Err(error) => {
+                let unusable = Unusable(error.to_string());
+                self.failed = Some(error);
+                return Err(unusable);
             }
-        }
+        };
         let index = self.index.as_ref().expect("opened just now");
-        let (found, hash) = index.found();
         let header = frame.header;
         let holds_found = header.first_sequence <= found && found <= header.last_sequence;
         self.stale |= holds_found && (found != header.last_sequence || hash != frame.hash);
@@ -99,4 +115,17 @@ impl<'a> Opening<'a> {
         index.catch_up()?;
         Ok(index)
     }
+}
+
+/// The hash of the frame that ends with a sequence, in this journal.
+fn hash_of(storage: &dyn Storage, sequence: u64) -> Result<Option<FrameHash>, JournalError> {
+    let mut found = None;
+    verify::inspect_from(storage, SCHEMA, Begin::Sequence(sequence), &mut |seen| match seen {
+        Seen::Frame(frame) if frame.header.last_sequence >= sequence => {
+            found = (frame.header.last_sequence == sequence).then_some(frame.hash);
+            Err(Objection::Enough)
+        }
+        _ => Ok(()),
+    })?;
+    Ok(found)
 }

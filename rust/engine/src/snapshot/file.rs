@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use medsettle_core::rows::BadRow;
 
 use super::{EachRow, Unfit};
-use crate::journal::frame::BLOCK_LEN;
+use crate::journal::frame::{BLOCK_LEN, is_untouched};
 use crate::limits::{MAX_ROW_LEN, READ_WINDOW_LEN, SNAPSHOT_COMPRESSION};
 use crate::storage::{AlignedBuffer, StorageFile};
 
@@ -90,18 +90,27 @@ impl Write for Blocks<'_> {
 }
 
 /// Reads rows from a file.
-pub(super) struct BodyReader {
-    compressed: Compressed,
+pub(super) struct BodyReader<'a> {
+    compressed: Compressed<'a>,
 }
 
-impl BodyReader {
+/// Called with the bytes of a file that were read so far.
+pub(crate) type BytesRead<'a> = dyn FnMut(u64) + 'a;
+
+impl<'a> BodyReader<'a> {
     /// `body_len` bytes from `offset` of a file of `file_len` bytes; none if they do not fit.
-    pub(super) fn new(file: Box<dyn StorageFile>, offset: u64, body_len: u64, file_len: u64) -> Option<Self> {
+    pub(super) fn new(
+        file: Box<dyn StorageFile>,
+        offset: u64,
+        body_len: u64,
+        file_len: u64,
+        progress: &'a mut BytesRead<'a>,
+    ) -> Option<Self> {
         let end = offset.checked_add(body_len)?;
         (end.checked_next_multiple_of(BLOCK_LEN as u64)? == file_len).then(|| {
             let buffer = AlignedBuffer::zeroed(READ_WINDOW_LEN);
-            let compressed =
-                Compressed { file, offset, end, file_len, buffer, held: 0..0, hasher: blake3::Hasher::new() };
+            let (held, hasher) = (0..0, blake3::Hasher::new());
+            let compressed = Compressed { file, offset, end, file_len, buffer, held, hasher, padded: true, progress };
             Self { compressed }
         })
     }
@@ -127,14 +136,14 @@ impl BodyReader {
         }
     }
 
-    /// The hash of all compressed bytes, also of those that no row was read from.
-    pub(super) fn hash(mut self) -> io::Result<[u8; 32]> {
+    /// The hash of all compressed bytes, also of those that no row was read from, and whether nothing but zeros lies behind them.
+    pub(super) fn finish(mut self) -> io::Result<([u8; 32], bool)> {
         io::copy(&mut self.compressed, &mut io::sink())?;
-        Ok(*self.compressed.hasher.finalize().as_bytes())
+        Ok((*self.compressed.hasher.finalize().as_bytes(), self.compressed.padded))
     }
 }
 
-struct Compressed {
+struct Compressed<'a> {
     file: Box<dyn StorageFile>,
     offset: u64,
     end: u64,
@@ -142,9 +151,11 @@ struct Compressed {
     buffer: AlignedBuffer,
     held: std::ops::Range<usize>,
     hasher: blake3::Hasher,
+    padded: bool,
+    progress: &'a mut BytesRead<'a>,
 }
 
-impl Read for Compressed {
+impl Read for Compressed<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if self.held.is_empty() && self.offset < self.end {
             // Whole blocks are read, as reading past the page cache wants; what lies behind the end is no content.
@@ -153,8 +164,10 @@ impl Read for Compressed {
             self.file.read_at(&mut self.buffer[..read], self.offset)?;
             let content = usize::try_from(self.end - self.offset).unwrap_or(usize::MAX).min(read);
             self.hasher.update(&self.buffer[..content]);
+            self.padded &= is_untouched(&self.buffer[content..read]);
             self.held = 0..content;
             self.offset += content as u64;
+            (self.progress)(self.offset);
         }
         let taken = into.len().min(self.held.len());
         into[..taken].copy_from_slice(&self.buffer[self.held.start..self.held.start + taken]);

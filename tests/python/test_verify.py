@@ -1,0 +1,121 @@
+"""`medsettle verify` about snapshots: damage to one costs time and nothing else, and is told so, as text and as JSON."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from medsettle import Hub, journal
+from medsettle.cli import main
+from medsettle.config import EngineSettings
+from medsettle.v1 import operations_pb2, packages_pb2
+from trial_world import OPERATOR, Caller
+
+SMALL = EngineSettings(segment_bytes=64 << 10)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a data directory with a snapshot and something behind it."""
+    data = tmp_path_factory.mktemp("made") / "data"
+    office = Caller(OPERATOR)
+    with Hub.open(data, settings=SMALL) as hub:
+        operator = hub.acting(["OPERATOR"], OPERATOR)
+        regions = [packages_pb2.Region(code="370100", name="Jinan", home=True)]
+        operator.packages.install_regions(
+            packages_pb2.PackagesInstallRegionsRequest(header=office.header(), regions=regions)
+        )
+        operator.operations.snapshot(operations_pb2.OperationsSnapshotRequest(header=office.header()))
+        operator.packages.install_regions(
+            packages_pb2.PackagesInstallRegionsRequest(header=office.header(), regions=regions)
+        )
+    return data
+
+
+@pytest.fixture
+def flipped(made: Path, tmp_path: Path) -> Path:
+    """Make a copy in which one bit of the snapshot is wrong."""
+    shutil.copytree(made, tmp_path / "data")
+    snapshot = the_snapshot(tmp_path / "data")
+    content = bytearray(snapshot.read_bytes())
+    content[4_100] ^= 1
+    snapshot.write_bytes(content)
+    return tmp_path / "data"
+
+
+def the_snapshot(data: Path) -> Path:
+    (snapshot,) = data.glob("*.snapshot")
+    return snapshot
+
+
+def run(*arguments: str | Path) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
+
+
+def test_a_damaged_snapshot_is_a_finding_that_says_that_nothing_but_time_is_lost(
+    flipped: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("verify", flipped) == 1
+    shown = capsys.readouterr()
+    snapshot = the_snapshot(flipped)
+    assert shown.out.splitlines()[0] == (
+        f"{snapshot} at offset 4096: the snapshot cannot be used: its content does not have the hash it bears; a start "
+        f"passes over it, and nothing is lost but time; rm {snapshot}, and the hub cuts another"
+    )
+    assert "1 finding(s); the journal is whole; nothing was changed" in shown.err
+    with Hub.open(flipped, settings=SMALL) as hub:
+        hub.acting(["OPERATOR"], OPERATOR).operations.digest(operations_pb2.OperationsDigestRequest())
+    snapshot.unlink()
+    assert run("verify", flipped) == 0
+
+
+def test_damage_to_the_journal_is_never_called_a_loss_of_time(made: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(made, data)
+    with (data / "00000001.journal").open("r+b") as segment:
+        segment.seek(4_096 + 100)
+        segment.write(b"\xff")
+    verified = journal.verify(data)
+    assert not verified.journal_is_whole
+    assert all("medsettle inspect" in str(finding["advice"]) for finding in verified.findings)
+
+
+@pytest.mark.parametrize("replay", [(), ("--replay",)])
+def test_the_json_form_holds_all_that_the_check_found(
+    made: Path, flipped: Path, replay: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("verify", made, "--json", *replay) == 0
+    sound = json.loads(capsys.readouterr().out)
+    verified = journal.verify(made)
+    (listed,) = sound["snapshots"]
+    assert listed["path"] == str(the_snapshot(made))
+    assert listed["bytes"] == the_snapshot(made).stat().st_size
+    with Hub.open(flipped, settings=SMALL) as hub:
+        operator = hub.acting(["OPERATOR"], OPERATOR)
+        digest = operator.operations.digest(operations_pb2.OperationsDigestRequest())
+    assert len(bytes.fromhex(listed["digest"])) == len(digest.digest) == 16
+    assert (sound["findings"], sound["journal_is_whole"], sound["torn"]) == ([], True, None)
+    assert (sound["frames"], sound["last_hash"]) == (verified.frames, verified.last_hash.hex())
+    assert sound["bytes"] >= listed["bytes"] + SMALL.segment_bytes
+
+    assert run("verify", flipped, "--json", *replay) == 1
+    shown = capsys.readouterr()
+    (finding,) = json.loads(shown.out)["findings"]
+    assert (finding["path"], finding["offset"]) == (str(the_snapshot(flipped)), 4_096)
+    assert "hash" in finding["problem"]
+    assert "nothing is lost but time" in finding["advice"]
+    assert "1 finding(s)" in shown.err
+
+
+def test_what_a_crash_left_of_a_snapshot_is_told_and_is_no_finding(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(made, tmp_path / "data")
+    left = tmp_path / "data" / "snapshot.tmp"
+    left.write_bytes(b"half")
+    assert run("verify", tmp_path / "data") == 0
+    assert f"{left}: a snapshot that was not finished" in capsys.readouterr().out
