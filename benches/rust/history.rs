@@ -27,7 +27,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use medsettle_benches as _;
+use medsettle_benches::process::{resident_mib, scratch};
 use medsettle_engine::index::IndexHome;
 use medsettle_engine::storage::DataDirectory;
 use medsettle_engine::{BATCH, Config, Engine};
@@ -176,12 +176,6 @@ fn id(number: u64) -> String {
     format!("{HOSPITAL}-{number:012}")
 }
 
-fn resident_mib() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a process has memory");
-    line.trim().trim_end_matches(" kB").trim().parse::<u64>().expect("a number") >> 10
-}
-
 fn bytes_of(path: &Path) -> u64 {
     let entries = fs::read_dir(path).into_iter().flatten().flatten();
     let size = |entry: fs::DirEntry| match entry.metadata() {
@@ -194,11 +188,7 @@ fn bytes_of(path: &Path) -> u64 {
 
 fn main() {
     let history: u64 = std::env::var("HISTORY").ok().and_then(|count| count.parse().ok()).unwrap_or(100_000);
-    let scratch = match std::env::var_os("MEDSETTLE_BENCH_DIR") {
-        Some(directory) => tempfile::tempdir_in(directory),
-        None => tempfile::tempdir(),
-    }
-    .expect("a scratch directory");
+    let scratch = scratch();
     let data = scratch.path().join("data");
     let storage = Arc::new(DataDirectory::create(&data).expect("a data directory"));
     let index = IndexHome::within(&data);

@@ -10,20 +10,13 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use medsettle_benches::process::scratch;
 use medsettle_engine::halt::Halt;
 use medsettle_engine::journal::{Appended, HubId, JournalPort};
 use medsettle_engine::recovery::{Options, open};
 use medsettle_engine::storage::DataDirectory;
 
 const FILE_LEN: u64 = 64 << 20;
-
-fn scratch() -> tempfile::TempDir {
-    match std::env::var_os("MEDSETTLE_BENCH_DIR") {
-        Some(directory) => tempfile::tempdir_in(directory),
-        None => tempfile::tempdir(),
-    }
-    .expect("a scratch directory")
-}
 
 fn commits(criterion: &mut Criterion) {
     let directory = scratch();

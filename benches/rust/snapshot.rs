@@ -22,18 +22,20 @@ mod support;
 mod visits;
 
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use medsettle_benches as _;
+use medsettle_benches::process::{resident_mib, scratch};
 use medsettle_engine::archive::JournalFiles;
 use medsettle_engine::index::IndexHome;
+use medsettle_engine::limits::READ_WINDOW_LEN;
 use medsettle_engine::storage::DataDirectory;
 use medsettle_engine::{Config, Engine, verify};
-use medsettle_wire::record::{SCHEMA, decode_body};
+use medsettle_wire::record::SCHEMA;
 use medsettle_wire::v1::command::Command;
 use medsettle_wire::v1::command_result::Result as Outcome;
 use medsettle_wire::{Operation, v1};
@@ -44,6 +46,8 @@ use crate::support::{NOW_MS, OFFICE, Time, config, hospital, office, open_with};
 const CALLERS: usize = 32;
 /// Persons of one batch.
 const BATCH_LEN: u64 = 1_000;
+/// How often it is verified, beside bare reading.
+const ROUNDS: usize = 3;
 /// How long they settle without a snapshot.
 const UNDISTURBED: Duration = Duration::from_secs(10);
 
@@ -140,15 +144,9 @@ fn ratio(one: u128, other: u128) -> f64 {
     one as f64 / other as f64
 }
 
-fn resident_mib() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a process has memory");
-    line.trim().trim_end_matches(" kB").trim().parse::<u64>().expect("a number") >> 10
-}
-
-fn snapshots(data: &Path) -> Vec<std::path::PathBuf> {
+fn files_with(data: &Path, suffix: &str) -> Vec<std::path::PathBuf> {
     let entries = fs::read_dir(data).expect("a directory").map(|entry| entry.expect("an entry").path());
-    entries.filter(|path| path.extension().is_some_and(|suffix| suffix == "snapshot")).collect()
+    entries.filter(|path| path.extension().is_some_and(|found| found == suffix)).collect()
 }
 
 fn while_a_snapshot_is_cut(engine: &Engine, holders: &[Holder]) {
@@ -183,43 +181,68 @@ fn while_a_snapshot_is_cut(engine: &Engine, holders: &[Holder]) {
 }
 
 fn starts(data: &Path) {
-    let start = Instant::now();
-    let engine = open(data);
-    println!("    start from the snapshot: {:?}", start.elapsed());
-    drop(engine);
-    for snapshot in snapshots(data) {
-        fs::remove_file(snapshot).expect("removed");
-    }
-    let start = Instant::now();
-    let engine = open(data);
-    let (spent, records) = (start.elapsed(), engine.report().tail.last_sequence);
-    println!(
-        "    start from the journal: {spent:?} for {records} records, {:.2} M/s (at least 1)",
-        ratio(records.into(), spent.as_micros())
-    );
-    drop(engine);
-    let files = JournalFiles::of(DataDirectory::existing(data).expect("there")).expect("there");
-    for (what, decodes) in [("every byte", false), ("every byte and every fact", true)] {
-        let (start, mut read) = (Instant::now(), 0);
-        let report = verify::verify(&files, SCHEMA, &mut |_, total| read = total, &mut |frame| {
-            if decodes {
-                drop(decode_body(frame.body, frame.header.stamp_ms).expect("readable records"));
+    for round in 1..=2 * ROUNDS {
+        if round == ROUNDS + 1 {
+            for snapshot in files_with(data, "snapshot") {
+                fs::remove_file(snapshot).expect("removed");
             }
-            Ok(())
-        });
-        assert_eq!(report.expect("it can be read").findings, []);
-        let rate = ratio(read.into(), start.elapsed().as_nanos());
-        println!("    verify, {what}: {} MB in {:?}, {rate:.2} GB/s (at least 1)", read / 1_000_000, start.elapsed());
+        }
+        let start = Instant::now();
+        let engine = open(data);
+        let (spent, records) = (start.elapsed(), engine.report().tail.last_sequence);
+        if round <= ROUNDS {
+            println!("    start from the snapshot: {spent:?}");
+        } else {
+            let rate = ratio(records.into(), spent.as_micros());
+            println!("    start from the journal: {spent:?} for {records} records, {rate:.2} M/s (at least 1)");
+        }
     }
+    verified(data);
+}
+
+/// Verify as `medsettle verify` does, beside reading the same files and nothing else.
+fn verified(data: &Path) {
+    let files = JournalFiles::of(DataDirectory::existing(data).expect("there")).expect("there");
+    for _ in 0..ROUNDS {
+        let (read, bare) = bare_read(data);
+        let start = Instant::now();
+        let report = verify::verify(&files, SCHEMA, &mut |_, _| {}, &mut |_| Ok(()));
+        assert_eq!(report.expect("it can be read").findings, []);
+        let every_byte = start.elapsed();
+        let start = Instant::now();
+        let report = verify::verify_records(&files, SCHEMA, &mut |_, _| {}).expect("it can be read");
+        assert_eq!(report.findings, []);
+        let every_record = start.elapsed();
+        println!(
+            "    verify {} MB with {} records: every byte {:.2} GB/s, {:.2} x of bare reading ({:.2} GB/s); and every record {:.2} GB/s",
+            read / 1_000_000,
+            report.facts,
+            ratio(read.into(), every_byte.as_nanos()),
+            ratio(bare.as_nanos(), every_byte.as_nanos()),
+            ratio(read.into(), bare.as_nanos()),
+            ratio(read.into(), every_record.as_nanos()),
+        );
+    }
+}
+
+/// Bytes of all segments, and how long it takes to read them.
+fn bare_read(data: &Path) -> (u64, Duration) {
+    let (start, mut read, mut window) = (Instant::now(), 0, vec![0; READ_WINDOW_LEN]);
+    for segment in files_with(data, "journal") {
+        let mut file = fs::File::open(segment).expect("opened");
+        loop {
+            match file.read(&mut window).expect("read") {
+                0 => break,
+                len => read += len as u64,
+            }
+        }
+    }
+    (read, start.elapsed())
 }
 
 fn main() {
     let persons: u64 = std::env::var("PERSONS").ok().and_then(|count| count.parse().ok()).unwrap_or(100_000);
-    let scratch = match std::env::var_os("MEDSETTLE_BENCH_DIR") {
-        Some(directory) => tempfile::tempdir_in(directory),
-        None => tempfile::tempdir(),
-    }
-    .expect("a scratch directory");
+    let scratch = scratch();
     let data = scratch.path().join("data");
     let engine = open(&data);
     visits::furnish(&office(&engine));

@@ -3,6 +3,7 @@
 //! Invariant: everything goes through `Hub::decide`; nothing is put into the state by hand.
 
 mod card_events;
+pub mod process;
 mod rounds;
 mod watch;
 

@@ -17,7 +17,7 @@ use medsettle_engine::journal::{FrameHash, FrameHeader, FrameKind, FrameRef};
 use medsettle_engine::recovery::Unusable;
 use medsettle_engine::storage::DataDirectory;
 use medsettle_engine::verify::{self as walk, Begin, Objection, Replay, Seen, Sound, VerifyReport};
-use medsettle_wire::record::{SCHEMA, decode_body, encoded_records};
+use medsettle_wire::record::{SCHEMA, encoded_records};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
@@ -39,7 +39,7 @@ pub(crate) fn verify(
     let mut telling = Telling::to(progress);
     let report = py.detach(|| walked(&directory, replay, &mut |done, total| telling.tell(done, total)));
     telling.raised()?;
-    let VerifyReport { identity: _, segments, frames, facts, tail, torn, snapshots, unfinished_snapshot, findings } =
+    let VerifyReport { segments, frames, facts, tail, torn, snapshots, unfinished_snapshot, findings, .. } =
         report.map_err(|error| journal_error(&error))?;
     let dict = PyDict::new(py);
     dict.set_item("segments", segments)?;
@@ -69,9 +69,7 @@ fn walked(
         replay.compare(&mut report);
         return Ok(report);
     }
-    walk::verify(directory, SCHEMA, progress, &mut |frame| {
-        decode_body(frame.body, frame.header.stamp_ms).map(drop).map_err(|error| Unusable(error.to_string()))
-    })
+    walk::verify_records(directory, SCHEMA, progress)
 }
 
 fn described_snapshot<'py>(py: Python<'py>, sound: &Sound) -> PyResult<Bound<'py, PyDict>> {

@@ -72,7 +72,7 @@ pub enum Fact {
         /// New id.
         person: PersonId,
         /// What documents say.
-        profile: Profile,
+        profile: Arc<Profile>,
         /// Region of the account.
         home: RegionCode,
     },
@@ -81,7 +81,7 @@ pub enum Fact {
         /// Who.
         person: PersonId,
         /// What documents say now.
-        profile: Profile,
+        profile: Arc<Profile>,
     },
     /// A card was asked for.
     CardApplied {
@@ -227,7 +227,7 @@ pub enum Fact {
         /// Who.
         person: PersonId,
         /// What documents say now.
-        profile: Profile,
+        profile: Arc<Profile>,
         /// Region of the account now.
         home: RegionCode,
         /// Years in which the new region begins to count anew.

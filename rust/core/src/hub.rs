@@ -5,6 +5,7 @@
 //! Leaves out: rights and clock (`wire` and `engine` have them), cryptograms (their verdict comes in with the context).
 
 mod apply;
+mod warm;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -3,6 +3,8 @@
 //! Invariant: a certificate names one person; an identity number carries its right check character.
 //! Invariant: spells of one insurance type do not overlap.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::account::{Account, PayOut};
@@ -42,7 +44,8 @@ pub enum CertificateKind {
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Certificate {
     kind: CertificateKind,
-    number: Box<str>,
+    /// Shared with the table that finds its person.
+    number: Arc<str>,
 }
 
 impl Certificate {
@@ -215,8 +218,8 @@ pub fn covers(from: Date, to: Option<Date>, day: Date) -> bool {
 pub struct Person {
     /// Given at enrolment.
     pub id: PersonId,
-    /// What documents say.
-    pub profile: Profile,
+    /// What documents say. The fact that said so last shares it.
+    pub profile: Arc<Profile>,
     /// Region whose ledger holds the person's account.
     pub home: RegionCode,
     /// The person's own medical money.

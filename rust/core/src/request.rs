@@ -88,6 +88,11 @@ impl Requests {
         self.known.get(key)
     }
 
+    /// Bring the rows of ids into the processor's cache ([`Table::bring`]).
+    pub(crate) fn bring(&self, keys: &[RequestKey]) -> usize {
+        self.known.bring(keys)
+    }
+
     /// How many unseen requests an institution has reversed within the window.
     pub fn remembered(&self, institution: InstitutionCode) -> u32 {
         self.remembered.get(&institution).copied().unwrap_or(0)

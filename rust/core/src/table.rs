@@ -53,6 +53,20 @@ impl<K: Eq + Hash, V> Table<K, V> {
         self.shards[self.shard_of(hash)].find(hash, |row| row.key == *key).map(|row| &row.value)
     }
 
+    /// Bring the rows of keys into the processor's cache, those that are there and the places of those that will be: step by step for all
+    /// of them, because only reads that do not wait for one another overlap. What is returned says nothing, but depends on every read.
+    pub(crate) fn bring<'k>(&self, keys: impl IntoIterator<Item = &'k K>) -> usize
+    where
+        K: 'k,
+    {
+        let keys = keys.into_iter().map(|key| (self.hasher.hash_one(key), key));
+        let found: Vec<_> = keys.map(|(hash, key)| (hash, key, self.shard_of(hash))).collect();
+        let heads = found.iter().fold(0, |sum, (_, _, shard)| sum ^ self.shards[*shard].len());
+        let rows =
+            found.iter().filter(|(hash, key, shard)| self.shards[*shard].find(*hash, |row| row.key == **key).is_some());
+        heads ^ rows.count()
+    }
+
     pub(crate) fn contains_key(&self, key: &K) -> bool {
         self.get(key).is_some()
     }

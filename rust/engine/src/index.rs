@@ -43,6 +43,7 @@ pub use self::home::{IndexError, IndexHome};
 pub(crate) use self::opening::Opening;
 use self::overlay::View;
 pub(crate) use self::query::FirstAnswer;
+pub(crate) use self::rebuild::decode;
 pub use self::rebuild::{Rebuilt, rebuild};
 use self::row::{FrameRow, Mark};
 pub use self::store::MemoryIndex;

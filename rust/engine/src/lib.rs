@@ -2,6 +2,7 @@
 //!
 //! The journal is whole in itself: bodies of frames are opaque bytes there, `wire` gives them their meaning.
 
+mod ahead;
 pub mod archive;
 mod as_of;
 pub mod backup;

@@ -19,6 +19,16 @@ pub const MIN_SEGMENT_LEN: u64 = 16 << 10;
 /// One read of recovery. Large enough that the call does not matter beside the transfer, small enough for the cache.
 pub const READ_WINDOW_LEN: usize = 1 << 20;
 
+/// Threads that decode bodies ahead of whoever folds them: one folds what about four decode.
+pub const MAX_DECODERS: usize = 4;
+
+/// Bytes of bodies that are handed to a decoder at once: some hundred records, so that handing over costs nothing beside them, and the piece
+/// stays in the cache.
+pub const PIECE_BODY_GOAL: usize = 128 << 10;
+
+/// Pieces that wait for each decoder and behind it: enough that no thread waits for another's pause, and memory stays a few megabytes.
+pub const PIECES_AHEAD: usize = 4;
+
 /// One write of the preparer. Small, so that a commit never queues behind more than one of them on the device.
 pub const FILL_CHUNK_LEN: usize = 256 << 10;
 

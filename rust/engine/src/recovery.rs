@@ -105,10 +105,9 @@ pub fn open(
     halt: Halt,
     each: &mut EachFrame<'_>,
 ) -> Result<Opened, JournalError> {
-    match Opening::begin(storage, options)?.replay(None, halt, each)? {
-        Replayed::Open(opened) => Ok(*opened),
-        Replayed::OtherHistory(_) => unreachable!("without a snapshot there is nothing to differ from"),
-    }
+    let opening = Opening::begin(storage, options)?;
+    let through = opening.walk(None, each)?.expect("without a snapshot there is nothing to differ from");
+    opening.open(through, halt)
 }
 
 /// A directory that is taken, but not yet recovered.
@@ -120,13 +119,11 @@ pub struct Opening {
     created: bool,
 }
 
-/// What came of a replay.
-pub enum Replayed {
-    /// The journal is open.
-    Open(Box<Opened>),
-    /// The frame behind which the replay was to begin has another hash in this journal. No frame was given out; the directory is still
-    /// taken, and another start may be tried.
-    OtherHistory(Box<Opening>),
+/// A walk that came to the end of the journal, so that it can be opened.
+pub struct Through {
+    walk: Walk,
+    first_read: u64,
+    last_segment: u64,
 }
 
 impl Opening {
@@ -155,9 +152,10 @@ impl Opening {
         self.identity
     }
 
-    /// Recover the journal and give every frame behind `after`, the frame of a snapshot, to `each`; all frames without one.
-    pub fn replay(self, after: Option<Tail>, halt: Halt, each: &mut EachFrame<'_>) -> Result<Replayed, JournalError> {
-        let Self { storage, options, identity, .. } = &self;
+    /// Give every frame behind `after`, the frame of a snapshot, to `each`; all frames without one. Nothing is changed yet. `None`: the frame
+    /// `after` has another hash in this journal; no frame was given out, and another start may be tried.
+    pub fn walk(&self, after: Option<Tail>, each: &mut EachFrame<'_>) -> Result<Option<Through>, JournalError> {
+        let Self { storage, options, identity, .. } = self;
         let segments = segments_of(&**storage, after.is_some())?;
         let last = *segments.last().expect("a journal has a segment");
         let dialect = Dialect { hub: options.hub, schema: options.schema };
@@ -177,7 +175,7 @@ impl Opening {
                         scan.corrupt(frame.offset, Damage::Body { frame: frame.header.number, what })
                     })?,
                     Place::Covered => {}
-                    Place::OtherHistory => return Ok(Replayed::OtherHistory(Box::new(self))),
+                    Place::OtherHistory => return Ok(None),
                 }
             }
             walk.leave(&scan, number);
@@ -189,13 +187,14 @@ impl Opening {
             let damage = Damage::EndsBeforeSnapshot { frame: walk.tail.number, snapshot: ahead.number };
             return Err(refuse(&**storage, &name_of(walk.active), damage));
         }
-        repair(&**storage, &walk)?;
-        let first = segments[0];
-        self.finish(walk, (first, last), halt).map(|opened| Replayed::Open(Box::new(opened)))
+        Ok(Some(Through { walk, first_read: segments[0], last_segment: last }))
     }
 
-    fn finish(self, walk: Walk, (first_read, last_segment): (u64, u64), halt: Halt) -> Result<Opened, JournalError> {
+    /// Cut what a crash tore, make sure of the last frame, and open the journal for writing.
+    pub fn open(self, through: Through, halt: Halt) -> Result<Opened, JournalError> {
         let Self { storage, options, lock, identity, created } = self;
+        let Through { walk, first_read, last_segment } = through;
+        repair(&*storage, &walk)?;
         let capacity = walk.prepared_len.unwrap_or(u64::MAX).min(options.segment_len) - FIRST_FRAME_OFFSET;
         let max_body_len = longest_body_within(usize::try_from(capacity).unwrap_or(usize::MAX));
         let Walk { tail, active, torn, .. } = walk;

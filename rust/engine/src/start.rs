@@ -7,16 +7,18 @@ use std::sync::Arc;
 
 use medsettle_core::hub::Hub;
 use medsettle_core::rows::Restoring;
+use medsettle_wire::record::StoredRecord;
 
+use crate::ahead::{Folded, decoded_ahead};
 use crate::archive::JournalFiles;
 use crate::config::Config;
 use crate::engine::{OpenError, log};
 use crate::error::JournalError;
 use crate::halt::Halt;
-use crate::index::{self, Index};
+use crate::index::{self, Index, decode};
 use crate::journal::Tail;
 use crate::journal::segment::Label;
-use crate::recovery::{Opened, Opening, Options, Replayed, Unusable};
+use crate::recovery::{Opened, Opening, Options, Through, directory_of};
 use crate::snapshot::{self, Passed, Unfit};
 use crate::storage::Storage as _;
 
@@ -38,27 +40,52 @@ pub(crate) struct Started {
 impl Starting<'_> {
     pub(crate) fn start(&self, options: &Options, halt: &Halt) -> Result<Started, OpenError> {
         let Self { files, config, .. } = self;
-        let mut opening = Opening::begin(Arc::new(JournalFiles::clone(files)), options)?;
+        let opening = Opening::begin(Arc::new(JournalFiles::clone(files)), options)?;
         let identity = opening.identity();
-        let mut index = index::Opening::new(*files, &config.index, halt.clone());
+        let mut index = index::Opening::begin(*files, &config.index, identity.directory, halt.clone())?;
         let numbers = snapshot::numbers(*files).map_err(JournalError::io("listing", files.path_of("")))?;
+        let mut replayed = None;
         for number in numbers {
             let unfit = match self.restored(&identity, number, &mut index)? {
                 Err(unfit) => unfit,
-                Ok((hub, tail)) => match replay(opening, Some(tail), hub, &mut index, halt)? {
-                    (Replayed::Open(opened), hub) => return finish(*opened, hub, index, identity),
-                    (Replayed::OtherHistory(again), _) => {
-                        opening = *again;
-                        Unfit::OtherHistory(number)
+                Ok((hub, tail)) => match self.replay(&opening, Some(tail), hub, &mut index)? {
+                    (Some(through), hub) => {
+                        replayed = Some((through, hub));
+                        break;
                     }
+                    (None, _) => Unfit::OtherHistory(number),
                 },
             };
             log(&Passed { path: files.path_of(&snapshot::name_of(number)), unfit }.to_string());
         }
-        let hub = Hub::new(config.hub, self.seed);
-        match replay(opening, None, hub, &mut index, halt)? {
-            (Replayed::Open(opened), hub) => finish(*opened, hub, index, identity),
-            (Replayed::OtherHistory(_), _) => unreachable!("without a snapshot there is nothing to differ from"),
+        let (through, hub) = if let Some(replayed) = replayed {
+            replayed
+        } else {
+            let (through, hub) = self.replay(&opening, None, Hub::new(config.hub, self.seed), &mut index)?;
+            (through.expect("without a snapshot there is nothing to differ from"), hub)
+        };
+        let opened = opening.open(through, halt.clone())?;
+        let index = index.finish(identity.directory, &opened.report.tail)?;
+        Ok(Started { opened, hub, index, identity })
+    }
+
+    /// Fold what stands behind `after`. Nothing of the journal is changed yet.
+    fn replay(
+        &self,
+        opening: &Opening,
+        after: Option<Tail>,
+        mut hub: Hub,
+        index: &mut index::Opening<'_>,
+    ) -> Result<(Option<Through>, Hub), JournalError> {
+        let fold = |frame: &Folded, stored: &mut Vec<StoredRecord>| index.take_frame(frame, stored, &mut hub);
+        let (walked, unusable) =
+            decoded_ahead(decode, fold, |ahead| opening.walk(after, &mut |frame| ahead.give(frame)));
+        match unusable {
+            Some(finding) => {
+                let directory = directory_of(self.files);
+                Err(JournalError::Corrupt { finding: Box::new(finding), directory })
+            }
+            None => Ok((walked?, hub)),
         }
     }
 
@@ -75,31 +102,11 @@ impl Starting<'_> {
             Ok(restored) => restored,
             Err(unfit) => return Ok(Err(unfit)),
         };
-        let found = index.found()?;
+        let found = index.found();
         if found < head.tail.last_sequence {
             return Ok(Err(Unfit::IndexBehind { found, sequence: head.tail.last_sequence }));
         }
         index.compare_at(&head.tail)?;
         Ok(Ok((hub, head.tail)))
     }
-}
-
-fn replay(
-    opening: Opening,
-    after: Option<Tail>,
-    mut hub: Hub,
-    index: &mut index::Opening<'_>,
-    halt: &Halt,
-) -> Result<(Replayed, Hub), OpenError> {
-    let replayed =
-        opening.replay(after, halt.clone(), &mut |frame| -> Result<(), Unusable> { index.take_frame(frame, &mut hub) });
-    match index.failure() {
-        Some(failure) => Err(failure),
-        None => Ok((replayed?, hub)),
-    }
-}
-
-fn finish(opened: Opened, hub: Hub, index: index::Opening<'_>, identity: Label) -> Result<Started, OpenError> {
-    let index = index.finish(identity.directory, &opened.report.tail)?;
-    Ok(Started { opened, hub, index, identity })
 }

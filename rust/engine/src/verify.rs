@@ -10,7 +10,10 @@ use std::path::PathBuf;
 
 pub use self::snapshots::{Replay, Sound};
 
+use medsettle_wire::record::{RecordError, decode_body};
+
 use self::snapshots::Snapshots;
+use crate::ahead::{Folded, decoded_ahead};
 use crate::error::{Damage, Finding, JournalError};
 use crate::journal::segment::{IDENTITY_NAME, Label, name_of};
 use crate::journal::{Dialect, FrameHeader, FrameRef, Scanned, SegmentScan, Tail};
@@ -39,6 +42,8 @@ pub struct VerifyReport {
     pub identity: Option<Label>,
     /// How many segments could be read.
     pub segments: u64,
+    /// How many bytes all segments have.
+    pub bytes: u64,
     /// How many whole frames there are.
     pub frames: u64,
     /// How many facts they hold.
@@ -64,21 +69,77 @@ pub fn verify(
     each: &mut EachFrame<'_>,
 ) -> Result<VerifyReport, JournalError> {
     let mut snapshots = Snapshots::in_directory(storage)?;
-    let mut walked_bytes = 0;
-    let mut report = inspect(storage, schema, &mut |seen| match seen {
+    let report = walked(storage, schema, &mut snapshots, progress, &mut |_, frame| each(frame))?;
+    checked(storage, &snapshots, report, progress)
+}
+
+/// The same with every record decoded, which takes longer than all the rest and so is done on other threads. A body with a record that
+/// cannot be decoded is a finding.
+pub fn verify_records(
+    storage: &dyn Storage,
+    schema: u32,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<VerifyReport, JournalError> {
+    let mut snapshots = Snapshots::in_directory(storage)?;
+    // How many findings the walk had made before frames of these numbers, so that those of bodies come in their places.
+    let (mut made, mut unusable) = (Vec::new(), Vec::new());
+    let decode = |header: &FrameHeader, body: &[u8]| Ok(decode_body(body, header.stamp_ms).err());
+    let fold = |frame: &Folded, error: &mut Option<RecordError>| {
+        unusable.extend(error.take().map(|error| (frame.header.number, frame.unusable(error.to_string()))));
+        Ok(())
+    };
+    let (report, _) = decoded_ahead(decode, fold, |ahead| {
+        walked(storage, schema, &mut snapshots, progress, &mut |findings, frame| {
+            if made.last().map_or(0, |(_, count)| *count) < findings {
+                made.push((frame.header.number, findings));
+            }
+            ahead.give(frame)
+        })
+    });
+    let mut report = report?;
+    for (before, (number, finding)) in unusable.into_iter().enumerate() {
+        let upto = made.partition_point(|(frame, _)| *frame <= number);
+        let made_before = upto.checked_sub(1).map_or(0, |last| made[last].1);
+        report.findings.insert(made_before + before, finding);
+    }
+    checked(storage, &snapshots, report, progress)
+}
+
+/// The walk of a check. `each` gets every frame with the number of findings so far.
+fn walked(
+    storage: &dyn Storage,
+    schema: u32,
+    snapshots: &mut Snapshots,
+    progress: &mut dyn FnMut(u64, u64),
+    each: &mut dyn FnMut(usize, &FrameRef<'_>) -> Result<(), Unusable>,
+) -> Result<VerifyReport, JournalError> {
+    let mut findings = 0;
+    inspect(storage, schema, &mut |seen| match seen {
         Seen::Frame(frame) => {
             snapshots.note(&frame);
-            each(&frame).map_err(Objection::Unusable)
+            each(findings, &frame).map_err(Objection::Unusable)
         }
         Seen::Progress { done_bytes, total_bytes } => {
-            walked_bytes = total_bytes;
             progress(done_bytes, total_bytes + snapshots.bytes());
             Ok(())
         }
-        Seen::Finding(_) | Seen::Torn(_) => Ok(()),
-    })?;
-    let total_bytes = walked_bytes + snapshots.bytes();
-    snapshots.check(storage, &mut report, &mut |done| progress(walked_bytes + done, total_bytes))?;
+        Seen::Finding(_) => {
+            findings += 1;
+            Ok(())
+        }
+        Seen::Torn(_) => Ok(()),
+    })
+}
+
+/// What a walk found, and what stands in the snapshots.
+fn checked(
+    storage: &dyn Storage,
+    snapshots: &Snapshots,
+    mut report: VerifyReport,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<VerifyReport, JournalError> {
+    let (walked, total) = (report.bytes, report.bytes + snapshots.bytes());
+    snapshots.check(storage, &mut report, &mut |done| progress(walked + done, total))?;
     Ok(report)
 }
 
@@ -136,6 +197,7 @@ pub fn inspect_from(
     let report = VerifyReport {
         identity: None,
         segments: 0,
+        bytes: 0,
         frames: 0,
         facts: 0,
         tail: Tail::EMPTY,
@@ -144,18 +206,8 @@ pub fn inspect_from(
         unfinished_snapshot: None,
         findings: Vec::new(),
     };
-    let mut walk = Walk {
-        storage,
-        schema,
-        from,
-        report,
-        used: 1,
-        gap: false,
-        enough: false,
-        done_bytes: 0,
-        told_bytes: 0,
-        total_bytes: 0,
-    };
+    let mut walk =
+        Walk { storage, schema, from, report, used: 1, gap: false, enough: false, done_bytes: 0, told_bytes: 0 };
     walk.run(see)?;
     Ok(walk.report)
 }
@@ -173,7 +225,6 @@ struct Walk<'a> {
     enough: bool,
     done_bytes: u64,
     told_bytes: u64,
-    total_bytes: u64,
 }
 
 impl Walk<'_> {
@@ -182,7 +233,7 @@ impl Walk<'_> {
         let numbers = segment_numbers(storage)?;
         self.identify(&numbers, see)?;
         for &number in &numbers {
-            self.total_bytes += storage.open(&name_of(number), Access::Read).and_then(|file| file.len()).unwrap_or(0);
+            self.report.bytes += storage.open(&name_of(number), Access::Read).and_then(|file| file.len()).unwrap_or(0);
         }
         let mut expected = 1;
         let skipped = self.skipped(&numbers);
@@ -333,9 +384,9 @@ impl Walk<'_> {
 
     fn progress(&mut self, done_bytes: u64, see: &mut SeeJournal<'_>) {
         self.done_bytes = done_bytes;
-        if done_bytes >= self.told_bytes + READ_WINDOW_LEN as u64 || done_bytes == self.total_bytes {
+        if done_bytes >= self.told_bytes + READ_WINDOW_LEN as u64 || done_bytes == self.report.bytes {
             self.told_bytes = done_bytes;
-            tell(see, Seen::Progress { done_bytes, total_bytes: self.total_bytes });
+            tell(see, Seen::Progress { done_bytes, total_bytes: self.report.bytes });
         }
     }
 

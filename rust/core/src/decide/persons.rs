@@ -4,6 +4,8 @@
 //! Invariant: the hub is home of every person's region; the account stays in the ledger of the region of enrolment.
 //! Leaves out: the change of the insured region, which moves card and account.
 
+use std::sync::Arc;
+
 use crate::command::{Command, Reply};
 use crate::fact::Fact;
 use crate::hub::{Context, Hub};
@@ -24,11 +26,11 @@ pub(crate) fn decide(hub: &Hub, command: &Command, context: &Context<'_>) -> Res
             };
             let home = check(hub, &profile, None, context)?;
             let person = PersonId(hub.number.id(context.sequence));
-            Ok((vec![Fact::PersonEnrolled { person, profile, home }], Reply::PersonEnrolled(person)))
+            Ok((vec![Fact::PersonEnrolled { person, profile: Arc::new(profile), home }], Reply::PersonEnrolled(person)))
         }
         Command::UpdatePerson { person, name, certificates, spells, entitlements } => {
             let before = hub.person(*person)?;
-            let mut profile = before.profile.clone();
+            let mut profile = Profile::clone(&before.profile);
             if let Some(name) = name {
                 profile.name.clone_from(name);
             }
@@ -42,7 +44,8 @@ pub(crate) fn decide(hub: &Hub, command: &Command, context: &Context<'_>) -> Res
                 profile.entitlements.clone_from(entitlements);
             }
             check(hub, &profile, Some(*person), context)?;
-            let after = Person { profile: profile.clone(), ..before.clone() };
+            let profile = Arc::new(profile);
+            let after = Person { profile: Arc::clone(&profile), ..before.clone() };
             Ok((vec![Fact::PersonUpdated { person: *person, profile }], Reply::Person(Box::new(after))))
         }
         _ => unreachable!("the hub sends commands about persons only"),
@@ -126,6 +129,12 @@ mod tests {
         };
         let Ok(Reply::Person(shown)) = desk.run(update) else { panic!("accepted") };
         assert_eq!(*shown, *desk.hub.persons[&person]);
-        assert_eq!(*shown, Person { profile: Profile { name: "王小明".into(), ..before.profile.clone() }, ..before });
+        assert_eq!(
+            *shown,
+            Person {
+                profile: Arc::new(Profile { name: "王小明".into(), ..Profile::clone(&before.profile) }),
+                ..before
+            }
+        );
     }
 }

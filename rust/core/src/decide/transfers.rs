@@ -4,6 +4,8 @@
 //! Invariant: an open stay keeps the insured region that was fixed at its admission, and settles under it.
 //! Leaves out: the new card, which is applied for afterwards.
 
+use std::sync::Arc;
+
 use super::cards;
 use crate::accumulator::AccumulatorKey;
 use crate::calendar::Date;
@@ -25,14 +27,14 @@ pub(crate) fn decide(
     context: &Context<'_>,
 ) -> Result<(Vec<Fact>, Reply), Reject> {
     let person = hub.person(id)?;
-    let profile = moved(hub, person, spell, context)?;
+    let profile = Arc::new(moved(hub, person, spell, context)?);
     let last = profile.spell_on_or_last(context.today()).expect("a profile has a spell");
     // Who has a second insurance may stay at home with the first.
     let home = if hub.regions.is_home(last.region) { last.region } else { person.home };
     let anew = begins_anew(hub, person, spell);
     let mut facts = vec![Fact::PersonTransferred {
         person: id,
-        profile: profile.clone(),
+        profile: Arc::clone(&profile),
         home,
         anew: anew.clone(),
         legs: legs_of_move(person, home),
@@ -63,7 +65,7 @@ fn moved(hub: &Hub, person: &Person, new: &Spell, context: &Context<'_>) -> Resu
     if new.from > context.today() {
         return Err(wrong("from_date", "is in the future"));
     }
-    let mut profile = person.profile.clone();
+    let mut profile = Profile::clone(&person.profile);
     let day_before =
         Date::from_days(new.from.days() - 1).ok_or_else(|| wrong("from_date", "is the first of all days"))?;
     let open = profile

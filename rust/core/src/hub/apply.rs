@@ -115,7 +115,7 @@ impl Hub {
                 }
                 let person = Person {
                     id: *person,
-                    profile: profile.clone(),
+                    profile: Arc::clone(profile),
                     home: *home,
                     account: crate::account::Account::default(),
                     years: Vec::new(),
@@ -134,7 +134,7 @@ impl Hub {
                 self.persons.insert(person.id, Shared::new(person));
             }
             Fact::PersonUpdated { person, profile } => {
-                let before = std::mem::replace(&mut self.person_mut(*person).profile, profile.clone());
+                let before = std::mem::replace(&mut self.person_mut(*person).profile, Arc::clone(profile));
                 for certificate in &before.certificates {
                     self.by_certificate.remove(certificate);
                 }
@@ -147,7 +147,7 @@ impl Hub {
             Fact::PersonTransferred { person, profile, home, anew, legs } => {
                 let at = self.number.id(record.sequence);
                 let person = self.person_mut(*person);
-                let before = std::mem::replace(&mut person.profile, profile.clone());
+                let before = std::mem::replace(&mut person.profile, Arc::clone(profile));
                 let home_before = std::mem::replace(&mut person.home, *home);
                 person.years.retain(|(key, _)| !anew.contains(key));
                 person.transfers.push(Transfer { at, home_before, anew: anew.clone() });

@@ -10,48 +10,47 @@
 //! | no room | the hub does not open |
 
 use super::{Index, IndexHome, rebuild};
+use crate::ahead::Folded;
 use crate::engine::{OpenError, log};
 use crate::error::JournalError;
 use crate::halt::Halt;
-use crate::journal::{DirectoryId, FrameHash, FrameRef, Tail};
-use crate::recovery::{self, Unusable};
+use crate::journal::{DirectoryId, FrameHash, Tail};
+use crate::recovery::Unusable;
 use crate::storage::Storage;
 use crate::verify::{self, Begin, Objection, Seen};
 use medsettle_core::hub::Hub;
-use medsettle_wire::record::SCHEMA;
+use medsettle_wire::record::{SCHEMA, StoredRecord};
 
-/// An index that is being opened. The directory is locked, but whose it is shows only with the first frame.
+/// An index of a directory that is locked, before the journal is open.
 pub(crate) struct Opening<'a> {
     storage: &'a dyn Storage,
     home: &'a IndexHome,
     halt: Halt,
-    index: Option<Index>,
+    index: Index,
     /// What it has is not what the journal has.
     stale: bool,
     full: bool,
-    failed: Option<OpenError>,
 }
 
 impl<'a> Opening<'a> {
-    pub(crate) fn new(storage: &'a dyn Storage, home: &'a IndexHome, halt: Halt) -> Self {
-        Self { storage, home, halt, index: None, stale: false, full: false, failed: None }
+    pub(crate) fn begin(
+        storage: &'a dyn Storage,
+        home: &'a IndexHome,
+        directory: DirectoryId,
+        halt: Halt,
+    ) -> Result<Self, OpenError> {
+        let index = Index::open(home, directory, halt.clone(), &mut log)?;
+        Ok(Self { storage, home, halt, index, stale: false, full: false })
     }
 
     /// Sequence up to which records are there.
-    pub(crate) fn found(&mut self) -> Result<u64, OpenError> {
-        Ok(self.index()?.found().0)
-    }
-
-    fn index(&mut self) -> Result<&Index, OpenError> {
-        if self.index.is_none() {
-            self.index = Some(self.open()?);
-        }
-        Ok(self.index.as_ref().expect("opened just now"))
+    pub(crate) fn found(&self) -> u64 {
+        self.index.found().0
     }
 
     /// Compare what is there with the journal, where it is as far as a snapshot: the replay begins behind that and shows no frame of it.
     pub(crate) fn compare_at(&mut self, snapshot: &Tail) -> Result<(), OpenError> {
-        let (found, hash) = self.index()?.found();
+        let (found, hash) = self.index.found();
         if found != snapshot.last_sequence || found == 0 || hash == snapshot.hash {
             return Ok(());
         }
@@ -60,56 +59,39 @@ impl<'a> Opening<'a> {
         Ok(())
     }
 
-    /// Fold a frame into the hub, and take from it what is not there.
-    pub(crate) fn take_frame(&mut self, frame: &FrameRef<'_>, hub: &mut Hub) -> Result<(), Unusable> {
-        let (found, hash) = match self.index() {
-            Ok(index) => index.found(),
-            Err(error) => {
-                let unusable = Unusable(error.to_string());
-                self.failed = Some(error);
-                return Err(unusable);
-            }
-        };
-        let index = self.index.as_ref().expect("opened just now");
-        let header = frame.header;
+    /// Fold a frame with its records into the hub, and take from it what is not there.
+    pub(crate) fn take_frame(
+        &mut self,
+        frame: &Folded,
+        stored: &mut Vec<StoredRecord>,
+        hub: &mut Hub,
+    ) -> Result<(), Unusable> {
+        let (found, hash) = self.index.found();
+        let header = &frame.header;
         let holds_found = header.first_sequence <= found && found <= header.last_sequence;
         self.stale |= holds_found && (found != header.last_sequence || hash != frame.hash);
-        self.full |= index.is_full();
+        self.full |= self.index.is_full();
         // A disk that is full would otherwise let all that waits for it pile up in memory.
         let observes = !self.stale && !self.full;
-        rebuild::take_frame(observes.then_some(index), frame, hub)
-    }
-
-    fn open(&self) -> Result<Index, OpenError> {
-        let identity = recovery::identity_of(self.storage)?;
-        let identity = identity.expect("a journal with a frame says whose it is");
-        Index::open(self.home, identity.directory, self.halt.clone(), &mut log)
-    }
-
-    /// Why opening the journal failed, where that was the index.
-    pub(crate) fn failure(&mut self) -> Option<OpenError> {
-        self.failed.take()
+        rebuild::take_frame(observes.then_some(&self.index), frame, stored, hub)
     }
 
     /// The index, as far as the journal.
-    pub(crate) fn finish(mut self, directory: DirectoryId, tail: &Tail) -> Result<Index, OpenError> {
-        let mut index = match self.index.take() {
-            Some(index) => index,
-            None => Index::open(self.home, directory, self.halt.clone(), &mut log)?,
-        };
-        if self.full {
+    pub(crate) fn finish(self, directory: DirectoryId, tail: &Tail) -> Result<Index, OpenError> {
+        let Self { storage, home, halt, mut index, stale, full } = self;
+        if full {
             return Err(index.no_room().into());
         }
-        if self.stale || index.found().0 > tail.last_sequence {
+        if stale || index.found().0 > tail.last_sequence {
             log(&format!(
                 "the records index in {} is made again from the journal: it is of another history",
-                self.home.place()
+                home.place()
             ));
             index.close();
             drop(index);
-            self.home.clear()?;
-            index = Index::open(self.home, directory, self.halt.clone(), &mut log)?;
-            rebuild::fill(&index, self.storage, &mut |_, _| {})?;
+            home.clear()?;
+            index = Index::open(home, directory, halt, &mut log)?;
+            rebuild::fill(&mut index, storage, &mut |_, _| {})?;
         }
         // From the first decision on, a request id that left the window is found here.
         index.catch_up()?;

@@ -11,14 +11,15 @@ use medsettle_core::records::Closing;
 use medsettle_wire::record::{SCHEMA, StoredRecord, decode_body};
 
 use super::{Index, IndexError, IndexHome};
+use crate::ahead::{Folded, decoded_ahead};
 use crate::engine::OpenError;
 use crate::error::JournalError;
 use crate::halt::Halt;
-use crate::journal::{FrameRef, Tail};
+use crate::journal::{FrameHeader, Tail};
 use crate::pipeline::panic_message;
 use crate::recovery::{self, Unusable};
 use crate::storage::Storage;
-use crate::verify::{self, Seen};
+use crate::verify::{self, Objection, Seen};
 
 /// What was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +43,7 @@ pub fn rebuild(
     home.clear()?;
     let halt = Halt::default();
     let mut index = Index::open(home, identity.directory, halt.clone(), &mut |_| {})?;
-    let tail = fill(&index, storage, progress)?;
+    let tail = fill(&mut index, storage, progress)?;
     index.close();
     let cause = match halt.reason() {
         Some(reason) => reason.to_string(),
@@ -56,25 +57,30 @@ pub fn rebuild(
 
 /// Give the whole journal to an index that may hold the beginning already. Returns where the journal ends.
 pub(super) fn fill(
-    index: &Index,
+    index: &mut Index,
     storage: &dyn Storage,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Tail, OpenError> {
     let (mut hub, mut full) = (None, false);
-    let report = verify::inspect(storage, SCHEMA, &mut |seen| match seen {
-        Seen::Frame(frame) => {
-            let hub = hub.get_or_insert_with(|| Hub::new(number_of(&frame), 0));
-            full |= index.is_full();
-            // What waits for room would pile up in memory.
-            if full { Ok(()) } else { Ok(take_frame(Some(index), &frame, hub)?) }
-        }
-        Seen::Progress { done_bytes, total_bytes } => {
-            progress(done_bytes, total_bytes);
-            Ok(())
-        }
-        Seen::Finding(_) | Seen::Torn(_) => Ok(()),
-    })?;
-    match report.findings.into_iter().next() {
+    let (filled, was_full) = (&mut *index, &mut full);
+    let fold = move |frame: &Folded, stored: &mut Vec<StoredRecord>| {
+        let hub = hub.get_or_insert_with(|| Hub::new(number_of(&frame.header), 0));
+        *was_full |= filled.is_full();
+        // What waits for room would pile up in memory.
+        if *was_full { Ok(()) } else { take_frame(Some(filled), frame, stored, hub) }
+    };
+    let (report, unusable) = decoded_ahead(decode, fold, |ahead| {
+        verify::inspect(storage, SCHEMA, &mut |seen| match seen {
+            Seen::Frame(frame) => ahead.give(&frame).map_err(|_| Objection::Enough),
+            Seen::Progress { done_bytes, total_bytes } => {
+                progress(done_bytes, total_bytes);
+                Ok(())
+            }
+            Seen::Finding(_) | Seen::Torn(_) => Ok(()),
+        })
+    });
+    let report = report?;
+    match unusable.or_else(|| report.findings.into_iter().next()) {
         _ if full => Err(index.no_room().into()),
         Some(finding) => {
             let directory = recovery::directory_of(storage);
@@ -84,26 +90,36 @@ pub(super) fn fill(
     }
 }
 
-fn number_of(frame: &FrameRef<'_>) -> HubNumber {
-    let number = u32::try_from(frame.header.hub.0).ok().and_then(HubNumber::new);
+fn number_of(header: &FrameHeader) -> HubNumber {
+    let number = u32::try_from(header.hub.0).ok().and_then(HubNumber::new);
     number.expect("a hub that has written a frame has a number")
 }
 
+/// The records of a frame, for [`decoded_ahead`].
+pub(crate) fn decode(header: &FrameHeader, body: &[u8]) -> Result<Vec<StoredRecord>, Unusable> {
+    decode_body(body, header.stamp_ms).map_err(|error| Unusable(error.to_string()))
+}
+
 /// Fold a frame of the journal into a hub, and give an index those of its records that it does not have.
-pub(super) fn take_frame(index: Option<&Index>, frame: &FrameRef<'_>, hub: &mut Hub) -> Result<(), Unusable> {
-    let header = frame.header;
-    let stored = decode_body(frame.body, header.stamp_ms).map_err(|error| Unusable(error.to_string()))?;
+pub(super) fn take_frame(
+    index: Option<&Index>,
+    frame: &Folded,
+    stored: &mut Vec<StoredRecord>,
+    hub: &mut Hub,
+) -> Result<(), Unusable> {
+    let header = &frame.header;
     let index = index.filter(|index| !index.has(header.last_sequence));
-    for StoredRecord { record, response } in stored {
-        let folded = catch_unwind(AssertUnwindSafe(|| {
-            let closing = index.map(|index| (index, Closing::of(&record, hub)));
-            hub.apply(&record);
-            if let Some((index, closing)) = closing {
+    let folded = catch_unwind(AssertUnwindSafe(|| match index {
+        Some(index) => {
+            for StoredRecord { record, response } in stored.drain(..) {
+                let closing = Closing::of(&record, hub);
+                hub.apply(&record);
                 index.take(Box::new(record), closing, &response);
             }
-        }));
-        folded.map_err(|panic| Unusable(panic_message(&*panic)))?;
-    }
+        }
+        None => hub.apply_all(stored.iter().map(|stored| &stored.record)),
+    }));
+    folded.map_err(|panic| Unusable(panic_message(&*panic)))?;
     if let Some(index) = index {
         index.close_frame(header, frame.hash);
         index.note_durable(header.number);

@@ -8,6 +8,7 @@ use medsettle_engine::recovery::{self, Options, Unusable};
 use medsettle_engine::storage::Storage;
 use medsettle_engine::storage::simulated::SimulatedDisk;
 use medsettle_engine::verify::{self, Begin, Objection, Seen};
+use medsettle_wire::record::decode_body;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use std::sync::{Arc, LazyLock};
@@ -303,6 +304,27 @@ fn verify_gathers_every_finding_and_changes_nothing() {
     assert_eq!(places, [(false, 4096 + 512), (false, 3 * 4096), (true, 9_000 / 512 * 512)]);
     let after: Vec<_> = disk.list().expect("lists").iter().map(|name| disk.content(name)).collect();
     assert_eq!(before, after);
+}
+
+#[test]
+fn bodies_that_are_decoded_on_other_threads_are_blamed_in_the_order_of_the_journal() {
+    let disk = small_journal();
+    disk.patch(SEGMENT_1, 4096 + 600, &[0xAA]);
+    disk.patch(SEGMENT_1, 3 * 4096 + 40, &[0xAA]);
+    let one_by_one = verify::verify(&disk, SCHEMA, &mut |_, _| {}, &mut |frame| {
+        decode_body(frame.body, frame.header.stamp_ms).map(drop).map_err(|error| Unusable(error.to_string()))
+    });
+    let mut told = Vec::new();
+    let report =
+        verify::verify_records(&disk, SCHEMA, &mut |done, total| told.push((done, total))).expect("the walk can run");
+    let frames = report.findings.iter().map(|finding| match finding.damage {
+        Damage::Body { frame, .. } => (true, frame),
+        _ => (false, finding.offset / 4096),
+    });
+    // Bodies of these tests are no records.
+    assert_eq!(frames.collect::<Vec<_>>(), [(false, 1), (true, 2), (false, 3), (true, 4)]);
+    assert_eq!(Ok(report), one_by_one.map_err(|error| error.to_string()));
+    assert_eq!(told.last(), Some(&(3 * 16 * 1024, 3 * 16 * 1024)));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What documents say of a person, and the change of the insured region, in the journal.
 
+use std::sync::Arc;
+
 use medsettle_core::fact::Fact;
 use medsettle_core::ids::PersonId;
 use medsettle_core::person::Profile;
@@ -24,15 +26,15 @@ pub(super) fn from_profile(profile: &Profile) -> v1::Profile {
     }
 }
 
-pub(super) fn profile(message: v1::Profile) -> Checked<Profile> {
-    Ok(Profile {
+pub(super) fn profile(message: v1::Profile) -> Checked<Arc<Profile>> {
+    Ok(Arc::new(Profile {
         name: message.name.into(),
         sex: at("sex", coded(message.sex))?,
         birth_date: at("birth_days", day(message.birth_days))?,
         certificates: certificates(message.certificates)?,
         spells: spells(message.spells)?,
         entitlements: entitlements(message.entitlements)?,
-    })
+    }))
 }
 
 pub(super) fn from_transferred(fact: &Fact) -> Message {

@@ -5,8 +5,8 @@ use medsettle_core::person::{Certificate, CertificateKind, Entitlement, Profile,
 use super::*;
 
 impl Arbitrary {
-    pub(super) fn profile(&mut self) -> Profile {
-        Profile {
+    pub(super) fn profile(&mut self) -> Arc<Profile> {
+        Arc::new(Profile {
             name: self.text().into(),
             sex: self.pick(&[Sex::Male, Sex::Female]),
             birth_date: self.day(),
@@ -24,7 +24,7 @@ impl Arbitrary {
                 to: a.maybe(Self::day),
             }),
             entitlements: self.some(|a| Entitlement { name: a.word(), from: a.day(), to: a.maybe(Self::day) }),
-        }
+        })
     }
 
     pub(super) fn filing(&mut self) -> Filing {

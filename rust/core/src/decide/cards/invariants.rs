@@ -137,6 +137,9 @@ fn at_every_position(steps: Vec<(usize, Step)>, look: impl Fn(&Hub, &Hub, &Recor
         look(&before, &hub, record);
     }
     assert_eq!(hub, desk.hub);
+    let mut in_runs = Hub::new(HubNumber::new(11).unwrap(), 8);
+    in_runs.apply_all(desk.journal.iter());
+    assert_eq!(in_runs, hub);
     assert_eq!(hub.digest(), desk.hub.digest());
     assert_eq!(restored(&hub, 11), hub);
 }

@@ -84,6 +84,9 @@ impl History {
             hub.apply(record);
         }
         assert_eq!(hub, self.desk.hub);
+        let mut in_runs = Hub::new(HubNumber::new(11).unwrap(), 8);
+        in_runs.apply_all(self.desk.journal.iter());
+        assert_eq!(in_runs, hub, "whatever was brought into the cache before");
         assert_eq!(hub.digest(), self.desk.hub.digest());
         assert_eq!(restored(&hub, 11), hub);
         assert_eq!(records, self.desk.records);

@@ -119,7 +119,7 @@ impl Past {
             raised: 0,
         };
         for person in (1..=PERSONS).map(PersonId) {
-            let enrolled = Fact::PersonEnrolled { person, profile: profile(person), home: region() };
+            let enrolled = Fact::PersonEnrolled { person, profile: profile(person).into(), home: region() };
             let (card, generation) = (card_of(person), "3".into());
             let applied = Fact::CardApplied { card, person, region: region(), generation, predecessor: None };
             past.record(0, vec![enrolled, applied]);
