@@ -1,4 +1,4 @@
-"""`medsettle verify` about snapshots: damage to one costs time and nothing else, and is told so, as text and as JSON."""
+"""`medsettle verify` about snapshots: damage to one costs time and nothing else, as text and as JSON."""
 
 import json
 import shutil

@@ -1,7 +1,7 @@
 //! Makes an index from the whole journal.
 //!
 //! Invariant: the journal is only read; what was in the index is thrown away first.
-//! Leaves out: who may do it. `Engine::open_on` holds the directory's lock, `rebuild` takes it.
+//! Leaves out: who may do it. `Engine::open_on` and a restore hold the directory's lock, `rebuild` takes it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -14,7 +14,7 @@ use super::{Index, IndexError, IndexHome};
 use crate::engine::OpenError;
 use crate::error::JournalError;
 use crate::halt::Halt;
-use crate::journal::{FrameRef, Tail};
+use crate::journal::{DirectoryId, FrameRef, Tail};
 use crate::pipeline::panic_message;
 use crate::recovery::{self, Unusable};
 use crate::storage::Storage;
@@ -43,15 +43,49 @@ pub fn rebuild(
     let halt = Halt::default();
     let mut index = Index::open(home, identity.directory, halt.clone(), &mut |_| {})?;
     let tail = fill(&index, storage, progress)?;
+    close_at(&mut index, home, &halt, tail.last_sequence)?;
+    Ok(Rebuilt { frames: tail.number, records: tail.last_sequence })
+}
+
+/// Close an index that was given everything up to a sequence, and see that it has it.
+fn close_at(index: &mut Index, home: &IndexHome, halt: &Halt, sequence: u64) -> Result<(), IndexError> {
     index.close();
-    let cause = match halt.reason() {
-        Some(reason) => reason.to_string(),
-        None if index.status.applied_sequence() < tail.last_sequence => {
-            return Err(index.no_room().into());
-        }
-        None => return Ok(Rebuilt { frames: tail.number, records: tail.last_sequence }),
-    };
-    Err(IndexError::Failed { place: home.place(), cause }.into())
+    match halt.reason() {
+        Some(reason) => Err(IndexError::Failed { place: home.place(), cause: reason.to_string() }),
+        None if index.status.applied_sequence() < sequence => Err(index.no_room()),
+        None => Ok(()),
+    }
+}
+
+/// An index that is made from the frames that somebody else reads, in a directory that nobody has opened yet.
+pub(crate) struct Making {
+    home: IndexHome,
+    index: Index,
+    halt: Halt,
+    hub: Hub,
+    full: bool,
+}
+
+impl Making {
+    /// Begin with what will be the first frame.
+    pub(crate) fn begin(home: IndexHome, directory: DirectoryId, hub: HubNumber) -> Result<Self, OpenError> {
+        home.clear()?;
+        let halt = Halt::default();
+        let index = Index::open(&home, directory, halt.clone(), &mut |_| {})?;
+        Ok(Self { home, index, halt, hub: Hub::new(hub, 0), full: false })
+    }
+
+    /// Fold the next frame.
+    pub(crate) fn take_frame(&mut self, frame: &FrameRef<'_>) -> Result<(), Unusable> {
+        self.full |= self.index.is_full();
+        take_frame((!self.full).then_some(&self.index), frame, &mut self.hub)
+    }
+
+    /// Bring all of it to the disk; gives the state behind the last frame.
+    pub(crate) fn finish(mut self) -> Result<Hub, IndexError> {
+        close_at(&mut self.index, &self.home, &self.halt, self.hub.sequence())?;
+        Ok(self.hub)
+    }
 }
 
 /// Give the whole journal to an index that may hold the beginning already. Returns where the journal ends.
