@@ -364,6 +364,18 @@ def test_a_damaged_snapshot_of_the_hub_is_left_for_the_one_before(tmp_path: Path
         assert f"frame {int(older.stem):,}" in back_up(hub, tmp_path / "backup")
 
 
+def test_a_hub_that_cannot_read_its_snapshot_fails_no_backup(made: Path, tmp_path: Path, pki: Pki) -> None:
+    data = tmp_path / "data"
+    assert restore(made, data, settings(tmp_path)).returncode == 0
+    with HubProcess(tmp_path / "hub", pki, data=data) as hub:
+        (data / f"{1:020}.snapshot").mkdir()
+        done = command("backup", "--from", hub.target, "--to", tmp_path / "backup", *tls_options(pki))
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.startswith("medsettle: no snapshot was taken: INTERNAL")
+        assert "Operations.TakeSnapshot failed." in hub.log
+    assert restore(tmp_path / "backup", tmp_path / "again", settings(tmp_path)).returncode == 0
+
+
 def test_a_snapshot_that_is_replaced_while_it_is_taken_fails_no_backup(tmp_path: Path, pki: Pki) -> None:
     with HubProcess(tmp_path / "hub", pki) as hub, Office(hub) as office, Backup(tmp_path / "backup") as kept:
         random = Random(7)

@@ -82,7 +82,7 @@ def backup(
 
 
 def _take_snapshot(client: "Client", kept: "Backup", directory: Path) -> None:
-    from medsettle.errors import Rejected
+    from medsettle.errors import NoAnswer, Rejected, Unavailable
     from medsettle.v1 import operations_pb2
 
     def ask(last_frame: int) -> Iterable[operations_pb2.OperationsTakeSnapshotResponse]:
@@ -92,9 +92,9 @@ def _take_snapshot(client: "Client", kept: "Backup", directory: Path) -> None:
     try:
         with bytes_progress("taking the snapshot") as show:
             passed = kept.take_snapshot(ask, show)
-    except Rejected as refused:
+    except (Rejected, NoAnswer, Unavailable) as error:
         # All frames are there: the backup is whole.
-        passed = [f"the hub gives no snapshot: {refused}"]
+        passed = [f"no snapshot was taken: {error}"]
     for reason in passed:
         print(f"medsettle: {reason}", file=sys.stderr)
     if kept.snapshot_frame:

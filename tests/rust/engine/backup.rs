@@ -177,6 +177,9 @@ fn a_snapshot_that_its_frames_do_not_cover_is_never_taken() {
     backup.take_snapshot(newer, &page.content).expect("taken in");
     let unfit = backup.keep_snapshot().expect("checked").expect("no use").to_string();
     assert!(unfit.contains(&format!("it stands behind frame {newer}, the frames of the backup end with 0")), "{unfit}");
+    backup.take_snapshot(newer, &page.content).expect("taken in");
+    drop(backup);
+    drop(Backup::open(&directory, SCHEMA).expect("gone on with"));
     let left: Vec<_> = fs::read_dir(&directory).expect("there").map(|entry| entry.expect("one").file_name()).collect();
     assert_eq!(left, ["LOCK"], "nothing of it stays");
 }

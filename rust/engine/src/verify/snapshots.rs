@@ -80,7 +80,7 @@ impl Snapshots {
                     report.findings.push(Finding { path, offset: 0, damage });
                 }
                 Ok(head) if self.frames.contains_key(&number) => {
-                    report.snapshots.push(Sound { path, head, bytes: len })
+                    report.snapshots.push(Sound { path, head, bytes: len });
                 }
                 Ok(_) => {}
                 Err(Unfit::Io(error)) if error.kind() == ErrorKind::NotFound => {}
