@@ -156,7 +156,19 @@ class Backup:
         """Take in frames as (number, content); raises ServerForgot, BackupUnusable, OSError."""
 
     def keep(self) -> None:
-        """Make durable what was taken in; raises OSError."""
+        """Make durable what was taken in of frames; raises OSError."""
+
+    def snapshot_frame(self) -> int:
+        """Give the frame behind which its newest snapshot stands; 0 without one."""
+
+    def take_snapshot(self, frame: int, content: bytes) -> None:
+        """Take in the next bytes of the snapshot behind a frame; with another frame it begins anew."""
+
+    def keep_snapshot(self) -> str | None:
+        """Check and keep the snapshot that was taken in; gives the reason where it cannot be used."""
+
+    def discard_snapshot(self) -> None:
+        """Throw away what was taken in of a snapshot."""
 
 class _Restored(TypedDict):
     hub: int
@@ -165,6 +177,8 @@ class _Restored(TypedDict):
     last_sequence: int
     last_hash: bytes
     epoch: int
+    snapshot_frame: int
+    passed: list[str]
 
 def restore(
     backup: str, data: str, segment_bytes: int, now_ms: int, progress: Callable[[int, int], None] | None

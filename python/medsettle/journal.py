@@ -1,7 +1,7 @@
 """Read a data directory without opening it as a hub, and make and restore backups.
 
 Invariant: nothing here changes a journal that is there; a restore makes a new one, `reindex` what is made from one.
-Leaves out getting frames from a running hub: `Operations.TakeJournal`, as `medsettle backup` asks for it.
+Leaves out asking a running hub: `Operations.TakeJournal` and `TakeSnapshot`, as `medsettle backup` does.
 """
 
 import itertools
@@ -26,6 +26,9 @@ Progress = Callable[[int, int], None]
 """Is called with the bytes done and the bytes in all."""
 
 _DEFAULT_SEGMENT_BYTES = 256 << 20
+
+_SNAPSHOT_ATTEMPTS = 3
+"""A hub keeps two snapshots; a third attempt is for one that was removed meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +194,7 @@ def as_of(
 
 
 class Backup:
-    """A backup in a directory, into which frames are taken; a context manager that keeps what was taken in.
+    """A backup in a directory, which takes frames and a snapshot in; a context manager that keeps what was taken in.
 
     Raises ServerForgot when a hub's frames do not go on where the backup ends, BackupUnusable for frames that cannot
     follow, CorruptJournal when the newest of its files is damaged, DirectoryLocked, OSError.
@@ -220,8 +223,57 @@ class Backup:
         """Take in frames as `Operations.TakeJournal` gives them: the last one again, or those that follow."""
         self._native.take([(frame.frame_number, frame.content) for frame in frames])
 
+    @property
+    def snapshot_frame(self) -> int:
+        """The frame behind which its snapshot stands; 0 without one."""
+        return self._native.snapshot_frame()
+
+    def take_snapshot(
+        self,
+        ask: Callable[[int], Iterable[operations_pb2.OperationsTakeSnapshotResponse]],
+        progress: Progress | None = None,
+    ) -> list[str]:
+        """Take the newest snapshot that its frames cover, unless it has that already; it replaces the one before.
+
+        `ask` gives what `Operations.TakeSnapshot` answers for the newest frame wanted. A snapshot that the hub removes
+        meanwhile, or that cannot be used, is left for an older one; returns why, for each. The frames suffice without.
+        """
+        passed: list[str] = []
+        try:
+            self._take_snapshot(ask, progress, passed)
+        finally:
+            self._native.discard_snapshot()
+        return passed
+
+    def _take_snapshot(
+        self,
+        ask: Callable[[int], Iterable[operations_pb2.OperationsTakeSnapshotResponse]],
+        progress: Progress | None,
+        passed: list[str],
+    ) -> None:
+        last_frame = self.last_frame
+        for _ in range(_SNAPSHOT_ATTEMPTS):
+            taken, whole = 0, False
+            for page in ask(last_frame):
+                if not taken and page.frame_number <= self.snapshot_frame:
+                    return
+                if taken not in (0, page.frame_number):
+                    break
+                taken, whole = page.frame_number, not page.next_from_offset
+                self._native.take_snapshot(taken, page.content)
+                if progress:
+                    progress(page.next_from_offset or page.file_bytes, page.file_bytes)
+            if not whole:
+                passed.append(f"the snapshot behind frame {taken} was removed while it was taken")
+                continue
+            unfit = self._native.keep_snapshot()
+            if unfit is None:
+                return
+            passed.append(unfit)
+            last_frame = taken - 1
+
     def keep(self) -> None:
-        """Make durable what was taken in."""
+        """Make durable what was taken in of frames."""
         self._native.keep()
 
     def __enter__(self) -> Self:
@@ -236,7 +288,11 @@ class Backup:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What a restore made: frames and decisions of the backup, and the epoch that begins behind them."""
+    """What a restore made: frames and decisions of the backup, and the epoch that begins behind them.
+
+    A start begins with the snapshot behind `snapshot_frame`, with the first frame where that is 0. `passed` tells of
+    snapshots of the backup that cannot be used.
+    """
 
     hub: int
     directory: str
@@ -244,6 +300,8 @@ class Restored:
     last_sequence: int
     last_hash: bytes
     epoch: int
+    snapshot_frame: int
+    passed: list[str]
 
 
 def restore(
@@ -254,6 +312,8 @@ def restore(
 ) -> Restored:
     """Make a data directory of a backup, every frame checked, and begin a new epoch in it.
 
+    A snapshot of the backup is put in place when the frames, folded anew, give its digest; the index of the past is
+    made on the way.
     The directory does not open before all is done. Raises ValueError when it is there and not empty, CorruptJournal
     when anything of the backup is damaged, BackupUnusable when there is none, OSError.
     """

@@ -5,15 +5,20 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from random import Random
 
 import pytest
 from google.protobuf.message import Message
 
+from medsettle import Hub
 from medsettle.client import Client, Retries
+from medsettle.config import EngineSettings
 from medsettle.errors import Rejected
-from medsettle.v1 import inpatient_pb2, operations_pb2
+from medsettle.journal import Backup
+from medsettle.v1 import inpatient_pb2, operations_pb2, packages_pb2
 from trial_site import SEGMENT_BYTES, HubProcess, Office, Pki
 from trial_world import BEIJING_HOSPITAL, OPERATOR, Patient, Ward, days_ago, line
 
@@ -174,6 +179,42 @@ def made(tmp_path_factory: pytest.TempPathFactory, pki: Pki) -> Path:
     return root / "backup"
 
 
+@pytest.fixture(scope="module")
+def stood_still(tmp_path_factory: pytest.TempPathFactory, pki: Pki) -> tuple[Path, bytes]:
+    """Make a backup with a snapshot of a hub that has done something since; and the digest of the hub then."""
+    root = tmp_path_factory.mktemp("stood-still")
+    with HubProcess(root / "hub", pki) as hub, Office(hub) as office:
+        patient = office.agency.insure()
+        assert "it holds the snapshot" not in back_up(hub, root / "backup"), "there is none"
+        cut_snapshot(office)
+        assert "it holds the snapshot behind frame" in back_up(hub, root / "backup")
+        office.agency.credit(patient, 100)
+        cut_snapshot(office)
+        office.agency.credit(patient, 200, "2026-02")
+        back_up(hub, root / "backup")
+        digest = office.auditor.operations.digest(operations_pb2.OperationsDigestRequest()).digest
+    assert len(list((root / "backup").glob("*.snapshot"))) == 1, "the newest one is kept"
+    return root / "backup", digest
+
+
+@pytest.fixture(scope="module")
+def with_snapshot(stood_still: tuple[Path, bytes]) -> Path:
+    return stood_still[0]
+
+
+def cut_snapshot(office: Office) -> None:
+    header = office.agency.operator.header()
+    office.operator.operations.snapshot(operations_pb2.OperationsSnapshotRequest(header=header))
+
+
+def digest_of(data: Path) -> tuple[bytes, int]:
+    """Open a directory; the digest of its state, and the frame of the snapshot that it began with."""
+    with Hub.open(data, settings=EngineSettings(segment_bytes=SEGMENT_BYTES)) as hub:
+        auditor = hub.acting(["AUDITOR"], OPERATOR)
+        digest = auditor.operations.digest(operations_pb2.OperationsDigestRequest()).digest
+        return digest, hub.metrics()["begun_behind_frame"]
+
+
 def pieces(backup: Path) -> list[Path]:
     return sorted(backup.glob("*.frames"))
 
@@ -227,12 +268,15 @@ def test_a_damaged_backup_is_refused_with_file_offset_and_reason_and_makes_nothi
         assert mended.returncode == 0, mended.stderr
 
 
-@pytest.mark.parametrize("name", ["LOCK", "IDENTITY", "00000001.journal.tmp", "00000001.journal"])
+@pytest.mark.parametrize(
+    "name", ["LOCK", "IDENTITY", "00000001.journal.tmp", "00000001.journal", "index", "snapshot.tmp"]
+)
 def test_a_restore_that_was_killed_leaves_nothing_that_opens_and_can_be_run_again(
-    made: Path, tmp_path: Path, name: str
+    made: Path, with_snapshot: Path, tmp_path: Path, name: str
 ) -> None:
+    backup = with_snapshot if name in ("index", "snapshot.tmp") else made
     data, config = tmp_path / "data", settings(tmp_path)
-    options = ["--backup", made, "--to", data, "--config", config]
+    options = ["--backup", backup, "--to", data, "--config", config]
     process = subprocess.Popen(
         [sys.executable, "-m", "medsettle", "restore", *map(str, options)], stdout=subprocess.DEVNULL
     )
@@ -246,7 +290,7 @@ def test_a_restore_that_was_killed_leaves_nothing_that_opens_and_can_be_run_agai
             verified = command("verify", data)
             assert verified.returncode == 1
             assert "a restore into this directory was interrupted; run it again" in verified.stdout
-        assert restore(made, data, config).returncode == 0
+        assert restore(backup, data, config).returncode == 0
     assert command("verify", data).returncode == 0
 
 
@@ -274,6 +318,103 @@ def test_a_restore_never_takes_a_hub_whose_identity_is_lost_for_what_an_interrup
     assert (data / "00000001.journal").read_bytes() == segment
 
 
+def test_a_restored_hub_starts_with_the_snapshot_of_its_backup_and_has_the_digest_it_had(
+    stood_still: tuple[Path, bytes], tmp_path: Path
+) -> None:
+    backup, digest = stood_still
+    (snapshot,) = backup.glob("*.snapshot")
+    frame = int(snapshot.stem)
+    data = tmp_path / "data"
+    restored = restore(backup, data, settings(tmp_path))
+    assert (restored.returncode, restored.stderr) == (0, "")
+    assert f"the first start begins with the snapshot behind frame {frame:,}\n" in restored.stdout
+    verified = command("verify", data, "--replay")
+    assert (verified.returncode, verified.stderr) == (0, ""), verified.stdout
+    assert f"the state behind frame {frame:,}," in verified.stdout
+    assert digest_of(data) == (digest, frame)
+
+
+def test_a_backup_whose_snapshot_is_damaged_restores_whole_and_says_what_it_passed_over(
+    stood_still: tuple[Path, bytes], tmp_path: Path
+) -> None:
+    made, digest = stood_still
+    backup, data = tmp_path / "backup", tmp_path / "data"
+    shutil.copytree(made, backup)
+    (snapshot,) = backup.glob("*.snapshot")
+    flip(snapshot, 5_000)
+    restored = restore(backup, data, settings(tmp_path))
+    assert restored.returncode == 0
+    assert restored.stderr == f"medsettle: {snapshot} was passed over: its content does not have the hash it bears\n"
+    assert "the first start begins without a snapshot" in restored.stdout
+    assert digest_of(data) == (digest, 0)
+
+
+def test_a_damaged_snapshot_of_the_hub_is_left_for_the_one_before(tmp_path: Path, pki: Pki) -> None:
+    with HubProcess(tmp_path / "hub", pki) as hub, Office(hub) as office:
+        for _ in range(2):
+            patient = office.agency.insure()
+            cut_snapshot(office)
+        older, newer = sorted(hub.data.glob("*.snapshot"))
+        flip(newer, 5_000)
+        done = command("backup", "--from", hub.target, "--to", tmp_path / "backup", *tls_options(pki))
+        assert (done.returncode, done.stderr.count("was passed over: its content")) == (0, 1), done.stderr
+        assert [path.name for path in (tmp_path / "backup").glob("*.snapshot")] == [older.name]
+        office.agency.credit(patient, 1)
+        # What cannot be used is asked for again, and again the one before is there already.
+        assert f"frame {int(older.stem):,}" in back_up(hub, tmp_path / "backup")
+
+
+def test_a_hub_that_cannot_read_its_snapshot_fails_no_backup(made: Path, tmp_path: Path, pki: Pki) -> None:
+    data = tmp_path / "data"
+    assert restore(made, data, settings(tmp_path)).returncode == 0
+    with HubProcess(tmp_path / "hub", pki, data=data) as hub:
+        (data / f"{1:020}.snapshot").mkdir()
+        done = command("backup", "--from", hub.target, "--to", tmp_path / "backup", *tls_options(pki))
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.startswith("medsettle: no snapshot was taken: INTERNAL")
+        assert "Operations.TakeSnapshot failed." in hub.log
+    assert restore(tmp_path / "backup", tmp_path / "again", settings(tmp_path)).returncode == 0
+
+
+def test_a_snapshot_that_is_replaced_while_it_is_taken_fails_no_backup(tmp_path: Path, pki: Pki) -> None:
+    with HubProcess(tmp_path / "hub", pki) as hub, Office(hub) as office, Backup(tmp_path / "backup") as kept:
+        random = Random(7)
+        for year in range(2001, 2005):
+            items = [
+                packages_pb2.CatalogueItem(code=f"B{number}", name=random.randbytes(75).hex())
+                for number in range(8_000)
+            ]
+            for item in items:
+                setattr(item, "class", packages_pb2.CatalogueItem.A)
+            request = packages_pb2.PackagesInstallCatalogueRequest(
+                header=office.agency.operator.header(),
+                catalogue=packages_pb2.Catalogue(region="370100", effective_from=f"{year}-01-01", items=items),
+            )
+            office.operator.packages.install_catalogue(request)
+        cut_snapshot(office)
+        (first,) = hub.data.glob("*.snapshot")
+        whole = first.read_bytes()
+        for page in office.operator.operations.take_journal(TAKE_ALL):
+            kept.take(page.frames)
+        messages = 0
+
+        def ask(last_frame: int) -> Iterator[operations_pb2.OperationsTakeSnapshotResponse]:
+            nonlocal messages
+            request = operations_pb2.OperationsTakeSnapshotRequest(last_frame_number=last_frame)
+            for page in office.operator.operations.take_snapshot(request):
+                messages += 1
+                yield page
+                if messages == 1:
+                    for _ in range(2):
+                        office.agency.insure()
+                        cut_snapshot(office)
+                    assert not first.exists()
+
+        assert kept.take_snapshot(ask) == []
+        assert messages > 1
+        assert (tmp_path / "backup" / first.name).read_bytes() == whole
+
+
 def test_a_hub_that_has_forgotten_what_its_backup_holds_is_told_so(made: Path, tmp_path: Path, pki: Pki) -> None:
     backup = tmp_path / "backup"
     shutil.copytree(made, backup)
@@ -285,8 +426,12 @@ def test_a_hub_that_has_forgotten_what_its_backup_holds_is_told_so(made: Path, t
 
 
 def test_only_an_operator_takes_the_journal(hub: HubProcess, tmp_path: Path, pki: Pki) -> None:
-    with hub.connect(BEIJING_HOSPITAL, Retries()) as ward, pytest.raises(Rejected, match="ROLE_FORBIDDEN"):
-        list(ward.operations.take_journal(TAKE_ALL))
+    take_snapshot = operations_pb2.OperationsTakeSnapshotRequest(last_frame_number=1)
+    with hub.connect(BEIJING_HOSPITAL, Retries()) as ward:
+        with pytest.raises(Rejected, match="ROLE_FORBIDDEN"):
+            list(ward.operations.take_journal(TAKE_ALL))
+        with pytest.raises(Rejected, match="ROLE_FORBIDDEN"):
+            list(ward.operations.take_snapshot(take_snapshot))
     refused = command("backup", "--from", hub.target, "--to", tmp_path / "b", *tls_options(pki, BEIJING_HOSPITAL))
     assert refused.returncode == 1
     assert "ROLE_FORBIDDEN" in refused.stderr

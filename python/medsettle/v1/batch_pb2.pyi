@@ -264,7 +264,7 @@ class Command(_message.Message):
     def operations_digest(self) -> _operations_pb2.OperationsDigestRequest: ...
     @_builtins.property
     def operations_confirm_clock(self) -> _operations_pb2.OperationsConfirmClockRequest:
-        """1106 is Operations.TakeJournal, which answers with a stream and cannot be batched."""
+        """1106 is Operations.TakeJournal and 1107 Operations.TakeSnapshot, which answer with streams and cannot be batched."""
 
     def __init__(
         self,

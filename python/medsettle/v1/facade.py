@@ -651,6 +651,15 @@ class Operations:
         """
         return self._stream("Operations.TakeJournal", request, operations_pb2.OperationsTakeJournalResponse, timeout)
 
+    def take_snapshot(
+        self, request: operations_pb2.OperationsTakeSnapshotRequest, *, timeout: float | None = None
+    ) -> Iterator[operations_pb2.OperationsTakeSnapshotResponse]:
+        """Streams the file of the newest snapshot behind a frame that the caller has, for a backup: a hub that is
+        restored with it starts without folding what lies before. The hub cuts and removes snapshots as it goes on;
+        whoever takes one compares `frame_number` and checks the file.
+        """
+        return self._stream("Operations.TakeSnapshot", request, operations_pb2.OperationsTakeSnapshotResponse, timeout)
+
 
 class Persons:
     """Insured persons: who they are, where and how they are insured."""
@@ -1278,6 +1287,15 @@ class AsyncOperations:
         there.
         """
         return self._stream("Operations.TakeJournal", request, operations_pb2.OperationsTakeJournalResponse, timeout)
+
+    def take_snapshot(
+        self, request: operations_pb2.OperationsTakeSnapshotRequest, *, timeout: float | None = None
+    ) -> AsyncIterator[operations_pb2.OperationsTakeSnapshotResponse]:
+        """Streams the file of the newest snapshot behind a frame that the caller has, for a backup: a hub that is
+        restored with it starts without folding what lies before. The hub cuts and removes snapshots as it goes on;
+        whoever takes one compares `frame_number` and checks the file.
+        """
+        return self._stream("Operations.TakeSnapshot", request, operations_pb2.OperationsTakeSnapshotResponse, timeout)
 
 
 class AsyncPersons:

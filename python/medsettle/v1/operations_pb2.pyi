@@ -468,3 +468,61 @@ class JournalFrame(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___JournalFrame: _TypeAlias = JournalFrame  # noqa: Y015
+
+@_typing.final
+class OperationsTakeSnapshotRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LAST_FRAME_NUMBER_FIELD_NUMBER: _builtins.int
+    FROM_OFFSET_FIELD_NUMBER: _builtins.int
+    last_frame_number: _builtins.int
+    """The newest frame that the caller has: without its frame a snapshot is of no use."""
+    from_offset: _builtins.int
+    """Where in the file to begin."""
+    def __init__(
+        self,
+        *,
+        last_frame_number: _builtins.int = ...,
+        from_offset: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_offset", b"from_offset", "last_frame_number", b"last_frame_number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OperationsTakeSnapshotRequest: _TypeAlias = OperationsTakeSnapshotRequest  # noqa: Y015
+
+@_typing.final
+class OperationsTakeSnapshotResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FRAME_NUMBER_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    NEXT_FROM_OFFSET_FIELD_NUMBER: _builtins.int
+    FILE_BYTES_FIELD_NUMBER: _builtins.int
+    frame_number: _builtins.int
+    """The frame behind which the snapshot stands, 0 where there is none. Another one than in the message before says that the file was removed
+    meanwhile: what was taken of it is of no use.
+    """
+    content: _builtins.bytes
+    """Bytes of the file, as it stands on disk."""
+    next_from_offset: _builtins.int
+    """Where the next message begins, 0 in the last one."""
+    file_bytes: _builtins.int
+    """Length of the whole file."""
+    def __init__(
+        self,
+        *,
+        frame_number: _builtins.int = ...,
+        content: _builtins.bytes = ...,
+        next_from_offset: _builtins.int = ...,
+        file_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "file_bytes", b"file_bytes", "frame_number", b"frame_number", "next_from_offset", b"next_from_offset"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OperationsTakeSnapshotResponse: _TypeAlias = OperationsTakeSnapshotResponse  # noqa: Y015

@@ -15,7 +15,7 @@ use crate::errors::{
 };
 use crate::journal::Telling;
 
-/// A backup that takes frames in.
+/// A backup that takes frames and snapshots in.
 #[pyclass(frozen, module = "medsettle._core")]
 pub(crate) struct Backup(Mutex<backup::Backup>);
 
@@ -36,16 +36,42 @@ impl Backup {
 
     /// Take in frames as (number, content): the last one again, or those that follow.
     fn take(&self, py: Python<'_>, frames: Vec<(u64, Vec<u8>)>) -> PyResult<()> {
-        py.detach(|| {
-            let mut backup = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            frames.iter().try_for_each(|(number, content)| backup.take(*number, content))
-        })
-        .map_err(backup_error)
+        self.on(py, |backup| frames.iter().try_for_each(|(number, content)| backup.take(*number, content)))
     }
 
-    /// Make durable what was taken in.
+    /// Make durable what was taken in of frames.
     fn keep(&self, py: Python<'_>) -> PyResult<()> {
-        py.detach(|| self.0.lock().unwrap_or_else(PoisonError::into_inner).keep()).map_err(backup_error)
+        self.on(py, backup::Backup::keep)
+    }
+
+    /// The frame behind which the newest snapshot of the backup stands; 0 without one.
+    fn snapshot_frame(&self, py: Python<'_>) -> PyResult<u64> {
+        self.on(py, |backup| backup.snapshot_frame())
+    }
+
+    /// Take in the next bytes of the snapshot behind a frame.
+    fn take_snapshot(&self, py: Python<'_>, frame: u64, content: Vec<u8>) -> PyResult<()> {
+        self.on(py, |backup| backup.take_snapshot(frame, &content))
+    }
+
+    /// Check and keep the snapshot that was taken in; gives the reason why it cannot be used.
+    fn keep_snapshot(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        Ok(self.on(py, backup::Backup::keep_snapshot)?.map(|unfit| unfit.to_string()))
+    }
+
+    /// Throw away what was taken in of a snapshot.
+    fn discard_snapshot(&self, py: Python<'_>) -> PyResult<()> {
+        self.on(py, backup::Backup::discard_snapshot)
+    }
+}
+
+impl Backup {
+    fn on<T: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&mut backup::Backup) -> Result<T, BackupError> + Send,
+    ) -> PyResult<T> {
+        py.detach(|| work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))).map_err(backup_error)
     }
 }
 
@@ -73,6 +99,8 @@ pub(crate) fn restore(
     dict.set_item("last_sequence", restored.last_sequence)?;
     dict.set_item("last_hash", PyBytes::new(py, &restored.last_hash.0))?;
     dict.set_item("epoch", restored.epoch)?;
+    dict.set_item("snapshot_frame", restored.snapshot_frame)?;
+    dict.set_item("passed", restored.passed)?;
     Ok(dict)
 }
 
@@ -84,7 +112,7 @@ fn backup_error(error: BackupError) -> PyErr {
         BackupError::Busy { .. } => DirectoryLocked::new_err(text),
         BackupError::NotNext { .. } | BackupError::NoBackup { .. } => BackupUnusable::new_err(text),
         BackupError::TargetNotEmpty { .. } => value_error(text),
-        BackupError::Io { .. } => os_failure(text),
+        BackupError::Io { .. } | BackupError::Index(_) => os_failure(text),
         BackupError::Journal(error) => journal_error(&error),
     }
 }

@@ -53,7 +53,7 @@ pub(crate) fn verify(
     dict.set_item("snapshots", snapshots?)?;
     dict.set_item("unfinished_snapshot", unfinished_snapshot.map(|path| path.display().to_string()))?;
     dict.set_item("journal_is_whole", findings.iter().all(|finding| finding.damage.spares_the_journal()))?;
-    let findings: PyResult<Vec<_>> = findings.iter().map(|finding| described(py, finding)).collect();
+    let findings: PyResult<Vec<_>> = findings.iter().map(|finding| described(py, finding, &data)).collect();
     dict.set_item("findings", findings?)?;
     Ok(dict)
 }
@@ -95,12 +95,12 @@ pub(crate) fn reindex(py: Python<'_>, data: PathBuf, progress: Option<Py<PyAny>>
     Ok((frames, records))
 }
 
-fn described<'py>(py: Python<'py>, finding: &Finding) -> PyResult<Bound<'py, PyDict>> {
+fn described<'py>(py: Python<'py>, finding: &Finding, data: &Path) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
     dict.set_item("path", finding.path.to_string_lossy())?;
     dict.set_item("offset", finding.offset)?;
     dict.set_item("problem", finding.damage.to_string())?;
-    dict.set_item("advice", finding.advice())?;
+    dict.set_item("advice", finding.advice(data))?;
     Ok(dict)
 }
 
@@ -128,7 +128,10 @@ impl Telling {
 
 /// The frames of a journal one by one: an iterator of dictionaries, and of findings between them.
 #[pyclass(frozen, module = "medsettle._core")]
-pub(crate) struct Frames(Mutex<Receiver<Told>>);
+pub(crate) struct Frames {
+    told: Mutex<Receiver<Told>>,
+    data: PathBuf,
+}
 
 enum Told {
     Frame(Copied),
@@ -165,7 +168,7 @@ pub(crate) fn inspect(data: PathBuf, from_frame: Option<u64>, from_sequence: Opt
             let _ = tell.send(Told::Failed(error));
         }
     })?;
-    Ok(Frames(Mutex::new(told)))
+    Ok(Frames { told: Mutex::new(told), data })
 }
 
 #[pymethods]
@@ -175,10 +178,10 @@ impl Frames {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
-        let told = py.detach(|| self.0.lock().unwrap_or_else(PoisonError::into_inner).recv());
+        let told = py.detach(|| self.told.lock().unwrap_or_else(PoisonError::into_inner).recv());
         match told {
             Ok(Told::Frame(frame)) => frame.shown(py).map(Some),
-            Ok(Told::Finding(finding)) => described(py, &finding).map(Some),
+            Ok(Told::Finding(finding)) => described(py, &finding, &self.data).map(Some),
             Ok(Told::Failed(error)) => Err(journal_error(&error)),
             Err(_) => Ok(None),
         }

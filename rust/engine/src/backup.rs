@@ -1,13 +1,14 @@
-//! A backup: the frames of one hub's journal in files beside nobody's hub. `piece` writes and reads the files, `restore` makes a data
-//! directory of them.
+//! A backup: the frames of one hub's journal, and a snapshot that they cover, in files beside nobody's hub. `piece` and `snapshot` write
+//! and read the files, `restore` makes a data directory of them.
 //!
 //! Invariant: a piece gets its name only when it is whole and synced; the name says which frames are in it.
 //! Invariant: every frame that is taken in follows the one before by number, hash, sequence and stamp, or nothing is kept of it.
-//! Leaves out: where frames come from (the caller), what bodies mean while a backup is made; a restore reads every one.
-//! A snapshot would lie beside the pieces; the journal alone suffices without it.
+//! Leaves out: where frames and snapshots come from (the caller), what bodies mean while a backup is made; a restore reads every one.
 
 mod piece;
+mod placing;
 mod restore;
+mod snapshot;
 
 use std::fs;
 use std::io;
@@ -16,11 +17,14 @@ use std::path::{Path, PathBuf};
 pub use restore::{Restored, restore};
 
 use self::piece::{PieceName, PieceReader, PieceWriter};
+use self::snapshot::SnapshotWriter;
 use crate::error::{Damage, Finding};
+use crate::index::IndexError;
 use crate::journal::frame::HEADER_LEN;
 use crate::journal::{FrameHash, FrameHeader, HubId, Tail};
 use crate::limits::BACKUP_PIECE_GOAL;
-use crate::storage::{DataDirectory, DirectoryLock, LockError, Storage};
+use crate::snapshot::{Passed, TEMPORARY_NAME, Unfit, name_of};
+use crate::storage::{Access, DataDirectory, DirectoryLock, LockError, Storage};
 
 /// Why a backup cannot be made, gone on with, or restored.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +53,8 @@ pub enum BackupError {
     },
     #[error(transparent)]
     Journal(#[from] crate::error::JournalError),
+    #[error(transparent)]
+    Index(#[from] IndexError),
 }
 
 fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BackupError {
@@ -93,6 +99,7 @@ pub struct Backup {
     hub: Option<HubId>,
     tail: Tail,
     piece: Option<PieceWriter>,
+    snapshot: Option<SnapshotWriter>,
     _lock: DirectoryLock,
 }
 
@@ -118,7 +125,7 @@ impl Backup {
                 tail = Tail::after(&frame.header, frame.hash);
             }
         }
-        Ok(Self { directory: directory.to_owned(), schema, hub, tail, piece: None, _lock: lock })
+        Ok(Self { directory: directory.to_owned(), schema, hub, tail, piece: None, snapshot: None, _lock: lock })
     }
 
     /// The last frame that was taken in.
@@ -161,9 +168,52 @@ impl Backup {
         Err(BackupError::Forgotten { directory, number, expected: self.tail.hash, found })
     }
 
-    /// Make durable what was taken in.
+    /// Make durable what was taken in of frames.
     pub fn keep(&mut self) -> Result<(), BackupError> {
         self.piece.take().map_or(Ok(()), |piece| piece.finish(self.tail.number))
+    }
+
+    /// The frame behind which the newest snapshot of the backup stands; 0 without one.
+    pub fn snapshot_frame(&self) -> Result<u64, BackupError> {
+        Ok(snapshot::numbers(&self.directory)?.first().copied().unwrap_or(0))
+    }
+
+    /// Take in the next bytes of the snapshot behind a frame. With another frame it begins anew.
+    pub fn take_snapshot(&mut self, frame: u64, content: &[u8]) -> Result<(), BackupError> {
+        if self.snapshot.as_ref().is_none_or(|begun| begun.frame != frame) {
+            self.snapshot = Some(SnapshotWriter::begin(&self.directory, frame)?);
+        }
+        self.snapshot.as_mut().expect("it was begun").write(content)
+    }
+
+    /// All of the snapshot was taken in: check it against the frames, which are made durable first, and keep it instead of the one
+    /// before. One that cannot be used is thrown away, and given back with the reason.
+    pub fn keep_snapshot(&mut self) -> Result<Option<Passed>, BackupError> {
+        self.keep()?;
+        let Some(taken) = self.snapshot.take() else { return Ok(None) };
+        let frame = taken.frame;
+        taken.finish()?;
+        let pieces = pieces_of(&self.directory)?;
+        let behind = snapshot::frame_of(&self.directory, &pieces, frame, self.schema)?;
+        let examined = match (behind, self.hub) {
+            (Some(tail), Some(hub)) => {
+                snapshot::examine(&self.directory, TEMPORARY_NAME, Access::ReadMedium, hub, &tail)?
+            }
+            _ => Err(Unfit::Ahead { frame, last: self.tail.number }),
+        };
+        match examined {
+            Ok(_) => snapshot::keep(&self.directory, frame).map(|()| None),
+            Err(unfit) => {
+                snapshot::discard(&self.directory)?;
+                Ok(Some(Passed { path: self.directory.join(name_of(frame)), unfit }))
+            }
+        }
+    }
+
+    /// Throw away what was taken in of a snapshot that was not finished.
+    pub fn discard_snapshot(&mut self) -> Result<(), BackupError> {
+        self.snapshot = None;
+        snapshot::discard(&self.directory)
     }
 }
 
@@ -184,7 +234,8 @@ fn pieces_of(directory: &Path) -> Result<Vec<PieceName>, BackupError> {
 
 fn temporary_files(directory: &Path) -> Result<Vec<PathBuf>, BackupError> {
     let names = names_in(directory)?;
-    Ok(names.iter().filter(|name| piece::is_temporary(name)).map(|name| directory.join(name)).collect())
+    let is_temporary = |name: &&String| piece::is_temporary(name) || *name == TEMPORARY_NAME;
+    Ok(names.iter().filter(is_temporary).map(|name| directory.join(name)).collect())
 }
 
 fn names_in(directory: &Path) -> Result<Vec<String>, BackupError> {

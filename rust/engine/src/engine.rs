@@ -209,7 +209,7 @@ impl Engine {
         let clock = Clock::new(time, opened.report.tail.stamp_ms);
         let journal = opened.journal;
         let (disk, stopper, lock) = (journal.disk(), journal.stopper(), journal.lock());
-        let (takes, taking) = TakeQueue::new(Box::new(journal.durable()));
+        let (takes, taking) = TakeQueue::new(Box::new(journal.durable()), Box::new(files.clone()));
         let shared = Arc::new(Shared {
             halt,
             metrics: Metrics::default(),
@@ -293,6 +293,7 @@ impl Engine {
             ("overloaded", metrics.overloaded.load(Relaxed)),
             ("panics", metrics.panics.load(Relaxed)),
             ("queued", queued as u64),
+            ("begun_behind_frame", self.report.begun_behind),
         ]
     }
 

@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::journal::{FrameHash, HeaderError, HubId};
 
@@ -98,9 +98,9 @@ impl Damage {
 }
 
 impl Finding {
-    /// What to do about it.
-    pub fn advice(&self) -> String {
-        let directory = self.path.parent().unwrap_or(&self.path).display();
+    /// What to do about it, in the data directory in which it was found; archived segments may lie elsewhere.
+    pub fn advice(&self, directory: &Path) -> String {
+        let directory = directory.display();
         match &self.damage {
             Damage::Snapshot { .. } => format!(
                 "a start passes over it, and nothing is lost but time; rm {}, and the hub cuts another",

@@ -39,11 +39,12 @@ use medsettle_core::stay::Stay;
 
 use self::filler::{Fed, Filled, Filler};
 use self::fold::Observed;
+pub(crate) use self::home::INDEX_NAME;
 pub use self::home::{IndexError, IndexHome};
 pub(crate) use self::opening::Opening;
 use self::overlay::View;
 pub(crate) use self::query::FirstAnswer;
-pub(crate) use self::rebuild::decode;
+pub(crate) use self::rebuild::{Making, decode};
 pub use self::rebuild::{Rebuilt, rebuild};
 use self::row::{FrameRow, Mark};
 pub use self::store::MemoryIndex;

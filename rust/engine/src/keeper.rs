@@ -2,17 +2,19 @@
 //!
 //! Invariant: what it works on is a view of the state behind one durable frame; deciding goes on meanwhile.
 //! Invariant: a snapshot is made final only when the records index is on disk as far, so a start from it misses nothing of the past.
+//! Invariant: a snapshot that waits for that keeps no digest waiting.
 //! Invariant: a segment leaves the data directory only when no start from either kept snapshot needs it.
 //! Invariant: whatever fails here is told and tried again with the next snapshot; the journal does not depend on it.
 //! Leaves out: when a view is taken (`pipeline`), the files themselves (`snapshot`, `archive`).
 
+use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire};
 use std::time::Duration;
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 use medsettle_core::hub::Hub;
 use medsettle_wire::Reason;
 use medsettle_wire::encode::{encode_digest, encode_snapshot};
@@ -63,13 +65,45 @@ pub(crate) struct Keeper {
 impl Keeper {
     /// Work until nothing more is ordered.
     pub(crate) fn run(&self, tasks: &Receiver<Task>) {
-        for Task { frozen, order } in tasks {
-            let worked = catch_unwind(AssertUnwindSafe(|| self.work(&frozen, order)));
-            if let Err(panic) = worked {
-                log(&format!("a snapshot or digest panicked: {}", panic_message(&*panic)));
+        // Snapshots in their order, which wait until the index has come as far. There are at most as many as orders.
+        let mut waiting = VecDeque::new();
+        let mut open = true;
+        while open || !waiting.is_empty() {
+            let next = match waiting.front() {
+                Some(_) => tasks.recv_timeout(Duration::from_millis(INDEX_WAIT_MS)),
+                None => tasks.recv().map_err(RecvTimeoutError::from),
+            };
+            match next {
+                Ok(task) if matches!(task.order, Order::Snapshot(_)) => waiting.push_back(task),
+                Ok(task) => self.work_guarded(task),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    open = false;
+                    // Nobody orders any more; what waits ends with the index, or with the hub.
+                    std::thread::sleep(Duration::from_millis(INDEX_WAIT_MS * u64::from(!waiting.is_empty())));
+                }
             }
-            self.shared.orders.fetch_sub(1, AcqRel);
+            while let Some(task) = waiting.pop_front_if(|task| self.is_due(task)) {
+                self.work_guarded(task);
+            }
         }
+    }
+
+    /// Whether the index is as far as the state of a snapshot, or waiting for it is over.
+    fn is_due(&self, task: &Task) -> bool {
+        self.is_ending() || self.shared.index.applied_sequence() >= task.frozen.tail.last_sequence
+    }
+
+    fn is_ending(&self) -> bool {
+        self.shared.is_stopping() || self.shared.halt.reason().is_some()
+    }
+
+    fn work_guarded(&self, Task { frozen, order }: Task) {
+        let worked = catch_unwind(AssertUnwindSafe(|| self.work(&frozen, order)));
+        if let Err(panic) = worked {
+            log(&format!("a snapshot or digest panicked: {}", panic_message(&*panic)));
+        }
+        self.shared.orders.fetch_sub(1, AcqRel);
     }
 
     fn work(&self, frozen: &Frozen, order: Order) {
@@ -100,22 +134,18 @@ impl Keeper {
 
     fn snapshot(&self, frozen: &Frozen) -> Result<(), Uncut> {
         let Frozen { hub, tail, .. } = frozen;
-        self.index_reaches(tail.last_sequence)?;
+        self.persist_index(tail.last_sequence)?;
         let stopped = || self.shared.is_stopping();
         snapshot::write(&self.files, self.identity.directory, self.identity.hub, *tail, hub, &stopped)?;
         self.archive()
     }
 
-    /// Wait until the records index is on disk as far as the state is.
-    fn index_reaches(&self, sequence: u64) -> Result<(), Uncut> {
-        let ending = || self.shared.is_stopping() || self.shared.halt.reason().is_some();
-        while self.shared.index.applied_sequence() < sequence {
-            if ending() {
-                return Err(Uncut::Stopped);
-            }
-            std::thread::sleep(Duration::from_millis(INDEX_WAIT_MS));
+    /// Bring the records index to the disk, as far as the state is.
+    fn persist_index(&self, sequence: u64) -> Result<(), Uncut> {
+        if self.shared.index.applied_sequence() < sequence {
+            return Err(Uncut::Stopped);
         }
-        let unpersisted = |error: IndexError| if ending() { Uncut::Stopped } else { error.into() };
+        let unpersisted = |error: IndexError| if self.is_ending() { Uncut::Stopped } else { error.into() };
         self.shared.index.persist().map(drop).map_err(unpersisted)
     }
 

@@ -77,6 +77,9 @@ pub const TAKE_QUEUE_LEN: usize = 16;
 /// Places in the journal that are kept open for the next page. More takers than these only cost a search for each page.
 pub const MAX_TAKES: usize = 4;
 
+/// How long places stay open for which nobody asks: a snapshot that was replaced keeps its room on the disk as long as it is open.
+pub const TAKE_IDLE: Duration = Duration::from_mins(1);
+
 /// Idle time after which a seal frame follows the last business frame: longer than the pauses of a busy day, shorter than it
 /// takes an operator to copy a directory.
 pub const SEAL_AFTER_MS: u64 = 200;

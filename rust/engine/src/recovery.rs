@@ -61,6 +61,8 @@ pub struct OpenReport {
     pub created: bool,
     /// How many segments hold frames.
     pub segments: u64,
+    /// The frame of the snapshot behind which the reading began; 0 where it began with the first frame.
+    pub begun_behind: u64,
     /// The first segment that had to be read.
     pub first_read: u64,
     /// The last frame.
@@ -197,8 +199,9 @@ impl Opening {
         repair(&*storage, &walk)?;
         let capacity = walk.prepared_len.unwrap_or(u64::MAX).min(options.segment_len) - FIRST_FRAME_OFFSET;
         let max_body_len = longest_body_within(usize::try_from(capacity).unwrap_or(usize::MAX));
-        let Walk { tail, active, torn, .. } = walk;
-        let report = OpenReport { directory: identity.directory, created, segments: active, first_read, tail, torn };
+        let Walk { tail, active, torn, after, .. } = walk;
+        let (directory, begun_behind) = (identity.directory, after.number);
+        let report = OpenReport { directory, created, segments: active, begun_behind, first_read, tail, torn };
         let journal = LocalJournal::start(WriterParts {
             storage,
             lock,

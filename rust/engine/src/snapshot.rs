@@ -21,6 +21,7 @@ use crate::journal::frame::{
     BLOCK_LEN, SECTOR_LEN, SectorState, frame_seed, is_untouched, seal_sector, state_with_seed,
 };
 use crate::journal::{DirectoryId, FrameHash, HubId, Tail};
+use crate::limits::READ_WINDOW_LEN;
 use crate::storage::{Access, AlignedBuffer, Storage, StorageFile};
 
 /// How many stay: should the newest be damaged on the medium, the one before it serves.
@@ -118,6 +119,8 @@ pub enum Unfit {
     IndexBehind { found: u64, sequence: u64 },
     #[error("the journal has another frame {0} than the one it stands behind")]
     OtherHistory(u64),
+    #[error("it stands behind frame {frame}, the frames of the backup end with {last}")]
+    Ahead { frame: u64, last: u64 },
     #[error("what its head says of frame {0} is not what that frame says")]
     OtherFrame(u64),
     #[error("its rows are the state behind sequence {found}, its head says {expected}")]
@@ -135,7 +138,7 @@ impl Unfit {
             Self::Format { .. } => VERSION,
             Self::Rows { .. } => ROWS,
             Self::Foreign => DIRECTORY,
-            Self::Misnamed(_) => NUMBER,
+            Self::Misnamed(_) | Self::Ahead { .. } => NUMBER,
             Self::OtherFrame(_) => EPOCH,
             Self::Sequence { .. } => LAST_SEQUENCE,
             Self::OtherHistory(_) => FRAME_HASH,
@@ -200,6 +203,34 @@ pub fn write(
     for old in numbers(storage)?.into_iter().skip(KEPT) {
         storage.remove(&name_of(old))?;
     }
+    Ok(head)
+}
+
+/// Put a sound snapshot of another directory of the same hub into this one: the same file under this directory's id, read back from the
+/// medium.
+pub(crate) fn adopt(storage: &dyn Storage, directory: DirectoryId, from: &dyn StorageFile) -> Result<Head, Unfit> {
+    let mut window = AlignedBuffer::zeroed(READ_WINDOW_LEN);
+    from.read_at(&mut window[..BLOCK_LEN], 0)?;
+    let (head, body_len, body_hash) = Head::decode(&window[..BLOCK_LEN])?;
+    let head = Head { directory, ..head };
+    let file = storage.create(TEMPORARY_NAME)?;
+    let (mut offset, end) = (BLOCK_LEN as u64, from.len()?);
+    while offset < end {
+        let len = usize::try_from(end - offset).unwrap_or(usize::MAX).min(READ_WINDOW_LEN);
+        from.read_at(&mut window[..len], offset)?;
+        file.write_at(&window[..len], offset)?;
+        offset += len as u64;
+    }
+    head.encode(body_len, &body_hash, &mut window[..BLOCK_LEN]);
+    file.write_at(&window[..BLOCK_LEN], 0)?;
+    file.sync_data()?;
+    drop(file);
+    let read_back = read_file(storage.open(TEMPORARY_NAME, Access::ReadMedium)?, &mut |_| {}, &mut |_| Ok(()))?;
+    if read_back != head {
+        return Err(Unfit::Head);
+    }
+    storage.rename(TEMPORARY_NAME, &name_of(head.tail.number))?;
+    storage.sync_directory()?;
     Ok(head)
 }
 

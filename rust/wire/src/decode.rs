@@ -76,6 +76,13 @@ pub enum EngineRequest {
         /// The first frame wanted.
         from_frame_number: u64,
     },
+    /// One message of `Operations.TakeSnapshot`.
+    TakeSnapshot {
+        /// The newest frame that the caller has.
+        last_frame_number: u64,
+        /// The first byte of the file that is wanted.
+        from_offset: u64,
+    },
 }
 
 /// Decodes the request of an operation.
@@ -163,6 +170,7 @@ pub fn decode(operation: Operation, bytes: &[u8]) -> Result<Decoded, Refused> {
         Operation::OperationsSnapshot => operations::snapshot(bytes),
         Operation::OperationsDigest => operations::digest(bytes),
         Operation::OperationsTakeJournal => operations::take_journal(bytes),
+        Operation::OperationsTakeSnapshot => operations::take_snapshot(bytes),
     }
 }
 

@@ -16,7 +16,8 @@ mod visits;
 
 pub use batch::encode_batch;
 pub use engine::{
-    HubState, HubStatus, JournalPage, encode_digest, encode_journal_page, encode_snapshot, encode_status,
+    HubState, HubStatus, JournalPage, SnapshotPage, encode_digest, encode_journal_page, encode_snapshot,
+    encode_snapshot_page, encode_status,
 };
 pub use inpatient::encode_outcome;
 

@@ -124,7 +124,9 @@ mod tests {
         let names: Vec<_> = others.iter().map(|method| method.name).collect();
         assert_eq!(names, ["Batch.Stream", "Batch.Submit"]);
         assert!(others.iter().all(|method| method.roles != RoleSet::EMPTY));
-        for stream in [Operation::AccountsStatement, Operation::OperationsTakeJournal] {
+        for stream in
+            [Operation::AccountsStatement, Operation::OperationsTakeJournal, Operation::OperationsTakeSnapshot]
+        {
             assert!(stream.method().streaming && stream.is_read(), "{stream}");
         }
         assert!(Operation::InpatientQuote.is_read() && !Operation::InpatientSettle.is_read());

@@ -408,6 +408,9 @@ fn the_engine_gets_its_own_requests() {
         let expected = Ok(Decoded::Engine(EngineRequest::TakeJournal { from_frame_number }));
         assert_eq!(decode(Operation::OperationsTakeJournal, &asked), expected, "a journal begins with frame 1");
     }
+    let asked = v1::OperationsTakeSnapshotRequest { last_frame_number: 9, from_offset: 4_096 }.encode_to_vec();
+    let expected = EngineRequest::TakeSnapshot { last_frame_number: 9, from_offset: 4_096 };
+    assert_eq!(decode(Operation::OperationsTakeSnapshot, &asked), Ok(Decoded::Engine(expected)));
     let confirm = v1::OperationsConfirmClockRequest { header: Some(header()) };
     let decoded = decode(Operation::OperationsConfirmClock, &confirm.encode_to_vec());
     let Ok(Decoded::Engine(EngineRequest::ConfirmClock(header))) = decoded else { panic!("{decoded:?}") };

@@ -65,11 +65,12 @@ fn a_caller_without_a_place_in_the_contract_is_refused() {
     }
     let answer = Caller::new(&engine, HOSPITAL, &[]).call(1101, Vec::new());
     assert_eq!(reason(&answer), Reason::RoleForbidden);
-    let take = Operation::OperationsTakeJournal.number();
-    assert_eq!(reason(&hospital(&engine).call(take, Vec::new())), Reason::RoleForbidden);
-    let nobody = Caller::new(&engine, "", &[Role::Operator]).call(take, Vec::new());
-    assert_eq!(reason(&nobody), Reason::CertificateNotAccepted);
-    for unknown in [1, 399, 1107, u32::MAX - 1] {
+    for take in [Operation::OperationsTakeJournal, Operation::OperationsTakeSnapshot].map(Operation::number) {
+        assert_eq!(reason(&hospital(&engine).call(take, Vec::new())), Reason::RoleForbidden);
+        let nobody = Caller::new(&engine, "", &[Role::Operator]).call(take, Vec::new());
+        assert_eq!(reason(&nobody), Reason::CertificateNotAccepted);
+    }
+    for unknown in [1, 399, 1108, u32::MAX - 1] {
         assert_eq!(reason(&hospital(&engine).call(unknown, Vec::new())), Reason::MethodNotAvailable);
     }
 }

@@ -13,7 +13,7 @@ use medsettle_wire::encode::HubState;
 use medsettle_wire::v1::messages_get_outcome_response::Outcome;
 use medsettle_wire::{Operation, Reason, v1};
 
-use crate::caller::{as_first, header, reason};
+use crate::caller::{Sent, as_first, header, reason};
 use crate::request::{self, Patient, encode};
 use crate::support::{NOW_MS, OFFICE, Time, config, hospital, office, open_at, open_with, until};
 
@@ -295,6 +295,53 @@ fn while_the_index_has_no_room_new_work_is_refused_and_nothing_is_lost() {
             .ask::<v1::OperationsStatusResponse>(Operation::OperationsStatus, &v1::OperationsStatusRequest::default())
             .is_ok()
     );
+}
+
+/// A hub on real files that has decided something for which its index has no room.
+fn without_room() -> (Engine, MemoryIndex, tempfile::TempDir) {
+    let (memory, scratch) = (MemoryIndex::default(), tempfile::tempdir().expect("a scratch directory"));
+    let storage = DataDirectory::create(scratch.path().join("data")).expect("a data directory");
+    let config = Config { index: IndexHome::Memory(memory.clone()), ..config() };
+    let engine = open_with(Arc::new(storage), config, &Time::at(NOW_MS)).expect("opened");
+    request::furnish(&office(&engine));
+    let patient = request::enroll(&office(&engine), 1);
+    until("the index has everything", || {
+        let status = request::status(&office(&engine)).expect("a status");
+        engine.index().applied_sequence() >= status.header.expect("a header").sequence
+    });
+    memory.set_full(true);
+    let credit = encode(&request::credit(patient.person, 1, "the last"));
+    header(&office(&engine).call(Operation::AccountsCredit.number(), credit));
+    (engine, memory, scratch)
+}
+
+fn order_snapshot(engine: &Engine) -> Sent {
+    let snapshot = v1::OperationsSnapshotRequest { header: Some(request::header(OFFICE)) };
+    office(engine).send(Operation::OperationsSnapshot.number(), encode(&snapshot))
+}
+
+#[test]
+fn a_digest_is_told_while_a_snapshot_waits_for_room_for_the_index() {
+    // An auditor who asked a hub with a full disk for its digest got no answer: a snapshot that had to wait stood before it.
+    let (engine, memory, _scratch) = without_room();
+    let cut = order_snapshot(&engine);
+    let digest = || {
+        let asked = v1::OperationsDigestRequest::default();
+        office(&engine).get::<v1::OperationsDigestResponse>(Operation::OperationsDigest, &asked).digest
+    };
+    let told = digest();
+    assert!(!cut.is_answered(), "the index has no room for what the snapshot holds");
+    memory.set_full(false);
+    assert!(cut.read::<v1::OperationsSnapshotResponse>().is_ok());
+    assert_eq!(digest(), told);
+}
+
+#[test]
+fn closing_ends_a_snapshot_that_waits_for_room() {
+    let (engine, _memory, _scratch) = without_room();
+    let cut = order_snapshot(&engine);
+    engine.close();
+    assert_eq!(reason(&cut.answer()), Reason::Halted);
 }
 
 #[test]

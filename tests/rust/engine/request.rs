@@ -370,7 +370,7 @@ pub(crate) fn policy() -> v1::BenefitPolicy {
     }
 }
 
-fn catalogue() -> v1::Catalogue {
+pub(crate) fn catalogue() -> v1::Catalogue {
     let item = v1::CatalogueItem {
         code: "A1".into(),
         name: "bed".into(),

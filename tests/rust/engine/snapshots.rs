@@ -26,12 +26,14 @@ const SEGMENT_LEN: u64 = 32 << 10;
 pub(crate) struct Place {
     pub(crate) scratch: tempfile::TempDir,
     archive: Option<PathBuf>,
+    pub(crate) segment_len: u64,
     asked: Vec<(Vec<u8>, Answer)>,
 }
 
 impl Place {
     pub(crate) fn new() -> Self {
-        Self { scratch: tempfile::tempdir().expect("a scratch directory"), archive: None, asked: Vec::new() }
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        Self { scratch, archive: None, segment_len: SEGMENT_LEN, asked: Vec::new() }
     }
 
     pub(crate) fn data(&self) -> PathBuf {
@@ -39,11 +41,11 @@ impl Place {
     }
 
     fn try_open(&self) -> Result<Engine, medsettle_engine::OpenError> {
+        let segment_len = self.segment_len;
         let storage = DataDirectory::create(self.data()).expect("a data directory");
         let index = IndexHome::within(&self.data());
         let archive = self.archive.clone();
-        let config =
-            Config { data: self.data(), segment_len: SEGMENT_LEN, snapshot_segments: 0, archive, index, ..config() };
+        let config = Config { data: self.data(), segment_len, snapshot_segments: 0, archive, index, ..config() };
         open_with(Arc::new(storage), config, &Time::at(NOW_MS))
     }
 
@@ -62,6 +64,11 @@ impl Place {
                 self.asked.push((credit, answer));
             }
         }
+        Self::cut(engine)
+    }
+
+    /// Cut a snapshot; the sequence behind which it stands.
+    pub(crate) fn cut(engine: &Engine) -> u64 {
         let snapshot = v1::OperationsSnapshotRequest { header: Some(request::header(OFFICE)) };
         let cut: v1::OperationsSnapshotResponse = office(engine).get(Operation::OperationsSnapshot, &snapshot);
         cut.snapshot_sequence

@@ -32,7 +32,7 @@ fn finding_in(report: &VerifyReport, path: &Path) -> (u64, String) {
     let [Finding { path: found, offset, damage }] = &report.findings[..] else { panic!("{:?}", report.findings) };
     assert_eq!(found, path);
     assert!(damage.spares_the_journal(), "{damage}");
-    let advice = report.findings[0].advice();
+    let advice = report.findings[0].advice(path.parent().expect("a directory"));
     assert!(advice.contains("a start passes over it, and nothing is lost but time"), "{advice}");
     assert!(advice.contains(&format!("rm {}", path.display())), "{advice}");
     (*offset, damage.to_string())
@@ -166,6 +166,21 @@ fn a_snapshot_that_was_being_written_is_told_of_and_is_no_finding() {
     fs::write(&left, [7; 5_000]).expect("written");
     let report = checked(&place);
     assert_eq!((report.findings, report.unfinished_snapshot), (vec![], Some(left)));
+}
+
+#[test]
+fn a_snapshot_that_a_hub_removes_while_the_check_runs_is_no_finding() {
+    let place = Place::with_two_snapshots();
+    let [older, newer] = &place.snapshots()[..] else { panic!("two snapshots") };
+    let mut told = Vec::new();
+    let report = checked_with(&place.data(), &mut |done, total| {
+        let _ = fs::remove_file(older);
+        told.push((done, total));
+    });
+    assert_eq!(report.findings, []);
+    let [sound] = &report.snapshots[..] else { panic!("{:?}", report.snapshots) };
+    assert_eq!(&sound.path, newer);
+    assert!(told.last().is_some_and(|(done, total)| done == total));
 }
 
 fn replayed(place: &Place, left_out: u64) -> VerifyReport {

@@ -3,18 +3,24 @@
 //! Invariant: from its first moment to its last, the directory that is being made does not open: its `IDENTITY` is a mark until every
 //! frame was read back from the medium and checked.
 //! Invariant: the hub stays, the directory is a new one, and an epoch frame follows the last frame.
-//! A snapshot of the backup would be taken along behind `write_frames`; the frames are checked and kept all the same.
+//! Invariant: a snapshot is put in place only if the frames up to it, folded anew, give its digest; the records index, without which no
+//! start can begin with it, is made on the way.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use medsettle_wire::record::decode_body;
 
 use super::piece::{PieceName, PieceReader};
-use super::{BackupError, damaged, io, pieces_of};
+use super::placing::Placing;
+use super::{BackupError, damaged, io, pieces_of, snapshot};
 use crate::error::{Damage, JournalError};
+use crate::index::{INDEX_NAME, IndexHome};
 use crate::journal::frame::HEADER_LEN;
 use crate::journal::segment::{FIRST_FRAME_OFFSET, IDENTITY_NAME, Label, name_of, temporary_name_of};
-use crate::journal::{Chain, Dialect, DirectoryId, Frame, FrameHash, HubId, Scanned, SegmentScan, Tail, make_segment};
+use crate::journal::{
+    Chain, Dialect, DirectoryId, Frame, FrameHash, FrameRef, HubId, Scanned, SegmentScan, Tail, make_segment,
+};
 use crate::recovery::{is_being_restored, mark_restoring, write_identity};
 use crate::storage::{Access, DataDirectory, DirectoryLock, LOCK_NAME, Storage, StorageFile};
 
@@ -30,6 +36,10 @@ pub struct Restored {
     /// Hash of the last frame of the backup.
     pub last_hash: FrameHash,
     pub epoch: u64,
+    /// The frame of the snapshot that a start will begin with; 0 for none.
+    pub snapshot_frame: u64,
+    /// The snapshots of the backup that cannot be used, each with the reason.
+    pub passed: Vec<String>,
 }
 
 /// Restore the backup in `from` to the new directory `to`. `progress` gets bytes done and in total.
@@ -63,15 +73,19 @@ pub fn restore(
     let dialect = Dialect { hub: source.hub, schema };
     let identity = Label::identity(directory, source.hub);
     let used = target.number;
-    let found = read_back(&storage, &identity, used, dialect, &mut |segment| {
-        progress(source.total_bytes + source.total_bytes * segment / used, all);
-    })?;
+    let mut placing = Placing::choose(from, source.hub, &source.snapshot_frames, source.tail)?;
+    placing.begin(&storage, directory, source.hub)?;
+    let mut told = |segment| progress(source.total_bytes + source.total_bytes * segment / used, all);
+    let found = read_back(&storage, &identity, used, dialect, &mut told, &mut |frame| placing.take_frame(frame))?;
     if found != expected {
         let path = storage.path_of(&name_of(used));
         return Err(damaged(&path, 0, Damage::SectorLost { frame: found.next_number() }));
     }
+    let snapshot_frame = placing.finish(&storage, directory)?;
     write_identity(&storage, &identity).map_err(io("writing the identity of", to))?;
     Ok(Restored {
+        snapshot_frame,
+        passed: placing.passed,
         hub: source.hub,
         directory,
         frames: last.number,
@@ -100,7 +114,9 @@ fn take_empty(storage: &DataDirectory, to: &Path) -> Result<DirectoryLock, Backu
     if !names.is_empty() && !is_marked {
         mark()?;
     }
-    for name in names.iter().filter(|name| *name != IDENTITY_NAME && *name != LOCK_NAME) {
+    IndexHome::within(to).clear()?;
+    let kept = [IDENTITY_NAME, LOCK_NAME, INDEX_NAME];
+    for name in names.iter().filter(|name| !kept.contains(&name.as_str())) {
         let path = storage.path_of(name);
         std::fs::remove_file(&path).map_err(io("removing", &path))?;
     }
@@ -114,6 +130,9 @@ struct Source {
     open: Option<PieceReader>,
     hub: HubId,
     tail: Tail,
+    /// The frames behind which the backup has snapshots, once they were read.
+    snapshot_frames: BTreeMap<u64, Tail>,
+    wanted: Vec<u64>,
     done_bytes: u64,
     total_bytes: u64,
 }
@@ -130,8 +149,17 @@ impl Source {
             let path = from.join(name.to_string());
             total_bytes += std::fs::metadata(&path).map_err(io("asking the length of", &path))?.len();
         }
-        let pieces = names.into_iter();
-        Ok(Self { from: from.to_owned(), pieces, open: None, hub, tail: Tail::EMPTY, done_bytes: 0, total_bytes })
+        Ok(Self {
+            from: from.to_owned(),
+            pieces: names.into_iter(),
+            open: None,
+            hub,
+            tail: Tail::EMPTY,
+            snapshot_frames: BTreeMap::new(),
+            wanted: snapshot::numbers(from)?,
+            done_bytes: 0,
+            total_bytes,
+        })
     }
 
     /// The next frame, as it is written.
@@ -150,6 +178,9 @@ impl Source {
                 let made = Frame::encode(frame.header, frame.body, buffer);
                 let made = made.map_err(|error| unusable(error.to_string()))?;
                 self.tail = Tail::after(made.header(), made.hash());
+                if self.wanted.contains(&number) {
+                    self.snapshot_frames.insert(number, self.tail);
+                }
                 self.done_bytes += HEADER_LEN as u64 + u64::from(made.header().body_len);
                 return Ok(Some(made));
             }
@@ -211,6 +242,7 @@ fn read_back(
     segments: u64,
     dialect: Dialect,
     progress: &mut dyn FnMut(u64),
+    each: &mut dyn FnMut(&FrameRef<'_>) -> Result<(), BackupError>,
 ) -> Result<Tail, BackupError> {
     let mut tail = Tail::EMPTY;
     for number in 1..=segments {
@@ -218,6 +250,7 @@ fn read_back(
         while scan.next(&tail, dialect)? == Scanned::Frame {
             let frame = scan.frame();
             tail = Tail::after(frame.header, frame.hash);
+            each(&frame)?;
         }
         progress(number);
     }

@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 use super::disk::Disk;
 use super::store::{MemoryIndex, Store, StoreError};
 
+/// Name of the directory in a data directory.
+pub(crate) const INDEX_NAME: &str = "index";
+
 /// Where an index lies.
 #[derive(Clone)]
 pub enum IndexHome {
@@ -39,7 +42,7 @@ pub enum IndexError {
 impl IndexHome {
     /// The index of a data directory.
     pub fn within(data: &Path) -> Self {
-        Self::Directory(data.join("index"))
+        Self::Directory(data.join(INDEX_NAME))
     }
 
     pub(super) fn place(&self) -> String {
@@ -57,7 +60,7 @@ impl IndexHome {
     }
 
     /// Throw away what is there.
-    pub(super) fn clear(&self) -> Result<(), IndexError> {
+    pub(crate) fn clear(&self) -> Result<(), IndexError> {
         match self {
             Self::Memory(memory) => memory.clear(),
             Self::Directory(path) => match std::fs::remove_dir_all(path) {

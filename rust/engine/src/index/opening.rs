@@ -73,7 +73,7 @@ impl<'a> Opening<'a> {
         self.full |= self.index.is_full();
         // A disk that is full would otherwise let all that waits for it pile up in memory.
         let observes = !self.stale && !self.full;
-        rebuild::take_frame(observes.then_some(&self.index), frame, stored, hub)
+        rebuild::take_frame(observes.then_some(&self.index), (header, frame.hash), stored, hub)
     }
 
     /// The index, as far as the journal.

@@ -1,7 +1,7 @@
 //! Makes an index from the whole journal.
 //!
 //! Invariant: the journal is only read; what was in the index is thrown away first.
-//! Leaves out: who may do it. `Engine::open_on` holds the directory's lock, `rebuild` takes it.
+//! Leaves out: who may do it. `Engine::open_on` and a restore hold the directory's lock, `rebuild` takes it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -15,7 +15,7 @@ use crate::ahead::{Folded, decoded_ahead};
 use crate::engine::OpenError;
 use crate::error::JournalError;
 use crate::halt::Halt;
-use crate::journal::{FrameHeader, Tail};
+use crate::journal::{DirectoryId, FrameHash, FrameHeader, FrameRef, Tail};
 use crate::pipeline::panic_message;
 use crate::recovery::{self, Unusable};
 use crate::storage::Storage;
@@ -44,15 +44,50 @@ pub fn rebuild(
     let halt = Halt::default();
     let mut index = Index::open(home, identity.directory, halt.clone(), &mut |_| {})?;
     let tail = fill(&mut index, storage, progress)?;
+    close_at(&mut index, home, &halt, tail.last_sequence)?;
+    Ok(Rebuilt { frames: tail.number, records: tail.last_sequence })
+}
+
+/// Close an index that was given everything up to a sequence, and see that it has it.
+fn close_at(index: &mut Index, home: &IndexHome, halt: &Halt, sequence: u64) -> Result<(), IndexError> {
     index.close();
-    let cause = match halt.reason() {
-        Some(reason) => reason.to_string(),
-        None if index.status.applied_sequence() < tail.last_sequence => {
-            return Err(index.no_room().into());
-        }
-        None => return Ok(Rebuilt { frames: tail.number, records: tail.last_sequence }),
-    };
-    Err(IndexError::Failed { place: home.place(), cause }.into())
+    match halt.reason() {
+        Some(reason) => Err(IndexError::Failed { place: home.place(), cause: reason.to_string() }),
+        None if index.status.applied_sequence() < sequence => Err(index.no_room()),
+        None => Ok(()),
+    }
+}
+
+/// An index that is made from the frames that somebody else reads, in a directory that nobody has opened yet.
+pub(crate) struct Making {
+    home: IndexHome,
+    index: Index,
+    halt: Halt,
+    hub: Hub,
+    full: bool,
+}
+
+impl Making {
+    /// Begin with what will be the first frame.
+    pub(crate) fn begin(home: IndexHome, directory: DirectoryId, hub: HubNumber) -> Result<Self, OpenError> {
+        home.clear()?;
+        let halt = Halt::default();
+        let index = Index::open(&home, directory, halt.clone(), &mut |_| {})?;
+        Ok(Self { home, index, halt, hub: Hub::new(hub, 0), full: false })
+    }
+
+    /// Fold the next frame.
+    pub(crate) fn take_frame(&mut self, frame: &FrameRef<'_>) -> Result<(), Unusable> {
+        self.full |= self.index.is_full();
+        let mut stored = decode(frame.header, frame.body)?;
+        take_frame((!self.full).then_some(&self.index), (frame.header, frame.hash), &mut stored, &mut self.hub)
+    }
+
+    /// Bring all of it to the disk; gives the state behind the last frame.
+    pub(crate) fn finish(mut self) -> Result<Hub, IndexError> {
+        close_at(&mut self.index, &self.home, &self.halt, self.hub.sequence())?;
+        Ok(self.hub)
+    }
 }
 
 /// Give the whole journal to an index that may hold the beginning already. Returns where the journal ends.
@@ -67,7 +102,7 @@ pub(super) fn fill(
         let hub = hub.get_or_insert_with(|| Hub::new(number_of(&frame.header), 0));
         *was_full |= filled.is_full();
         // What waits for room would pile up in memory.
-        if *was_full { Ok(()) } else { take_frame(Some(filled), frame, stored, hub) }
+        if *was_full { Ok(()) } else { take_frame(Some(filled), (&frame.header, frame.hash), stored, hub) }
     };
     let (report, unusable) = decoded_ahead(decode, fold, |ahead| {
         verify::inspect(storage, SCHEMA, &mut |seen| match seen {
@@ -103,11 +138,10 @@ pub(crate) fn decode(header: &FrameHeader, body: &[u8]) -> Result<Vec<StoredReco
 /// Fold a frame of the journal into a hub, and give an index those of its records that it does not have.
 pub(super) fn take_frame(
     index: Option<&Index>,
-    frame: &Folded,
+    (header, hash): (&FrameHeader, FrameHash),
     stored: &mut Vec<StoredRecord>,
     hub: &mut Hub,
 ) -> Result<(), Unusable> {
-    let header = &frame.header;
     let index = index.filter(|index| !index.has(header.last_sequence));
     let folded = catch_unwind(AssertUnwindSafe(|| match index {
         Some(index) => {
@@ -121,7 +155,7 @@ pub(super) fn take_frame(
     }));
     folded.map_err(|panic| Unusable(panic_message(&*panic)))?;
     if let Some(index) = index {
-        index.close_frame(header, frame.hash);
+        index.close_frame(header, hash);
         index.note_durable(header.number);
     }
     Ok(())

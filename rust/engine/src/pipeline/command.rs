@@ -314,7 +314,8 @@ impl Pipeline {
             // Many may stand in one message; each would hold a view of the state.
             EngineRequest::Snapshot(_) | EngineRequest::Digest
             // Files are read elsewhere; what asks for it is sent there before it is queued here.
-            | EngineRequest::TakeJournal { .. } => return Err(encode_refusal(&Refused::not_available(operation))),
+            | EngineRequest::TakeJournal { .. }
+            | EngineRequest::TakeSnapshot { .. } => return Err(encode_refusal(&Refused::not_available(operation))),
         }
         Ok(Part::Response { sequence: self.hub.sequence(), frame: self.shown(), replayed: false, body })
     }
@@ -375,7 +376,10 @@ fn prepare(operation: Operation, actor: Actor, bytes: &[u8], shared: &Shared) ->
         let right = match &decoded {
             Decoded::Core { request, .. } => rights::check(operation, &actor, request),
             Decoded::Engine(
-                EngineRequest::Status { .. } | EngineRequest::TakeJournal { .. } | EngineRequest::Digest,
+                EngineRequest::Status { .. }
+                | EngineRequest::TakeJournal { .. }
+                | EngineRequest::TakeSnapshot { .. }
+                | EngineRequest::Digest,
             ) => rights::check_header(operation, &actor, None),
             Decoded::Engine(EngineRequest::ConfirmClock(header) | EngineRequest::Snapshot(header)) => {
                 rights::check_header(operation, &actor, Some(header))

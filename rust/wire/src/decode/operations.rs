@@ -30,3 +30,8 @@ pub(super) fn take_journal(bytes: &[u8]) -> Result<Decoded, Refused> {
     // A journal begins with frame 1.
     Ok(Decoded::Engine(EngineRequest::TakeJournal { from_frame_number: from_frame_number.max(1) }))
 }
+
+pub(super) fn take_snapshot(bytes: &[u8]) -> Result<Decoded, Refused> {
+    let v1::OperationsTakeSnapshotRequest { last_frame_number, from_offset } = strict::decode(bytes)?;
+    Ok(Decoded::Engine(EngineRequest::TakeSnapshot { last_frame_number, from_offset }))
+}

@@ -82,6 +82,29 @@ pub fn encode_journal_page(page: JournalPage) -> Vec<u8> {
     bytes
 }
 
+/// What one message of `Operations.TakeSnapshot` holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SnapshotPage {
+    /// The frame behind which the snapshot stands; 0 where there is none.
+    pub frame_number: u64,
+    /// Bytes of its file.
+    pub content: Vec<u8>,
+    /// Where the next page begins; 0 for the last.
+    pub next_offset: u64,
+    /// Length of the file.
+    pub file_bytes: u64,
+}
+
+/// The response of `Operations.TakeSnapshot` with a page of the file.
+pub fn encode_snapshot_page(page: SnapshotPage) -> Vec<u8> {
+    let SnapshotPage { frame_number, content, next_offset, file_bytes } = page;
+    let response =
+        v1::OperationsTakeSnapshotResponse { frame_number, content, next_from_offset: next_offset, file_bytes };
+    let mut bytes = Vec::new();
+    append(&response, &mut bytes);
+    bytes
+}
+
 pub(super) fn trial_balance(
     balances: &[(LedgerAccount, i128)],
     sum: i128,

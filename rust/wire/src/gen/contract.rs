@@ -6,7 +6,7 @@ use crate::schema::{EnumSchema, Field, Kind, MessageSchema, Occurs, Schema};
 use crate::v1;
 
 /// Every method of the contract: those that the engine answers by their number, then the rest.
-pub static METHODS: [Method; 79] = [
+pub static METHODS: [Method; 80] = [
     Method { service: "Persons", method: "Enroll", name: "Persons.Enroll", path: "/medsettle.v1.Persons/Enroll", operation: Some(Operation::PersonsEnroll), roles: RoleSet::of(&[Role::Desk, Role::Operator]), read: false, streaming: false },
     Method { service: "Persons", method: "Update", name: "Persons.Update", path: "/medsettle.v1.Persons/Update", operation: Some(Operation::PersonsUpdate), roles: RoleSet::of(&[Role::Desk, Role::Operator]), read: false, streaming: false },
     Method { service: "Persons", method: "TransferRegion", name: "Persons.TransferRegion", path: "/medsettle.v1.Persons/TransferRegion", operation: Some(Operation::PersonsTransferRegion), roles: RoleSet::of(&[Role::Desk, Role::Operator]), read: false, streaming: false },
@@ -84,6 +84,7 @@ pub static METHODS: [Method; 79] = [
     Method { service: "Operations", method: "Digest", name: "Operations.Digest", path: "/medsettle.v1.Operations/Digest", operation: Some(Operation::OperationsDigest), roles: RoleSet::of(&[Role::Operator, Role::Auditor]), read: true, streaming: false },
     Method { service: "Operations", method: "ConfirmClock", name: "Operations.ConfirmClock", path: "/medsettle.v1.Operations/ConfirmClock", operation: Some(Operation::OperationsConfirmClock), roles: RoleSet::of(&[Role::Operator]), read: false, streaming: false },
     Method { service: "Operations", method: "TakeJournal", name: "Operations.TakeJournal", path: "/medsettle.v1.Operations/TakeJournal", operation: Some(Operation::OperationsTakeJournal), roles: RoleSet::of(&[Role::Operator]), read: true, streaming: true },
+    Method { service: "Operations", method: "TakeSnapshot", name: "Operations.TakeSnapshot", path: "/medsettle.v1.Operations/TakeSnapshot", operation: Some(Operation::OperationsTakeSnapshot), roles: RoleSet::of(&[Role::Operator]), read: true, streaming: true },
     Method { service: "Batch", method: "Stream", name: "Batch.Stream", path: "/medsettle.v1.Batch/Stream", operation: None, roles: RoleSet::of(&[Role::Hospital, Role::Pharmacy, Role::Desk, Role::Issuer, Role::Operator, Role::Auditor, Role::Hub]), read: false, streaming: true },
     Method { service: "Batch", method: "Submit", name: "Batch.Submit", path: "/medsettle.v1.Batch/Submit", operation: None, roles: RoleSet::of(&[Role::Hospital, Role::Pharmacy, Role::Desk, Role::Issuer, Role::Operator, Role::Auditor, Role::Hub]), read: false, streaming: false },
 ];
@@ -169,11 +170,12 @@ pub enum Operation {
     OperationsDigest = 1104,
     OperationsConfirmClock = 1105,
     OperationsTakeJournal = 1106,
+    OperationsTakeSnapshot = 1107,
 }
 
 impl Operation {
     /// All, ascending by number.
-    pub const ALL: [Self; 77] = [
+    pub const ALL: [Self; 78] = [
         Self::PersonsEnroll,
         Self::PersonsUpdate,
         Self::PersonsTransferRegion,
@@ -251,6 +253,7 @@ impl Operation {
         Self::OperationsDigest,
         Self::OperationsConfirmClock,
         Self::OperationsTakeJournal,
+        Self::OperationsTakeSnapshot,
     ];
 
     /// The one with this number.
@@ -333,6 +336,7 @@ impl Operation {
             1104 => Self::OperationsDigest,
             1105 => Self::OperationsConfirmClock,
             1106 => Self::OperationsTakeJournal,
+            1107 => Self::OperationsTakeSnapshot,
             _ => return None,
         })
     }
@@ -417,6 +421,7 @@ impl Operation {
             Self::OperationsDigest => &METHODS[74],
             Self::OperationsConfirmClock => &METHODS[75],
             Self::OperationsTakeJournal => &METHODS[76],
+            Self::OperationsTakeSnapshot => &METHODS[77],
         }
     }
 }
@@ -3846,6 +3851,32 @@ static OPERATIONS_TAKE_JOURNAL_RESPONSE: MessageSchema = MessageSchema {
 
 impl Schema for v1::OperationsTakeJournalResponse {
     const SCHEMA: &'static MessageSchema = &OPERATIONS_TAKE_JOURNAL_RESPONSE;
+}
+
+static OPERATIONS_TAKE_SNAPSHOT_REQUEST: MessageSchema = MessageSchema {
+    name: "OperationsTakeSnapshotRequest",
+    fields: &[
+        Field { number: 1, name: "last_frame_number", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "from_offset", kind: Kind::Uint64, occurs: Occurs::Once(1) },
+    ],
+};
+
+impl Schema for v1::OperationsTakeSnapshotRequest {
+    const SCHEMA: &'static MessageSchema = &OPERATIONS_TAKE_SNAPSHOT_REQUEST;
+}
+
+static OPERATIONS_TAKE_SNAPSHOT_RESPONSE: MessageSchema = MessageSchema {
+    name: "OperationsTakeSnapshotResponse",
+    fields: &[
+        Field { number: 1, name: "frame_number", kind: Kind::Uint64, occurs: Occurs::Once(0) },
+        Field { number: 2, name: "content", kind: Kind::Bytes, occurs: Occurs::Once(1) },
+        Field { number: 3, name: "next_from_offset", kind: Kind::Uint64, occurs: Occurs::Once(2) },
+        Field { number: 4, name: "file_bytes", kind: Kind::Uint64, occurs: Occurs::Once(3) },
+    ],
+};
+
+impl Schema for v1::OperationsTakeSnapshotResponse {
+    const SCHEMA: &'static MessageSchema = &OPERATIONS_TAKE_SNAPSHOT_RESPONSE;
 }
 
 static OPERATIONS_TRIAL_BALANCE_REQUEST: MessageSchema = MessageSchema {

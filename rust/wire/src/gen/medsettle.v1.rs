@@ -5345,6 +5345,31 @@ pub struct JournalFrame {
     #[prost(bytes = "vec", tag = "2")]
     pub content: ::prost::alloc::vec::Vec<u8>,
 }
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OperationsTakeSnapshotRequest {
+    /// The newest frame that the caller has: without its frame a snapshot is of no use.
+    #[prost(uint64, tag = "1")]
+    pub last_frame_number: u64,
+    /// Where in the file to begin.
+    #[prost(uint64, tag = "2")]
+    pub from_offset: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OperationsTakeSnapshotResponse {
+    /// The frame behind which the snapshot stands, 0 where there is none. Another one than in the message before says that the file was removed
+    /// meanwhile: what was taken of it is of no use.
+    #[prost(uint64, tag = "1")]
+    pub frame_number: u64,
+    /// Bytes of the file, as it stands on disk.
+    #[prost(bytes = "vec", tag = "2")]
+    pub content: ::prost::alloc::vec::Vec<u8>,
+    /// Where the next message begins, 0 in the last one.
+    #[prost(uint64, tag = "3")]
+    pub next_from_offset: u64,
+    /// Length of the whole file.
+    #[prost(uint64, tag = "4")]
+    pub file_bytes: u64,
+}
 /// One dated period of insurance.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct InsuranceSpell {
@@ -5894,7 +5919,7 @@ pub mod command {
         OperationsTrialBalance(super::OperationsTrialBalanceRequest),
         #[prost(message, tag = "1104")]
         OperationsDigest(super::OperationsDigestRequest),
-        /// 1106 is Operations.TakeJournal, which answers with a stream and cannot be batched.
+        /// 1106 is Operations.TakeJournal and 1107 Operations.TakeSnapshot, which answer with streams and cannot be batched.
         #[prost(message, tag = "1105")]
         OperationsConfirmClock(super::OperationsConfirmClockRequest),
     }

@@ -1,0 +1,43 @@
+"""Taking a snapshot into a backup, where the hub does not give the same one to the end: the backup stays whole."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from medsettle import Hub
+from medsettle.config import EngineSettings
+from medsettle.journal import Backup, restore
+from medsettle.v1 import operations_pb2, packages_pb2
+from medsettle.v1.operations_pb2 import OperationsTakeSnapshotResponse as Page
+from trial_world import OPERATOR, Caller
+
+
+def test_a_snapshot_that_ends_as_another_one_is_left_and_the_backup_stays_whole(tmp_path: Path) -> None:
+    backup, caller = tmp_path / "backup", Caller(OPERATOR)
+    settings = EngineSettings(segment_bytes=64 << 10)
+    with Hub.open(tmp_path / "data", settings=settings) as hub, Backup(backup) as kept:
+        operator = hub.acting(["OPERATOR"], OPERATOR)
+        regions = [packages_pb2.Region(code="370100", name="Jinan", home=True)]
+        operator.packages.install_regions(
+            packages_pb2.PackagesInstallRegionsRequest(header=caller.header(), regions=regions)
+        )
+        operator.operations.snapshot(operations_pb2.OperationsSnapshotRequest(header=caller.header()))
+        for page in operator.operations.take_journal(operations_pb2.OperationsTakeJournalRequest()):
+            kept.take(page.frames)
+        asked: list[int] = []
+
+        def replaced(last_frame: int) -> Iterator[Page]:
+            asked.append(last_frame)
+            yield Page(frame_number=1, content=b"the beginning", next_from_offset=13, file_bytes=26)
+            yield Page(frame_number=2, content=b"another's end", file_bytes=26)
+
+        assert kept.take_snapshot(replaced) == ["the snapshot behind frame 1 was removed while it was taken"] * 3
+        assert asked == [kept.last_frame] * 3
+
+        def broken_off(_last_frame: int) -> Iterator[Page]:
+            yield Page(frame_number=1, content=b"the beginning", next_from_offset=13, file_bytes=26)
+
+        assert set(kept.take_snapshot(broken_off)) == {"the snapshot behind frame 1 was removed while it was taken"}
+        assert kept.take_snapshot(lambda _: iter([Page()])) == [], "a hub that has none"
+        assert (kept.snapshot_frame, list(backup.glob("snapshot*"))) == (0, [])
+    restored = restore(backup, tmp_path / "restored", settings)
+    assert (restored.frames, restored.snapshot_frame, restored.passed) == (kept.last_frame, 0, [])
