@@ -23,6 +23,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::Ordering::Acquire;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded};
 use medsettle_core::accumulator::AccumulatorKey;
@@ -50,7 +51,7 @@ use self::store::{Store, StoreError};
 use crate::engine::{OpenError, spawn};
 use crate::halt::Halt;
 use crate::journal::{DirectoryId, FrameHash, FrameHeader};
-use crate::limits::{INDEX_HAND_OVER_LEN, INDEX_MAX_LAG_MS, INDEX_QUEUE};
+use crate::limits::{INDEX_HAND_OVER_LEN, INDEX_MAX_LAG_MS, INDEX_QUEUE, INDEX_WAIT_MS};
 use crate::reply::Seen;
 
 /// What others than the deciding thread may ask of an index.
@@ -66,6 +67,11 @@ impl IndexStatus {
     /// Sequence up to which records are in the store; what is newer would have to be taken from the journal.
     pub fn applied_sequence(&self) -> u64 {
         self.filled.applied.load(Acquire)
+    }
+
+    /// Wait a little until records up to a sequence are in the store; false if they are not yet.
+    pub(crate) fn wait_for_applied(&self, sequence: u64) -> bool {
+        self.filled.wait_for_applied(sequence, Duration::from_millis(INDEX_WAIT_MS))
     }
 
     /// Make the store durable. Returns the sequence up to which it is.

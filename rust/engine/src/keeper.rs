@@ -9,8 +9,7 @@
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{AcqRel, Acquire};
-use std::time::Duration;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crossbeam_channel::Receiver;
 use medsettle_core::hub::Hub;
@@ -24,7 +23,7 @@ use crate::error::JournalError;
 use crate::index::IndexError;
 use crate::journal::segment::{Label, name_of};
 use crate::journal::{SegmentScan, Tail};
-use crate::limits::{INDEX_WAIT_MS, MAX_ORDERS};
+use crate::limits::MAX_ORDERS;
 use crate::pipeline::panic_message;
 use crate::recovery::segment_numbers;
 use crate::reply::{Frame, Outgoing, Part, Parts, Seen, Waiter, refused, release};
@@ -68,7 +67,7 @@ impl Keeper {
             if let Err(panic) = worked {
                 log(&format!("a snapshot or digest panicked: {}", panic_message(&*panic)));
             }
-            self.shared.orders.fetch_sub(1, AcqRel);
+            self.shared.metrics.orders_finished.fetch_add(1, Release);
         }
     }
 
@@ -103,17 +102,17 @@ impl Keeper {
         self.index_reaches(tail.last_sequence)?;
         let stopped = || self.shared.is_stopping();
         snapshot::write(&self.files, self.identity.directory, self.identity.hub, *tail, hub, &stopped)?;
+        self.shared.metrics.snapshots.fetch_add(1, Release);
         self.archive()
     }
 
     /// Wait until the records index is on disk as far as the state is.
     fn index_reaches(&self, sequence: u64) -> Result<(), Uncut> {
         let ending = || self.shared.is_stopping() || self.shared.halt.reason().is_some();
-        while self.shared.index.applied_sequence() < sequence {
+        while !self.shared.index.wait_for_applied(sequence) {
             if ending() {
                 return Err(Uncut::Stopped);
             }
-            std::thread::sleep(Duration::from_millis(INDEX_WAIT_MS));
         }
         let unpersisted = |error: IndexError| if ending() { Uncut::Stopped } else { error.into() };
         self.shared.index.persist().map(drop).map_err(unpersisted)
@@ -135,6 +134,7 @@ impl Keeper {
                 return Err(Uncut::Stopped);
             }
             self.files.archive(&self.identity, number, SCHEMA)?;
+            self.shared.metrics.archived.fetch_add(1, Release);
             log(&format!("{} is archived", self.files.path_of(&name_of(number)).display()));
         }
         Ok(())
@@ -182,8 +182,13 @@ fn answer(waiter: Waiter, frozen: &Frozen, body: Vec<u8>) {
 }
 
 impl Shared {
-    /// Whether another order is taken; the keeper gives the place back.
+    /// Whether the deciding thread may order something more; the keeper gives the place back.
     pub(crate) fn take_order(&self) -> bool {
-        self.orders.fetch_update(AcqRel, Acquire, |orders| (orders < MAX_ORDERS).then_some(orders + 1)).is_ok()
+        let waiting = self.metrics.orders.load(Relaxed) - self.metrics.orders_finished.load(Acquire);
+        let taken = waiting < MAX_ORDERS;
+        if taken {
+            self.metrics.orders.fetch_add(1, Release);
+        }
+        taken
     }
 }

@@ -71,11 +71,12 @@ pub const MAX_TAKES: usize = 4;
 /// takes an operator to copy a directory.
 pub const SEAL_AFTER_MS: u64 = 200;
 
-/// Pause before the keeper looks again whether the records index has come as far as a snapshot: it is milliseconds behind, or waits for room.
+/// How long the keeper waits for the records index to come as far as a snapshot before it looks whether the hub is closing: the index is
+/// milliseconds behind, or waits for room.
 pub const INDEX_WAIT_MS: u64 = 20;
 
 /// Orders of snapshots and digests that may wait: each holds a view of the state, and with it what has changed since.
-pub const MAX_ORDERS: usize = 4;
+pub const MAX_ORDERS: u64 = 4;
 
 /// Segments that are begun between two snapshots unless configured: a start folds at most so many, about a million records each.
 pub const SNAPSHOT_SEGMENTS: u64 = 4;

@@ -63,6 +63,8 @@ pub struct OpenReport {
     pub segments: u64,
     /// The first segment that had to be read.
     pub first_read: u64,
+    /// The frame of the snapshot that the state began with, if it began with one.
+    pub snapshot: Option<u64>,
     /// The last frame.
     pub tail: Tail,
     /// A warning for the log: a crash interrupted the write of this frame, which nobody had been told of.
@@ -191,15 +193,23 @@ impl Opening {
         }
         repair(&**storage, &walk)?;
         let first = segments[0];
-        self.finish(walk, (first, last), halt).map(|opened| Replayed::Open(Box::new(opened)))
+        self.finish(walk, after, (first, last), halt).map(|opened| Replayed::Open(Box::new(opened)))
     }
 
-    fn finish(self, walk: Walk, (first_read, last_segment): (u64, u64), halt: Halt) -> Result<Opened, JournalError> {
+    fn finish(
+        self,
+        walk: Walk,
+        after: Option<Tail>,
+        (first_read, last_segment): (u64, u64),
+        halt: Halt,
+    ) -> Result<Opened, JournalError> {
         let Self { storage, options, lock, identity, created } = self;
         let capacity = walk.prepared_len.unwrap_or(u64::MAX).min(options.segment_len) - FIRST_FRAME_OFFSET;
         let max_body_len = longest_body_within(usize::try_from(capacity).unwrap_or(usize::MAX));
         let Walk { tail, active, torn, .. } = walk;
-        let report = OpenReport { directory: identity.directory, created, segments: active, first_read, tail, torn };
+        let snapshot = after.map(|after| after.number);
+        let directory = identity.directory;
+        let report = OpenReport { directory, created, segments: active, first_read, snapshot, tail, torn };
         let journal = LocalJournal::start(WriterParts {
             storage,
             lock,

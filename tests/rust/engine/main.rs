@@ -22,4 +22,5 @@ mod snapshots;
 mod stay;
 mod support;
 mod visits;
+mod watched;
 mod witness;

@@ -39,12 +39,11 @@ impl Place {
     }
 
     fn try_open(&self) -> Result<Engine, medsettle_engine::OpenError> {
-        let storage = DataDirectory::create(self.data()).expect("a data directory");
         let index = IndexHome::within(&self.data());
         let archive = self.archive.clone();
         let config =
             Config { data: self.data(), segment_len: SEGMENT_LEN, snapshot_segments: 0, archive, index, ..config() };
-        open_with(Arc::new(storage), config, &Time::at(NOW_MS))
+        Engine::open_by(config, Box::new(Time::at(NOW_MS)))
     }
 
     fn open(&self) -> Engine {
