@@ -305,8 +305,9 @@ impl Engine {
 
     /// Take no more jobs, make durable what was decided, and join the threads. A second call does nothing.
     pub fn close(&self) {
-        drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
+        // Before anybody is turned away, so that whoever is knows that long work is ending as well.
         self.shared.stopping.store(true, Relaxed);
+        drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.takes.close();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         // A frame may be waiting for a segment that never comes.

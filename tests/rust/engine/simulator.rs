@@ -59,14 +59,26 @@ struct Tally {
     spoiled: u64,
     spoiled_starts: u64,
     digests: u64,
+    /// Hubs that were closed while the keeper was at work.
+    closed_at_work: u64,
     /// Sum of the hashes of all that happened: two runs of the same seeds have the same.
     trace: u64,
 }
 
 impl Tally {
-    fn counts(&self) -> [u64; 7] {
-        let Self { snapshots, archived, starts, without_index, spoiled, spoiled_starts, digests, trace: _ } = *self;
-        [snapshots, archived, starts, without_index, spoiled, spoiled_starts, digests]
+    fn counts(&self) -> [u64; 8] {
+        let Self {
+            snapshots,
+            archived,
+            starts,
+            without_index,
+            spoiled,
+            spoiled_starts,
+            digests,
+            closed_at_work,
+            trace: _,
+        } = *self;
+        [snapshots, archived, starts, without_index, spoiled, spoiled_starts, digests, closed_at_work]
     }
 
     fn has_at_least(&self, least: &Self) -> bool {
@@ -74,7 +86,17 @@ impl Tally {
     }
 
     fn add(&mut self, other: Self) {
-        let Self { snapshots, archived, starts, without_index, spoiled, spoiled_starts, digests, trace } = other;
+        let Self {
+            snapshots,
+            archived,
+            starts,
+            without_index,
+            spoiled,
+            spoiled_starts,
+            digests,
+            closed_at_work,
+            trace,
+        } = other;
         self.snapshots += snapshots;
         self.archived += archived;
         self.starts += starts;
@@ -82,6 +104,7 @@ impl Tally {
         self.spoiled += spoiled;
         self.spoiled_starts += spoiled_starts;
         self.digests += digests;
+        self.closed_at_work += closed_at_work;
         self.trace = self.trace.wrapping_add(trace);
     }
 }
@@ -155,15 +178,16 @@ fn open(course: &mut Course, world: &World, disks: &mut Disks, settings: Setting
 }
 
 fn end(mut life: Life<'_>, disks: &mut Disks, machine: &Machine, ending: Ending) {
-    // Closing waits for what is being kept, and nobody would grant it anything.
-    if ending == Ending::Died || !life.finish_keeping() {
+    if ending == Ending::Closed && life.course.rng.bool() {
+        life.close_at_work();
+    } else if ending == Ending::Died || !life.finish_keeping() {
         machine.die();
         disks.cut_off_index();
     }
     let kept = machine.kept();
     life.course.tally.snapshots += kept.snapshots;
     life.course.tally.archived += kept.archived;
-    life.close();
+    life.bury_orders();
     if !machine.is_dead() {
         disks.cut_off_index();
     }
@@ -185,6 +209,7 @@ impl Course {
             trace,
             faults: true,
             left,
+            snapshot_told: 0,
             digests: BTreeMap::new(),
             tally: Tally::default(),
         }
@@ -192,7 +217,10 @@ impl Course {
 
     /// What snapshots say of the state is to be compared with the journal, in the end.
     fn note_snapshots(&mut self, disks: &Disks) {
-        self.digests.extend(disks.snapshots().iter().map(|head| (head.tail.last_sequence, head.digest)));
+        let heads = disks.snapshots();
+        let newest = heads.first().map_or(0, |head| head.tail.last_sequence);
+        assert!(newest >= self.snapshot_told, "a snapshot that somebody was told of is gone");
+        self.digests.extend(heads.iter().map(|head| (head.tail.last_sequence, head.digest)));
     }
 
     /// A clock begins anew: what it was off by is believed from now on, but never a stamp before the journal's last.
@@ -251,6 +279,7 @@ fn two_thousand_histories_with_crashes_anywhere_satisfy_the_auditor_and_the_jour
         spoiled: SEEDS,
         spoiled_starts: SEEDS / 2,
         digests: 3 * SEEDS,
+        closed_at_work: SEEDS / 20,
         trace: 0,
     };
     assert!(tally.has_at_least(&least), "{tally:?}, and at least {least:?} is expected");

@@ -109,7 +109,7 @@ impl<W: Watcher> Storage for Watched<W> {
     }
 
     fn sync_directory(&self) -> io::Result<()> {
-        self.change(Call::SyncDirectory, "", true, |disk| disk.sync_directory())
+        self.change(Call::SyncDirectory, "", true, Storage::sync_directory)
     }
 
     fn lock(&self) -> Result<DirectoryLock, LockError> {

@@ -79,7 +79,9 @@ pub(super) fn content_of(disks: &Disks) -> Result<Content, JournalError> {
     let opened = recovery::open(Arc::new(disks.files()), &options, Halt::default(), &mut |frame| {
         frame.body.hash(&mut bodies);
         let stored = decode_body(frame.body, frame.header.stamp_ms).map_err(|error| Unusable(error.to_string()))?;
-        stored.iter().for_each(|stored| hub.apply(&stored.record));
+        for stored in &stored {
+            hub.apply(&stored.record);
+        }
         Ok(())
     })?;
     let torn = opened.report.torn.is_some();

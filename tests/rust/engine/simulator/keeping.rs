@@ -7,6 +7,7 @@
 
 use std::hash::Hash as _;
 use std::mem::discriminant;
+use std::thread;
 
 use medsettle_engine::storage::simulated::Failure;
 use medsettle_engine::{Answer, Engine};
@@ -16,6 +17,7 @@ use prost::Message as _;
 use super::life::{Life, OnItsWay};
 use super::machine::{Fault, Worker};
 use super::town::{Ask, digest, snapshot};
+use super::world::Place;
 use crate::caller::{header, reason};
 use crate::support::counted;
 use crate::watched::Call;
@@ -46,9 +48,9 @@ impl Life<'_> {
     pub(super) fn order(&mut self) -> Option<Ask> {
         let idle = unfinished(&self.engine) == 0;
         let rng = &mut self.course.rng;
-        match rng.u32(..12) {
-            0 => Some(snapshot(&mut self.course.auditor.town)),
-            1 if idle => Some(digest()),
+        match rng.u32(..10) {
+            0 | 1 => Some(snapshot(&mut self.course.auditor.town)),
+            2 if idle => Some(digest()),
             _ => None,
         }
     }
@@ -66,7 +68,7 @@ impl Life<'_> {
     /// The hub is quiet: let the keeper go on for a while; false if the machine died of it.
     pub(super) fn keep_quietly(&mut self) -> bool {
         self.settle();
-        let calls = [0, 3, 12, 60][self.course.rng.usize(..4)];
+        let calls = [0, 4, 20, 80][self.course.rng.usize(..4)];
         for _ in 0..calls {
             if !self.keeper_waits {
                 break;
@@ -152,6 +154,7 @@ impl Life<'_> {
             if operation == Operation::OperationsSnapshot {
                 let cut = v1::OperationsSnapshotResponse::decode(&*answer.bytes).expect("a snapshot");
                 assert_eq!(cut.snapshot_sequence, header(&answer).sequence);
+                self.course.snapshot_told = self.course.snapshot_told.max(cut.snapshot_sequence);
             } else {
                 self.course.tally.digests += 1;
             }
@@ -168,8 +171,31 @@ impl Life<'_> {
         assert!(right, "{operation} was refused: {why}, after {:?}", self.met);
     }
 
+    /// Close a hub whose keeper is at work: that ends where it may be left.
+    pub(super) fn close_at_work(&mut self) {
+        self.course.tally.closed_at_work += u64::from(self.keeper_waits);
+        let (engine, machine) = (&self.engine, &self.machine);
+        thread::scope(|scope| {
+            let closing = scope.spawn(|| engine.close());
+            // Once nobody is let in any more, the keeper sees at its next look that the hub is closing.
+            let status = v1::OperationsStatusRequest::default().encode_to_vec();
+            let is_let_in = |ticket| {
+                self.dispatch(ticket, Place::Office, Operation::OperationsStatus.number(), status.clone());
+                machine.until_answered(&[ticket]);
+                machine.take_answer(ticket).expect("waited for").ok
+            };
+            let _turned_away = (u64::MAX / 2..).find(|ticket| !is_let_in(*ticket));
+            while !closing.is_finished() {
+                if machine.waiting(Worker::Keeper).is_some() {
+                    machine.grant(Worker::Keeper, Fault::Works);
+                }
+                thread::yield_now();
+            }
+        });
+    }
+
     /// End the process. Whoever ordered something is told at last, also that it will not come.
-    pub(super) fn close(mut self) {
+    pub(super) fn bury_orders(mut self) {
         self.engine.close();
         for OnItsWay { ticket, .. } in std::mem::take(&mut self.orders) {
             assert!(self.machine.take_answer(ticket).is_some(), "an order that nobody answered");

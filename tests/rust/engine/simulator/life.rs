@@ -60,6 +60,8 @@ pub(super) struct Course {
     pub(super) faults: bool,
     /// What the journal holds, found by whoever folded the whole of it.
     pub(super) left: Content,
+    /// The sequence of the newest snapshot that somebody was told of.
+    pub(super) snapshot_told: u64,
     /// Digests of the state behind sequences, as snapshots tell them.
     pub(super) digests: BTreeMap<u64, StateDigest>,
     pub(super) tally: Tally,
@@ -390,7 +392,7 @@ impl<'a> Life<'a> {
         OnItsWay { ticket, places, is_batch }
     }
 
-    fn dispatch(&self, ticket: u64, place: Place, operation: u32, request: Vec<u8>) {
+    pub(super) fn dispatch(&self, ticket: u64, place: Place, operation: u32, request: Vec<u8>) {
         let (roles, institution) = (place.roles(), place.code().to_owned());
         self.engine.send(Job { ticket, operation, roles, institution, request, sink: Arc::new(self.machine.clone()) });
     }
