@@ -51,7 +51,7 @@ use self::store::{Store, StoreError};
 use crate::engine::{OpenError, spawn};
 use crate::halt::Halt;
 use crate::journal::{DirectoryId, FrameHash, FrameHeader};
-use crate::limits::{INDEX_HAND_OVER_LEN, INDEX_MAX_LAG_MS, INDEX_QUEUE, INDEX_WAIT_MS};
+use crate::limits::{INDEX_FULL_LEN, INDEX_HAND_OVER_LEN, INDEX_MAX_LAG_MS, INDEX_QUEUE, INDEX_WAIT_MS};
 use crate::reply::Seen;
 
 /// What others than the deciding thread may ask of an index.
@@ -162,8 +162,9 @@ impl Index {
         self.status.clone()
     }
 
-    fn is_full(&self) -> bool {
-        self.status.is_full()
+    /// Whether more rows wait for room than memory is given to.
+    fn is_overfull(&self) -> bool {
+        self.status.is_full() && self.view.durable_bytes() > INDEX_FULL_LEN
     }
 
     fn no_room(&self) -> IndexError {
@@ -256,11 +257,12 @@ impl Index {
         }
     }
 
-    /// Wait until everything from the journal can be read.
+    /// Wait until everything from the journal can be read, and is in the store if there is room for it.
     fn catch_up(&self) -> Result<(), IndexError> {
         self.hand_over();
-        if self.status.filled.wait_for(self.observed.get()) {
-            return Ok(());
+        let observed = self.observed.get();
+        if self.status.filled.wait_for(observed) && self.status.filled.wait_until_tried(observed) {
+            return if self.is_overfull() { Err(self.no_room()) } else { Ok(()) };
         }
         let cause = self.halt.reason().map_or_else(|| "it has stopped".to_owned(), ToString::to_string);
         Err(IndexError::Failed { place: self.status.place.to_string(), cause })

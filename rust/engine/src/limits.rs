@@ -124,6 +124,10 @@ pub const INDEX_RESERVE: u64 = 256 << 20;
 /// Bytes of rows after which they are written to disk as one batch: large enough that a batch costs nothing beside its rows.
 pub const INDEX_COMMIT_GOAL: usize = 1 << 20;
 
+/// Bytes of rows that may wait in memory for room while a journal is opened: one batch, for a hub refuses new work when one finds no room.
+/// So a hub that was killed on a full disk opens again and can be read.
+pub const INDEX_FULL_LEN: usize = INDEX_COMMIT_GOAL;
+
 /// Bytes of answers and facts that are handed to the index at once, so that it begins before a long frame ends.
 pub const INDEX_HAND_OVER_LEN: usize = 32 << 10;
 

@@ -69,6 +69,19 @@ impl Filled {
         self.applied.load(Acquire) >= sequence
     }
 
+    /// Wait until rows up to a sequence are in the store or have found no room there; false where neither will come about.
+    pub(super) fn wait_until_tried(&self, sequence: u64) -> bool {
+        let is_tried = || self.applied.load(Acquire) >= sequence || self.full.load(Acquire);
+        drop(self.progress.wait_while(self.ended(), |ended| !*ended && !is_tried()));
+        is_tried()
+    }
+
+    fn note_full(&self) {
+        let _woken = self.ended();
+        self.full.store(true, Release);
+        self.progress.notify_all();
+    }
+
     fn note_applied(&self, sequence: u64) {
         let _woken = self.ended();
         self.applied.store(sequence, Release);
@@ -172,7 +185,7 @@ impl Filler {
             Ok(Some(mark)) => self.filled.note_applied(mark.sequence),
             Ok(None) => {}
             Err(StoreError::Full) => {
-                self.filled.full.store(true, Release);
+                self.filled.note_full();
                 return Ok(());
             }
             Err(error) => return Err(error),

@@ -64,7 +64,7 @@ pub(super) fn fill(
     let report = verify::inspect(storage, SCHEMA, &mut |seen| match seen {
         Seen::Frame(frame) => {
             let hub = hub.get_or_insert_with(|| Hub::new(number_of(&frame), 0));
-            full |= index.is_full();
+            full |= index.is_overfull();
             // What waits for room would pile up in memory.
             if full { Ok(()) } else { Ok(take_frame(Some(index), &frame, hub)?) }
         }
