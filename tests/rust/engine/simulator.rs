@@ -6,9 +6,10 @@
 //!
 //! Invariant: the same seed is the same run, on every machine and in any company of other seeds.
 //! Map: `world` what is there at the beginning, `disks` what outlives a machine, `machine` the gates between the hub's threads and its
-//! disks, `life` the order of things, `keeping` snapshots and archive, `town` clients, `auditor` and `books` what must hold, `replay` the
+//! disks, `life` the order of things, `asking` requests and answers, `keeping` snapshots and archive, `town` clients, `auditor` and `books` what must hold, `replay` the
 //! journal as witness, `damage` what a medium does.
 
+mod asking;
 mod auditor;
 mod batch;
 mod books;

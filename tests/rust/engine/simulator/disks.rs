@@ -96,7 +96,7 @@ impl Disks {
         }
     }
 
-    /// Every file that has something to say, with the disk it lies on.
+    /// Every file whose name ends so, with the disk it lies on.
     pub(super) fn named(&self, endings: &[&str]) -> Vec<(SimulatedDisk, String)> {
         let within = |disk: &SimulatedDisk| {
             let names = disk.list().expect("a disk in memory").into_iter();

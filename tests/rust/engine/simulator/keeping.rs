@@ -14,7 +14,8 @@ use medsettle_engine::{Answer, Engine};
 use medsettle_wire::{Operation, Reason, v1};
 use prost::Message as _;
 
-use super::life::{Life, OnItsWay};
+use super::asking::OnItsWay;
+use super::life::Life;
 use super::machine::{Fault, Worker};
 use super::town::{Ask, digest, snapshot};
 use super::world::Place;
@@ -184,7 +185,10 @@ impl Life<'_> {
                 machine.until_answered(&[ticket]);
                 machine.take_answer(ticket).expect("waited for").ok
             };
-            let _turned_away = (u64::MAX / 2..).find(|ticket| !is_let_in(*ticket));
+            let mut ticket = u64::MAX / 2;
+            while is_let_in(ticket) {
+                ticket += 1;
+            }
             while !closing.is_finished() {
                 if machine.waiting(Worker::Keeper).is_some() {
                     machine.grant(Worker::Keeper, Fault::Works);

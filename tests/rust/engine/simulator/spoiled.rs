@@ -73,7 +73,7 @@ fn expect_start(course: &mut Course, world: &World, disks: &Disks, snapshot: Opt
     course.tally.spoiled_starts += u64::from(snapshot.is_some());
 }
 
-/// Have a snapshot cut now; gives the sequence behind which it stands.
+/// Have a snapshot cut now.
 pub(super) fn cut(engine: &Engine) {
     let request = v1::OperationsSnapshotRequest { header: Some(request::header(OFFICE)) };
     let _cut: v1::OperationsSnapshotResponse = office(engine).get(Operation::OperationsSnapshot, &request);
