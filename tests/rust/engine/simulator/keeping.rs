@@ -38,7 +38,7 @@ impl Life<'_> {
     /// Wait until all that is durable is known to be, and the keeper waits for leave or has nothing to do. Then hear what it has to say.
     pub(super) fn settle(&mut self) {
         let durable = self.machine.durable();
-        self.until(|engine| counted(engine, "frames") == durable);
+        self.until(|engine| counted(engine, "frames") >= durable);
         let machine = self.machine.clone();
         self.until(|engine| machine.waiting(Worker::Keeper).is_some() || unfinished(engine) == 0);
         self.keeper_waits = self.machine.waiting(Worker::Keeper).is_some();
