@@ -276,7 +276,8 @@ impl<'a> Life<'a> {
         let rng = &mut self.course.rng;
         // Names are made and long frames are written once in twenty calls.
         let is_long = |call| matches!(call, Call::Write { len, .. } if len > BLOCK_LEN && len <= 4 * BLOCK_LEN);
-        let one_in = if call == Call::SyncDirectory || is_long(call) { FAULT_IN / 8 } else { FAULT_IN };
+        let is_rare = matches!(call, Call::Create | Call::SyncDirectory) || is_long(call);
+        let one_in = if is_rare { FAULT_IN / 8 } else { FAULT_IN };
         if !self.course.faults || rng.u32(..one_in) != 0 {
             return Fault::Works;
         }
