@@ -20,6 +20,9 @@ mod support;
 #[path = "../../tests/rust/engine/visits.rs"]
 #[allow(dead_code, unused_imports, reason = "not all of it is needed here")]
 mod visits;
+#[path = "../../tests/rust/engine/watched.rs"]
+#[allow(dead_code, reason = "not all of it is needed here")]
+mod watched;
 
 use std::fs;
 use std::io::Read;

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Acquire, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
@@ -91,6 +91,7 @@ pub enum OpenError {
 /// What the engine counted since it was opened.
 #[derive(Default)]
 pub(crate) struct Metrics {
+    /// Frames that are durable.
     pub(crate) frames: AtomicU64,
     pub(crate) records: AtomicU64,
     pub(crate) batches: AtomicU64,
@@ -99,6 +100,11 @@ pub(crate) struct Metrics {
     pub(crate) replayed: AtomicU64,
     pub(crate) overloaded: AtomicU64,
     pub(crate) panics: AtomicU64,
+    /// Snapshots and digests that were ordered, by somebody or by the length of the journal, and those that are finished, well or not.
+    pub(crate) orders: AtomicU64,
+    pub(crate) orders_finished: AtomicU64,
+    pub(crate) snapshots: AtomicU64,
+    pub(crate) archived: AtomicU64,
 }
 
 /// What all threads of an engine see.
@@ -108,8 +114,6 @@ pub(crate) struct Shared {
     pub(crate) index: IndexStatus,
     clock_suspect: AtomicBool,
     stopping: AtomicBool,
-    /// Orders that the keeper has not finished.
-    pub(crate) orders: AtomicUsize,
 }
 
 impl Shared {
@@ -179,12 +183,21 @@ impl Engine {
 
     /// The same by a clock of the caller's choice.
     pub fn open_by(config: Config, time: Box<dyn TimeSource>) -> Result<Self, OpenError> {
-        Self::open_on(Arc::new(directory(&config.data)?), config, time)
+        let data: Arc<dyn Storage> = Arc::new(directory(&config.data)?);
+        let files = match &config.archive {
+            Some(path) => {
+                let archive = directory(path)?;
+                note_archive(&config.data, path).map_err(|cause| OpenError::Directory { path: path.clone(), cause })?;
+                JournalFiles::new(data, Arc::new(archive))
+            }
+            None => JournalFiles::in_one(data),
+        };
+        Self::open_on(files, config, time)
     }
 
-    /// The same on a storage and clock of the caller's choice.
+    /// The same on storages and by a clock of the caller's choice.
     #[expect(clippy::needless_pass_by_value, reason = "the key that unwraps the ring ends with the opening")]
-    pub fn open_on(storage: Arc<dyn Storage>, config: Config, time: Box<dyn TimeSource>) -> Result<Self, OpenError> {
+    pub fn open_on(files: JournalFiles, config: Config, time: Box<dyn TimeSource>) -> Result<Self, OpenError> {
         let keys = config.keys.as_ref().map(|(path, kek)| KeyRing::load(path, kek)).transpose()?;
         let mut seed = [0; 8];
         getrandom::fill(&mut seed).map_err(OpenError::Random)?;
@@ -192,15 +205,6 @@ impl Engine {
         let options =
             Options { segment_len: config.segment_len, ..Options::new(HubId(u64::from(config.hub.get())), SCHEMA) };
         let halt = Halt::default();
-        let archive: Arc<dyn Storage> = match &config.archive {
-            Some(path) => {
-                let archive = directory(path)?;
-                note_archive(&config.data, path).map_err(|cause| OpenError::Directory { path: path.clone(), cause })?;
-                Arc::new(archive)
-            }
-            None => Arc::clone(&storage),
-        };
-        let files = JournalFiles::new(storage, archive);
         let Started { opened, hub, index, identity } =
             Starting { files: &files, config: &config, seed }.start(&options, &halt)?;
         if let Some(torn) = &opened.report.torn {
@@ -216,7 +220,6 @@ impl Engine {
             index: index.status(),
             clock_suspect: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
-            orders: AtomicUsize::new(0),
         });
         let snapshots =
             SnapshotSchedule { every_segments: config.snapshot_segments, last_segment: opened.report.first_read };
@@ -284,7 +287,7 @@ impl Engine {
         let metrics = &self.shared.metrics;
         let queued = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map_or(0, Sender::len);
         vec![
-            ("frames", metrics.frames.load(Relaxed)),
+            ("frames", metrics.frames.load(Acquire)),
             ("records", metrics.records.load(Relaxed)),
             ("batches", metrics.batches.load(Relaxed)),
             ("answered", metrics.answered.load(Relaxed)),
@@ -292,15 +295,20 @@ impl Engine {
             ("replayed", metrics.replayed.load(Relaxed)),
             ("overloaded", metrics.overloaded.load(Relaxed)),
             ("panics", metrics.panics.load(Relaxed)),
+            ("orders", metrics.orders.load(Acquire)),
+            ("orders_finished", metrics.orders_finished.load(Acquire)),
+            ("snapshots", metrics.snapshots.load(Acquire)),
+            ("archived", metrics.archived.load(Acquire)),
             ("queued", queued as u64),
-            ("begun_behind_frame", self.report.begun_behind),
+            ("begun_behind_frame", self.report.snapshot.unwrap_or(0)),
         ]
     }
 
     /// Take no more jobs, make durable what was decided, and join the threads. A second call does nothing.
     pub fn close(&self) {
-        drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
+        // Before anybody is turned away, so that whoever is knows that long work is ending as well.
         self.shared.stopping.store(true, Relaxed);
+        drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.takes.close();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         // A frame may be waiting for a segment that never comes.

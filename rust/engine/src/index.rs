@@ -23,6 +23,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::Ordering::Acquire;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded};
 use medsettle_core::accumulator::AccumulatorKey;
@@ -52,7 +53,7 @@ use self::store::{Store, StoreError};
 use crate::engine::{OpenError, spawn};
 use crate::halt::Halt;
 use crate::journal::{DirectoryId, FrameHash, FrameHeader};
-use crate::limits::{INDEX_HAND_OVER_LEN, INDEX_MAX_LAG_MS, INDEX_QUEUE};
+use crate::limits::{INDEX_FULL_LEN, INDEX_HAND_OVER_LEN, INDEX_MAX_LAG_MS, INDEX_QUEUE, INDEX_WAIT_MS};
 use crate::reply::Seen;
 
 /// What others than the deciding thread may ask of an index.
@@ -68,6 +69,11 @@ impl IndexStatus {
     /// Sequence up to which records are in the store; what is newer would have to be taken from the journal.
     pub fn applied_sequence(&self) -> u64 {
         self.filled.applied.load(Acquire)
+    }
+
+    /// Wait a little until records up to a sequence are in the store; false if they are not yet.
+    pub(crate) fn wait_for_applied(&self, sequence: u64) -> bool {
+        self.filled.wait_for_applied(sequence, Duration::from_millis(INDEX_WAIT_MS))
     }
 
     /// Make the store durable. Returns the sequence up to which it is.
@@ -158,8 +164,9 @@ impl Index {
         self.status.clone()
     }
 
-    fn is_full(&self) -> bool {
-        self.status.is_full()
+    /// Whether more rows wait for room than memory is given to.
+    fn is_overfull(&self) -> bool {
+        self.status.is_full() && self.view.durable_bytes() > INDEX_FULL_LEN
     }
 
     fn no_room(&self) -> IndexError {
@@ -252,11 +259,12 @@ impl Index {
         }
     }
 
-    /// Wait until everything from the journal can be read.
+    /// Wait until everything from the journal can be read, and is in the store if there is room for it.
     fn catch_up(&self) -> Result<(), IndexError> {
         self.hand_over();
-        if self.status.filled.wait_for(self.observed.get()) {
-            return Ok(());
+        let observed = self.observed.get();
+        if self.status.filled.wait_for(observed) && self.status.filled.wait_until_tried(observed) {
+            return if self.is_overfull() { Err(self.no_room()) } else { Ok(()) };
         }
         let cause = self.halt.reason().map_or_else(|| "it has stopped".to_owned(), ToString::to_string);
         Err(IndexError::Failed { place: self.status.place.to_string(), cause })

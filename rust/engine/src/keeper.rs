@@ -11,10 +11,9 @@ use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{AcqRel, Acquire};
-use std::time::Duration;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::{Receiver, TryRecvError};
 use medsettle_core::hub::Hub;
 use medsettle_wire::Reason;
 use medsettle_wire::encode::{encode_digest, encode_snapshot};
@@ -26,7 +25,7 @@ use crate::error::JournalError;
 use crate::index::IndexError;
 use crate::journal::segment::{Label, name_of};
 use crate::journal::{SegmentScan, Tail};
-use crate::limits::{INDEX_WAIT_MS, MAX_ORDERS};
+use crate::limits::MAX_ORDERS;
 use crate::pipeline::panic_message;
 use crate::recovery::segment_numbers;
 use crate::reply::{Frame, Outgoing, Part, Parts, Seen, Waiter, refused, release};
@@ -65,26 +64,23 @@ pub(crate) struct Keeper {
 impl Keeper {
     /// Work until nothing more is ordered.
     pub(crate) fn run(&self, tasks: &Receiver<Task>) {
-        // Snapshots in their order, which wait until the index has come as far. There are at most as many as orders.
-        let mut waiting = VecDeque::new();
-        let mut open = true;
-        while open || !waiting.is_empty() {
-            let next = match waiting.front() {
-                Some(_) => tasks.recv_timeout(Duration::from_millis(INDEX_WAIT_MS)),
-                None => tasks.recv().map_err(RecvTimeoutError::from),
+        // Snapshots in their order, each until the index has come as far. There are at most as many as orders.
+        let mut waiting: VecDeque<Task> = VecDeque::new();
+        loop {
+            let next = if let Some(first) = waiting.front() {
+                self.shared.index.wait_for_applied(first.frozen.tail.last_sequence);
+                tasks.try_recv()
+            } else {
+                tasks.recv().map_err(|_| TryRecvError::Disconnected)
             };
             match next {
                 Ok(task) if matches!(task.order, Order::Snapshot(_)) => waiting.push_back(task),
-                Ok(task) => self.work_guarded(task),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => {
-                    open = false;
-                    // Nobody orders any more; what waits ends with the index, or with the hub.
-                    std::thread::sleep(Duration::from_millis(INDEX_WAIT_MS * u64::from(!waiting.is_empty())));
-                }
+                Ok(task) => self.finish(task),
+                Err(TryRecvError::Disconnected) if waiting.is_empty() => return,
+                Err(_) => {}
             }
             while let Some(task) = waiting.pop_front_if(|task| self.is_due(task)) {
-                self.work_guarded(task);
+                self.finish(task);
             }
         }
     }
@@ -98,12 +94,12 @@ impl Keeper {
         self.shared.is_stopping() || self.shared.halt.reason().is_some()
     }
 
-    fn work_guarded(&self, Task { frozen, order }: Task) {
+    fn finish(&self, Task { frozen, order }: Task) {
         let worked = catch_unwind(AssertUnwindSafe(|| self.work(&frozen, order)));
         if let Err(panic) = worked {
             log(&format!("a snapshot or digest panicked: {}", panic_message(&*panic)));
         }
-        self.shared.orders.fetch_sub(1, AcqRel);
+        self.shared.metrics.orders_finished.fetch_add(1, Release);
     }
 
     fn work(&self, frozen: &Frozen, order: Order) {
@@ -137,6 +133,7 @@ impl Keeper {
         self.persist_index(tail.last_sequence)?;
         let stopped = || self.shared.is_stopping();
         snapshot::write(&self.files, self.identity.directory, self.identity.hub, *tail, hub, &stopped)?;
+        self.shared.metrics.snapshots.fetch_add(1, Release);
         self.archive()
     }
 
@@ -165,6 +162,7 @@ impl Keeper {
                 return Err(Uncut::Stopped);
             }
             self.files.archive(&self.identity, number, SCHEMA)?;
+            self.shared.metrics.archived.fetch_add(1, Release);
             log(&format!("{} is archived", self.files.path_of(&name_of(number)).display()));
         }
         Ok(())
@@ -212,8 +210,13 @@ fn answer(waiter: Waiter, frozen: &Frozen, body: Vec<u8>) {
 }
 
 impl Shared {
-    /// Whether another order is taken; the keeper gives the place back.
+    /// Whether the deciding thread may order something more; the keeper gives the place back.
     pub(crate) fn take_order(&self) -> bool {
-        self.orders.fetch_update(AcqRel, Acquire, |orders| (orders < MAX_ORDERS).then_some(orders + 1)).is_ok()
+        let waiting = self.metrics.orders.load(Relaxed) - self.metrics.orders_finished.load(Acquire);
+        let taken = waiting < MAX_ORDERS;
+        if taken {
+            self.metrics.orders.fetch_add(1, Release);
+        }
+        taken
     }
 }

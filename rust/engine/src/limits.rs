@@ -84,11 +84,12 @@ pub const TAKE_IDLE: Duration = Duration::from_mins(1);
 /// takes an operator to copy a directory.
 pub const SEAL_AFTER_MS: u64 = 200;
 
-/// Pause before the keeper looks again whether the records index has come as far as a snapshot: it is milliseconds behind, or waits for room.
+/// How long the keeper waits for the records index to come as far as a snapshot before it looks whether the hub is closing: the index is
+/// milliseconds behind, or waits for room.
 pub const INDEX_WAIT_MS: u64 = 20;
 
 /// Orders of snapshots and digests that may wait: each holds a view of the state, and with it what has changed since.
-pub const MAX_ORDERS: usize = 4;
+pub const MAX_ORDERS: u64 = 4;
 
 /// Segments that are begun between two snapshots unless configured: a start folds at most so many, about a million records each.
 pub const SNAPSHOT_SEGMENTS: u64 = 4;
@@ -135,6 +136,10 @@ pub const INDEX_RESERVE: u64 = 256 << 20;
 
 /// Bytes of rows after which they are written to disk as one batch: large enough that a batch costs nothing beside its rows.
 pub const INDEX_COMMIT_GOAL: usize = 1 << 20;
+
+/// Bytes of rows that may wait in memory for room while a journal is opened: one batch, for a hub refuses new work when one finds no room.
+/// So a hub that was killed on a full disk opens again and can be read.
+pub const INDEX_FULL_LEN: usize = INDEX_COMMIT_GOAL;
 
 /// Bytes of answers and facts that are handed to the index at once, so that it begins before a long frame ends.
 pub const INDEX_HAND_OVER_LEN: usize = 32 << 10;

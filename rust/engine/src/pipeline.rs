@@ -14,7 +14,7 @@ mod command;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, select};
@@ -208,6 +208,7 @@ impl Pipeline {
         self.index.note_durable(done.number);
         self.order_when_due(done.segment);
         self.buffer = done.buffer;
+        self.shared.metrics.frames.fetch_add(1, Release);
     }
 
     /// Hand the filled frame over, or release answers that wait for nothing.
@@ -252,7 +253,6 @@ impl Pipeline {
         if header.facts() > 0 {
             self.last = seen;
         }
-        self.shared.metrics.frames.fetch_add(1, Relaxed);
         self.in_flight = true;
         let tasks = self.take_orders();
         if let Err(unsent) = frames.send(InFlight { frame, answers, seen, tasks }) {

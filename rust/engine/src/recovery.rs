@@ -61,10 +61,10 @@ pub struct OpenReport {
     pub created: bool,
     /// How many segments hold frames.
     pub segments: u64,
-    /// The frame of the snapshot behind which the reading began; 0 where it began with the first frame.
-    pub begun_behind: u64,
     /// The first segment that had to be read.
     pub first_read: u64,
+    /// The frame of the snapshot that the state began with, if it began with one.
+    pub snapshot: Option<u64>,
     /// The last frame.
     pub tail: Tail,
     /// A warning for the log: a crash interrupted the write of this frame, which nobody had been told of.
@@ -200,8 +200,8 @@ impl Opening {
         let capacity = walk.prepared_len.unwrap_or(u64::MAX).min(options.segment_len) - FIRST_FRAME_OFFSET;
         let max_body_len = longest_body_within(usize::try_from(capacity).unwrap_or(usize::MAX));
         let Walk { tail, active, torn, after, .. } = walk;
-        let (directory, begun_behind) = (identity.directory, after.number);
-        let report = OpenReport { directory, created, segments: active, begun_behind, first_read, tail, torn };
+        let (directory, snapshot) = (identity.directory, (after.number > 0).then_some(after.number));
+        let report = OpenReport { directory, created, segments: active, first_read, snapshot, tail, torn };
         let journal = LocalJournal::start(WriterParts {
             storage,
             lock,

@@ -92,7 +92,7 @@ fn a_restored_hub_starts_with_the_snapshot_of_its_backup_and_is_what_it_was() {
     assert_eq!(verified.snapshots[0].head.tail.number, restored.snapshot_frame);
 
     let engine = place.open();
-    assert_eq!(engine.report().begun_behind, restored.snapshot_frame, "what lies before is not folded again");
+    assert_eq!(engine.report().snapshot.unwrap_or(0), restored.snapshot_frame, "what lies before is not folded again");
     assert!(engine.report().first_read > 1);
     assert_eq!(place.shown(&engine), shown);
     place.fill(&engine, 200..202);
@@ -129,7 +129,7 @@ fn a_snapshot_of_a_backup_that_cannot_be_used_costs_the_restored_hub_nothing_but
         let [passed] = &restored.passed[..] else { panic!("{:?}", restored.passed) };
         assert!(passed.contains(&snapshot.display().to_string()) && passed.contains(reason), "{reason}: {passed}");
         let engine = place.open();
-        assert_eq!((restored.snapshot_frame, engine.report().begun_behind), (0, 0), "{reason}");
+        assert_eq!((restored.snapshot_frame, engine.report().snapshot.unwrap_or(0)), (0, 0), "{reason}");
         assert_eq!(place.shown(&engine), shown, "{reason}");
     }
 }
@@ -156,7 +156,7 @@ fn a_snapshot_of_another_state_is_not_put_in_place_however_well_it_is_written() 
     let restored = restored(&mut place, &backup);
     assert!(restored.passed[0].contains("the journal up to there gives"), "{:?}", restored.passed);
     let engine = place.open();
-    assert_eq!((restored.snapshot_frame, engine.report().begun_behind), (0, 0));
+    assert_eq!((restored.snapshot_frame, engine.report().snapshot.unwrap_or(0)), (0, 0));
     assert_eq!(place.shown(&engine), shown);
 }
 

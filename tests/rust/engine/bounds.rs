@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use medsettle_core::ids::HubNumber;
+use medsettle_engine::archive::JournalFiles;
 use medsettle_engine::storage::simulated::SimulatedDisk;
 use medsettle_engine::{BATCH, Config, EMPTY_COMMIT, Engine};
 use medsettle_wire::v1::{self, command::Command, presentation::Credential};
@@ -78,7 +79,8 @@ fn a_caller_without_a_place_in_the_contract_is_refused() {
 #[test]
 fn without_the_issuers_key_no_card_is_accepted() {
     let disk = SimulatedDisk::new();
-    let engine = Engine::open_on(Arc::new(disk.clone()), config(), Box::new(Time::at(NOW_MS))).expect("opened");
+    let files = JournalFiles::in_one(Arc::new(disk.clone()));
+    let engine = Engine::open_on(files, config(), Box::new(Time::at(NOW_MS))).expect("opened");
     request::furnish(&office(&engine));
     let patient = request::enroll(&office(&engine), 1);
     let admit = request::admit(patient, 1);
@@ -96,7 +98,8 @@ fn a_key_ring_that_does_not_open_opens_no_engine() {
     std::fs::write(&ring, "{}").expect("written");
     let disk = SimulatedDisk::new();
     let config = Config { keys: Some((ring.clone(), kek)), ..config() };
-    let error = Engine::open_on(Arc::new(disk.clone()), config, Box::new(Time::at(NOW_MS))).expect_err("no ring");
+    let files = JournalFiles::in_one(Arc::new(disk.clone()));
+    let error = Engine::open_on(files, config, Box::new(Time::at(NOW_MS))).expect_err("no ring");
     assert!(error.to_string().contains(&ring.display().to_string()), "{error}");
     open_on(&disk);
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use medsettle_core::calendar::Date;
+use medsettle_engine::archive::JournalFiles;
 use medsettle_engine::clock::TimeSource;
 use medsettle_engine::storage::simulated::SimulatedDisk;
 use medsettle_engine::{Config, EMPTY_COMMIT, Engine};
@@ -233,8 +234,8 @@ impl TimeSource for Brittle {
 fn a_panic_of_the_deciding_thread_answers_everybody_and_halts() {
     let broken = Arc::new(AtomicBool::new(false));
     let time = Brittle { time: Time::at(NOW_MS), broken: Arc::clone(&broken) };
-    let engine =
-        Engine::open_on(Arc::new(Process::on(&SimulatedDisk::new())), config(), Box::new(time)).expect("opened");
+    let files = JournalFiles::in_one(Arc::new(Process::on(&SimulatedDisk::new())));
+    let engine = Engine::open_on(files, config(), Box::new(time)).expect("opened");
     let office = office(&engine);
     request::furnish(&office);
     broken.store(true, Relaxed);

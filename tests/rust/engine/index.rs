@@ -10,6 +10,7 @@ use medsettle_engine::storage::DataDirectory;
 use medsettle_engine::storage::simulated::SimulatedDisk;
 use medsettle_engine::{Config, EMPTY_COMMIT, Engine, OpenError};
 use medsettle_wire::encode::HubState;
+use medsettle_wire::v1::command::Command;
 use medsettle_wire::v1::messages_get_outcome_response::Outcome;
 use medsettle_wire::{Operation, Reason, v1};
 
@@ -344,26 +345,45 @@ fn closing_ends_a_snapshot_that_waits_for_room() {
     assert_eq!(reason(&cut.answer()), Reason::Halted);
 }
 
-#[test]
-fn an_index_that_is_made_for_the_first_time_says_that_it_has_no_room() {
-    let disk = SimulatedDisk::new();
+/// A hub that credited somebody so often, 500 times at once, is closed: an index that knows nothing of it and has no room, and what opens the
+/// hub with it.
+fn after_credits(batches: u64) -> (MemoryIndex, impl Fn() -> Result<Engine, OpenError>) {
+    let (disk, memory) = (SimulatedDisk::new(), MemoryIndex::default());
     let engine = open_with(Arc::new(disk.clone()), config(), &Time::at(NOW_MS)).expect("opened");
     request::furnish(&office(&engine));
-    for number in 1..=40 {
-        request::enroll(&office(&engine), number);
+    let person = request::enroll(&office(&engine), 1).person;
+    for batch in 0..batches {
+        let credit = |number| Command::AccountsCredit(request::credit(person, 1, &format!("{batch} {number}")));
+        office(&engine).submit((0..500).map(credit).collect());
     }
     engine.close();
-    let memory = MemoryIndex::default();
     memory.set_full(true);
-    let config = || Config { index: IndexHome::Memory(memory.clone()), ..config() };
-    let opened = open_with(Arc::new(disk.clone()), config(), &Time::at(NOW_MS));
-    match opened {
-        Err(OpenError::Index(error)) => assert!(error.to_string().contains("the disk is full"), "{error}"),
-        // The journal was read before the first rows were refused: then it serves what it can.
-        Ok(engine) => until("the index is found full", || engine.state() == HubState::DiskFull),
-        Err(error) => panic!("{error}"),
-    }
+    let index = memory.clone();
+    let open = move || {
+        let config = Config { index: IndexHome::Memory(index.clone()), ..config() };
+        open_with(Arc::new(disk.clone()), config, &Time::at(NOW_MS))
+    };
+    (memory, open)
+}
+
+#[test]
+fn a_hub_whose_index_finds_no_room_for_a_little_opens_and_can_be_read() {
+    let (memory, open) = after_credits(1);
+    let engine = open().expect("opened");
+    assert_eq!(engine.state(), HubState::DiskFull);
+    assert_eq!(request::trial_balance(&office(&engine)).personal_balances_fen, 500_500);
+    let new = office(&engine).call(Operation::PersonsEnroll.number(), encode(&request::enrolment(2)));
+    assert_eq!(reason(&new), Reason::DiskFull);
     memory.set_full(false);
-    let engine = open_with(Arc::new(disk), config(), &Time::at(NOW_MS)).expect("opened");
-    assert_eq!(request::trial_balance(&office(&engine)).personal_balances_fen, 40 * 500_000);
+    until("the room is noticed", || engine.state() == HubState::Serving);
+}
+
+#[test]
+fn an_index_that_is_made_for_the_first_time_says_that_it_has_no_room() {
+    let (memory, open) = after_credits(20);
+    let error = open().expect_err("no room");
+    assert!(matches!(error, OpenError::Index(_)) && error.to_string().contains("the disk is full"), "{error}");
+    memory.set_full(false);
+    let engine = open().expect("opened");
+    assert_eq!(request::trial_balance(&office(&engine)).personal_balances_fen, 510_000);
 }

@@ -24,4 +24,5 @@ mod stay;
 mod support;
 mod verify;
 mod visits;
+mod watched;
 mod witness;

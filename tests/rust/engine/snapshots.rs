@@ -41,12 +41,10 @@ impl Place {
     }
 
     fn try_open(&self) -> Result<Engine, medsettle_engine::OpenError> {
-        let segment_len = self.segment_len;
-        let storage = DataDirectory::create(self.data()).expect("a data directory");
-        let index = IndexHome::within(&self.data());
+        let (segment_len, index) = (self.segment_len, IndexHome::within(&self.data()));
         let archive = self.archive.clone();
         let config = Config { data: self.data(), segment_len, snapshot_segments: 0, archive, index, ..config() };
-        open_with(Arc::new(storage), config, &Time::at(NOW_MS))
+        Engine::open_by(config, Box::new(Time::at(NOW_MS)))
     }
 
     pub(crate) fn open(&self) -> Engine {

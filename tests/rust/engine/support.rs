@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use medsettle_core::ids::HubNumber;
 use medsettle_cryptogram::{Derivation, MasterKey, Scheme};
+use medsettle_engine::archive::JournalFiles;
 use medsettle_engine::clock::TimeSource;
 use medsettle_engine::index::{IndexHome, MemoryIndex};
 use medsettle_engine::keyring::{Kek, KeyAttributes, KeyRing, PanRange};
@@ -102,7 +103,7 @@ pub(crate) fn key_ring(scratch: &tempfile::TempDir) -> (PathBuf, Kek) {
 pub(crate) fn open_with(storage: Arc<dyn Storage>, config: Config, time: &Time) -> Result<Engine, OpenError> {
     let scratch = tempfile::tempdir().expect("a scratch directory");
     let config = Config { keys: Some(key_ring(&scratch)), ..config };
-    Engine::open_on(storage, config, Box::new(time.clone()))
+    Engine::open_on(JournalFiles::in_one(storage), config, Box::new(time.clone()))
 }
 
 /// Open on a simulated disk that works.

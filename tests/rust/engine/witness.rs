@@ -34,10 +34,14 @@ impl Frame {
 
 /// Every frame of a journal that nobody has open.
 pub(crate) fn frames(storage: Arc<dyn Storage>) -> Vec<Frame> {
+    frames_of(JournalFiles::in_one(storage))
+}
+
+/// The same of a journal with its archive.
+pub(crate) fn frames_of(files: JournalFiles) -> Vec<Frame> {
     let mut frames = Vec::new();
     let options = Options::new(HubId(config().hub.get().into()), SCHEMA);
-    let storage = Arc::new(JournalFiles::in_one(storage));
-    recovery::open(storage, &options, Halt::default(), &mut |frame| {
+    recovery::open(Arc::new(files), &options, Halt::default(), &mut |frame| {
         let stamp_ms = frame.header.stamp_ms;
         let records = decode_body(frame.body, stamp_ms).expect("readable records");
         frames.push(Frame { hash: frame.hash.0, stamp_ms, records, body_len: frame.body.len() });

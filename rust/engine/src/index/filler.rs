@@ -61,6 +61,33 @@ impl Filled {
         self.has_taken_in(sequence)
     }
 
+    /// Wait until rows up to a sequence are in the store, at most so long; whether they are.
+    pub(super) fn wait_for_applied(&self, sequence: u64, at_most: Duration) -> bool {
+        let is_behind = |_: &mut bool| self.applied.load(Acquire) < sequence;
+        let waited = self.progress.wait_timeout_while(self.ended(), at_most, is_behind);
+        drop(waited);
+        self.applied.load(Acquire) >= sequence
+    }
+
+    /// Wait until rows up to a sequence are in the store or have found no room there; false where neither will come about.
+    pub(super) fn wait_until_tried(&self, sequence: u64) -> bool {
+        let is_tried = || self.applied.load(Acquire) >= sequence || self.full.load(Acquire);
+        drop(self.progress.wait_while(self.ended(), |ended| !*ended && !is_tried()));
+        is_tried()
+    }
+
+    fn note_full(&self) {
+        let _woken = self.ended();
+        self.full.store(true, Release);
+        self.progress.notify_all();
+    }
+
+    fn note_applied(&self, sequence: u64) {
+        let _woken = self.ended();
+        self.applied.store(sequence, Release);
+        self.progress.notify_all();
+    }
+
     fn note_taken_in(&self, sequence: u64) {
         let _woken = self.ended();
         self.taken_in.store(sequence, Release);
@@ -155,10 +182,10 @@ impl Filler {
 
     fn commit(&self) -> Result<(), StoreError> {
         match self.view.commit() {
-            Ok(Some(mark)) => self.filled.applied.store(mark.sequence, Release),
+            Ok(Some(mark)) => self.filled.note_applied(mark.sequence),
             Ok(None) => {}
             Err(StoreError::Full) => {
-                self.filled.full.store(true, Release);
+                self.filled.note_full();
                 return Ok(());
             }
             Err(error) => return Err(error),

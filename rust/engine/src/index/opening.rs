@@ -7,7 +7,8 @@
 //! | another directory's, another format, unreadable, condemned | thrown away, made from the replay |
 //! | up to a frame that the journal does not have, or ahead of it | thrown away, made in a second walk |
 //! | as far as the snapshot that a start begins with, but by the hash of another frame | the same |
-//! | no room | the hub does not open |
+//! | no room, and few rows wait for it | opens; new work is refused `DISK_FULL` until there is |
+//! | no room for more rows than memory is given to | the hub does not open |
 
 use super::{Index, IndexHome, rebuild};
 use crate::ahead::Folded;
@@ -70,8 +71,8 @@ impl<'a> Opening<'a> {
         let header = &frame.header;
         let holds_found = header.first_sequence <= found && found <= header.last_sequence;
         self.stale |= holds_found && (found != header.last_sequence || hash != frame.hash);
-        self.full |= self.index.is_full();
-        // A disk that is full would otherwise let all that waits for it pile up in memory.
+        // What waits for room would otherwise pile up in memory.
+        self.full |= self.index.is_overfull();
         let observes = !self.stale && !self.full;
         rebuild::take_frame(observes.then_some(&self.index), (header, frame.hash), stored, hub)
     }

@@ -78,7 +78,7 @@ impl Making {
 
     /// Fold the next frame.
     pub(crate) fn take_frame(&mut self, frame: &FrameRef<'_>) -> Result<(), Unusable> {
-        self.full |= self.index.is_full();
+        self.full |= self.index.is_overfull();
         let mut stored = decode(frame.header, frame.body)?;
         take_frame((!self.full).then_some(&self.index), (frame.header, frame.hash), &mut stored, &mut self.hub)
     }
@@ -100,7 +100,7 @@ pub(super) fn fill(
     let (filled, was_full) = (&mut *index, &mut full);
     let fold = move |frame: &Folded, stored: &mut Vec<StoredRecord>| {
         let hub = hub.get_or_insert_with(|| Hub::new(number_of(&frame.header), 0));
-        *was_full |= filled.is_full();
+        *was_full |= filled.is_overfull();
         // What waits for room would pile up in memory.
         if *was_full { Ok(()) } else { take_frame(Some(filled), (&frame.header, frame.hash), stored, hub) }
     };

@@ -11,6 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use fjall::Slice;
 
 use super::key::Table;
+use super::overlay::View;
 
 /// Why a store did not do what it should.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -51,20 +52,47 @@ pub(super) trait Store: Send + Sync {
 #[derive(Clone, Default)]
 pub struct MemoryIndex(Arc<Memory>);
 
+type Tables = [BTreeMap<Slice, Slice>; Table::ALL.len()];
+
 #[derive(Default)]
 struct Memory {
-    tables: RwLock<[BTreeMap<Slice, Slice>; Table::ALL.len()]>,
+    tables: RwLock<Tables>,
+    /// What a power cut would leave.
+    persisted: RwLock<Tables>,
     full: AtomicBool,
 }
 
 impl MemoryIndex {
+    /// Another index with the same rows, all of them durable.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        Self::of(self.0.tables.read().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    /// Another index with what a power cut would leave of this one.
+    #[must_use]
+    pub fn durable_copy(&self) -> Self {
+        Self::of(self.0.persisted.read().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    fn of(tables: Tables) -> Self {
+        let persisted = RwLock::new(tables.clone());
+        Self(Arc::new(Memory { tables: RwLock::new(tables), persisted, ..Memory::default() }))
+    }
+
+    /// Sequence up to which its records are.
+    pub fn sequence(&self) -> u64 {
+        View::mark(self).ok().flatten().map_or(0, |mark| mark.sequence)
+    }
+
     /// Take no more rows, or again.
     pub fn set_full(&self, full: bool) {
         self.0.full.store(full, Relaxed);
     }
 
     pub(super) fn clear(&self) {
-        *self.0.tables.write().unwrap_or_else(PoisonError::into_inner) = Default::default();
+        *self.0.tables.write().unwrap_or_else(PoisonError::into_inner) = Tables::default();
+        *self.0.persisted.write().unwrap_or_else(PoisonError::into_inner) = Tables::default();
     }
 }
 
@@ -96,6 +124,8 @@ impl Store for MemoryIndex {
     }
 
     fn persist(&self) -> Result<(), StoreError> {
+        let tables = self.0.tables.read().unwrap_or_else(PoisonError::into_inner).clone();
+        *self.0.persisted.write().unwrap_or_else(PoisonError::into_inner) = tables;
         Ok(())
     }
 

@@ -86,6 +86,7 @@ impl Pipeline {
         if self.shared.take_order() {
             self.orders.push(order(waiter));
         } else {
+            self.shared.metrics.refused.fetch_add(1, Relaxed);
             self.push(waiter, Parts::One(Part::Refusal(refused(Reason::Overloaded))));
         }
     }

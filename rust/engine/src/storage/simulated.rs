@@ -125,6 +125,13 @@ impl SimulatedDisk {
         write(&mut state.files[file].medium, offset, bytes);
     }
 
+    /// Let the medium hold another bit than was written; the page cache goes on showing the right one.
+    pub fn rot(&self, name: &str, offset: usize, bit: u8) {
+        let mut state = self.state();
+        let file = state.names[name];
+        state.files[file].medium[offset] ^= 1 << bit;
+    }
+
     /// Remove `name`, durably.
     pub fn remove(&self, name: &str) {
         let mut state = self.state();
@@ -179,11 +186,12 @@ impl Storage for SimulatedDisk {
         let mut state = self.state();
         let file = state.find(name)?;
         if access == Access::ReadMedium {
+            // What is written back lies in the cache of the device: it is read from there, and a power cut takes it all the same.
             let content = &mut state.files[file];
-            for (offset, sector) in std::mem::take(&mut content.dirty) {
-                write(&mut content.medium, offset, &sector);
-            }
             content.cache.clone_from(&content.medium);
+            for (offset, sector) in &content.dirty {
+                write(&mut content.cache, *offset, sector);
+            }
         }
         let is_segment = crate::journal::segment::number_of(name).is_some();
         Ok(Box::new(SimulatedFile { disk: self.clone(), file, generation: state.generation, is_segment }))

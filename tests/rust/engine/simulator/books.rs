@@ -100,7 +100,7 @@ impl Books {
             Plan::Admit { .. } | Plan::Charge { .. } | Plan::Discharge { .. } => stay_goes_on(town, ask, response),
             Plan::Settle { .. } | Plan::CancelSettlement { .. } => self.settle_stay(town, ask, response),
             Plan::Visit { .. } | Plan::CancelVisit { .. } => self.settle_visit(town, ask, response),
-            Plan::Read => {}
+            Plan::Read | Plan::Order => {}
         }
         None
     }

@@ -6,9 +6,12 @@
 //! Invariant: every damage is refused with a finding in the damaged file, or what the journal holds is unchanged.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use fastrand::Rng;
+use medsettle_core::hub::Hub;
+use medsettle_core::rows::StateDigest;
 use medsettle_engine::error::JournalError;
 use medsettle_engine::halt::Halt;
 use medsettle_engine::journal::frame::{BLOCK_LEN, FrameHeader, SECTOR_LEN, is_untouched};
@@ -19,66 +22,80 @@ use medsettle_engine::storage::simulated::SimulatedDisk;
 use medsettle_wire::record::{SCHEMA, decode_body};
 use medsettle_wire::v1::command::Command;
 
+use super::disks::Disks;
 use super::life::Course;
-use super::world::World;
-use crate::process::Process;
+use super::spoiled;
+use super::world::{Settings, World};
 use crate::request;
 use crate::support::{config, office};
 
 const IDENTITY: &str = "IDENTITY";
 
-/// Damage copies of a disk that nobody uses, and see them refused.
-pub(super) fn try_some(course: &mut Course, world: &World, disk: &SimulatedDisk) {
-    let opened = disk.copy();
+/// Damage copies of disks that nobody uses, and see them refused, or passed over. What the journal holds is remembered.
+pub(super) fn try_some(course: &mut Course, world: &World, disks: &Disks) {
+    let opened = disks.copy();
     let before = content_of(&opened).expect("a disk after a crash opens");
     assert_eq!(
         content_of(&opened).expect("and again"),
         Content { torn: false, ..before },
         "what was torn is cut at once"
     );
+    course.left = before;
     let rng = &mut course.rng;
     for _ in 0..3 {
-        let damaged = disk.copy();
+        let damaged = disks.copy();
         let name = flip(rng, &damaged);
         expect_refused(&damaged, &name, before, "a flipped bit");
     }
-    let damaged = disk.copy();
-    if let Some(name) = misplace(rng, &damaged) {
+    let damaged = disks.copy();
+    if let Some(name) = misplace(rng, &damaged.data) {
         expect_refused(&damaged, &name, before, "a block in the place of another");
     }
-    let damaged = disk.copy();
-    if let Some(name) = lose(rng, &damaged, before.tail) {
+    let damaged = disks.copy();
+    if let Some(name) = lose(rng, &damaged.data, before.tail) {
         expect_refused(&damaged, &name, before, "a write that never came, before others that did");
     }
-    if rng.u32(..3) == 0 {
-        transplant(course, world, disk);
+    spoiled::try_some(course, world, disks);
+    if course.rng.u32(..3) == 0 {
+        transplant(course, world, disks);
     }
 }
 
-/// What a journal holds: its end, and a hash of all bodies, for a frame's own hash is what may be wrong.
+/// What a journal holds: its end, the state it gives, and a hash of all bodies, for a frame's own hash is what may be wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Content {
-    tail: Tail,
+pub(super) struct Content {
+    pub(super) tail: Tail,
+    pub(super) digest: StateDigest,
     bodies: u64,
     /// The opening that found it cut a torn frame.
     torn: bool,
 }
 
-/// What opening finds; it cuts what a crash tore.
-fn content_of(disk: &SimulatedDisk) -> Result<Content, JournalError> {
+/// What opening finds that begins with the first frame, in the archive or not; it cuts what a crash tore.
+pub(super) fn content_of(disks: &Disks) -> Result<Content, JournalError> {
     let options = Options::new(HubId(config().hub.get().into()), SCHEMA);
     let mut bodies = DefaultHasher::new();
-    let opened = recovery::open(Arc::new(disk.clone()), &options, Halt::default(), &mut |frame| {
+    let mut hub = Hub::new(config().hub, 0);
+    let opened = recovery::open(Arc::new(disks.files()), &options, Halt::default(), &mut |frame| {
         frame.body.hash(&mut bodies);
-        decode_body(frame.body, frame.header.stamp_ms).map(drop).map_err(|error| Unusable(error.to_string()))
+        let stored = decode_body(frame.body, frame.header.stamp_ms).map_err(|error| Unusable(error.to_string()))?;
+        for stored in &stored {
+            hub.apply(&stored.record);
+        }
+        Ok(())
     })?;
-    Ok(Content { tail: opened.report.tail, bodies: bodies.finish(), torn: opened.report.torn.is_some() })
+    let torn = opened.report.torn.is_some();
+    Ok(Content { tail: opened.report.tail, digest: hub.digest(), bodies: bodies.finish(), torn })
 }
 
-fn expect_refused(damaged: &SimulatedDisk, name: &str, before: Content, what: &str) {
+fn expect_refused(damaged: &Disks, name: &str, before: Content, what: &str) {
     match content_of(damaged) {
         Err(JournalError::Corrupt { finding, .. }) => {
             assert!(finding.path.ends_with(name), "{what} in {name}: {finding}");
+        }
+        // An archived segment is read by its table, and refused before there is a frame to be found wrong.
+        Err(JournalError::Io { path, cause, .. }) if cause.kind() == ErrorKind::InvalidData => {
+            assert!(path.ends_with(name) && name.ends_with(".archive"), "{what} in {name}: {cause}");
         }
         Err(error) => panic!("{what} in {name}: {error}"),
         Ok(after) => assert_eq!(
@@ -103,9 +120,10 @@ fn bytes_of(disk: &SimulatedDisk, name: &str) -> (Vec<u8>, usize) {
 }
 
 /// Flip one bit, mostly where something was written; gives the file.
-fn flip(rng: &mut Rng, disk: &SimulatedDisk) -> String {
-    let names = names(disk);
-    let name = &names[rng.usize(..names.len())];
+fn flip(rng: &mut Rng, disks: &Disks) -> String {
+    let mut files = disks.named(&[".journal", ".archive"]);
+    files.push((disks.data.clone(), IDENTITY.into()));
+    let (disk, name) = &files[rng.usize(..files.len())];
     let (content, written) = bytes_of(disk, name);
     let within = if rng.u32(..4) == 0 { content.len() } else { written.next_multiple_of(BLOCK_LEN) };
     let offset = rng.usize(..within.max(1));
@@ -144,21 +162,25 @@ fn lose(rng: &mut Rng, disk: &SimulatedDisk, tail: Tail) -> Option<String> {
 }
 
 /// Let two histories begin on copies of one disk, and bring a sector, or a whole frame, of one into the other.
-fn transplant(course: &mut Course, world: &World, disk: &SimulatedDisk) {
-    let (one, other) = (disk.copy(), disk.copy());
-    for (disk, fen) in [(&one, 11), (&other, 22)] {
-        let engine = world.open(Arc::new(Process::on(disk)), 64 << 10, &course.time).expect("opened");
+fn transplant(course: &mut Course, world: &World, disks: &Disks) {
+    let (one, other) = (disks.copy(), disks.copy());
+    for (fork, fen) in [(&one, 11), (&other, 22)] {
+        let engine = world.open(fork.in_a_process(), Settings::PLAIN, &fork.index, &course.time).expect("opened");
         for number in 0..2 {
             let person = world.patients[0].person;
             // Long enough that the frame's content goes on behind its first sector.
             let credit = |key| Command::AccountsCredit(request::credit(person, fen, &format!("fork-{number}-{key}")));
             office(&engine).submit((0..4).map(credit).collect());
+            if number == 0 {
+                spoiled::cut(&engine);
+            }
         }
     }
     let held = content_of(&one.copy()).expect("a fork opens");
-    let Some((name, at)) = place_of(&one, held.tail.number) else { return };
-    let (theirs, _) = bytes_of(&other, &name);
-    let (ours, _) = bytes_of(&one, &name);
+    spoiled::believe_fork(course, world, (&one, &other), held);
+    let Some((name, at)) = place_of(&one.data, held.tail.number) else { return };
+    let (theirs, _) = bytes_of(&other.data, &name);
+    let (ours, _) = bytes_of(&one.data, &name);
     let (frame, theirs) = (&ours[at..at + BLOCK_LEN], &theirs[at..at + BLOCK_LEN]);
     let same_place = FrameHeader::decode(theirs, SCHEMA).is_ok_and(|(header, _)| header.number == held.tail.number);
     if !same_place || frame == theirs {
@@ -166,12 +188,12 @@ fn transplant(course: &mut Course, world: &World, disk: &SimulatedDisk) {
     }
     // The whole frame follows a frame that is not there; one of its sectors belongs to another frame of that number.
     let damaged = one.copy();
-    damaged.patch(&name, at, theirs);
+    damaged.data.patch(&name, at, theirs);
     expect_refused(&damaged, &name, held, "a frame of another history");
     for sector in (0..BLOCK_LEN).step_by(SECTOR_LEN) {
         if frame[sector..][..SECTOR_LEN] != theirs[sector..][..SECTOR_LEN] {
             let damaged = one.copy();
-            damaged.patch(&name, at + sector, &theirs[sector..][..SECTOR_LEN]);
+            damaged.data.patch(&name, at + sector, &theirs[sector..][..SECTOR_LEN]);
             expect_refused(&damaged, &name, held, "a sector of another history");
         }
     }

@@ -6,25 +6,29 @@
 //!
 //! Invariant: nothing is granted before the hub is quiet: all that was sent is decided, or waits for what is granted next.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::hash::Hash as _;
-use std::sync::Arc;
 use std::thread;
 
 use fastrand::Rng;
+use medsettle_core::rows::StateDigest;
 use medsettle_engine::journal::frame::BLOCK_LEN;
 use medsettle_engine::storage::simulated::Failure;
-use medsettle_engine::{Answer, BATCH, EMPTY_COMMIT, Engine, Job};
-use medsettle_wire::Reason;
+use medsettle_engine::{EMPTY_COMMIT, Engine};
 use medsettle_wire::encode::HubState;
+use medsettle_wire::{Reason, v1};
+use prost::Message as _;
 
+use super::Tally;
+use super::asking::OnItsWay;
 use super::auditor::Auditor;
-use super::batch;
 use super::books::Books;
-use super::machine::{Call, Fault, Machine, Worker};
-use super::town::{Ask, Round};
+use super::damage::Content;
+use super::machine::{Fault, Machine, Worker};
+use super::town::{Plan, digest};
 use super::world::Place;
 use crate::support::{Time, counted};
+use crate::watched::Call;
 
 /// Calls of the hub to its disk go wrong once in so many.
 const FAULT_IN: u32 = 40;
@@ -54,6 +58,13 @@ pub(super) struct Course {
     pub(super) tickets: u64,
     pub(super) trace: std::hash::DefaultHasher,
     pub(super) faults: bool,
+    /// What the journal holds, found by whoever folded the whole of it.
+    pub(super) left: Content,
+    /// The sequence of the newest snapshot that somebody was told of.
+    pub(super) snapshot_told: u64,
+    /// Digests of the state behind sequences, as snapshots tell them.
+    pub(super) digests: BTreeMap<u64, StateDigest>,
+    pub(super) tally: Tally,
 }
 
 /// A running hub.
@@ -62,8 +73,18 @@ pub(super) struct Life<'a> {
     pub(super) machine: Machine,
     pub(super) engine: Engine,
     /// Commands that were sent so far, every one of a batch.
-    commands: u64,
-    halted: bool,
+    pub(super) commands: u64,
+    /// Orders that nobody sent: the journal had grown.
+    automatic: u64,
+    /// Snapshots and digests that were asked for and not answered.
+    pub(super) orders: Vec<OnItsWay>,
+    /// How many orders the hub had when it was quiet last.
+    pub(super) busy: u64,
+    /// The keeper is known to wait for leave.
+    pub(super) keeper_waits: bool,
+    /// What the keeper met since the oldest of the orders was given.
+    pub(super) met: Vec<Fault>,
+    pub(super) is_halted: bool,
     /// No further segment comes: the hub halts when it needs one.
     preparer_failed: bool,
 }
@@ -77,16 +98,21 @@ impl Drop for Life<'_> {
     }
 }
 
-/// One job with the requests in it.
-struct OnItsWay {
-    ticket: u64,
-    places: Vec<usize>,
-    is_batch: bool,
-}
-
 impl<'a> Life<'a> {
     pub(super) fn of(course: &'a mut Course, machine: Machine, engine: Engine) -> Self {
-        Self { course, machine, engine, commands: 0, halted: false, preparer_failed: false }
+        Self {
+            course,
+            machine,
+            engine,
+            commands: 0,
+            automatic: 0,
+            orders: Vec::new(),
+            busy: 0,
+            keeper_waits: false,
+            met: Vec::new(),
+            is_halted: false,
+            preparer_failed: false,
+        }
     }
 
     /// Work until the end that the seed chose.
@@ -94,13 +120,14 @@ impl<'a> Life<'a> {
         if !self.prepare() {
             return Ending::Died;
         }
+        self.settle();
         self.audit();
         for _ in 0..self.course.rng.u32(2..9) {
             if !self.round() {
                 return Ending::Died;
             }
-            if self.halted {
-                self.is_halted();
+            if self.is_halted {
+                self.says_that_it_halted();
                 return Ending::Died;
             }
         }
@@ -138,7 +165,7 @@ impl<'a> Life<'a> {
                     break;
                 }
                 Fault::Works if call == Call::SyncDirectory => break,
-                Fault::Works => {}
+                Fault::Works | Fault::Rots(_) => {}
             }
         }
         self.machine.preparer_is_done();
@@ -164,42 +191,20 @@ impl<'a> Life<'a> {
         true
     }
 
-    /// Requests of a round.
-    fn asks(&mut self) -> Vec<Ask> {
-        let Course { rng, auditor, .. } = &mut *self.course;
-        let wanted = if rng.u32(..6) == 0 { rng.usize(8..13) } else { rng.usize(1..5) };
-        let (mut asks, mut busy) = (Vec::new(), BTreeSet::new());
-        while asks.len() < wanted {
-            if rng.u32(..5) == 0
-                && let Some(again) = auditor.again(rng, &busy)
-            {
-                busy.extend(again.plan.who());
-                asks.push(again);
-                continue;
-            }
-            let Auditor { town, books, .. } = &mut *auditor;
-            let balance_fen = |who| books.balance_fen(who);
-            let mut round = Round { rng, busy, balance_fen: &balance_fen };
-            let next = town.next(&mut round);
-            busy = round.busy;
-            let twice = next.len() == 1 && rng.u32(..10) == 0;
-            asks.extend(next.iter().cloned());
-            if twice {
-                asks.extend(next);
-            }
-        }
-        asks
-    }
-
     /// Requests that come while others are being written; false if the machine died meanwhile.
     fn round(&mut self) -> bool {
         let closed = self.turn_clock();
         let mut jobs = self.jobs().into_iter();
         let mut sent = Vec::new();
+        self.automatic = self.decided() - self.commands;
         // One after the other, until one has a frame that is being written.
         for job in jobs.by_ref() {
-            sent.push(self.send(&job));
-            let tickets = [sent.last().expect("just sent").ticket];
+            let ticket = self.send_into(&job, &mut sent);
+            if job[0].plan == Plan::Order {
+                self.until_decided();
+                continue;
+            }
+            let tickets = [ticket];
             if !self.machine.until_writing_or_answered(&tickets) {
                 continue;
             }
@@ -213,36 +218,37 @@ impl<'a> Life<'a> {
             break;
         }
         // The others come meanwhile.
-        sent.extend(jobs.map(|job| self.send(&job)).collect::<Vec<_>>());
-        let commands = self.commands;
-        let decided = |engine: &Engine| counted(engine, "answered") + counted(engine, "refused") >= commands;
-        self.until(|engine| engine.state() == HubState::Halted || decided(engine));
+        for job in jobs {
+            self.send_into(&job, &mut sent);
+        }
+        self.until_decided();
         let tickets: Vec<u64> = sent.iter().map(|sent| sent.ticket).collect();
         while self.machine.until_writing_or_answered(&tickets) {
+            if !self.keep_meanwhile() {
+                return self.bury(sent, closed);
+            }
             let call = self.machine.until_waiting(Worker::Writer);
             if !self.grant(call) {
                 return self.bury(sent, closed);
             }
         }
-        self.halted |= self.preparer_failed && self.engine.state() == HubState::Halted;
+        self.is_halted |= self.preparer_failed && self.engine.state() == HubState::Halted;
         self.receive(sent, closed);
         if closed == Some(Reason::ClockSuspect) {
             self.course.time.step_wall(-HOUR_MS);
         }
-        self.halted || self.prepare()
+        self.is_halted || (self.prepare() && self.keep_quietly())
     }
 
-    /// Single requests, and now and then some of them as one batch, or an empty commit among them.
-    fn jobs(&mut self) -> Vec<Vec<Ask>> {
-        let mut jobs: Vec<Vec<Ask>> = Vec::new();
-        for ask in self.asks() {
-            let joins = |job: &Vec<Ask>| job[0].place == ask.place && batch::takes(&ask) && batch::takes(&job[0]);
-            match jobs.last_mut() {
-                Some(last) if joins(last) && self.course.rng.u32(..4) == 0 => last.push(ask),
-                _ => jobs.push(vec![ask]),
-            }
-        }
-        jobs
+    /// Commands that were decided and orders that were taken, by whomever they were given.
+    fn decided(&self) -> u64 {
+        ["answered", "refused", "orders"].iter().map(|name| counted(&self.engine, name)).sum()
+    }
+
+    /// Wait until all that was sent is decided.
+    fn until_decided(&self) {
+        let expected = self.commands + self.automatic;
+        self.until(|engine| engine.state() == HubState::Halted || self.decided() >= expected);
     }
 
     /// Let time pass, or let the clock step a little, or far; the reason why new work is refused, if it is.
@@ -270,7 +276,8 @@ impl<'a> Life<'a> {
         let rng = &mut self.course.rng;
         // Names are made and long frames are written once in twenty calls.
         let is_long = |call| matches!(call, Call::Write { len, .. } if len > BLOCK_LEN && len <= 4 * BLOCK_LEN);
-        let one_in = if call == Call::SyncDirectory || is_long(call) { FAULT_IN / 8 } else { FAULT_IN };
+        let is_rare = matches!(call, Call::Create | Call::SyncDirectory) || is_long(call);
+        let one_in = if is_rare { FAULT_IN / 8 } else { FAULT_IN };
         if !self.course.faults || rng.u32(..one_in) != 0 {
             return Fault::Works;
         }
@@ -290,7 +297,7 @@ impl<'a> Life<'a> {
         let fault = self.fault(call);
         self.note(Worker::Writer, call, fault);
         self.machine.grant(Worker::Writer, fault);
-        self.halted |= matches!(fault, Fault::Fails(_));
+        self.is_halted |= matches!(fault, Fault::Fails(_));
         !matches!(fault, Fault::DiesBefore | Fault::DiesAfter)
     }
 
@@ -307,73 +314,24 @@ impl<'a> Life<'a> {
         false
     }
 
-    fn send(&mut self, asks: &[Ask]) -> OnItsWay {
-        let stamp_ms = self.course.stamp_ms;
-        let places = asks.iter().map(|ask| self.course.auditor.send(ask, stamp_ms)).collect();
-        self.course.tickets += 1;
-        let ticket = self.course.tickets;
-        let place = asks[0].place;
-        let is_batch = asks.len() > 1;
-        let (operation, request) =
-            if is_batch { (BATCH, batch::encode(asks)) } else { (asks[0].operation.number(), asks[0].request.clone()) };
-        self.commands += asks.len() as u64;
-        self.dispatch(ticket, place, operation, request);
-        OnItsWay { ticket, places, is_batch }
-    }
-
-    fn dispatch(&self, ticket: u64, place: Place, operation: u32, request: Vec<u8>) {
-        let (roles, institution) = (place.roles(), place.code().to_owned());
-        self.engine.send(Job { ticket, operation, roles, institution, request, sink: Arc::new(self.machine.clone()) });
-    }
-
-    /// Hand the answers of a round to the auditor, in the order in which they were asked.
-    fn receive(&mut self, sent: Vec<OnItsWay>, closed: Option<Reason>) {
-        let mut answers = self.machine.take_answers();
-        for OnItsWay { ticket, places, is_batch } in sent {
-            let answer = answers.remove(&ticket).expect("waited for");
-            (ticket, answer.ok, &answer.bytes).hash(&mut self.course.trace);
-            if is_batch && answer.ok {
-                let results = batch::results(&answer.bytes);
-                assert_eq!(results.len(), places.len());
-                for (place, answer) in places.into_iter().zip(results) {
-                    self.course.auditor.receive(place, answer, closed);
-                }
-            } else {
-                for place in places {
-                    self.course.auditor.receive(place, answer.clone(), closed);
-                }
-            }
-        }
-        assert!(answers.is_empty(), "answers that nobody waits for");
-        if !self.machine.is_dead() && !self.halted {
-            let written = self.machine.waiting(Worker::Writer);
-            assert_eq!(written, None, "everybody is answered, and a frame is still to be written");
-            self.course.auditor.close_round();
-        }
-    }
-
     /// A hub that halted says so to everybody, for ever.
-    fn is_halted(&mut self) {
+    fn says_that_it_halted(&mut self) {
         assert_eq!(self.engine.state(), HubState::Halted, "after a call that failed");
         self.course.tickets += 1;
         let ticket = self.course.tickets;
         self.dispatch(ticket, Place::Office, EMPTY_COMMIT, Vec::new());
         self.machine.until_answered(&[ticket]);
-        let answer = &self.machine.take_answers()[&ticket];
-        assert!(!answer.ok && crate::caller::reason(answer) == Reason::Halted);
+        let answer = self.machine.take_answer(ticket).expect("waited for");
+        assert!(!answer.ok && crate::caller::reason(&answer) == Reason::Halted);
     }
 
-    /// Ask one thing that needs no frame.
-    fn ask(&mut self, ask: Ask) -> Answer {
-        let sent = self.send(&[ask]);
-        let (ticket, place) = (sent.ticket, sent.places[0]);
-        self.machine.until_answered(&[ticket]);
-        self.receive(vec![sent], None);
-        self.course.auditor.history[place].answer.clone().expect("answered")
-    }
-
-    /// Compare the hub with the auditor's books.
+    /// Compare the hub with the journal, folded from its first frame on, and with the auditor's books.
     fn audit(&mut self) {
+        let answer = self.ask(digest());
+        self.course.tally.digests += 1;
+        let found = v1::OperationsDigestResponse::decode(&*answer.bytes).expect("a digest");
+        assert_eq!(found.digest, self.course.left.digest.0.to_be_bytes(), "the state is not that of the whole journal");
+        self.settle();
         let Course { rng, auditor, .. } = &mut *self.course;
         for (key, ask) in auditor.doubts(rng) {
             let answer = self.ask(ask);
@@ -388,7 +346,7 @@ impl<'a> Life<'a> {
     }
 
     /// Wait for something that the hub does by itself and tells nobody.
-    fn until(&self, holds: impl Fn(&Engine) -> bool) {
+    pub(super) fn until(&self, holds: impl Fn(&Engine) -> bool) {
         let given_up = std::time::Instant::now() + std::time::Duration::from_secs(20);
         while !holds(&self.engine) {
             assert!(std::time::Instant::now() < given_up, "the hub does not go on");

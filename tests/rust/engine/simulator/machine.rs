@@ -1,22 +1,22 @@
-//! The machine that a simulated hub runs on: its disk, a gate before every call of the writer and of the preparer, and the
-//! desk where answers arrive.
+//! The machine that a simulated hub runs on: its disks, a gate before every call of the threads that change them, and the desk
+//! where answers arrive.
 //!
-//! Invariant: the writer and the preparer touch the disk only when the simulator grants the call, so what has happened at
-//! any moment is the seed's choice and never that of the operating system.
+//! Invariant: writer, preparer and keeper change a disk only when the simulator grants the call, so what has happened at any
+//! moment is the seed's choice and never that of the operating system.
 //! Invariant: a dead machine changes nothing any more and acknowledges nothing: its death is one moment for all threads.
-//! Leaves out: what happens to the disk when the machine dies (`life`).
+//! Leaves out: what happens to the disks when the machine dies (`life`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
-use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use medsettle_engine::journal::segment::{name_of, number_of};
 use medsettle_engine::storage::simulated::{Failure, SimulatedDisk};
-use medsettle_engine::storage::{Access, DirectoryLock, LockError, Storage, StorageFile};
 use medsettle_engine::{Answer, Sink};
+
+use crate::watched::{Call, Change, Watched, Watcher};
 
 /// Far longer than any step of a hub takes.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -26,17 +26,18 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(super) enum Worker {
     Writer,
     Preparer,
+    Keeper,
 }
 
-/// A call that waits at its gate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Call {
-    Create,
-    Write { offset: u64, len: usize },
-    Sync,
-    Rename,
-    SyncDirectory,
-    WriteBack,
+impl Worker {
+    fn of_this_thread() -> Option<Self> {
+        match thread::current().name() {
+            Some("medsettle-write") => Some(Self::Writer),
+            Some("journal-prepare") => Some(Self::Preparer),
+            Some("medsettle-keep") => Some(Self::Keeper),
+            _ => None,
+        }
+    }
 }
 
 /// What becomes of a call.
@@ -45,6 +46,8 @@ pub(super) enum Fault {
     Works,
     Fails(Failure),
     NoSpace,
+    /// It says that it worked, and the medium holds another bit than was written.
+    Rots(u64),
     DiesBefore,
     DiesAfter,
 }
@@ -55,11 +58,19 @@ struct Gate {
     leave: Option<Fault>,
 }
 
+/// What the keeper brought about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Kept {
+    pub(super) snapshots: u64,
+    pub(super) archived: u64,
+}
+
 #[derive(Default)]
 struct State {
     dead: bool,
     writer: Gate,
     preparer: Gate,
+    keeper: Gate,
     /// The thread that opens the hub, with its calls so far and the one that goes wrong.
     opener: Option<ThreadId>,
     calls: u64,
@@ -68,7 +79,13 @@ struct State {
     active: u64,
     begun: bool,
     preparer_is_due: bool,
+    /// Frames that the writer has made durable.
+    durable: u64,
+    kept: Kept,
     answers: BTreeMap<u64, Answer>,
+    /// Tickets that the keeper answers. A digest needs no disk: whether it comes before the machine dies is nobody's choice, so one that
+    /// comes behind is only never heard.
+    orders: BTreeSet<u64>,
     /// Answered a second time, or acknowledged by a dead machine.
     wrongly_answered: Vec<u64>,
 }
@@ -78,21 +95,42 @@ impl State {
         match worker {
             Worker::Writer => &mut self.writer,
             Worker::Preparer => &mut self.preparer,
+            Worker::Keeper => &mut self.keeper,
+        }
+    }
+
+    /// Take note of a call that worked.
+    fn note_done(&mut self, worker: Worker, change: &Change<'_>) {
+        match (worker, change.call) {
+            (Worker::Writer, Call::Sync) => {
+                self.durable += 1;
+                self.preparer_is_due |= std::mem::take(&mut self.begun);
+            }
+            (Worker::Keeper, Call::Rename) if change.name.ends_with(".snapshot") => self.kept.snapshots += 1,
+            (Worker::Keeper, Call::Rename) if change.name.ends_with(".archive") => self.kept.archived += 1,
+            _ => {}
         }
     }
 }
 
-/// The machine. Clones are the same one.
-#[derive(Clone)]
-pub(super) struct Machine {
-    pub(super) disk: SimulatedDisk,
+/// The gates of a machine. Clones are the same ones.
+#[derive(Clone, Default)]
+pub(super) struct Gates {
     state: Arc<Mutex<State>>,
     changed: Arc<Condvar>,
 }
 
+/// The machine, as one of its disks shows it. Clones are the same one.
+pub(super) type Machine = Watched<Gates>;
+
 impl Machine {
     pub(super) fn on(disk: &SimulatedDisk) -> Self {
-        Self { disk: disk.clone(), state: Arc::default(), changed: Arc::default() }
+        Self { disk: disk.clone(), watcher: Gates::default() }
+    }
+
+    /// Another disk of the same machine.
+    pub(super) fn beside(&self, disk: &SimulatedDisk) -> Self {
+        Self { disk: disk.clone(), watcher: self.watcher.clone() }
     }
 
     /// This thread opens a hub; let its `nth` call that changes the disk meet a fault.
@@ -117,9 +155,18 @@ impl Machine {
         self.state().preparer_is_due = false;
     }
 
+    /// Frames that were made durable since the hub was opened.
+    pub(super) fn durable(&self) -> u64 {
+        self.state().durable
+    }
+
+    pub(super) fn kept(&self) -> Kept {
+        self.state().kept
+    }
+
     pub(super) fn die(&self) {
         self.state().dead = true;
-        self.changed.notify_all();
+        self.watcher.changed.notify_all();
     }
 
     pub(super) fn is_dead(&self) -> bool {
@@ -143,7 +190,7 @@ impl Machine {
             return Some(self.until_waiting(Worker::Preparer));
         }
         let waits = |state: &mut State| state.preparer.waiting.is_none();
-        let waited = self.changed.wait_timeout_while(self.state(), PATIENCE / 10, waits);
+        let waited = self.watcher.changed.wait_timeout_while(self.state(), PATIENCE / 10, waits);
         waited.unwrap_or_else(PoisonError::into_inner).0.preparer.waiting
     }
 
@@ -166,51 +213,89 @@ impl Machine {
         assert!(gate.waiting.take().is_some(), "only what waits is granted");
         gate.leave = Some(fault);
         drop(state);
-        self.changed.notify_all();
+        self.watcher.changed.notify_all();
         // Whoever takes leave acts before it lets go of the state.
         self.until(|state| state.gate(worker).leave.is_none());
     }
 
-    /// The answers that are there, taken away.
-    pub(super) fn take_answers(&self) -> BTreeMap<u64, Answer> {
+    /// The answer to a ticket, taken away, if it is there.
+    pub(super) fn take_answer(&self, ticket: u64) -> Option<Answer> {
         let mut state = self.state();
         assert!(state.wrongly_answered.is_empty(), "answered twice, or acknowledged by a dead machine");
-        std::mem::take(&mut state.answers)
+        state.answers.remove(&ticket)
+    }
+
+    /// This ticket is one that the keeper answers.
+    pub(super) fn expect_of_keeper(&self, ticket: u64) {
+        self.state().orders.insert(ticket);
+    }
+
+    /// Tickets that were answered and not asked for.
+    pub(super) fn unclaimed(&self) -> Vec<u64> {
+        self.state().answers.keys().copied().collect()
     }
 
     fn until(&self, mut holds: impl FnMut(&mut State) -> bool) {
-        let waited = self.changed.wait_timeout_while(self.state(), PATIENCE, |state| !holds(state));
+        let waited = self.watcher.changed.wait_timeout_while(self.state(), PATIENCE, |state| !holds(state));
         let (state, late) = waited.unwrap_or_else(PoisonError::into_inner);
-        let gates = (state.writer.waiting, state.preparer.waiting);
+        let gates = (state.writer.waiting, state.preparer.waiting, state.keeper.waiting);
         drop(state);
-        assert!(!late.timed_out(), "the hub does not go on; its writer and preparer wait at {gates:?}");
+        assert!(!late.timed_out(), "the hub does not go on; its writer, preparer and keeper wait at {gates:?}");
     }
 
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.watcher.state()
+    }
+}
+
+fn death() -> io::Error {
+    io::Error::other("the machine is dead")
+}
+
+fn input_output_error() -> io::Error {
+    io::Error::other("input/output error")
+}
+
+impl Gates {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Make a call that changes the disk, once it has leave.
-    fn pass<T>(&self, call: Call, in_segment: bool, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    /// Wait at the gate of a worker; the leave that it gets.
+    fn wait<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        worker: Worker,
+        call: Call,
+    ) -> (MutexGuard<'a, State>, Fault) {
+        state.gate(worker).waiting = Some(call);
+        self.changed.notify_all();
+        let waits = |state: &mut State| !state.dead && state.gate(worker).leave.is_none();
+        let waited = self.changed.wait_timeout_while(state, PATIENCE * 2, waits);
+        let (mut state, late) = waited.unwrap_or_else(PoisonError::into_inner);
+        // Nobody grants anything any more: the simulator gave up, and the engine must be able to close.
+        state.dead |= late.timed_out();
+        let gate = state.gate(worker);
+        gate.waiting = None;
+        let fault = gate.leave.take().unwrap_or(Fault::Works);
+        self.changed.notify_all();
+        (state, fault)
+    }
+}
+
+impl Watcher for Gates {
+    fn look<T>(&self, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        let state = self.state();
+        if state.dead { Err(death()) } else { act() }
+    }
+
+    /// Make a call that changes a disk, once it has leave.
+    fn change<T>(&self, change: &Change<'_>, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         let mut state = self.state();
-        let worker = match thread::current().name() {
-            Some("medsettle-write") => Some(Worker::Writer),
-            Some("journal-prepare") => Some(Worker::Preparer),
-            _ => None,
-        };
+        let worker = Worker::of_this_thread();
         let fault = if let Some(worker) = worker {
-            state.gate(worker).waiting = Some(call);
-            self.changed.notify_all();
-            let waits = |state: &mut State| !state.dead && state.gate(worker).leave.is_none();
-            let waited = self.changed.wait_timeout_while(state, PATIENCE * 2, waits);
-            let (granted, late) = waited.unwrap_or_else(PoisonError::into_inner);
+            let (granted, fault) = self.wait(state, worker, change.call);
             state = granted;
-            // Nobody grants anything any more: the simulator gave up, and the engine must be able to close.
-            state.dead |= late.timed_out();
-            let gate = state.gate(worker);
-            gate.waiting = None;
-            let fault = gate.leave.take().unwrap_or(Fault::Works);
-            self.changed.notify_all();
             fault
         } else if state.opener == Some(thread::current().id()) {
             let here = state.calls;
@@ -222,27 +307,28 @@ impl Machine {
         if state.dead {
             return Err(death());
         }
+        let in_segment = change.existed && matches!(change.call, Call::Write { .. } | Call::Sync);
         match fault {
-            Fault::Works => {
+            Fault::Works | Fault::Rots(_) => {
                 let done = act();
-                if worker == Some(Worker::Writer) && call == Call::Sync && done.is_ok() {
-                    state.preparer_is_due |= std::mem::take(&mut state.begun);
+                if let (Some(worker), Ok(_)) = (worker, &done) {
+                    state.note_done(worker, change);
+                }
+                if let Fault::Rots(place) = fault {
+                    rot(change, place);
                 }
                 done
             }
-            Fault::Fails(failure) if in_segment && matches!(call, Call::Write { .. } | Call::Sync) => {
-                self.disk.fail_segment_call(0, failure);
+            Fault::Fails(failure) if in_segment => {
+                change.disk.fail_segment_call(0, failure);
                 act()
             }
-            Fault::Fails(_) => Err(io::Error::other("input/output error")),
+            Fault::Fails(_) => Err(input_output_error()),
             Fault::NoSpace => Err(ErrorKind::StorageFull.into()),
-            Fault::DiesBefore => {
-                state.dead = true;
-                self.changed.notify_all();
-                Err(death())
-            }
-            Fault::DiesAfter => {
-                let _done = act();
+            Fault::DiesBefore | Fault::DiesAfter => {
+                if fault == Fault::DiesAfter {
+                    let _done = act();
+                }
                 state.dead = true;
                 self.changed.notify_all();
                 Err(death())
@@ -250,25 +336,24 @@ impl Machine {
         }
     }
 
-    fn living(&self) -> io::Result<MutexGuard<'_, State>> {
-        let state = self.state();
-        if state.dead { Err(death()) } else { Ok(state) }
-    }
-
-    fn wrap(&self, file: io::Result<Box<dyn StorageFile>>, in_segment: bool) -> io::Result<Box<dyn StorageFile>> {
-        Ok(Box::new(OpenFile { machine: self.clone(), file: file?, in_segment }))
+    fn opened_for_writing(&self, name: &str) {
+        let mut state = self.state();
+        (state.active, state.begun) = (number_of(name).unwrap_or(0), true);
     }
 }
 
-fn death() -> io::Error {
-    io::Error::other("the machine is dead")
+/// Flip one bit of what was written of a file.
+fn rot(change: &Change<'_>, place: u64) {
+    let content = change.disk.content(change.name).expect("it is being written");
+    let written = content.iter().rposition(|byte| *byte != 0).map_or(1, |last| last + 1) as u64;
+    change.disk.rot(change.name, usize::try_from(place / 8 % written).expect("within a file"), (place % 8) as u8);
 }
 
 impl Sink for Machine {
     fn push(&self, answer: Answer) {
         let mut state = self.state();
         let ticket = answer.ticket;
-        let acknowledged_dead = state.dead && answer.ok;
+        let acknowledged_dead = state.dead && answer.ok && !state.orders.contains(&ticket);
         let twice = state.answers.insert(ticket, answer).is_some();
         if twice || acknowledged_dead {
             state.wrongly_answered.push(ticket);
@@ -277,83 +362,6 @@ impl Sink for Machine {
 
     fn wake(&self) {
         drop(self.state());
-        self.changed.notify_all();
-    }
-}
-
-impl Storage for Machine {
-    fn path_of(&self, name: &str) -> PathBuf {
-        self.disk.path_of(name)
-    }
-
-    fn list(&self) -> io::Result<Vec<String>> {
-        let _living = self.living()?;
-        self.disk.list()
-    }
-
-    fn exists(&self, name: &str) -> io::Result<bool> {
-        let _living = self.living()?;
-        self.disk.exists(name)
-    }
-
-    fn open(&self, name: &str, access: Access) -> io::Result<Box<dyn StorageFile>> {
-        if access == Access::ReadMedium {
-            // Opening for the medium writes back what is dirty.
-            return self.wrap(self.pass(Call::WriteBack, false, || self.disk.open(name, access)), true);
-        }
-        let mut living = self.living()?;
-        if access == Access::Write {
-            (living.active, living.begun) = (number_of(name).unwrap_or(0), true);
-        }
-        self.wrap(self.disk.open(name, access), true)
-    }
-
-    fn create(&self, name: &str) -> io::Result<Box<dyn StorageFile>> {
-        self.wrap(self.pass(Call::Create, false, || self.disk.create(name)), false)
-    }
-
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.pass(Call::Rename, false, || self.disk.rename(from, to))
-    }
-
-    fn remove(&self, name: &str) -> io::Result<()> {
-        self.pass(Call::Rename, false, || Storage::remove(&self.disk, name))
-    }
-
-    fn sync_directory(&self) -> io::Result<()> {
-        self.pass(Call::SyncDirectory, false, || self.disk.sync_directory())
-    }
-
-    fn lock(&self) -> Result<DirectoryLock, LockError> {
-        let _living = self.living()?;
-        self.disk.lock()
-    }
-}
-
-struct OpenFile {
-    machine: Machine,
-    file: Box<dyn StorageFile>,
-    /// An existing file, as opposed to one that is being made.
-    in_segment: bool,
-}
-
-impl StorageFile for OpenFile {
-    fn len(&self) -> io::Result<u64> {
-        let _living = self.machine.living()?;
-        self.file.len()
-    }
-
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        let _living = self.machine.living()?;
-        self.file.read_at(buffer, offset)
-    }
-
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let call = Call::Write { offset, len: bytes.len() };
-        self.machine.pass(call, self.in_segment, || self.file.write_at(bytes, offset))
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.machine.pass(Call::Sync, self.in_segment, || self.file.sync_data())
+        self.watcher.changed.notify_all();
     }
 }

@@ -11,12 +11,14 @@ use medsettle_core::hub::{Context, Decision, Hub};
 use medsettle_core::ids::{Hash32, HubNumber};
 use medsettle_core::pin::NoPin;
 use medsettle_core::records::MemoryRecords;
+use medsettle_core::rows::StateDigest;
 use medsettle_cryptogram::{Derivation, Request as Signed, Verdict as Checked, verify};
 use medsettle_engine::Answer;
 use medsettle_wire::decode::{Decoded, Proof, decode};
 use medsettle_wire::encode::encode_reply;
 use medsettle_wire::record::StoredRecord;
-use medsettle_wire::{Operation, Reason, encode_refusal, refusal};
+use medsettle_wire::{Operation, Reason, encode_refusal, refusal, v1};
+use prost::Message as _;
 
 use super::auditor::{Auditor, Key, Sent};
 use super::town::Ask;
@@ -36,13 +38,15 @@ pub(super) struct Replay<'a> {
     /// Refusals that left nothing behind, which must be right at one place at least of those where they may stand.
     refusals: Vec<&'a Sent>,
     refused_for_ever: BTreeSet<Key>,
+    /// What snapshots say of the state behind a sequence.
+    digests: &'a BTreeMap<u64, StateDigest>,
 }
 
 /// Check a journal whose first `founding` records were there before.
-pub(super) fn check(auditor: &Auditor, frames: &[Frame], founding: u64) {
+pub(super) fn check(auditor: &Auditor, digests: &BTreeMap<u64, StateDigest>, frames: &[Frame], founding: u64) {
     check_positions(auditor, frames, founding);
     check_headers(auditor, frames);
-    let mut replay = Replay::of(auditor);
+    let mut replay = Replay::of(auditor, digests);
     replay.see();
     for stored in frames.iter().flat_map(|frame| &frame.records) {
         if stored.record.sequence > founding {
@@ -120,7 +124,7 @@ fn check_headers(auditor: &Auditor, frames: &[Frame]) {
 }
 
 impl<'a> Replay<'a> {
-    fn of(auditor: &'a Auditor) -> Self {
+    fn of(auditor: &'a Auditor, digests: &'a BTreeMap<u64, StateDigest>) -> Self {
         let number: HubNumber = config().hub;
         let mut replay = Self {
             hub: Hub::new(number, 7),
@@ -129,6 +133,7 @@ impl<'a> Replay<'a> {
             reads: BTreeMap::new(),
             refusals: Vec::new(),
             refused_for_ever: auditor.refused_for_ever(),
+            digests,
         };
         for sent in &auditor.history {
             let Some(answer) = &sent.answer else { continue };
@@ -179,10 +184,19 @@ impl<'a> Replay<'a> {
 
     /// Compare what reads saw of this state, and strike the refusals that are right in it.
     fn see(&mut self) {
+        if let Some(digest) = self.digests.get(&self.hub.sequence()) {
+            assert_eq!(self.hub.digest(), *digest, "a snapshot behind {} holds another state", self.hub.sequence());
+        }
         for sent in self.reads.remove(&self.hub.sequence()).unwrap_or_default() {
             let operation = sent.ask.operation;
-            if matches!(operation, Operation::OperationsStatus) {
-                continue;
+            match operation {
+                Operation::OperationsStatus | Operation::OperationsSnapshot => continue,
+                Operation::OperationsDigest => {
+                    let told = v1::OperationsDigestResponse::decode(&*answer(sent).bytes).expect("a digest");
+                    assert_eq!(told.digest, self.hub.digest().0.to_be_bytes(), "the digest at {}", self.hub.sequence());
+                    continue;
+                }
+                _ => {}
             }
             let (Decision::Answer(reply), _) = self.decide(&sent.ask, sent.stamp_ms) else {
                 panic!("{} is not answered at {}", told(sent), self.hub.sequence())

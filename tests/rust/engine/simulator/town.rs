@@ -11,7 +11,7 @@ use prost::Message;
 
 use super::world::{Place, World, named};
 use crate::request::{self, Patient};
-use crate::support::HOSPITAL;
+use crate::support::{HOSPITAL, OFFICE};
 use crate::visits;
 
 /// A request on its way, and what comes of it if it is accepted.
@@ -41,27 +41,67 @@ pub(super) enum Expect {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Plan {
     Read,
-    Enroll { number: u64 },
-    Apply { who: usize },
-    Make { who: usize },
-    HandOver { who: usize },
-    Credit { who: usize, fen: i64 },
-    Admit { who: usize },
-    Charge { who: usize, fen: i64 },
-    Discharge { who: usize },
-    Settle { who: usize, total_fen: i64, account_fen: i64 },
-    CancelSettlement { who: usize },
-    Visit { who: usize, total_fen: i64, account_fen: i64 },
-    CancelVisit { who: usize, settlement: u64 },
-    Lose { who: usize, formal: bool },
-    Find { who: usize },
-    Reverse { who: Option<usize> },
+    /// A snapshot or a digest, which the keeper answers.
+    Order,
+    Enroll {
+        number: u64,
+    },
+    Apply {
+        who: usize,
+    },
+    Make {
+        who: usize,
+    },
+    HandOver {
+        who: usize,
+    },
+    Credit {
+        who: usize,
+        fen: i64,
+    },
+    Admit {
+        who: usize,
+    },
+    Charge {
+        who: usize,
+        fen: i64,
+    },
+    Discharge {
+        who: usize,
+    },
+    Settle {
+        who: usize,
+        total_fen: i64,
+        account_fen: i64,
+    },
+    CancelSettlement {
+        who: usize,
+    },
+    Visit {
+        who: usize,
+        total_fen: i64,
+        account_fen: i64,
+    },
+    CancelVisit {
+        who: usize,
+        settlement: u64,
+    },
+    Lose {
+        who: usize,
+        formal: bool,
+    },
+    Find {
+        who: usize,
+    },
+    Reverse {
+        who: Option<usize>,
+    },
 }
 
 impl Plan {
     pub(super) fn who(self) -> Option<usize> {
         match self {
-            Self::Read | Self::Enroll { .. } => None,
+            Self::Read | Self::Order | Self::Enroll { .. } => None,
             Self::Apply { who }
             | Self::Make { who }
             | Self::HandOver { who }
@@ -416,6 +456,17 @@ pub(super) fn accumulators(person_id: u64) -> Ask {
 
 pub(super) fn trial_balance() -> Ask {
     read(Place::Office, Operation::OperationsTrialBalance, &v1::OperationsTrialBalanceRequest {})
+}
+
+/// A snapshot has a header like any command, and leaves nothing in the journal.
+pub(super) fn snapshot(town: &mut Town) -> Ask {
+    let header = Some(request::named_header(OFFICE, &town.next_id(Place::Office)));
+    let request = v1::OperationsSnapshotRequest { header };
+    Ask { plan: Plan::Order, ..read(Place::Office, Operation::OperationsSnapshot, &request) }
+}
+
+pub(super) fn digest() -> Ask {
+    Ask { plan: Plan::Order, ..read(Place::Office, Operation::OperationsDigest, &v1::OperationsDigestRequest {}) }
 }
 
 pub(super) fn outcome(place: Place, request_id: &str) -> Ask {

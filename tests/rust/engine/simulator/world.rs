@@ -8,17 +8,20 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use medsettle_core::hub::Actor;
 use medsettle_core::ids::InstitutionCode;
+use medsettle_engine::archive::JournalFiles;
+use medsettle_engine::index::{IndexHome, MemoryIndex};
+use medsettle_engine::journal::DirectoryId;
 use medsettle_engine::journal::frame::{BLOCK_LEN, is_untouched};
 use medsettle_engine::journal::segment::{name_of, number_of};
 use medsettle_engine::keyring::Kek;
-use medsettle_engine::storage::Storage;
+use medsettle_engine::storage::Storage as _;
 use medsettle_engine::storage::simulated::SimulatedDisk;
 use medsettle_engine::{Config, Engine, OpenError};
 use medsettle_wire::{Role, v1};
 use prost::Message;
 
+use super::disks::Disks;
 use crate::caller::{Caller, split_header};
-use crate::process::Process;
 use crate::request::{self, Patient};
 use crate::support::{HOSPITAL, NOW_MS, OFFICE, Time, config, key_ring, until};
 use crate::visits::{self, PHARMACY};
@@ -26,7 +29,6 @@ use crate::visits::{self, PHARMACY};
 pub(super) const PATIENTS: u64 = 3;
 /// What each of them was credited.
 pub(super) const CREDITED_FEN: i64 = 500_000;
-const SEGMENT_LEN: u64 = 64 << 10;
 
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -90,9 +92,21 @@ fn last_segment_is_untouched(disk: &SimulatedDisk) -> bool {
     content.is_some_and(|content| is_untouched(&content[BLOCK_LEN..]))
 }
 
+/// Settings of a hub that a seed draws.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settings {
+    pub(super) segment_len: u64,
+    pub(super) snapshot_segments: u64,
+}
+
+impl Settings {
+    /// A hub that cuts snapshots only when it is asked.
+    pub(super) const PLAIN: Self = Self { segment_len: 64 << 10, snapshot_segments: 0 };
+}
+
 /// The furnished disk, and where the keys are.
 pub(super) struct World {
-    furnished: SimulatedDisk,
+    furnished: Disks,
     pub(super) patients: Vec<Patient>,
     /// Sequence of the last record on that disk.
     pub(super) sequence: u64,
@@ -103,9 +117,12 @@ impl World {
     pub(super) fn new() -> Self {
         let keys = tempfile::tempdir().expect("a scratch directory");
         key_ring(&keys);
-        let mut world = Self { furnished: SimulatedDisk::new(), patients: Vec::new(), sequence: 0, keys };
-        let storage = Arc::new(Process::on(&world.furnished));
-        let engine = world.open(storage, SEGMENT_LEN, &Time::at(NOW_MS)).expect("opened");
+        let furnished = Disks::new(SimulatedDisk::new(), false, MemoryIndex::default(), DirectoryId([0; 16]));
+        let mut world = Self { furnished, patients: Vec::new(), sequence: 0, keys };
+        let files = world.furnished.in_a_process();
+        let index = world.furnished.index.clone();
+        let engine = world.open(files, Settings::PLAIN, &index, &Time::at(NOW_MS)).expect("opened");
+        world.furnished.directory = engine.report().directory;
         let ids = Arc::new(AtomicU64::new(1));
         let rename = move |request: &[u8]| named(request, &format!("founding-{}", ids.fetch_add(1, Relaxed)));
         let office = Caller::new(&engine, OFFICE, Place::Office.roles_of()).renaming(Arc::new(rename));
@@ -115,20 +132,29 @@ impl World {
             .get(medsettle_wire::Operation::OperationsStatus, &v1::OperationsStatusRequest::default());
         world.sequence = split_header(&status.encode_to_vec()).0.sequence;
         // The preparer goes its own way here; the disk is the same once the segment behind the active one lies ready.
-        until("the next segment is prepared", || last_segment_is_untouched(&world.furnished));
+        until("the next segment is prepared", || last_segment_is_untouched(&world.furnished.data));
         drop(engine);
         world
     }
 
-    /// A furnished disk of one's own.
-    pub(super) fn disk(&self) -> SimulatedDisk {
-        self.furnished.copy()
+    /// A furnished disk of one's own, with the archive on it or apart.
+    pub(super) fn disks(&self, apart: bool) -> Disks {
+        let Disks { data, index, directory, .. } = self.furnished.copy();
+        Disks::new(data, apart, index, directory)
     }
 
-    pub(super) fn open(&self, storage: Arc<dyn Storage>, segment_len: u64, time: &Time) -> Result<Engine, OpenError> {
+    pub(super) fn open(
+        &self,
+        files: JournalFiles,
+        settings: Settings,
+        index: &MemoryIndex,
+        time: &Time,
+    ) -> Result<Engine, OpenError> {
         let kek = Kek::from_file(&self.keys.path().join("kek")).expect("64 digits");
         let ring: PathBuf = self.keys.path().join("keys.json");
-        let config = Config { keys: Some((ring, kek)), segment_len, ..config() };
-        Engine::open_on(storage, config, Box::new(time.clone()))
+        let Settings { segment_len, snapshot_segments } = settings;
+        let index = IndexHome::Memory(index.clone());
+        let config = Config { keys: Some((ring, kek)), segment_len, snapshot_segments, index, ..config() };
+        Engine::open_on(files, config, Box::new(time.clone()))
     }
 }
