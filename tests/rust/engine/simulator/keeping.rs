@@ -49,6 +49,9 @@ impl Life<'_> {
     pub(super) fn order(&mut self) -> Option<Ask> {
         let idle = unfinished(&self.engine) == 0;
         let rng = &mut self.course.rng;
+        if !self.course.orders {
+            return None;
+        }
         match rng.u32(..10) {
             0 | 1 => Some(snapshot(&mut self.course.auditor.town)),
             2 if idle => Some(digest()),

@@ -58,6 +58,8 @@ pub(super) struct Course {
     pub(super) tickets: u64,
     pub(super) trace: std::hash::DefaultHasher,
     pub(super) faults: bool,
+    /// Snapshots and digests are ordered now and then.
+    pub(super) orders: bool,
     /// What the journal holds, found by whoever folded the whole of it.
     pub(super) left: Content,
     /// The sequence of the newest snapshot that somebody was told of.
