@@ -17,9 +17,6 @@ FLOORS = {
     "card events/loss report": "card events/settlement",
     "card events/withdrawal": "card events/settlement",
     "card events/enabling a successor": "card events/settlement",
-    "journal/commit/400": "journal/bare write and fdatasync/400",
-    "journal/commit/16384": "journal/bare write and fdatasync/16384",
-    "journal/commit/65536": "journal/bare write and fdatasync/65536",
     "settlement/decide+apply, 1000 persons": "settlement/clock readings",
     "settlement/decide+apply, 10000 persons": "settlement/clock readings",
 }

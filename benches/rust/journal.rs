@@ -1,63 +1,66 @@
-//! Commits of the journal beside bare `fdatasync` on the same file system, in the same run.
+//! Commits of the journal beside bare `fdatasync` on the same file system, in turns of the same run.
 //!
-//! The floor writes the same number of bytes to a zero-filled file of its own and syncs after each write.
+//! The floor writes the same number of bytes to a zero-filled file of its own and syncs after each write. A disk that others use changes
+//! its pace from second to second, so the two take turns after a few commits, and the figure is the median of what turns differ by.
 //! `MEDSETTLE_BENCH_DIR` chooses the file system; the default is the directory for temporary files.
 
 use std::fs::File;
 use std::hint::black_box;
 use std::io::Write;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use medsettle_benches::process::scratch;
 use medsettle_engine::halt::Halt;
 use medsettle_engine::journal::{Appended, HubId, JournalPort};
-use medsettle_engine::recovery::{Options, open};
+use medsettle_engine::recovery::{Opened, Options, open};
 use medsettle_engine::storage::DataDirectory;
 
+/// The journal goes on to its next segment as in a hub; the floor begins its file again.
 const FILE_LEN: u64 = 64 << 20;
+const BODY_LENS: [usize; 3] = [400, 16 << 10, 64 << 10];
+const TURNS: usize = 60;
+const COMMITS_OF_TURN: u32 = 20;
 
-fn commits(criterion: &mut Criterion) {
-    let directory = scratch();
-    let mut group = criterion.benchmark_group("journal");
-    group.sample_size(30);
-    for body_len in [400, 16 << 10, 64 << 10] {
-        let body = vec![0x5A; body_len];
-        let options = Options { segment_len: FILE_LEN, ..Options::new(HubId(1), 1) };
-        let storage = Arc::new(DataDirectory::create(directory.path().join(format!("j{body_len}"))).expect("created"));
-        let mut opened = open(storage, &options, Halt::default(), &mut |_| Ok(())).expect("opened");
-        let mut buffer = Vec::new();
-        let mut frame_len = 0;
-        group.throughput(Throughput::Elements(1));
-        group.bench_function(BenchmarkId::new("commit", body_len), |bencher| {
-            bencher.iter(|| {
-                let tail = *opened.chain.tail();
-                let taken = std::mem::take(&mut buffer);
-                let frame = opened.chain.business(1, 0, tail.number, &body, taken).expect("the body fits");
-                frame_len = frame.bytes().len();
-                assert_eq!(opened.journal.append(tail.epoch, tail.hash, &frame), Appended::Durable);
-                buffer = frame.into_buffer();
-            });
-        });
-        let file = zero_filled(&directory.path().join(format!("f{body_len}")));
-        let bytes = vec![0x5A; frame_len];
-        let mut offset = 0;
-        group.bench_function(BenchmarkId::new("bare write and fdatasync", body_len), |bencher| {
-            bencher.iter(|| {
-                if offset + frame_len as u64 > FILE_LEN {
-                    offset = 0;
-                }
-                file.write_all_at(black_box(&bytes), offset).expect("written");
-                rustix::fs::fdatasync(&file).expect("synced");
-                offset += frame_len as u64;
-            });
-        });
-    }
-    group.finish();
+struct Journal {
+    opened: Opened,
+    body: Vec<u8>,
+    buffer: Vec<u8>,
+    frame_len: usize,
 }
 
-fn zero_filled(path: &std::path::Path) -> File {
+impl Journal {
+    fn commit(&mut self) {
+        let Self { opened, body, buffer, frame_len } = self;
+        let tail = *opened.chain.tail();
+        let frame = opened.chain.business(1, 0, tail.number, body, std::mem::take(buffer)).expect("the body fits");
+        *frame_len = frame.bytes().len();
+        assert_eq!(opened.journal.append(tail.epoch, tail.hash, &frame), Appended::Durable);
+        *buffer = frame.into_buffer();
+    }
+}
+
+struct Bare {
+    file: File,
+    bytes: Vec<u8>,
+    offset: u64,
+}
+
+impl Bare {
+    fn commit(&mut self) {
+        let len = self.bytes.len() as u64;
+        if self.offset + len > FILE_LEN {
+            self.offset = 0;
+        }
+        self.file.write_all_at(black_box(&self.bytes), self.offset).expect("written");
+        rustix::fs::fdatasync(&self.file).expect("synced");
+        self.offset += len;
+    }
+}
+
+fn zero_filled(path: &Path) -> File {
     let mut file = File::create_new(path).expect("created");
     let zeros = vec![0; 1 << 20];
     for _ in 0..FILE_LEN >> 20 {
@@ -67,5 +70,36 @@ fn zero_filled(path: &std::path::Path) -> File {
     file
 }
 
-criterion_group!(benches, commits);
-criterion_main!(benches);
+fn turn(mut commit: impl FnMut()) -> Duration {
+    let start = Instant::now();
+    (0..COMMITS_OF_TURN).for_each(|_| commit());
+    start.elapsed() / COMMITS_OF_TURN
+}
+
+fn median<T: PartialOrd + Copy>(mut of: Vec<T>) -> T {
+    of.sort_by(|one, other| one.partial_cmp(other).expect("all are numbers"));
+    of[of.len() / 2]
+}
+
+fn main() {
+    let directory = scratch();
+    for body_len in BODY_LENS {
+        let options = Options { segment_len: FILE_LEN, ..Options::new(HubId(1), 1) };
+        let storage = Arc::new(DataDirectory::create(directory.path().join(format!("j{body_len}"))).expect("created"));
+        let opened = open(storage, &options, Halt::default(), &mut |_| Ok(())).expect("opened");
+        let mut journal = Journal { opened, body: vec![0x5A; body_len], buffer: Vec::new(), frame_len: 0 };
+        journal.commit();
+        let file = zero_filled(&directory.path().join(format!("f{body_len}")));
+        let mut bare = Bare { file, bytes: vec![0x5A; journal.frame_len], offset: 0 };
+        let turns: Vec<_> = (0..TURNS).map(|_| (turn(|| journal.commit()), turn(|| bare.commit()))).collect();
+        let commit = median(turns.iter().map(|(commit, _)| *commit).collect());
+        let floor = median(turns.iter().map(|(_, bare)| *bare).collect());
+        let ratio = median(turns.iter().map(|(commit, bare)| bare.as_secs_f64() / commit.as_secs_f64()).collect());
+        println!(
+            "journal commit of {body_len:>5} B: {:>7.0}/s, {ratio:.2} x the rate of bare write and fdatasync of {} B ({:.0}/s), at least 0.8",
+            1.0 / commit.as_secs_f64(),
+            bare.bytes.len(),
+            1.0 / floor.as_secs_f64(),
+        );
+    }
+}
