@@ -1,5 +1,5 @@
-//! SM4 of up to 16 cards, whose words are ordinary ones but for substitution, where the bytes of all of them are
-//! turned into eight planes of bits and go through the circuit of the S-box at once.
+//! SM4 of up to eight cards, whose words are ordinary ones but for substitution, where the bytes of all of them, of blocks and of
+//! keys, are turned into eight planes of bits and go through the circuit of the S-box at once.
 //!
 //! Source: GM/T 0002-2012.
 
@@ -14,11 +14,12 @@ use crate::sm4_box::sm4_box;
 use crate::sm4_parameters::{FIXED, ROUNDS, SYSTEM};
 use crate::verify::{Place, Session, Verdict, made_public};
 
-/// The bytes of so many words fit into planes of 64 bits.
-const AT_ONCE: usize = 16;
+/// The bytes of twice as many words, of a block and of a key for each card, fit into planes of 64 bits.
+const AT_ONCE: usize = 8;
+const PAIRS: usize = AT_ONCE / 2;
 
 /// A word of every card, two of them in one number.
-type Words = [u64; AT_ONCE / 2];
+type Words = [u64; PAIRS];
 
 /// A block of every card, or a key: four words.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
@@ -52,6 +53,22 @@ impl Blocks {
         }
     }
 
+    /// What is substituted in a round: the sum of all words but the oldest, and of the round's key.
+    fn sums(&self, round: usize, key: &Words, sums: &mut [u64]) {
+        let [second, third, fourth] = [1, 2, 3].map(|later| &self.0[(round + later) % 4]);
+        for (pair, sum) in sums.iter_mut().enumerate().take(PAIRS) {
+            *sum = second[pair] ^ third[pair] ^ fourth[pair] ^ key[pair];
+        }
+    }
+
+    /// Add to the oldest word what was substituted, and its rotations.
+    fn add_rotated(&mut self, round: usize, substituted: &[u64]) {
+        for (word, pair) in self.0[round % 4].iter_mut().zip(substituted) {
+            let rotated = rotate(*pair, 2) ^ rotate(*pair, 10) ^ rotate(*pair, 18) ^ rotate(*pair, 24);
+            *word ^= pair ^ rotated;
+        }
+    }
+
     fn get(&self, card: usize) -> [u8; 16] {
         let mut block = [0; 16];
         for (bytes, words) in block.as_chunks_mut().0.iter_mut().zip(&self.0) {
@@ -63,66 +80,81 @@ impl Blocks {
 }
 
 impl Schedule {
-    fn new(keys: &Blocks, pairs: usize) -> Self {
-        let mut schedule = Self { rounds: [Words::default(); ROUNDS], pairs };
-        let mut blocks = keys.clone();
-        let state = &mut blocks.0;
-        for (words, parameter) in state.iter_mut().zip(SYSTEM) {
+    fn new(pairs: usize) -> Self {
+        Self { rounds: [Words::default(); ROUNDS], pairs }
+    }
+
+    /// Become the schedule of these keys, and encrypt a block with each: the next round's key is substituted with the round's words.
+    fn set_and_encrypt(&mut self, keys: &Blocks, blocks: &mut Blocks) {
+        let mut keys = keys.clone();
+        for (words, parameter) in keys.0.iter_mut().zip(SYSTEM) {
             for pair in words {
                 *pair ^= both(parameter);
             }
         }
-        for (round, parameter) in FIXED.into_iter().enumerate() {
-            let substituted = substitute(state, round, &[both(parameter); AT_ONCE / 2], pairs);
-            for (word, pair) in state[round % 4].iter_mut().zip(substituted) {
-                *word ^= pair ^ rotate(pair, 13) ^ rotate(pair, 23);
+        for step in 0..=ROUNDS {
+            let mut sums = [0; 2 * PAIRS];
+            let (of_blocks, of_keys) = sums.split_at_mut(self.pairs);
+            let data_round = step.checked_sub(1);
+            if let Some(round) = data_round {
+                blocks.sums(round, &self.rounds[round], of_blocks);
             }
-            schedule.rounds[round] = state[round % 4];
+            if let Some(parameter) = FIXED.get(step) {
+                keys.sums(step, &[both(*parameter); PAIRS], of_keys);
+            }
+            substitute(&mut sums, 2 * self.pairs);
+            let (of_blocks, of_keys) = sums.split_at(self.pairs);
+            if let Some(round) = data_round {
+                blocks.add_rotated(round, of_blocks);
+            }
+            if step < ROUNDS {
+                for (word, pair) in keys.0[step % 4].iter_mut().zip(of_keys) {
+                    *word ^= pair ^ rotate(*pair, 13) ^ rotate(*pair, 23);
+                }
+                self.rounds[step] = keys.0[step % 4];
+            }
         }
-        schedule
+        blocks.0.reverse();
     }
 
     fn encrypt(&self, blocks: &mut Blocks) {
-        let Blocks(state) = blocks;
         for (round, key) in self.rounds.iter().enumerate() {
-            let substituted = substitute(state, round, key, self.pairs);
-            for (word, pair) in state[round % 4].iter_mut().zip(substituted).take(self.pairs) {
-                *word ^= pair ^ rotate(pair, 2) ^ rotate(pair, 10) ^ rotate(pair, 18) ^ rotate(pair, 24);
-            }
+            let mut sums = [0; 2 * PAIRS];
+            blocks.sums(round, key, &mut sums[..self.pairs]);
+            substitute(&mut sums, self.pairs);
+            blocks.add_rotated(round, &sums[..self.pairs]);
         }
-        state.reverse();
+        // The words come out in reverse order.
+        blocks.0.reverse();
     }
 }
 
 /// A word of the standard for two cards.
 const fn both(word: u32) -> u64 {
-    (word as u64) << 32 | word as u64
+    ((word as u64) << 32) | word as u64
 }
 
 /// Rotate both words of a pair to the left.
 const fn rotate(pair: u64, by: u32) -> u64 {
     let wrapped = both((1 << by) - 1);
-    pair << by & !wrapped | pair >> (32 - by) & wrapped
+    ((pair << by) & !wrapped) | ((pair >> (32 - by)) & wrapped)
 }
 
-/// Substitute every byte of the sum of all words but the oldest, and of the round's key.
+/// Substitute every byte of so many pairs of words.
 #[inline]
-fn substitute(state: &[Words; 4], round: usize, key: &Words, pairs: usize) -> Words {
+fn substitute(words: &mut [u64; 2 * PAIRS], pairs: usize) {
     let mut planes = [0; 8];
-    let [second, third, fourth] = [1, 2, 3].map(|later| &state[(round + later) % 4]);
-    for pair in 0..pairs {
-        let turned = transpose(second[pair] ^ third[pair] ^ fourth[pair] ^ key[pair]);
+    for (pair, word) in words.iter().enumerate().take(pairs) {
+        let turned = transpose(*word);
         for (bit, plane) in planes.iter_mut().enumerate() {
-            *plane |= (turned >> (8 * bit) & 0xFF) << (8 * pair);
+            *plane |= ((turned >> (8 * bit)) & 0xFF) << (8 * pair);
         }
     }
     let planes = sm4_box(planes);
-    let mut substituted = Words::default();
-    for (pair, word) in substituted.iter_mut().enumerate().take(pairs) {
-        let turned = planes.iter().enumerate().map(|(bit, plane)| (plane >> (8 * pair) & 0xFF) << (8 * bit));
+    for (pair, word) in words.iter_mut().enumerate().take(pairs) {
+        let turned = planes.iter().enumerate().map(|(bit, plane)| ((plane >> (8 * pair)) & 0xFF) << (8 * bit));
         *word = transpose(turned.fold(0, |all, byte| all | byte));
     }
-    substituted
 }
 
 /// Transpose eight times eight bits: bit `i` of byte `j` becomes bit `j` of byte `i`.
@@ -145,17 +177,14 @@ pub(crate) fn verify(group: Group<'_>) {
 
 fn verify_at_once(batch: &[Request<'_>], places: &[Place], blocks: usize, arc: [u8; 2], verdicts: &mut [Verdict]) {
     let requests = || places.iter().map(|place| &batch[place.index as usize]);
-    let pairs = places.len().div_ceil(2);
-    let schedule = Schedule::new(&Blocks::load(requests(), |request| *request.key.0.bytes()), pairs);
+    let mut schedule = Schedule::new(places.len().div_ceil(2));
     let mut card = Blocks::load(requests(), sm4_card_block);
-    schedule.encrypt(&mut card);
-    let schedule = Schedule::new(&card, pairs);
+    schedule.set_and_encrypt(&Blocks::load(requests(), |request| *request.key.0.bytes()), &mut card);
     let mut session = Blocks::load(requests(), sm4_session_block);
-    schedule.encrypt(&mut session);
-    let schedule = Schedule::new(&session, pairs);
-
-    let mut mac = Blocks::zero();
-    for position in 0..blocks {
+    schedule.set_and_encrypt(&card, &mut session);
+    let mut mac = Blocks::load(requests(), |request| padded_block(request.data, 0));
+    schedule.set_and_encrypt(&session, &mut mac);
+    for position in 1..blocks {
         for (card, request) in requests().enumerate() {
             mac.add(card, padded_block(request.data, position));
         }
@@ -187,6 +216,6 @@ pub(crate) fn sm4_of_zeros(key: &Secret) -> [u8; 8] {
     let mut keys = Blocks::zero();
     keys.add(0, *key.bytes());
     let mut block = Blocks::zero();
-    Schedule::new(&keys, 1).encrypt(&mut block);
+    Schedule::new(1).set_and_encrypt(&keys, &mut block);
     *block.get(0).first_chunk().expect("16 bytes")
 }
