@@ -23,8 +23,8 @@ use crate::{Cryptogram, Derivation, MasterKey, Pan, Scheme, SequenceNumber};
 // shows on the machine of `benches/README.md`; they depend little on the machine, since all ways are made of the same operations.
 /// Up to so many cards with triple DES are verified one by one: 7 µs each, where a word of 64 lanes takes 34 to 37 µs.
 const FEW_TDES: usize = 4;
-/// Up to so many cards with SM4 share the words of their bytes: 14 µs and 1.3 µs for each, where a word of 64 lanes takes 34 to 39 µs.
-const FEW_SM4: usize = 16;
+/// Up to so many cards with SM4 share the words of their bytes, as many as these hold: 12 to 25 µs, where a word of 64 lanes takes 34 to 39 µs.
+const FEW_SM4: usize = 8;
 /// Up to so many cards fill one word of 64 bits, which takes less than a vector of words, of which the rest would be empty.
 const ONE_WORD: usize = 64;
 

@@ -95,7 +95,7 @@ fn assert_all_agree(batch: &[Request<'_>], arc: [u8; 2]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn mixed_batches_of_every_size_are_decided_as_one_by_one(
