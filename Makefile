@@ -11,6 +11,7 @@
 #   make race      RACE=100000 settlements over gRPC against one loss report
 #   make simulate  SEEDS=20000 simulated histories with crashes anywhere, or the one of SEED=7
 #   make mutants   plant known bugs in a copy and show that the simulator catches each
+#   make secrets   show by Valgrind that no key decides where the processor goes or what it reads
 #   make develop   install editable, for work on Python    make bench    print all benchmarks
 
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -29,7 +30,7 @@ SOURCES := pyproject.toml Cargo.toml Cargo.lock \
 	$(shell find python -type f \( -name '*.py' -o -name '*.pyi' -o -name '*.json' \) -not -path '*/.*')
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test kills race simulate mutants faults fuzz golden lint venv develop protos bench bench-history bench-snapshot clean
+.PHONY: demo test kills race simulate mutants secrets faults fuzz golden lint venv develop protos bench bench-history bench-snapshot clean
 
 demo: $(VENV)/installed
 	$(BIN)/medsettle demo
@@ -85,6 +86,11 @@ simulate: $(BIN)/python
 
 mutants: $(BIN)/python
 	$(BIN)/python tests/python/mutants.py
+
+# Needs valgrind. With the line numbers of the code, by which reports are told apart.
+secrets:
+	CARGO_PROFILE_RELEASE_DEBUG=line-tables-only cargo test --release --locked --package medsettle-cryptogram --features card \
+		--test hidden_key -- --ignored
 
 lint: venv
 	cargo fmt --check

@@ -19,6 +19,11 @@ FLOORS = {
     "card events/enabling a successor": "card events/settlement",
     "settlement/decide+apply, 1000 persons": "settlement/clock readings",
     "settlement/decide+apply, 10000 persons": "settlement/clock readings",
+} | {
+    f"cryptogram/{scheme}, {width}/{size}": f"cryptogram/{scheme}, one by one/{size}"
+    for scheme in ("PBOC_SM4", "PBOC_TDES", "EMV_CSK_TDES", "EMV_AES")
+    for width in ("portable", "avx2", "avx512", "detected")
+    for size in (1, 8, 64, 512)
 }
 """The floor of a figure, both by criterion's names of them."""
 

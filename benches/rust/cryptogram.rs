@@ -1,37 +1,56 @@
-//! Verification of cryptograms by scheme, in batches of 512 on one core.
+//! Verification of cryptograms by scheme and size of batch on one core: by the widest lanes of the machine and by narrower
+//! ones, beside one card after the other by the block ciphers of other crates.
 
 use std::hint::black_box;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use medsettle_cryptogram::{Cryptogram, Derivation, MasterKey, Pan, Request, Scheme, SequenceNumber, sign, verify};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use medsettle_cryptogram::{
+    Cryptogram, Derivation, MasterKey, Pan, Request, Scheme, SequenceNumber, Verifier, reference, sign,
+};
 
-const BATCH: usize = 512;
+const SIZES: [usize; 4] = [1, 8, 64, 512];
+const ARC: [u8; 2] = *b"00";
 
 fn verify_batches(criterion: &mut Criterion) {
     let key = MasterKey::new([0x5B; 16]);
-    let data = [0x31; 37];
     let mut group = criterion.benchmark_group("cryptogram");
-    group.throughput(Throughput::Elements(BATCH as u64));
     for scheme in Scheme::ALL {
-        let batch: Vec<Request<'_>> = (0..BATCH)
-            .map(|i| {
-                let unsigned = Request {
-                    scheme,
-                    derivation: Derivation::ByPanLength,
-                    key: &key,
-                    pan: Pan::new(&format!("9156{i:012}")).expect("16 digits"),
-                    sequence_number: SequenceNumber::new(0).expect("two digits"),
-                    atc: 1,
-                    data: &data,
-                    cryptogram: Cryptogram([0; 8]),
-                };
-                Request { cryptogram: sign(&unsigned), ..unsigned }
-            })
-            .collect();
-        let mut verdicts = Vec::with_capacity(BATCH);
-        group.bench_function(scheme.name(), |bencher| bencher.iter(|| verify(black_box(&batch), &mut verdicts)));
+        for size in SIZES {
+            let batch: Vec<_> = (0..size).map(|number| request(scheme, &key, number)).collect();
+            group.throughput(Throughput::Elements(size as u64));
+            verify_batch(&mut group, scheme, &batch);
+        }
     }
     group.finish();
+}
+
+fn verify_batch(group: &mut BenchmarkGroup<'_, WallTime>, scheme: Scheme, batch: &[Request<'_>]) {
+    let id = |by: &str| BenchmarkId::new(format!("{}, {by}", scheme.name()), batch.len());
+    let mut verdicts = Vec::with_capacity(batch.len());
+    group.bench_function(id("one by one"), |bencher| {
+        bencher.iter(|| reference::verify(black_box(batch), ARC, &mut verdicts));
+    });
+    for (width, mut verifier) in Verifier::of_every_width() {
+        group.bench_function(id(width), |bencher| {
+            bencher.iter(|| verifier.verify(black_box(batch), ARC, &mut verdicts));
+        });
+    }
+}
+
+/// What a chip signs when a stay is settled, with another card and counter for every request.
+fn request(scheme: Scheme, key: &MasterKey, number: usize) -> Request<'_> {
+    let unsigned = Request {
+        scheme,
+        derivation: Derivation::ByPanLength,
+        key,
+        pan: Pan::new(&format!("9156{number:012}")).expect("16 digits"),
+        sequence_number: SequenceNumber::new(0).expect("two digits"),
+        atc: u16::try_from(number).expect("small"),
+        data: &[0x31; 37],
+        cryptogram: Cryptogram([0; 8]),
+    };
+    Request { cryptogram: sign(&unsigned), ..unsigned }
 }
 
 criterion_group!(benches, verify_batches);

@@ -1,6 +1,8 @@
 //! The pure function behind `medsettle.cryptogram`.
 
-use medsettle_cryptogram::{Cryptogram, Derivation, MasterKey, Pan, Request, Scheme, SequenceNumber, Verdict, verify};
+use medsettle_cryptogram::{
+    Cryptogram, Derivation, MasterKey, Pan, Request, Scheme, SequenceNumber, Verdict, Verifier,
+};
 use medsettle_wire::{Reason, Refused};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -52,14 +54,14 @@ pub(crate) fn cryptogram_answer<'py>(
     let other_option = Request { derivation: Derivation::OptionA, ..request };
     let both = derivation.is_none() && scheme == Scheme::EmvCskTdes;
     let requests = [request, other_option];
-    verify(if both { &requests } else { &requests[..1] }, &mut verdicts);
+    Verifier::new().verify(if both { &requests } else { &requests[..1] }, method.arc(), &mut verdicts);
     let valid = verdicts.into_iter().find_map(|verdict| match verdict {
         Verdict::Valid(session) => Some(session),
         Verdict::Invalid => None,
     });
     let session = valid.ok_or_else(|| rejected(&Refused::new(Reason::CryptogramInvalid)))?;
     match method {
-        Method::One(arc) => Ok(PyBytes::new(py, &session.arpc_method_1(arc))),
+        Method::One(_) => Ok(PyBytes::new(py, &session.arpc_method_1())),
         Method::Two(csu, auth_data) => {
             session.arpc_method_2(csu, auth_data).map(|arpc| PyBytes::new(py, &arpc)).map_err(value_error)
         }
@@ -72,6 +74,16 @@ enum Method<'a> {
     One([u8; 2]),
     /// Over a card status update and data of the issuer's own.
     Two([u8; 4], &'a [u8]),
+}
+
+impl Method<'_> {
+    /// The response code, which method 2 has none of.
+    fn arc(&self) -> [u8; 2] {
+        match self {
+            Self::One(arc) => *arc,
+            Self::Two(..) => [0; 2],
+        }
+    }
 }
 
 pub(crate) fn named_scheme(name: &str) -> Result<Scheme, String> {

@@ -1,14 +1,13 @@
-//! From the issuer's master key to the card's key to the key of one session, one row of rules per scheme.
+//! What is encrypted to get from the issuer's master key to the card's key to the key of one session, and what a MAC is
+//! computed over: the rules of each scheme apart from the ciphers.
 //!
-//! Sources: EMV 4.4 Book 2 A1.3.1, A1.4; JR/T 0025.7-2013 11.1.3, 11.1.4; JR/T 0025.17-2013 8.1.3, 8.1.4.
+//! Sources: EMV 4.4 Book 2 A1.2, A1.3.1, A1.4, 8.2.1; JR/T 0025.7-2013 6.2, 11.1.2 to 11.1.4; JR/T 0025.17-2013 8.1.
 //! Left out: the parity bits that some of these rules set on DES keys. DES ignores them, and no derived key leaves
 //! this crate.
 
 use sha1::{Digest, Sha1};
 
-use crate::block::encrypt;
-use crate::key::Secret;
-use crate::{Derivation, MasterKey, Pan, Scheme, SequenceNumber};
+use crate::{Derivation, Pan, Request, Scheme, SequenceNumber};
 
 /// PAN and sequence number as packed decimal, padded with zero digits on the left.
 struct CardDigits {
@@ -18,18 +17,9 @@ struct CardDigits {
 
 impl CardDigits {
     fn new(pan: &Pan, sequence_number: SequenceNumber) -> Self {
-        let mut digits = [0; 32];
-        let pan_digits = pan.as_bytes().len();
-        for (digit, ascii) in digits[30 - pan_digits..30].iter_mut().zip(pan.as_bytes()) {
-            *digit = ascii - b'0';
-        }
-        digits[30] = sequence_number.get() / 10;
-        digits[31] = sequence_number.get() % 10;
-        let mut packed = [0; 16];
-        for (byte, pair) in packed.iter_mut().zip(digits.as_chunks::<2>().0) {
-            *byte = (pair[0] << 4) | pair[1];
-        }
-        Self { packed, pan_digits }
+        let (pan_digits, number) = (pan.as_bytes().len(), sequence_number.get());
+        let packed = (pan.packed() << 8) | u128::from(((number / 10) << 4) | (number % 10));
+        Self { packed: packed.to_be_bytes(), pan_digits }
     }
 
     /// The 16 rightmost digits.
@@ -54,57 +44,67 @@ impl CardDigits {
     }
 }
 
-fn card_key(
-    scheme: Scheme,
-    derivation: Derivation,
-    issuer: &Secret,
-    pan: &Pan,
-    sequence_number: SequenceNumber,
-) -> Secret {
-    let digits = CardDigits::new(pan, sequence_number);
-    let tdes_pair = |left: [u8; 8]| {
-        let cipher = issuer.tdes();
-        Secret::from_halves(encrypt(&cipher, left), encrypt(&cipher, left.map(|byte| !byte)))
-    };
-    match scheme {
-        Scheme::PbocTdes => tdes_pair(digits.rightmost()),
-        Scheme::EmvCskTdes => match derivation {
-            Derivation::ByPanLength if digits.pan_digits > 16 => tdes_pair(digits.hashed()),
-            Derivation::ByPanLength | Derivation::OptionA => tdes_pair(digits.rightmost()),
-        },
-        Scheme::PbocSm4 => {
-            let left = digits.rightmost();
-            let mut block = [0; 16];
-            block[..8].copy_from_slice(&left);
-            block[8..].copy_from_slice(&left.map(|byte| !byte));
-            Secret::new(encrypt(&issuer.sm4(), block))
-        }
-        Scheme::EmvAes => Secret::new(encrypt(&issuer.aes(), digits.packed)),
+/// The block that a triple-DES issuer's key encrypts to the left half of a card's key. The right half comes from its
+/// complement.
+pub(crate) fn tdes_card_block(request: &Request<'_>) -> [u8; 8] {
+    let digits = CardDigits::new(&request.pan, request.sequence_number);
+    let may_be_hashed = request.scheme == Scheme::EmvCskTdes && request.derivation == Derivation::ByPanLength;
+    if may_be_hashed && digits.pan_digits > 16 { digits.hashed() } else { digits.rightmost() }
+}
+
+/// The block that an SM4 issuer's key encrypts to a card's key.
+pub(crate) fn sm4_card_block(request: &Request<'_>) -> [u8; 16] {
+    let left = CardDigits::new(&request.pan, request.sequence_number).rightmost();
+    let mut block = [0; 16];
+    block[..8].copy_from_slice(&left);
+    block[8..].copy_from_slice(&left.map(|byte| !byte));
+    block
+}
+
+/// The block that an AES issuer's key encrypts to a card's key.
+pub(crate) fn aes_card_block(request: &Request<'_>) -> [u8; 16] {
+    CardDigits::new(&request.pan, request.sequence_number).packed
+}
+
+/// The blocks that a card's triple-DES key encrypts to the two halves of a session's.
+pub(crate) fn tdes_session_blocks(request: &Request<'_>) -> [[u8; 8]; 2] {
+    let [high, low] = request.atc.to_be_bytes();
+    match request.scheme {
+        Scheme::EmvCskTdes => [[high, low, 0xF0, 0, 0, 0, 0, 0], [high, low, 0x0F, 0, 0, 0, 0, 0]],
+        _ => [[0, 0, 0, 0, 0, 0, high, low], [0, 0, 0, 0, 0, 0, !high, !low]],
     }
 }
 
-/// Derive the key that signs one transaction, the `atc`-th of that card.
-pub(crate) fn session_key(
-    scheme: Scheme,
-    derivation: Derivation,
-    issuer: &MasterKey,
-    pan: &Pan,
-    sequence_number: SequenceNumber,
-    atc: u16,
-) -> Secret {
-    let card_key = card_key(scheme, derivation, &issuer.0, pan, sequence_number);
-    let [high, low] = atc.to_be_bytes();
-    let tdes_pair = |left, right| {
-        let cipher = card_key.tdes();
-        Secret::from_halves(encrypt(&cipher, left), encrypt(&cipher, right))
-    };
-    match scheme {
-        Scheme::PbocTdes => tdes_pair([0, 0, 0, 0, 0, 0, high, low], [0, 0, 0, 0, 0, 0, !high, !low]),
-        Scheme::EmvCskTdes => tdes_pair([high, low, 0xF0, 0, 0, 0, 0, 0], [high, low, 0x0F, 0, 0, 0, 0, 0]),
-        Scheme::PbocSm4 => {
-            let block = [0, 0, 0, 0, 0, 0, high, low, 0, 0, 0, 0, 0, 0, !high, !low];
-            Secret::new(encrypt(&card_key.sm4(), block))
-        }
-        Scheme::EmvAes => Secret::new(encrypt(&card_key.aes(), [high, low, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])),
+/// The block that a card's SM4 key encrypts to a session's.
+pub(crate) fn sm4_session_block(request: &Request<'_>) -> [u8; 16] {
+    let [high, low] = request.atc.to_be_bytes();
+    [0, 0, 0, 0, 0, 0, high, low, 0, 0, 0, 0, 0, 0, !high, !low]
+}
+
+/// The block that a card's AES key encrypts to a session's.
+pub(crate) fn aes_session_block(request: &Request<'_>) -> [u8; 16] {
+    let [high, low] = request.atc.to_be_bytes();
+    [high, low, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+}
+
+/// A block of data after ISO/IEC 9797-1 padding method 2: one byte 80, then zeros to a full block, a block of its own
+/// when the data end on a border.
+#[inline]
+pub(crate) fn padded_block<const N: usize>(data: &[u8], position: usize) -> [u8; N] {
+    let rest = data.get(N * position..).unwrap_or_default();
+    if let Some(block) = rest.first_chunk() {
+        return *block;
     }
+    let mut block = [0; N];
+    block[..rest.len()].copy_from_slice(rest);
+    block[rest.len()] = 0x80;
+    block
+}
+
+/// What an ARPC by method 1 is computed over: the cryptogram with the response code added.
+pub(crate) fn answered(cryptogram: [u8; 8], arc: [u8; 2]) -> [u8; 8] {
+    let mut block = cryptogram;
+    block[0] ^= arc[0];
+    block[1] ^= arc[1];
+    block
 }

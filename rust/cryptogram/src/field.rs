@@ -61,6 +61,23 @@ impl Pan {
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.digits[..usize::from(self.length)]
     }
+
+    /// Return the digits as packed decimal.
+    pub(crate) fn packed(&self) -> u128 {
+        let mut ascii = [0; 24];
+        ascii[..Self::MAX_DIGITS].copy_from_slice(&self.digits);
+        let all = ascii.as_chunks().0.iter().fold(0, |all, eight| (all << 32) | u128::from(packed_eight(*eight)));
+        // What follows the last digit are zeros.
+        all >> (4 * (24 - u32::from(self.length)))
+    }
+}
+
+/// Pack eight ASCII digits, pairs of them first.
+fn packed_eight(ascii: [u8; 8]) -> u64 {
+    let digits = u64::from_be_bytes(ascii) & 0x0F0F_0F0F_0F0F_0F0F;
+    let pairs = (digits | (digits >> 4)) & 0x00FF_00FF_00FF_00FF;
+    let fours = (pairs | (pairs >> 8)) & 0x0000_FFFF_0000_FFFF;
+    (fours | (fours >> 16)) & 0xFFFF_FFFF
 }
 
 /// Shows the issuer's digits and the last four, as a receipt does.
@@ -105,6 +122,14 @@ mod tests {
         for text in ["915612345678", "9156123456789012345"] {
             assert_eq!(Pan::new(text).expect("valid").as_str(), text);
         }
+    }
+
+    #[test]
+    fn a_pan_is_packed_digit_by_digit() {
+        for text in ["915612345678", "9156123456789", "9156123456789012", "9156123456789012345"] {
+            assert_eq!(format!("{:x}", Pan::new(text).expect("valid").packed()), text);
+        }
+        assert_eq!(Pan::new("000000000001").expect("valid").packed(), 1);
     }
 
     #[test]

@@ -2,14 +2,13 @@
 
 use std::fmt;
 
-use aes::Aes128;
-use des::TdesEde2;
-use sm4::Sm4;
-use sm4::cipher::KeyInit;
+use aes::Aes128Enc;
+use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use zeroize::ZeroizeOnDrop;
 
 use crate::Scheme;
-use crate::block::encrypt;
+use crate::few::{Tdes, sm4_of_zeros};
+use crate::scheme::Cipher;
 
 /// Any 16-byte key of a scheme: an issuer's, a card's or a session's.
 #[derive(ZeroizeOnDrop)]
@@ -35,18 +34,6 @@ impl Secret {
         let [left, right] = self.0.as_chunks().0 else { unreachable!("16 bytes are two halves") };
         [left, right]
     }
-
-    pub(crate) fn tdes(&self) -> TdesEde2 {
-        TdesEde2::new((&self.0).into())
-    }
-
-    pub(crate) fn sm4(&self) -> Sm4 {
-        Sm4::new((&self.0).into())
-    }
-
-    pub(crate) fn aes(&self) -> Aes128 {
-        Aes128::new((&self.0).into())
-    }
 }
 
 /// An issuer master key, from which every card's key derives.
@@ -68,12 +55,16 @@ impl MasterKey {
 
     /// Compute the check value by which people compare keys: the first three bytes of a zero block encrypted with it.
     pub fn check_value(&self, scheme: Scheme) -> [u8; 3] {
-        let first_three = |block: &[u8]| [block[0], block[1], block[2]];
-        match scheme {
-            Scheme::PbocTdes | Scheme::EmvCskTdes => first_three(&encrypt(&self.0.tdes(), [0; 8])),
-            Scheme::PbocSm4 => first_three(&encrypt(&self.0.sm4(), [0; 16])),
-            Scheme::EmvAes => first_three(&encrypt(&self.0.aes(), [0; 16])),
-        }
+        let first_eight = match scheme.cipher() {
+            Cipher::Tdes => Tdes::new(&self.0).encrypt([0; 8]),
+            Cipher::Sm4 => sm4_of_zeros(&self.0),
+            Cipher::Aes => {
+                let mut block = aes::Block::default();
+                Aes128Enc::new(self.0.bytes().into()).encrypt_block(&mut block);
+                *block.first_chunk().expect("16 bytes")
+            }
+        };
+        *first_eight.first_chunk().expect("8 bytes")
     }
 
     /// Whether the key protects less than its length promises: all bytes zero, or a triple-DES key with equal halves

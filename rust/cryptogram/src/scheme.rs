@@ -15,6 +15,14 @@ pub enum Scheme {
     EmvAes,
 }
 
+/// The block cipher of a scheme. All requests of one cipher can be verified together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Cipher {
+    Tdes,
+    Sm4,
+    Aes,
+}
+
 impl Scheme {
     /// Every scheme.
     pub const ALL: [Self; 4] = [Self::PbocSm4, Self::PbocTdes, Self::EmvCskTdes, Self::EmvAes];
@@ -32,6 +40,14 @@ impl Scheme {
     /// Find the scheme of that exact name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|scheme| scheme.name() == name)
+    }
+
+    pub(crate) const fn cipher(self) -> Cipher {
+        match self {
+            Self::PbocTdes | Self::EmvCskTdes => Cipher::Tdes,
+            Self::PbocSm4 => Cipher::Sm4,
+            Self::EmvAes => Cipher::Aes,
+        }
     }
 
     /// Whether the keys of this scheme are triple-DES keys, whose bytes carry a parity bit.

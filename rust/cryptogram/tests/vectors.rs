@@ -1,7 +1,7 @@
 //! A hundred cases computed by other implementations: cards that must pass and be answered, and tampered cryptograms.
 
 use medsettle_cryptogram::{
-    ArpcError, Cryptogram, Derivation, MasterKey, Pan, Request, Scheme, SequenceNumber, Session, Verdict, verify,
+    ArpcError, Cryptogram, Derivation, MasterKey, Pan, Request, Scheme, SequenceNumber, Session, Verdict, Verifier,
 };
 use serde::Deserialize;
 
@@ -75,7 +75,7 @@ impl Case {
 
     fn answer(&self, session: &Session) -> Vec<u8> {
         match self.vector.arpc_method {
-            Some(1) => session.arpc_method_1(bytes(self.vector.arc.as_deref().expect("arc"))).to_vec(),
+            Some(1) => session.arpc_method_1().to_vec(),
             Some(2) => {
                 let csu = bytes(self.vector.csu.as_deref().expect("csu"));
                 let auth_data = hex::decode(self.vector.proprietary_auth_data.as_deref().unwrap_or("")).expect("hex");
@@ -100,10 +100,10 @@ fn cases() -> Vec<Case> {
     file.vectors.into_iter().map(Case::new).collect()
 }
 
-/// Verify requests and return the sessions of those that passed.
-fn sessions(batch: &[Request<'_>]) -> Vec<Option<Session>> {
+/// Verify requests and return the sessions of those that passed, to be answered with a response code.
+fn sessions_for(batch: &[Request<'_>], arc: [u8; 2]) -> Vec<Option<Session>> {
     let mut verdicts = Vec::new();
-    verify(batch, &mut verdicts);
+    Verifier::new().verify(batch, arc, &mut verdicts);
     let session = |verdict| match verdict {
         Verdict::Valid(session) => Some(session),
         Verdict::Invalid => None,
@@ -111,17 +111,32 @@ fn sessions(batch: &[Request<'_>]) -> Vec<Option<Session>> {
     verdicts.into_iter().map(session).collect()
 }
 
+fn sessions(batch: &[Request<'_>]) -> Vec<Option<Session>> {
+    sessions_for(batch, *b"00")
+}
+
 #[test]
 fn every_vector_is_decided_and_answered_as_expected() {
     let cases = cases();
     let batch: Vec<_> = cases.iter().map(Case::request).collect();
-    let sessions = sessions(&batch);
-    assert_eq!(sessions.len(), cases.len());
-    for (case, session) in cases.iter().zip(sessions) {
-        let id = case.vector.id;
-        assert_eq!(session.is_some(), case.accepted(), "vector {id}");
+    // One batch has one response code, and each vector its own.
+    for (position, case) in cases.iter().enumerate() {
+        let arc = case.vector.arc.as_deref().map(bytes).unwrap_or_default();
+        let sessions = sessions_for(&batch, arc);
+        let accepted: Vec<_> = sessions.iter().map(Option::is_some).collect();
+        assert_eq!(accepted, cases.iter().map(Case::accepted).collect::<Vec<_>>());
+        let answer = sessions[position].as_ref().map(|session| hex::encode_upper(case.answer(session)));
+        assert_eq!(answer, case.vector.arpc, "vector {}", case.vector.id);
+    }
+}
+
+#[test]
+fn a_vector_alone_is_decided_and_answered_as_expected() {
+    for case in cases() {
+        let arc = case.vector.arc.as_deref().map(bytes).unwrap_or_default();
+        let session = sessions_for(&[case.request()], arc).remove(0);
         let answer = session.map(|session| hex::encode_upper(case.answer(&session)));
-        assert_eq!(answer, case.vector.arpc, "vector {id}");
+        assert_eq!(answer, case.vector.arpc, "vector {}", case.vector.id);
     }
 }
 
@@ -198,8 +213,9 @@ fn method_2_is_refused_where_the_scheme_has_none_or_the_data_are_too_long() {
 fn verdicts_of_an_earlier_batch_are_gone() {
     let cases = cases();
     let mut verdicts = Vec::new();
-    verify(&[cases[0].request(), cases[1].request()], &mut verdicts);
-    verify(&[cases[2].request()], &mut verdicts);
+    let mut verifier = Verifier::new();
+    verifier.verify(&[cases[0].request(), cases[1].request()], *b"00", &mut verdicts);
+    verifier.verify(&[cases[2].request()], *b"00", &mut verdicts);
     assert_eq!(verdicts.len(), 1);
 }
 
@@ -208,16 +224,17 @@ fn nothing_secret_is_shown() {
     let cases = cases();
     let case = cases.iter().find(|case| case.accepted()).expect("an accepted vector");
     let mut verdicts = Vec::new();
-    verify(&[case.request()], &mut verdicts);
+    Verifier::new().verify(&[case.request()], *b"00", &mut verdicts);
     let shown = format!("{:?} {:?}", case.request(), verdicts[0]);
     assert!(shown.contains("MasterKey(hidden)") && shown.contains("Session { scheme: "), "{shown}");
     assert!(!shown.contains(&case.vector.pan), "{shown}");
 }
 
 #[test]
-fn a_session_may_move_to_the_deciding_thread() {
+fn sessions_and_verifiers_may_move_to_another_thread() {
     const fn send<T: Send>() {}
     const { send::<Session>() };
+    const { send::<Verifier>() };
 }
 
 #[test]

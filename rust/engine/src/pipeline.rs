@@ -21,6 +21,7 @@ use crossbeam_channel::{Receiver, Sender, select};
 use medsettle_core::fact::Record;
 use medsettle_core::hub::Hub;
 use medsettle_core::records::Closing;
+use medsettle_cryptogram::Verifier;
 use medsettle_wire::Reason;
 
 use self::command::Work;
@@ -70,6 +71,7 @@ pub(crate) struct Pipeline {
     pub(crate) index: Index,
     pub(crate) clock: Clock,
     pub(crate) keys: Option<KeyRing>,
+    verifier: Verifier,
     pub(crate) chain: Chain,
     pub(crate) disk: DiskState,
     pub(crate) shared: Arc<Shared>,
@@ -123,6 +125,7 @@ impl Pipeline {
             index,
             clock,
             keys,
+            verifier: Verifier::new(),
             disk,
             shared,
             seal_after,

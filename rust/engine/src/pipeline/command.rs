@@ -12,7 +12,7 @@ use medsettle_core::fact::Record;
 use medsettle_core::hub::{Actor, Context, Decision};
 use medsettle_core::ids::{CardId, Hash32, InstitutionCode, RegionCode};
 use medsettle_core::pin::{HashedPin, ShownPin};
-use medsettle_cryptogram::{Request as CryptogramRequest, Verdict as CryptogramVerdict, verify};
+use medsettle_cryptogram::{Request as CryptogramRequest, Verdict as CryptogramVerdict};
 use medsettle_wire::decode::{CryptogramCheck, Decoded, EngineRequest, MadeKey, Proof, decode, split_batch};
 use medsettle_wire::encode::{HubStatus, encode_reply, encode_status};
 use medsettle_wire::record::encode_record;
@@ -128,7 +128,8 @@ impl Pipeline {
         }
         let requests: Vec<CryptogramRequest<'_>> = ready.iter().map(|(_, check, key)| request(check, key)).collect();
         let mut verdicts = Vec::with_capacity(requests.len());
-        let verified = catch_unwind(AssertUnwindSafe(|| verify(&requests, &mut verdicts)));
+        let verifier = &mut self.verifier;
+        let verified = catch_unwind(AssertUnwindSafe(|| verifier.verify(&requests, ARC_APPROVED, &mut verdicts)));
         if verified.is_err() {
             // Nothing was decided by it: without a verdict every presentation of the batch is refused.
             self.shared.metrics.panics.fetch_add(1, Relaxed);
@@ -136,7 +137,7 @@ impl Pipeline {
         }
         for ((verdict, ..), found) in ready.iter_mut().zip(verdicts) {
             **verdict = match found {
-                CryptogramVerdict::Valid(session) => Verdict::Valid { arpc: session.arpc_method_1(ARC_APPROVED) },
+                CryptogramVerdict::Valid(session) => Verdict::Valid { arpc: session.arpc_method_1() },
                 CryptogramVerdict::Invalid => Verdict::Invalid,
             };
         }
