@@ -128,6 +128,18 @@ pub struct Through {
     last_segment: u64,
 }
 
+impl Through {
+    /// Refuse a journal that ends before a frame behind which a sound snapshot stands.
+    pub(crate) fn reaches(&self, storage: &dyn Storage, snapshot: u64) -> Result<(), JournalError> {
+        let frame = self.walk.tail.number;
+        if snapshot > frame {
+            let damage = Damage::EndsBeforeSnapshot { frame, snapshot };
+            return Err(refuse(storage, &name_of(self.walk.active), damage));
+        }
+        Ok(())
+    }
+}
+
 impl Opening {
     /// Take the directory, and make it if it is new.
     pub fn begin(storage: Arc<dyn Storage>, options: &Options) -> Result<Self, JournalError> {
@@ -185,11 +197,9 @@ impl Opening {
         if last > walk.active + 1 {
             return Err(refuse(&**storage, &name_of(walk.active + 2), Damage::PreparedTwice));
         }
-        if let Some(ahead) = after.filter(|after| after.number > walk.tail.number) {
-            let damage = Damage::EndsBeforeSnapshot { frame: walk.tail.number, snapshot: ahead.number };
-            return Err(refuse(&**storage, &name_of(walk.active), damage));
-        }
-        Ok(Some(Through { walk, first_read: segments[0], last_segment: last }))
+        let through = Through { walk, first_read: segments[0], last_segment: last };
+        through.reaches(&**storage, after.map_or(0, |after| after.number))?;
+        Ok(Some(through))
     }
 
     /// Cut what a crash tore, make sure of the last frame, and open the journal for writing.
@@ -223,7 +233,7 @@ impl Opening {
 /// | --- | --- | --- |
 /// | the newest is sound, and its frame is this journal's | reaches back to it | there |
 /// | the newest is damaged, foreign, of another format or another history | | as if it were not there, with a warning |
-/// | sound | ends before its frame | refuse: acknowledged frames are gone |
+/// | sound, even if the records index does not reach it | ends before its frame | refuse: acknowledged frames are gone |
 /// | none that is sound | begins with its first segment, here or in the archive | the first frame |
 /// | none that is sound | does not reach back | refuse: a segment is missing |
 struct Start<'a> {

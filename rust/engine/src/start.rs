@@ -45,9 +45,16 @@ impl Starting<'_> {
         let mut index = index::Opening::begin(*files, &config.index, identity.directory, halt.clone())?;
         let numbers = snapshot::numbers(*files).map_err(JournalError::io("listing", files.path_of("")))?;
         let mut replayed = None;
+        // What a sound snapshot stands behind was durable, whether or not a start can begin with it.
+        let mut durable = 0;
         for number in numbers {
             let unfit = match self.restored(&identity, number, &mut index)? {
-                Err(unfit) => unfit,
+                Err(unfit) => {
+                    if matches!(unfit, Unfit::IndexBehind { .. }) {
+                        durable = durable.max(number);
+                    }
+                    unfit
+                }
                 Ok((hub, tail)) => match self.replay(&opening, Some(tail), hub, &mut index)? {
                     (Some(through), hub) => {
                         replayed = Some((through, hub));
@@ -64,6 +71,7 @@ impl Starting<'_> {
             let (through, hub) = self.replay(&opening, None, Hub::new(config.hub, self.seed), &mut index)?;
             (through.expect("without a snapshot there is nothing to differ from"), hub)
         };
+        through.reaches(*files, durable)?;
         let opened = opening.open(through, halt.clone())?;
         let index = index.finish(identity.directory, &opened.report.tail)?;
         Ok(Started { opened, hub, index, identity })

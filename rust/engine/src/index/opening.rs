@@ -83,9 +83,12 @@ impl<'a> Opening<'a> {
         if full {
             return Err(index.no_room().into());
         }
-        if stale || index.found().0 > tail.last_sequence {
+        // Ahead is no proof of loss: an opening that died fills it with a last frame before it has made sure of that.
+        let (found, sequence) = (index.found().0, tail.last_sequence);
+        if stale || found > sequence {
             log(&format!(
-                "the records index in {} is made again from the journal: it is of another history",
+                "the records index in {} is made again from the journal: it is of another history (it knows decision {found}, the \
+                 journal ends with {sequence})",
                 home.place()
             ));
             index.close();
