@@ -22,10 +22,7 @@ def _refused_as_not_available(hub: Hub) -> set[str]:
     everybody = hub.acting(roles=ROLES, institution="H11010500001")
     refused = set()
     for name, method in METHODS.items():
-        if method.client_streaming or method.server_streaming:
-            if not method.page_operation:
-                refused.add(name)
-        elif method.operation:
+        if method.operation:
             try:
                 everybody.call(name, method.request_type())
             except Rejected as refusal:

@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import grpc
-
 from medsettle.errors import HubUnusable, Overloaded, decoded_refusal
 from medsettle.ops.counters import Counters
 from medsettle.rpc import limits
@@ -111,7 +109,10 @@ class _Stream:
     """One stream: a task that reads, beside the caller's own that writes."""
 
     def __init__(
-        self, context: Context, take: Callable[[bytes], asyncio.Future[tuple[bool, bytes]]], answered: Callable[[], None]
+        self,
+        context: Context,
+        take: Callable[[bytes], asyncio.Future[tuple[bool, bytes]]],
+        answered: Callable[[], None],
     ) -> None:
         self._context = context
         self._take = take

@@ -130,6 +130,7 @@ def _not_accepted(problem: str, certificate: _Certificate | None = None) -> Reje
 Send = Callable[[int, str, bytes], asyncio.Future[tuple[bool, bytes]]]
 """Hands the request of an institution in its roles to the engine; raises Rejected or Unavailable instead."""
 
+
 def accepted(send: Send, caller: Caller, request: bytes) -> asyncio.Future[tuple[bool, bytes]]:
     """Hand a request to the engine if it is short enough; raises Rejected or Unavailable."""
     if len(request) > MESSAGE_BYTES:

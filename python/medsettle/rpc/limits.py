@@ -31,8 +31,8 @@ longer than they were asked for, each as long as the engine lets one batch's be,
 taken, by what is in flight at the time."""
 
 BATCH_STREAM_IDLE_S = 300.0
-"""Silence, or an unfinished message, after which a stream ends: a front end without patients begins another at once, and
-one that sends a byte a second does not keep its place."""
+"""Silence, or an unfinished message, after which a stream ends: a front end without patients begins another at once,
+and one that sends a byte a second does not keep its place."""
 
 HANDSHAKE_TIMEOUT_MS = 10_000
 """Time for a TLS handshake: a slow mobile line needs two seconds; what is slower only occupies a connection."""

@@ -1,6 +1,6 @@
 """Every method of the contract, bound to its operation by the descriptors.
 
-Invariant: no method is named here but Batch.Submit, which has no operation of its own; Batch.Stream is what streams both ways.
+Invariant: no method is named here but Batch.Submit, which has no operation; what streams both ways are batches.
 Invariant: requests and responses stay bytes, so no message is parsed on the way.
 """
 

@@ -1,0 +1,94 @@
+"""What a client's two-way stream sends: messages by the caller's pace, no more of them unanswered than a bound.
+
+Owns the messages in flight, and what was known of the hub as each was sent.
+Invariant: what the caller's messages raise is raised to the caller, after everything that was sent is answered.
+Leaves out the answers and what they prove: client.py.
+"""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+
+import grpc
+from google.protobuf.message import Message
+
+from medsettle.v1.facade import Requests, each
+from medsettle.witness import Witness
+
+IN_FLIGHT_MESSAGES = 16
+"""Messages sent and not answered: twice what a hub takes of one stream, so that it never waits for the next."""
+
+BeforeCall = Callable[[], Witness | None]
+"""Gives what is known of the hub as a message begins; raises ServerForgot."""
+
+
+class Sending(Iterator[bytes]):
+    """The encoded messages of a stream, for the thread in which gRPC asks for them."""
+
+    def __init__(self, requests: Iterable[Message], before_call: BeforeCall) -> None:
+        self._requests = iter(requests)
+        self._before_call = before_call
+        self._room = threading.Semaphore(IN_FLIGHT_MESSAGES)
+        self._known: deque[Witness | None] = deque()
+        self._closed = False
+        self.failed: BaseException | None = None
+
+    def __next__(self) -> bytes:
+        self._room.acquire()
+        if self._closed:
+            raise StopIteration
+        try:
+            encoded = next(self._requests).SerializeToString()
+            self._known.append(self._before_call())
+        except StopIteration:
+            raise
+        except BaseException as error:
+            self.failed = error
+            raise StopIteration from None
+        return encoded
+
+    def answered(self) -> Witness | None:
+        """Make room for another message; gives what was known as the answered one was sent."""
+        known = self._known.popleft()
+        self._room.release()
+        return known
+
+    def close(self) -> None:
+        """Give no further message."""
+        self._closed = True
+        self._room.release()
+
+
+class AsyncSending:
+    """The same for asyncio, written to the call by a task of its own."""
+
+    def __init__(self, requests: Requests[Message], before_call: BeforeCall) -> None:
+        self._requests = each(requests)
+        self._before_call = before_call
+        self._room = asyncio.Semaphore(IN_FLIGHT_MESSAGES)
+        self._known: deque[Witness | None] = deque()
+        self.failed: Exception | None = None
+
+    async def feed(self, call: "grpc.aio.StreamStreamCall[bytes, bytes]") -> None:
+        """Write the messages; of a call that has ended its reader tells why."""
+        more = True
+        while more:
+            await self._room.acquire()
+            try:
+                encoded = (await anext(self._requests)).SerializeToString()
+                self._known.append(self._before_call())
+            except StopAsyncIteration:
+                more = False
+            except Exception as error:
+                self.failed, more = error, False
+            try:
+                await (call.write(encoded) if more else call.done_writing())
+            except (grpc.RpcError, asyncio.InvalidStateError):
+                return
+
+    def answered(self) -> Witness | None:
+        """Make room for another message; gives what was known as the answered one was sent."""
+        known = self._known.popleft()
+        self._room.release()
+        return known
