@@ -23,7 +23,7 @@ from google.rpc import error_details_pb2, status_pb2
 from medsettle.auth.actor import Actor
 from medsettle.config import ACTOR_METADATA_KEY, START_METADATA_KEY, TlsFiles
 from medsettle.errors import MedsettleError, NoAnswer, Rejected, Unavailable, refusal_error
-from medsettle.exchange import AsyncSending, Sending
+from medsettle.exchange import AsyncSending, Ending, Sending
 from medsettle.v1 import batch_pb2, operations_pb2
 from medsettle.v1.facade import METHODS, AsyncServices, Method, Requests, Services
 from medsettle.witness import Memory, Witness
@@ -387,7 +387,7 @@ class AsyncClient(AsyncServices):
         self._memory.before_call()
         call = self._exchanges[name](timeout=timeout, metadata=self._metadata)
         sending = AsyncSending(requests, self._memory.before_call)
-        feeding = asyncio.create_task(sending.feed(call))
+        ending, feeding = Ending(call), asyncio.create_task(sending.feed(call))
         failed = None
         try:
             while isinstance(answer := await call.read(), bytes):
@@ -396,7 +396,8 @@ class AsyncClient(AsyncServices):
                 self._memory.note(response, sending.answered())
                 yield response
         except grpc.aio.AioRpcError as error:
-            failed, start = _error_of(error), _start_of(error.trailing_metadata())
+            said = await ending.said(error)
+            failed, start = _error_of(said), _start_of(said.trailing_metadata())
         finally:
             feeding.cancel()
             call.cancel()

@@ -6,9 +6,11 @@ Leaves out the answers and what they prove: client.py.
 """
 
 import asyncio
+import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from typing import TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -18,6 +20,11 @@ from medsettle.witness import Witness
 
 IN_FLIGHT_MESSAGES = 16
 """Messages sent and not answered: twice what a hub takes of one stream, so that it never waits for the next."""
+
+LATE_STATUS_S = 1.0
+"""How long the hub's status may come behind a write that failed because of it: both stand in one read of the socket."""
+
+T = TypeVar("T")
 
 BeforeCall = Callable[[], Witness | None]
 """Gives what is known of the hub as a message begins; raises ServerForgot."""
@@ -92,3 +99,39 @@ class AsyncSending:
         known = self._known.popleft()
         self._room.release()
         return known
+
+
+class Ending:
+    """How a call of asyncio ended, as the hub said it.
+
+    A write that fails because the hub has just ended the call makes gRPC put a status of its own over the hub's, with
+    which the reason of a refusal would be lost (github.com/grpc/grpc/issues/36066). Both pass here.
+    """
+
+    def __init__(self, call: "grpc.aio.StreamStreamCall[bytes, bytes]") -> None:
+        self._said: asyncio.Future[grpc.aio.AioRpcError] = asyncio.get_running_loop().create_future()
+        call.add_done_callback(self._note)
+
+    def _note(self, call: "grpc.aio.StreamStreamCall[bytes, bytes]") -> None:
+        code, details = _at_once(call.code()), _at_once(call.details())
+        if details == "Internal error from Core" or self._said.done():
+            return
+        trailer = _at_once(call.trailing_metadata())
+        self._said.set_result(grpc.aio.AioRpcError(code, grpc.aio.Metadata(), trailer, details))
+
+    async def said(self, seen: grpc.aio.AioRpcError) -> grpc.aio.AioRpcError:
+        """Give what the hub said, or what was seen where it said nothing."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LATE_STATUS_S):
+                return await self._said
+        return seen
+
+
+def _at_once(coroutine: Coroutine[None, None, T]) -> T:
+    """Give the result of a coroutine that has nothing to wait for."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    raise AssertionError("a call that is done still waits for its status")
