@@ -390,7 +390,8 @@ class AsyncClient(AsyncServices):
         ending, feeding = Ending(call), asyncio.create_task(sending.feed(call))
         failed = None
         try:
-            while isinstance(answer := await call.read(), bytes):
+            # Not by read(): of a call that has ended it gives no more answers, though they came before the end.
+            async for answer in call:
                 response = response_type.FromString(answer)
                 await self._prove(_start_of(await call.initial_metadata()), response)
                 self._memory.note(response, sending.answered())

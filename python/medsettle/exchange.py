@@ -6,7 +6,6 @@ Leaves out the answers and what they prove: client.py.
 """
 
 import asyncio
-import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator
@@ -23,6 +22,10 @@ IN_FLIGHT_MESSAGES = 16
 
 LATE_STATUS_S = 1.0
 """How long the hub's status may come behind a write that failed because of it: both stand in one read of the socket."""
+
+LATE_STATUS_LOOKS = 100
+
+_OVERWRITTEN = "Internal error from Core"
 
 T = TypeVar("T")
 
@@ -105,26 +108,32 @@ class Ending:
     """How a call of asyncio ended, as the hub said it.
 
     A write that fails because the hub has just ended the call makes gRPC put a status of its own over the hub's, with
-    which the reason of a refusal would be lost (github.com/grpc/grpc/issues/36066). Both pass here.
+    which the reason of a refusal would be lost (github.com/grpc/grpc/issues/36066). Either may come first.
     """
 
     def __init__(self, call: "grpc.aio.StreamStreamCall[bytes, bytes]") -> None:
-        self._said: asyncio.Future[grpc.aio.AioRpcError] = asyncio.get_running_loop().create_future()
+        self._call = call
+        self._first: grpc.aio.AioRpcError | None = None
         call.add_done_callback(self._note)
 
     def _note(self, call: "grpc.aio.StreamStreamCall[bytes, bytes]") -> None:
-        code, details = _at_once(call.code()), _at_once(call.details())
-        if details == "Internal error from Core" or self._said.done():
-            return
-        trailer = _at_once(call.trailing_metadata())
-        self._said.set_result(grpc.aio.AioRpcError(code, grpc.aio.Metadata(), trailer, details))
+        self._first = _status_of(call)
 
     async def said(self, seen: grpc.aio.AioRpcError) -> grpc.aio.AioRpcError:
         """Give what the hub said, or what was seen where it said nothing."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LATE_STATUS_S):
-                return await self._said
+        if self._first is not None and self._first.details() != _OVERWRITTEN:
+            return self._first
+        for _ in range(LATE_STATUS_LOOKS):
+            newest = _status_of(self._call)
+            if newest.details() != _OVERWRITTEN:
+                return newest
+            await asyncio.sleep(LATE_STATUS_S / LATE_STATUS_LOOKS)
         return seen
+
+
+def _status_of(call: "grpc.aio.StreamStreamCall[bytes, bytes]") -> grpc.aio.AioRpcError:
+    trailer = _at_once(call.trailing_metadata())
+    return grpc.aio.AioRpcError(_at_once(call.code()), grpc.aio.Metadata(), trailer, _at_once(call.details()))
 
 
 def _at_once(coroutine: Coroutine[None, None, T]) -> T:

@@ -32,17 +32,19 @@ def begin(channel: grpc.aio.Channel, timeout: float | None = PATIENCE_S) -> Call
 
 async def answers_of(stream: Call) -> list[bytes]:
     """Read until the stream ends well."""
-    answers = []
-    while isinstance(answer := await stream.read(), bytes):
-        answers.append(answer)
-    return answers
+    return [answer async for answer in stream]
+
+
+async def next_of(stream: Call) -> bytes:
+    """Read an answer; unlike read() it gives one that came before the end though the end is there."""
+    return await anext(aiter(stream))
 
 
 async def end_of(stream: Call) -> tuple[list[bytes], grpc.aio.AioRpcError]:
     """Read until the stream is refused; gives what was answered before."""
     answers = []
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        while isinstance(answer := await stream.read(), bytes):
+        async for answer in stream:
             answers.append(answer)
     return answers, caught.value
 
@@ -105,7 +107,7 @@ def test_no_more_messages_of_a_stream_are_in_flight_than_its_bound(site: Site) -
             await stream.write(b"x")
         assert await settled(lambda: len(hub.native.sent)) == limits.BATCH_STREAM_MESSAGES
         hub.native.finish(1, True, b"first")
-        assert await stream.read() == b"first"
+        assert await next_of(stream) == b"first"
         await until(lambda: len(hub.native.sent) == limits.BATCH_STREAM_MESSAGES + 1)
         stream.cancel()
 
@@ -122,7 +124,7 @@ def test_a_caller_that_reads_no_answers_is_not_read_any_more_while_others_are(si
         await settled(lambda: len(hub.native.sent))
         for number in range(200):
             await fast.write(b"%d" % number)
-            assert await fast.read() == b"%d" % number
+            assert await next_of(fast) == b"%d" % number
         sent = [message for _, _, _, message in hub.native.sent]
         assert sent.count(b"slow") <= 2 + limits.BATCH_STREAM_MESSAGES
         writing.cancel()
@@ -168,7 +170,7 @@ def test_a_message_that_is_too_long_ends_its_stream_when_those_before_it_are_ans
         await stream.write(b"before")
         if reason is None:
             # What the transport refuses ends the stream at once, whatever is still under way.
-            assert await stream.read() == b"answer to before"
+            assert await next_of(stream) == b"answer to before"
         await stream.write(bytes(size))
         answers, error = await end_of(stream)
         if reason is None:
@@ -178,7 +180,7 @@ def test_a_message_that_is_too_long_ends_its_stream_when_those_before_it_are_ans
             assert answers == [b"answer to before"]
             assert info_of(error) == (reason, {"limit": str(limits.MESSAGE_BYTES), "size": str(size)})
         await other.write(b"beside")
-        assert await other.read() == b"answer to beside"
+        assert await next_of(other) == b"answer to beside"
         await other.done_writing()
         assert await answers_of(other) == []
         assert len(hub.native.sent) == 2
@@ -208,7 +210,7 @@ def test_a_message_that_the_engine_refuses_ends_its_stream_with_the_reason_and_t
         await again.write(b"good")
         await until(lambda: len(hub.native.sent) == 4)
         hub.native.finish(4, True, b"again")
-        assert await again.read() == b"again"
+        assert await next_of(again) == b"again"
         await again.done_writing()
         assert await answers_of(again) == []
 
@@ -237,7 +239,7 @@ def test_a_certificate_that_is_revoked_while_its_stream_goes_on_has_no_further_m
         async with site.serving(hub), site.channel(site.files("revoked", issued)) as channel:
             stream = begin(channel)
             await stream.write(b"before")
-            assert await stream.read() == b"answer to before"
+            assert await next_of(stream) == b"answer to before"
             site.authority.revoke(issued.certificate.serial_number)
             await stream.write(b"behind")
             answers, error = await end_of(stream)
@@ -295,7 +297,7 @@ def test_one_stream_too_many_is_told_so_and_a_place_that_is_left_is_given_again(
     async def opened(channel: grpc.aio.Channel) -> Call:
         stream = begin(channel)
         await stream.write(b"x")
-        assert await stream.read() == b"answer to x"
+        assert await next_of(stream) == b"answer to x"
         return stream
 
     async def use(channel: grpc.aio.Channel) -> None:
