@@ -118,12 +118,21 @@ async def beside_slow_streams(fast: grpc.aio.Channel, slow: Sequence[grpc.aio.Ch
     status = batch_pb2.Command(operations_status=operations_pb2.OperationsStatusRequest())
     question = batch_pb2.BatchStreamRequest(commands=[status] * 100).SerializeToString()
 
+    written = 0
+
     async def flood(stream: "grpc.aio.StreamStreamCall[bytes, bytes]") -> None:
+        nonlocal written
         for _ in range(SLOW_MESSAGES):
             await stream.write(question)
+            written += 1
 
     streams = [slow[number % len(slow)].stream_stream(STREAM)(timeout=_TIMEOUT_S) for number in range(count)]
     floods = [asyncio.create_task(flood(stream)) for stream in streams]
+    seen = -1
+    while seen != written:
+        # What each may hold is work like any other; what is measured is that they stand still behind it.
+        seen = written
+        await asyncio.sleep(1)
     beside = await asked(fast, asks)
     for task in floods:
         task.cancel()

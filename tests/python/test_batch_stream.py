@@ -341,6 +341,28 @@ def test_a_caller_that_dies_amid_a_batch_leaves_nothing_behind_and_its_messages_
     on(site, hub, use)
 
 
+def test_a_caller_that_goes_while_it_is_answered_is_no_fault_of_ours(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    hub = ScriptedHub(lambda _message: (True, bytes(1 << 20)))
+
+    async def use(_channel: grpc.aio.Channel) -> None:
+        tls = site.client("going")
+        for _ in range(10):
+            async with site.channel(tls) as line:
+                stream = begin(line)
+                for _ in range(4):
+                    await stream.write(b"x")
+                await next_of(stream)
+        assert site.service is not None
+        counters = site.service.counters
+        await until(lambda: not counters.in_flight)
+        assert {outcome for _, outcome in counters.snapshot()} == {"OK", "CANCELLED"}
+        assert not caplog.records
+
+    on(site, hub, use)
+
+
 def test_a_service_that_stops_answers_what_it_took_and_reads_nothing_more(site: Site) -> None:
     hub = ScriptedHub(lambda _message: None)
 
