@@ -233,15 +233,20 @@ def test_the_asynchronous_client_notices_a_hub_that_forgot_and_takes_asynchronou
 def test_a_caller_that_stops_reading_leaves_no_thread_that_would_send_more(server: ScriptedServer) -> None:
     server.script = list(range(1, 1_000))
     senders: set[threading.Thread] = set()
+    all_made = threading.Event()
 
     def messages() -> Iterator[Sent]:
         for number in itertools.count():
             senders.add(threading.current_thread())
+            if number == IN_FLIGHT_MESSAGES:
+                all_made.set()
             yield message(number)
 
     with connect(server.target, actor=HOSPITAL, retries=FAST) as client:
         stream = client.batch.stream(messages())
         assert next(stream).header.sequence == 1
+        # One was answered, so that as many as the bound are unanswered, and it waits for room.
+        assert all_made.wait(PATIENCE_S)
         (sender,) = senders
         assert sender.is_alive()
         del stream
