@@ -1,6 +1,7 @@
 """The server of the network benchmark: the hub's own service with its floors beside it.
 
-Owns `/bench/Echo`, which answers with the request at once; `/bench/BareCommit`, which awaits the native group commit
+Owns `/bench/Echo`, which answers with the request at once, and `/bench/EchoStream`, which does so on a stream;
+`/bench/BareCommit`, which awaits the native group commit
 of an empty frame; and `/bench/EmptyCommit`, which does so as the contract's methods do, after looking who calls and
 until when.
 All are handlers of bytes on the same server, loop, TLS and port of the engine.
@@ -33,16 +34,21 @@ def floors(hub: AsyncHub) -> grpc.GenericRpcHandler:
     async def echo(request: bytes, _context: Context) -> bytes:
         return request
 
+    async def echo_stream(_requests: object, context: Context) -> None:
+        while isinstance(message := await context.read(), bytes):
+            await context.write(message)
+
     async def bare_commit(request: bytes, _context: Context) -> bytes:
         _, answer = await port.send(EMPTY_COMMIT, roles, institution, request)
         return answer
 
     send = partial(port.send, EMPTY_COMMIT)
-    empty_commit = handler("bench.EmptyCommit", send, by_certificate(None), Counters())
+    empty_commit = handler("bench.EmptyCommit", send, by_certificate(None), Counters(), ())
     return grpc.method_handlers_generic_handler(
         "bench",
         {
             "Echo": grpc.unary_unary_rpc_method_handler(echo),
+            "EchoStream": grpc.stream_stream_rpc_method_handler(echo_stream),
             "BareCommit": grpc.unary_unary_rpc_method_handler(bare_commit),
             "EmptyCommit": grpc.unary_unary_rpc_method_handler(empty_commit),
         },

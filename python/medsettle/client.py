@@ -2,7 +2,8 @@
 
 Owns deadlines and retries, and asks a hub that has begun anew to prove that it holds what it answered before.
 Invariant: every attempt of a call sends the same bytes, hence the same request id; a hub decides it once.
-Invariant: only what the catalog allows, and what brought no answer, is sent again.
+Invariant: only what the catalog allows, and what brought no answer, is sent again; of a stream both ways nothing is,
+because only its caller still has the messages: without their answers, the same go into another stream.
 Leaves out the engine and the server, which this module does not import, and what proves forgetting: witness.py.
 """
 
@@ -22,8 +23,9 @@ from google.rpc import error_details_pb2, status_pb2
 from medsettle.auth.actor import Actor
 from medsettle.config import ACTOR_METADATA_KEY, START_METADATA_KEY, TlsFiles
 from medsettle.errors import MedsettleError, NoAnswer, Rejected, Unavailable, refusal_error
+from medsettle.exchange import AsyncSending, Ending, Sending
 from medsettle.v1 import batch_pb2, operations_pb2
-from medsettle.v1.facade import METHODS, AsyncServices, Method, Services
+from medsettle.v1.facade import METHODS, AsyncServices, Method, Requests, Services
 from medsettle.witness import Memory, Witness
 
 __all__ = ["AsyncClient", "Client", "Retries", "TlsFiles", "Witness", "connect", "connect_async"]
@@ -45,6 +47,9 @@ _OPTIONS = (
     # Also the time that an attempt to connect gets: a hub under load takes its time for a handshake.
     ("grpc.min_reconnect_backoff_ms", 5_000),
     ("grpc.max_reconnect_backoff_ms", 2_000),
+    # A stream both ways has no deadline unless it is given one: a hub or a line that died must show all the same.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
 )
 
 
@@ -150,7 +155,7 @@ class Client(Services):
     def __init__(
         self, channel: grpc.Channel, metadata: tuple[tuple[str, str], ...], retries: Retries, memory: Memory
     ) -> None:
-        super().__init__(self._call, self._stream)
+        super().__init__(self._call, self._stream, self._exchange)
         self._channel = channel
         self._closed = False
         self._metadata = metadata
@@ -163,6 +168,9 @@ class Client(Services):
         }
         self._streams: dict[str, grpc.UnaryStreamMultiCallable[bytes, bytes]] = {
             name: channel.unary_stream(method.path) for name, method in METHODS.items() if method.page_operation
+        }
+        self._exchanges: dict[str, grpc.StreamStreamMultiCallable[bytes, bytes]] = {
+            name: channel.stream_stream(method.path) for name, method in METHODS.items() if method.client_streaming
         }
 
     @property
@@ -233,6 +241,30 @@ class Client(Services):
             if self._closed:
                 raise failed
 
+    def _exchange(
+        self, name: str, requests: Iterable[Message], response_type: type[R], timeout: float | None = None
+    ) -> Iterator[R]:
+        self._memory.before_call()
+        sending = Sending(requests, self._memory.before_call)
+        answers = self._exchanges[name](sending, timeout=timeout, metadata=self._metadata)
+        failed = None
+        try:
+            for answer in answers:
+                response = response_type.FromString(answer)
+                self._prove(_start_of(answers.initial_metadata()), response)
+                self._memory.note(response, sending.answered())
+                yield response
+        except grpc.RpcError as error:
+            failed, start = _error_of(error), _start_of(error.trailing_metadata())
+        finally:
+            sending.close()
+            answers.cancel()
+        if failed is not None:
+            self._prove(start, None)
+            raise failed
+        if sending.failed is not None:
+            raise sending.failed
+
     def _prove(self, start: str, answer: Message | None) -> None:
         """Have a hub that began since the last answer prove that it holds the witness; raises ServerForgot."""
         witness = self._memory.must_be_proved(start)
@@ -267,7 +299,7 @@ class AsyncClient(AsyncServices):
     def __init__(
         self, channel: grpc.aio.Channel, metadata: tuple[tuple[str, str], ...], retries: Retries, memory: Memory
     ) -> None:
-        super().__init__(self._call, self._stream)
+        super().__init__(self._call, self._stream, self._exchange)
         self._channel = channel
         self._metadata = metadata
         self._retries = retries
@@ -279,6 +311,9 @@ class AsyncClient(AsyncServices):
         }
         self._streams: dict[str, grpc.aio.UnaryStreamMultiCallable[bytes, bytes]] = {
             name: channel.unary_stream(method.path) for name, method in METHODS.items() if method.page_operation
+        }
+        self._exchanges: dict[str, grpc.aio.StreamStreamMultiCallable[bytes, bytes]] = {
+            name: channel.stream_stream(method.path) for name, method in METHODS.items() if method.client_streaming
         }
 
     @property
@@ -345,6 +380,34 @@ class AsyncClient(AsyncServices):
             if reading.ended:
                 return
             await asyncio.sleep(attempts.pause_s_after(failed))
+
+    async def _exchange(
+        self, name: str, requests: Requests[Message], response_type: type[R], timeout: float | None = None
+    ) -> AsyncIterator[R]:
+        self._memory.before_call()
+        call = self._exchanges[name](timeout=timeout, metadata=self._metadata)
+        sending = AsyncSending(requests, self._memory.before_call)
+        ending, feeding = Ending(call), asyncio.create_task(sending.feed(call))
+        failed = None
+        try:
+            # Not by read(): of a call that has ended it gives no more answers, though they came before the end.
+            async for answer in call:
+                response = response_type.FromString(answer)
+                await self._prove(_start_of(await call.initial_metadata()), response)
+                self._memory.note(response, sending.answered())
+                yield response
+        except grpc.aio.AioRpcError as error:
+            said = await ending.said(error)
+            failed, start = _error_of(said), _start_of(said.trailing_metadata())
+        finally:
+            feeding.cancel()
+            call.cancel()
+            await asyncio.gather(feeding, return_exceptions=True)
+        if failed is not None:
+            await self._prove(start, None)
+            raise failed
+        if sending.failed is not None:
+            raise sending.failed
 
     async def _prove(self, start: str, answer: Message | None) -> None:
         """Have a hub that began since the last answer prove that it holds the witness; raises ServerForgot."""

@@ -23,7 +23,7 @@ from medsettle.auth.actor import Actor
 from medsettle.config import EngineSettings
 from medsettle.errors import HubUnusable, NoAnswer, Rejected, decoded_refusal
 from medsettle.v1 import batch_pb2, options_pb2
-from medsettle.v1.facade import METHODS, AsyncServices, Method, Services
+from medsettle.v1.facade import METHODS, AsyncServices, Method, Requests, Services, each
 
 R = TypeVar("R", bound=Message)
 
@@ -190,7 +190,7 @@ class Acting(Services):
     """
 
     def __init__(self, engine: _OpenEngine, actor: Actor) -> None:
-        super().__init__(self._call, self._stream)
+        super().__init__(self._call, self._stream, self._exchange)
         self._engine = engine
         self._institution = actor.institution
         self._roles = role_bits(actor.roles)
@@ -221,6 +221,15 @@ class Acting(Services):
             yield _decoded(response_type, ok, answer)
             body = next_page(method, body, answer)
             more = bool(body)
+
+    def _exchange(
+        self, _name: str, requests: Iterable[Message], response_type: type[R], timeout: float | None = None
+    ) -> Iterator[R]:
+        _takes_no(timeout)
+        for request in requests:
+            # A message of the stream has the shape of one that stands alone.
+            ok, answer = self._engine.native.submit(self._roles, self._institution, request.SerializeToString())
+            yield _decoded(response_type, ok, answer)
 
 
 class AsyncHub(_Opened):
@@ -334,7 +343,7 @@ class AsyncActing(AsyncServices):
     """
 
     def __init__(self, hub: AsyncHub, actor: Actor) -> None:
-        super().__init__(self._call, self._stream)
+        super().__init__(self._call, self._stream, self._exchange)
         self._hub = hub
         self._institution = actor.institution
         self._roles = role_bits(actor.roles)
@@ -370,14 +379,27 @@ class AsyncActing(AsyncServices):
         ends = None if timeout is None else asyncio.get_running_loop().time() + timeout
         while more:
             future = self._hub.port().send(operation, self._roles, self._institution, body)
-            try:
-                async with asyncio.timeout_at(ends):
-                    ok, answer = await future
-            except TimeoutError:
-                raise NoAnswer("DEADLINE_EXCEEDED", f"{name} took longer than {timeout} s") from None
+            ok, answer = await _until(ends, future, name, timeout)
             yield _decoded(response_type, ok, answer)
             body = next_page(method, body, answer)
             more = bool(body)
+
+    async def _exchange(
+        self, name: str, requests: Requests[Message], response_type: type[R], timeout: float | None = None
+    ) -> AsyncIterator[R]:
+        ends = None if timeout is None else asyncio.get_running_loop().time() + timeout
+        async for request in each(requests):
+            sent = self._hub.port().send_batch(self._roles, self._institution, request.SerializeToString())
+            ok, answer = await _until(ends, sent, name, timeout)
+            yield _decoded(response_type, ok, answer)
+
+
+async def _until(ends: float | None, future: asyncio.Future[Answer], name: str, timeout: float | None) -> Answer:
+    try:
+        async with asyncio.timeout_at(ends):
+            return await future
+    except TimeoutError:
+        raise NoAnswer("DEADLINE_EXCEEDED", f"{name} took longer than {timeout} s") from None
 
 
 def _takes_no(timeout: float | None) -> None:

@@ -131,7 +131,7 @@ class Past(Services):
     """
 
     def __init__(self, native: _core.Past) -> None:
-        super().__init__(self._call, self._stream)
+        super().__init__(self._call, self._stream, self._exchange)
         self._native = native
 
     @property
@@ -164,6 +164,11 @@ class Past(Services):
             if not following:
                 return
             setattr(asked, method.page_cursor, following)
+
+    def _exchange(
+        self, name: str, _requests: Iterable[Message], _response_type: type[R], _timeout: float | None = None
+    ) -> Iterator[R]:
+        raise Rejected("METHOD_NOT_AVAILABLE", {"method": name})
 
     def _asked(self, operation: int, request: Message, response_type: type[R]) -> R:
         ok, answer = self._native.call(operation, request.SerializeToString())

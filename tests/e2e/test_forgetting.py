@@ -12,7 +12,7 @@ import pytest
 
 from medsettle.client import Client, Retries, connect, connect_async
 from medsettle.errors import Rejected, ServerForgot
-from medsettle.v1 import accounts_pb2, operations_pb2
+from medsettle.v1 import accounts_pb2, batch_pb2, operations_pb2
 from trial_site import HubProcess, Office, Pki
 from trial_world import AUDITOR, OPERATOR, Patient
 
@@ -67,6 +67,9 @@ FIRST_CALLS: dict[str, Callable[[PutBack], object]] = {
     "a refusal": lambda site: site.desk.accounts.get(accounts_pb2.AccountsGetRequest(person_id=404)),
     "a stream": lambda site: list(
         site.desk.accounts.statement(accounts_pb2.AccountsStatementRequest(person_id=site.patient.person_id))
+    ),
+    "a stream of batches": lambda site: list(
+        site.desk.batch.stream([batch_pb2.BatchStreamRequest(commands=[batch_pb2.Command(accounts_credit=site.third)])])
     ),
 }
 

@@ -226,12 +226,6 @@ def test_a_request_over_the_limit_gets_a_reason_and_one_over_twice_the_limit_a_b
     asyncio.run(main())
 
 
-def test_a_stream_that_is_not_there_yet_says_so(site: Site) -> None:
-    error = one_call(site, echo, path="/medsettle.v1.Batch/Stream")
-    assert error.code() is grpc.StatusCode.UNIMPLEMENTED
-    assert info_of(error)[0] == "METHOD_NOT_AVAILABLE"
-
-
 def test_a_call_without_a_deadline_gets_one(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(edge, "DEADLINE_S", 0.05)
 

@@ -130,6 +130,14 @@ def _not_accepted(problem: str, certificate: _Certificate | None = None) -> Reje
 Send = Callable[[int, str, bytes], asyncio.Future[tuple[bool, bytes]]]
 """Hands the request of an institution in its roles to the engine; raises Rejected or Unavailable instead."""
 
+
+def accepted(send: Send, caller: Caller, request: bytes) -> asyncio.Future[tuple[bool, bytes]]:
+    """Hand a request to the engine if it is short enough; raises Rejected or Unavailable."""
+    if len(request) > MESSAGE_BYTES:
+        raise Rejected("REQUEST_TOO_LARGE", {"limit": str(MESSAGE_BYTES), "size": str(len(request))})
+    return send(caller.roles, caller.institution, request)
+
+
 Handler = Callable[[bytes, Context], Awaitable[bytes]]
 """Answers one call with a response, or ends it with a refusal."""
 
@@ -151,9 +159,7 @@ def handler(method: str, send: Send, identify: Identify, counters: Counters, sta
         try:
             try:
                 caller = identify(context)
-                if len(request) > MESSAGE_BYTES:
-                    raise Rejected("REQUEST_TOO_LARGE", {"limit": str(MESSAGE_BYTES), "size": str(len(request))})
-                sent = send(caller.roles, caller.institution, request)
+                sent = accepted(send, caller, request)
                 # A caller's own deadline cancels this coroutine; only where there is none do we set one.
                 if context.time_remaining() is None:
                     async with asyncio.timeout(DEADLINE_S):
@@ -163,7 +169,7 @@ def handler(method: str, send: Send, identify: Identify, counters: Counters, sta
                 if not ok:
                     raise decoded_refusal(response)
             except Exception as error:
-                outcome, refusal = _refusal_of(error, method)
+                outcome, refusal = refusal_of(error, method)
             else:
                 outcome = "OK"
                 context.set_trailing_metadata(start)
@@ -201,18 +207,16 @@ def stream_handler(
                 await context.send_initial_metadata(start)
                 while more:
                     caller = identify(context)
-                    if len(request) > MESSAGE_BYTES:
-                        raise Rejected("REQUEST_TOO_LARGE", {"limit": str(MESSAGE_BYTES), "size": str(len(request))})
                     # A caller's own deadline cancels this coroutine; ours ends a stream that nobody reads any more.
                     async with asyncio.timeout(DEADLINE_S):
-                        ok, response = await send(caller.roles, caller.institution, request)
+                        ok, response = await accepted(send, caller, request)
                         if not ok:
                             raise decoded_refusal(response)
                         await context.write(response)
                     request = following(request, response)
                     more = bool(request)
             except Exception as error:
-                outcome, refusal = _refusal_of(error, method)
+                outcome, refusal = refusal_of(error, method)
             else:
                 outcome = "OK"
                 return
@@ -225,14 +229,14 @@ def stream_handler(
     return answer
 
 
-def _refusal_of(error: Exception, method: str) -> tuple[str, WireRefusal]:
+def refusal_of(error: Exception, method: str) -> tuple[str, WireRefusal]:
     """Map an error to the outcome that is counted and what goes out.
 
     | error | out |
     | --- | --- |
     | Rejected | by the catalog |
     | Unavailable | by the catalog |
-    | TimeoutError | DEADLINE_EXCEEDED, no reason: the outcome is unknown |
+    | TimeoutError | DEADLINE_EXCEEDED, no reason: the outcome is unknown unless its text says otherwise |
     | HubUnusable | UNAVAILABLE, no reason: the hub is stopping |
     | anything else | INTERNAL; what it was stands in the log only |
     """
@@ -242,7 +246,7 @@ def _refusal_of(error: Exception, method: str) -> tuple[str, WireRefusal]:
         case Unavailable():
             return error.reason, wire_refusal(error.reason, {})
         case TimeoutError():
-            text = "The outcome is unknown; send the same request again."
+            text = str(error) or "The outcome is unknown; send the same request again."
             return "DEADLINE_EXCEEDED", WireRefusal(grpc.StatusCode.DEADLINE_EXCEEDED, text, b"")
         case HubUnusable():
             text = "The hub is stopping; send the same request again."

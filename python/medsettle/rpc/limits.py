@@ -15,6 +15,25 @@ CONNECTIONS = 2_000
 STREAMS_PER_CONNECTION = 128
 """Calls in flight on one connection: beyond it a caller waits in its own process and not in ours."""
 
+BATCH_STREAMS = 512
+"""Batch streams at once: with all that each may have in flight they fill half of the engine's queue, and the other half
+is for single calls. One more is OVERLOADED."""
+
+BATCH_STREAMS_PER_INSTITUTION = 256
+"""Batch streams of one institution: a front end that forgets to close its streams leaves others theirs."""
+
+BATCH_STREAM_MESSAGES = 8
+"""Messages of a stream in flight, read and not yet answered: while some are decided and synced, others come and go."""
+
+BATCH_STREAM_BYTES = 4 << 20
+"""What a stream may hold, messages and answers, before it is read no further: one of the longest messages. Answers come
+longer than they were asked for, each as long as the engine lets one batch's be, so it can be exceeded until they are
+taken, by what is in flight at the time."""
+
+BATCH_STREAM_IDLE_S = 300.0
+"""Silence, or an unfinished message, after which a stream ends: a front end without patients begins another at once,
+and one that sends a byte a second does not keep its place."""
+
 HANDSHAKE_TIMEOUT_MS = 10_000
 """Time for a TLS handshake: a slow mobile line needs two seconds; what is slower only occupies a connection."""
 

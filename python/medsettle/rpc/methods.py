@@ -1,19 +1,19 @@
 """Every method of the contract, bound to its operation by the descriptors.
 
-Invariant: no method is named here but Batch.Submit, which has no operation of its own.
+Invariant: no method is named here but Batch.Submit, which has no operation; what streams both ways are batches.
 Invariant: requests and responses stay bytes, so no message is parsed on the way.
 """
 
 from collections import defaultdict
 from functools import partial
-from typing import Never, TypeAlias
+from typing import TypeAlias
 
 import grpc
 
-from medsettle.errors import Rejected
 from medsettle.hub import LoopPort, next_page
 from medsettle.ops.counters import Counters
 from medsettle.rpc import edge
+from medsettle.rpc.batch_stream import BatchStreams
 from medsettle.rpc.edge import Identify
 from medsettle.v1.facade import METHODS, Method
 
@@ -28,12 +28,17 @@ def service_names() -> list[str]:
     return sorted({_path(method)[0] for method in METHODS.values()})
 
 
-def handlers(port: LoopPort, identify: Identify, counters: Counters, start: edge.Start) -> list[grpc.GenericRpcHandler]:
+def handlers(
+    port: LoopPort, streams: BatchStreams, identify: Identify, counters: Counters, start: edge.Start
+) -> list[grpc.GenericRpcHandler]:
     """Make the handlers of every service, for the loop of the port; `start` stands in the metadata of every answer."""
     services: dict[str, dict[str, MethodHandler]] = defaultdict(dict)
     for method in METHODS.values():
         service, name = _path(method)
-        services[service][name] = _method_handler(port, method, identify, counters, start)
+        if method.client_streaming:
+            services[service][name] = grpc.stream_stream_rpc_method_handler(streams.answer)
+        else:
+            services[service][name] = _method_handler(port, method, identify, counters, start)
     return [grpc.method_handlers_generic_handler(service, methods) for service, methods in services.items()]
 
 
@@ -45,21 +50,12 @@ def _path(method: Method) -> tuple[str, str]:
 def _send(port: LoopPort, method: Method) -> edge.Send:
     if method.page_operation:
         return partial(port.send, method.page_operation)
-    if method.server_streaming:
-        return _not_available(method)
     if method.name == _SUBMIT:
         return port.send_batch
     # To the engine 0 is an empty frame, which no caller may ask for.
     if not method.operation:
         raise ValueError(f"{method.name} is neither a command nor a stream")
     return partial(port.send, method.operation)
-
-
-def _not_available(method: Method) -> edge.Send:
-    def send(_roles: int, _institution: str, _request: bytes) -> Never:
-        raise Rejected("METHOD_NOT_AVAILABLE", {"method": method.name})
-
-    return send
 
 
 def _method_handler(
@@ -69,14 +65,4 @@ def _method_handler(
     if method.page_operation:
         pages = edge.stream_handler(method.name, send, partial(next_page, method), identify, counters, start)
         return grpc.unary_stream_rpc_method_handler(pages)
-    answer = edge.handler(method.name, send, identify, counters, start)
-    if not method.server_streaming:
-        return grpc.unary_unary_rpc_method_handler(answer)
-
-    async def refuse(_request: object, context: edge.Context) -> bytes:
-        # Who calls is looked at all the same.
-        return await answer(b"", context)
-
-    if method.client_streaming:
-        return grpc.stream_stream_rpc_method_handler(refuse)
-    return grpc.unary_stream_rpc_method_handler(refuse)
+    return grpc.unary_unary_rpc_method_handler(edge.handler(method.name, send, identify, counters, start))

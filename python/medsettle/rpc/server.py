@@ -31,6 +31,7 @@ from medsettle.errors import HubUnusable, MedsettleError
 from medsettle.hub import AsyncHub
 from medsettle.ops.counters import Counters
 from medsettle.rpc import limits, methods
+from medsettle.rpc.batch_stream import BatchStreams
 from medsettle.rpc.edge import by_certificate, by_metadata
 
 _log = logging.getLogger("medsettle.rpc")
@@ -105,12 +106,15 @@ class Service:
         self._health = health.aio.HealthServicer()
         self._follower: asyncio.Task[None] | None = None
         self._server: grpc.aio.Server | None = None
+        self._streams: BatchStreams | None = None
         self.counters = Counters()
 
     async def start(self) -> int:
         """Listen and return the port; raises CannotListen when the address is taken or not ours."""
         start = ((START_METADATA_KEY, secrets.token_hex(_START_BYTES)),)
-        contract = methods.handlers(self._hub.port(), self._identify, self.counters, start)
+        port_to_engine = self._hub.port()
+        self._streams = BatchStreams(port_to_engine.send_batch, self._identify, self.counters, start)
+        contract = methods.handlers(port_to_engine, self._streams, self._identify, self.counters, start)
         server = grpc.aio.server(handlers=[*contract, *self._extra], options=_OPTIONS)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = methods.service_names()
@@ -131,12 +135,14 @@ class Service:
 
     async def stop(self, grace_s: float = limits.DRAIN_S) -> None:
         """Take no new calls, let those in flight end for `grace_s`, then cut them off."""
-        if self._server is None or self._follower is None:
+        if self._server is None or self._follower is None or self._streams is None:
             return
         self._follower.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._follower
         await self._health.enter_graceful_shutdown()
+        # They would go on for as long as their callers have something to send.
+        self._streams.drain()
         await self._server.stop(grace_s)
 
     async def _follow_state(self) -> None:

@@ -686,7 +686,7 @@ class BatchSubmitRequest(_message.Message):
     COMMANDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def commands(self) -> _containers.RepeatedCompositeFieldContainer[Global___Command]:
-        """At most 10,000."""
+        """At most 10,000, in at most 4 MiB."""
 
     def __init__(
         self,
@@ -731,7 +731,9 @@ class BatchStreamRequest(_message.Message):
 
     COMMANDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def commands(self) -> _containers.RepeatedCompositeFieldContainer[Global___Command]: ...
+    def commands(self) -> _containers.RepeatedCompositeFieldContainer[Global___Command]:
+        """At most 10,000, in at most 4 MiB."""
+
     def __init__(
         self,
         *,

@@ -6093,7 +6093,7 @@ pub mod command_result {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct BatchSubmitRequest {
-    /// At most 10,000.
+    /// At most 10,000, in at most 4 MiB.
     #[prost(message, repeated, tag = "1")]
     pub commands: ::prost::alloc::vec::Vec<Command>,
 }
@@ -6106,6 +6106,7 @@ pub struct BatchSubmitResponse {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct BatchStreamRequest {
+    /// At most 10,000, in at most 4 MiB.
     #[prost(message, repeated, tag = "1")]
     pub commands: ::prost::alloc::vec::Vec<Command>,
 }
