@@ -146,7 +146,7 @@ impl Keeper {
         self.shared.index.persist().map(drop).map_err(unpersisted)
     }
 
-    /// Move to the archive what no start needs: every segment before the one with the frame behind the older snapshot.
+    /// Move to the archive what no start needs: every segment before the one with the frame of the older snapshot.
     fn archive(&self) -> Result<(), Uncut> {
         let kept = snapshot::numbers(&self.files).map_err(Unfit::Io)?;
         let Some(older) = kept.get(snapshot::KEPT - 1) else { return Ok(()) };
@@ -155,7 +155,7 @@ impl Keeper {
         while numbers.len() > 1 {
             let (number, next) = (numbers.remove(0), numbers[0]);
             let mut scan = SegmentScan::open(&*here, &self.identity, next, Access::Read)?;
-            if scan.first_header(SCHEMA)?.is_none_or(|first| first.number > older + 1) {
+            if scan.first_header(SCHEMA)?.is_none_or(|first| first.number > *older) {
                 break;
             }
             if self.shared.is_stopping() {

@@ -243,13 +243,14 @@ struct Start<'a> {
 }
 
 impl Start<'_> {
-    /// Of `segments`, those from the last on that does not begin behind the frame after `after`.
+    /// Of `segments`, those from the last on that does not begin behind `after`. It holds a whole frame, so what is prepared next is told
+    /// from what is in use.
     fn needed<'s>(&self, storage: &dyn Storage, segments: &'s [u64]) -> Result<&'s [u64], JournalError> {
         let Some(after) = self.after else { return Ok(segments) };
         for (place, &number) in segments.iter().enumerate().rev() {
             let mut scan = SegmentScan::open(storage, self.identity, number, Access::Read)?;
             let first = scan.first_header(self.dialect.schema)?;
-            if first.is_some_and(|first| first.number <= after.next_number()) {
+            if first.is_some_and(|first| first.number <= after.number) {
                 return Ok(&segments[place..]);
             }
         }
