@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Advice, OFlags, fadvise, fcntl_getfl, fcntl_setfl};
+use rustix::fs::{Advice, CWD, OFlags, RenameFlags, fadvise, fcntl_getfl, fcntl_setfl, renameat_with};
 use rustix::io::Errno;
 
 use super::{Access, DirectoryLock, LockError, Storage, StorageFile};
@@ -101,6 +101,15 @@ impl Storage for DataDirectory {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         std::fs::rename(self.path.join(from), self.path.join(to))
+    }
+
+    fn rename_new(&self, from: &str, to: &str) -> io::Result<()> {
+        let (from, to) = (self.path.join(from), self.path.join(to));
+        match renameat_with(CWD, &from, CWD, &to, RenameFlags::NOREPLACE) {
+            // The file system cannot; a second name is never given over another file either.
+            Err(Errno::INVAL) => std::fs::hard_link(&from, &to).and_then(|()| std::fs::remove_file(&from)),
+            renamed => Ok(renamed?),
+        }
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {

@@ -1,0 +1,87 @@
+//! Segments that move to an archive: what lies there already is never replaced, and damage there is a finding like any other.
+
+use std::sync::Arc;
+
+use medsettle_engine::archive::JournalFiles;
+use medsettle_engine::error::{Damage, JournalError};
+use medsettle_engine::journal::Appended;
+use medsettle_engine::journal::segment::Label;
+use medsettle_engine::storage::simulated::SimulatedDisk;
+use medsettle_engine::storage::Storage as _;
+use medsettle_engine::verify::{self, VerifyReport};
+
+use crate::support::{HUB, SCHEMA, body, open, wait_for_prepared};
+
+const FIRST: &str = "00000001.journal";
+const ARCHIVED: &str = "00000001.archive";
+
+/// A hub's disk with some full segments, its label, and the first segment as it was when it held one frame.
+fn some_segments(seed: usize) -> (SimulatedDisk, Label, Vec<u8>) {
+    let disk = SimulatedDisk::new();
+    let mut session = open(&disk).expect("a new journal opens");
+    assert_eq!(session.append(&body(seed, 100)), Appended::Durable);
+    let early = disk.content(FIRST).expect("the first segment");
+    while session.journal.segment() < 4 {
+        assert_eq!(session.append(&body(seed, 3_000)), Appended::Durable);
+    }
+    wait_for_prepared(&disk);
+    (disk, Label::identity(session.report.directory, HUB), early)
+}
+
+fn files(data: &SimulatedDisk, archive: &SimulatedDisk) -> JournalFiles {
+    JournalFiles::new(Arc::new(data.clone()), Arc::new(archive.clone()))
+}
+
+fn verified(files: &JournalFiles) -> VerifyReport {
+    verify::verify(files, SCHEMA, &mut |_, _| {}, &mut |_| Ok(())).expect("the walk can run")
+}
+
+fn said_of(files: &JournalFiles) -> Vec<String> {
+    verified(files).findings.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn an_archived_segment_is_never_replaced_by_an_older_copy() {
+    let (data, label, early) = some_segments(1);
+    let files = files(&data, &SimulatedDisk::new());
+    files.archive(&label, 1, SCHEMA).expect("archived");
+    assert_eq!((data.content(FIRST), said_of(&files)), (None, vec![]));
+    let sound = verified(&files);
+    data.set_content(FIRST, early.clone());
+    let refused = files.archive(&label, 1, SCHEMA).expect_err("it differs").to_string();
+    assert!(refused.contains(ARCHIVED) && refused.contains("both are kept"), "{refused}");
+    assert_eq!(data.content(FIRST), Some(early));
+    let findings = said_of(&files);
+    assert!(findings.iter().any(|said| said.contains(ARCHIVED) && said.contains("differs")), "{findings:?}");
+    data.remove(FIRST);
+    assert_eq!(verified(&files), sound, "nothing was lost");
+}
+
+#[test]
+fn a_segment_that_lies_in_the_archive_already_is_only_removed() {
+    let (data, label, _) = some_segments(1);
+    let (archive, whole) = (SimulatedDisk::new(), data.content(FIRST).expect("the first segment"));
+    let files = files(&data, &archive);
+    files.archive(&label, 1, SCHEMA).expect("archived");
+    let kept = archive.content(ARCHIVED);
+    data.set_content(FIRST, whole);
+    assert_eq!(said_of(&files), [""; 0], "the two are the same");
+    files.archive(&label, 1, SCHEMA).expect("archived again");
+    assert_eq!((data.content(FIRST), archive.content(ARCHIVED)), (None, kept));
+    assert_eq!(archive.list().expect("lists"), [ARCHIVED]);
+}
+
+#[test]
+fn another_hub_with_the_same_archive_replaces_nothing_there() {
+    let (data, label, _) = some_segments(1);
+    let (other, other_label, _) = some_segments(2);
+    let archive = SimulatedDisk::new();
+    files(&data, &archive).archive(&label, 1, SCHEMA).expect("archived");
+    let kept = archive.content(ARCHIVED);
+    let refused = files(&other, &archive).archive(&other_label, 1, SCHEMA).expect_err("it is another hub's");
+    let JournalError::Corrupt { finding, .. } = refused else { panic!("{refused}") };
+    assert_eq!(finding.damage, Damage::ForeignDirectory);
+    assert!(other.content(FIRST).is_some() && archive.content(ARCHIVED) == kept);
+    assert_eq!(said_of(&files(&data, &archive)), [""; 0]);
+    assert_eq!(said_of(&files(&other, &archive)).len(), 1);
+}
