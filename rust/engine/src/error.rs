@@ -85,6 +85,8 @@ pub enum Damage {
     PieceMissing { first: u64, last: u64 },
     #[error("this segment is in use although the one before it is not")]
     UsedBehindPrepared,
+    #[error("the archived segment is damaged: {what}")]
+    Archive { what: &'static str },
     #[error("the archived segment differs from the segment of the same number in the data directory; both are kept")]
     ArchivedOtherwise,
     /// Of a snapshot, in the words of [`crate::snapshot::Unfit`].

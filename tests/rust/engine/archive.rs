@@ -104,3 +104,21 @@ fn two_hubs_with_one_archive_keep_all_that_either_has() {
     let findings = said_of(&verified(&second.data()));
     assert!(!findings.is_empty() && findings.iter().all(|said| said.contains(".archive")), "{findings:?}");
 }
+
+#[test]
+fn a_start_that_needs_a_damaged_archive_says_that_the_journal_is_damaged() {
+    let place = Place::with_two_snapshots();
+    let archived = first_archived(&place);
+    for snapshot in place.snapshots() {
+        fs::remove_file(snapshot).expect("removed");
+    }
+    let whole = fs::read(&archived).expect("an archived segment");
+    for offset in [20, 5_000, whole.len() - 100, whole.len() - 1] {
+        Place::damage(&archived, offset);
+        let said = place.try_open().err().expect("it stays closed").to_string();
+        assert!(said.starts_with("the journal is damaged and stays closed"), "at {offset}: {said}");
+        assert!(said.contains(&format!("medsettle verify {}", place.data().display())), "at {offset}: {said}");
+        fs::write(&archived, &whole).expect("written");
+    }
+    place.open();
+}

@@ -10,7 +10,7 @@ use medsettle_engine::storage::simulated::SimulatedDisk;
 use medsettle_engine::storage::Storage as _;
 use medsettle_engine::verify::{self, VerifyReport};
 
-use crate::support::{HUB, SCHEMA, body, open, wait_for_prepared};
+use crate::support::{HUB, SCHEMA, body, open, open_with, options, wait_for_prepared};
 
 const FIRST: &str = "00000001.journal";
 const ARCHIVED: &str = "00000001.archive";
@@ -84,4 +84,35 @@ fn another_hub_with_the_same_archive_replaces_nothing_there() {
     assert!(other.content(FIRST).is_some() && archive.content(ARCHIVED) == kept);
     assert_eq!(said_of(&files(&data, &archive)), [""; 0]);
     assert_eq!(said_of(&files(&other, &archive)).len(), 1);
+}
+
+#[test]
+fn damage_anywhere_in_an_archived_segment_is_a_finding_and_hides_no_other() {
+    let (data, label, _) = some_segments(1);
+    let archive = SimulatedDisk::new();
+    let files = files(&data, &archive);
+    files.archive(&label, 1, SCHEMA).expect("archived");
+    let sound = verified(&files);
+    data.patch("00000003.journal", 4_096 + 100, &[0xaa, 0x55, 0xaa]);
+    let whole = archive.content(ARCHIVED).expect("archived");
+    let len = whole.len();
+    let spoiled = |offset: usize| {
+        let mut bytes = whole.clone();
+        bytes[offset] ^= 0x10;
+        bytes
+    };
+    let flipped = [20, 3_000, 4_097, len - 100, len - 64, len - 56, len - 40, len - 1].map(spoiled);
+    let cut = [0, 100, 4_096, len - 4_096].map(|len| whole[..len].to_vec());
+    for content in flipped.into_iter().chain(cut) {
+        archive.set_content(ARCHIVED, content);
+        let (report, findings) = (verified(&files), said_of(&files));
+        assert!(findings[0].starts_with(&format!("/simulated/{ARCHIVED} at offset ")), "{findings:?}");
+        assert!(
+            findings.iter().any(|said| said.starts_with("/simulated/00000003.journal at offset 4096")),
+            "{findings:?}"
+        );
+        assert!(report.frames + 4 >= sound.frames, "the rest is read: {} of {}", report.frames, sound.frames);
+        let refused = open_with(files.clone(), &options()).err().expect("it stays closed");
+        assert!(matches!(refused, JournalError::Corrupt { .. }), "{refused}");
+    }
 }
