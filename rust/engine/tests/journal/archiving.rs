@@ -1,13 +1,15 @@
 //! Segments that move to an archive: what lies there already is never replaced, and damage there is a finding like any other.
 
+use std::fs;
 use std::sync::Arc;
 
 use medsettle_engine::archive::JournalFiles;
+use medsettle_engine::backup::{Backup, restore};
 use medsettle_engine::error::{Damage, JournalError};
 use medsettle_engine::journal::Appended;
 use medsettle_engine::journal::segment::Label;
 use medsettle_engine::storage::simulated::SimulatedDisk;
-use medsettle_engine::storage::Storage as _;
+use medsettle_engine::storage::{DataDirectory, Storage as _};
 use medsettle_engine::verify::{self, VerifyReport};
 
 use crate::support::{HUB, SCHEMA, body, open, open_with, options, wait_for_prepared};
@@ -115,4 +117,23 @@ fn damage_anywhere_in_an_archived_segment_is_a_finding_and_hides_no_other() {
         let refused = open_with(files.clone(), &options()).err().expect("it stays closed");
         assert!(matches!(refused, JournalError::Corrupt { .. }), "{refused}");
     }
+}
+
+#[test]
+fn a_restore_leaves_no_mark_in_a_directory_that_somebody_else_has_taken() {
+    let scratch = tempfile::tempdir().expect("a scratch directory");
+    let (from, to) = (scratch.path().join("backup"), scratch.path().join("taken"));
+    let directory = DataDirectory::create(&to).expect("made");
+    let mut backup = Backup::open(&from, SCHEMA).expect("begun");
+    let frame = open(&SimulatedDisk::new()).expect("a new journal opens").frame(&body(1, 100));
+    let header = frame.header();
+    let content = [&header.bytes_with(frame.hash())[..], &body(1, 100)].concat();
+    backup.take(1, &content).expect("taken in");
+    backup.keep().expect("kept");
+    let held = directory.lock().expect("free");
+    fs::remove_file(to.join("LOCK")).expect("it looks empty");
+    let refused = restore(&from, &to, 1 << 20, SCHEMA, 0, &mut |_, _| {}).expect_err("it is taken").to_string();
+    assert!(refused.contains("is not empty"), "{refused}");
+    assert!(!to.join("IDENTITY").exists(), "a mark would let the next restore remove what is there");
+    drop(held);
 }
