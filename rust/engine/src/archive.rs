@@ -54,6 +54,11 @@ fn archived_number_of(name: &str) -> Option<u64> {
     (archived_name_of(number) == name).then_some(number)
 }
 
+/// Whether a file called `name` is an archived segment.
+pub(crate) fn is_archived(name: &str) -> bool {
+    archived_number_of(name).is_some()
+}
+
 /// A data directory with its archive: one journal from the first segment on. Where a segment lies in both, the directory's is read.
 #[derive(Clone)]
 pub struct JournalFiles {

@@ -120,6 +120,20 @@ fn damage_anywhere_in_an_archived_segment_is_a_finding_and_hides_no_other() {
 }
 
 #[test]
+fn a_backup_is_not_made_in_a_directory_of_a_hub_or_its_archive() {
+    let scratch = tempfile::tempdir().expect("a scratch directory");
+    for name in ["IDENTITY", FIRST, ARCHIVED] {
+        let directory = scratch.path().join(name);
+        fs::create_dir(&directory).expect("made");
+        fs::write(directory.join(name), "of a hub").expect("written");
+        let refused = Backup::open(&directory, SCHEMA).err().expect("refused").to_string();
+        assert!(refused.contains("a backup needs a directory of its own"), "{refused}");
+        assert!(!directory.join("LOCK").exists(), "nothing was left there");
+    }
+    Backup::open(&scratch.path().join("own"), SCHEMA).expect("a directory of its own");
+}
+
+#[test]
 fn a_restore_leaves_no_mark_in_a_directory_that_somebody_else_has_taken() {
     let scratch = tempfile::tempdir().expect("a scratch directory");
     let (from, to) = (scratch.path().join("backup"), scratch.path().join("taken"));
