@@ -123,19 +123,23 @@ impl Storage for DataDirectory {
     fn lock(&self) -> Result<DirectoryLock, LockError> {
         let path = self.path.join(LOCK_NAME);
         let mut options = OpenOptions::new();
-        let mut file = options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE).open(path)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                let holder_pid = file.read_to_string(&mut holder).ok().and_then(|_| holder.trim().parse().ok());
-                return Err(LockError::Held { holder_pid });
+        let file = options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE).open(path)?;
+        // The directory as well: the file may be removed while it is held, and another one made.
+        let directory = File::open(&self.path)?;
+        for taken in [&file, &directory] {
+            match taken.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    let mut holder = String::new();
+                    let holder_pid = (&file).read_to_string(&mut holder).ok().and_then(|_| holder.trim().parse().ok());
+                    return Err(LockError::Held { holder_pid });
+                }
+                Err(TryLockError::Error(error)) => return Err(error.into()),
             }
-            Err(TryLockError::Error(error)) => return Err(error.into()),
         }
         file.set_len(0)?;
-        writeln!(file, "{}", std::process::id())?;
-        Ok(DirectoryLock::new(Box::new(file)))
+        writeln!(&file, "{}", std::process::id())?;
+        Ok(DirectoryLock::new(Box::new((file, directory))))
     }
 }
 
