@@ -8,11 +8,12 @@
 mod file;
 
 use std::io::{self, ErrorKind, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use self::file::{ArchiveWriter, ArchivedSegment};
 use crate::error::{Damage, JournalError};
+use crate::index::INDEX_NAME;
 use crate::journal::frame::BLOCK_LEN;
 use crate::journal::segment::{Label, name_of, number_of};
 use crate::journal::{Dialect, DirectoryId, Scanned, SegmentScan, Tail};
@@ -37,6 +38,30 @@ pub(crate) fn note_archive(data: &Path, archive: &Path) -> io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(&pointer)?;
     std::fs::File::open(data)?.sync_all()
+}
+
+/// Refuse a place for an archive from which a new records index would throw it away.
+pub(crate) fn refuse_within_index(data: &Path, archive: &Path) -> io::Result<()> {
+    let (index, archive) = (resolved(&data.join(INDEX_NAME))?, resolved(archive)?);
+    if archive.starts_with(&index) {
+        let why = "an archive cannot lie within the records index, which is thrown away whenever it is made anew";
+        return Err(io::Error::new(ErrorKind::InvalidInput, why));
+    }
+    Ok(())
+}
+
+/// Where a path leads that need not be there yet.
+fn resolved(path: &Path) -> io::Result<PathBuf> {
+    let mut resolved = PathBuf::new();
+    for part in std::path::absolute(path)?.components() {
+        if part == Component::ParentDir {
+            resolved.pop();
+            continue;
+        }
+        resolved.push(part);
+        resolved = resolved.canonicalize().unwrap_or(resolved);
+    }
+    Ok(resolved)
 }
 
 /// Name of archived segment `number`.

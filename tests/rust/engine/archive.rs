@@ -4,13 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use medsettle_engine::archive::JournalFiles;
+use medsettle_engine::index::IndexHome;
 use medsettle_engine::storage::DataDirectory;
 use medsettle_engine::verify::{self, VerifyReport};
+use medsettle_engine::{Config, Engine};
 use medsettle_wire::record::SCHEMA;
 
 use crate::request;
 use crate::snapshots::Place;
-use crate::support::office;
+use crate::support::{NOW_MS, Time, config, office};
 
 fn verified(data: &Path) -> VerifyReport {
     let files = JournalFiles::of(DataDirectory::existing(data).expect("there")).expect("there");
@@ -121,4 +123,29 @@ fn a_start_that_needs_a_damaged_archive_says_that_the_journal_is_damaged() {
         fs::write(&archived, &whole).expect("written");
     }
     place.open();
+}
+
+#[test]
+fn an_archive_within_the_index_that_is_thrown_away_is_refused() {
+    let place = Place::new();
+    let data = place.data();
+    fs::create_dir_all(&data).expect("made");
+    std::os::unix::fs::symlink(&data, place.scratch.path().join("link")).expect("linked");
+    let within = [
+        data.join("index"),
+        data.join("index/old"),
+        data.join("x/../index/old"),
+        place.scratch.path().join("link/index/old"),
+    ];
+    for archive in within {
+        let said = opened(&data, &archive).err().expect("it is refused").to_string();
+        assert!(said.contains("index"), "{said}");
+        assert!(!data.join("index").exists() && !data.join("IDENTITY").exists(), "nothing was made");
+    }
+    opened(&data, &data.join("index-of-the-past")).expect("another directory");
+}
+
+fn opened(data: &Path, archive: &Path) -> Result<Engine, medsettle_engine::OpenError> {
+    let (archive, index) = (Some(archive.to_owned()), IndexHome::within(data));
+    Engine::open_by(Config { data: data.to_owned(), archive, index, ..config() }, Box::new(Time::at(NOW_MS)))
 }
