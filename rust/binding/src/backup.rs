@@ -111,7 +111,7 @@ fn backup_error(error: BackupError) -> PyErr {
         BackupError::Forgotten { .. } => ServerForgot::new_err(text),
         BackupError::Busy { .. } => DirectoryLocked::new_err(text),
         BackupError::NotNext { .. } | BackupError::NoBackup { .. } => BackupUnusable::new_err(text),
-        BackupError::TargetNotEmpty { .. } => value_error(text),
+        BackupError::TargetNotEmpty { .. } | BackupError::OfHub { .. } => value_error(text),
         BackupError::Io { .. } | BackupError::Index(_) => os_failure(text),
         BackupError::Journal(error) => journal_error(&error),
     }

@@ -2,26 +2,27 @@
 //!
 //! Invariant: an archived segment reads byte for byte as the segment did, so whoever walks a journal need not know where it lies.
 //! Invariant: a segment is removed only when its archived form was read back from the medium, named, and the directory synced.
-//! Invariant: nothing in an archive is ever removed or changed.
+//! Invariant: nothing in an archive is ever removed or changed, whichever hub it is of.
 //! FORMAT.md says every byte. Leaves out: which segments are archived, and when (`keeper`).
 
 mod file;
 
 use std::io::{self, ErrorKind, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use self::file::{ArchiveWriter, ArchivedSegment};
 use crate::error::{Damage, JournalError};
+use crate::index::INDEX_NAME;
 use crate::journal::frame::BLOCK_LEN;
 use crate::journal::segment::{Label, name_of, number_of};
-use crate::journal::{Dialect, Scanned, SegmentScan, Tail};
+use crate::journal::{Dialect, DirectoryId, Scanned, SegmentScan, Tail};
 use crate::storage::{Access, AlignedBuffer, DataDirectory, DirectoryLock, LockError, Storage, StorageFile};
 
 pub use self::file::{ARCHIVE_MAGIC, ENTRY_FIELDS, FORMAT_VERSION, TRAILER_FIELDS};
 
 const SUFFIX: &str = ".archive";
-const TEMPORARY_NAME: &str = "archive.tmp";
+const TEMPORARY_SUFFIX: &str = ".archive.tmp";
 /// File of a data directory that names the directory of its archive, for those who read it without its hub's settings.
 const POINTER_NAME: &str = "ARCHIVE";
 
@@ -39,14 +40,48 @@ pub(crate) fn note_archive(data: &Path, archive: &Path) -> io::Result<()> {
     std::fs::File::open(data)?.sync_all()
 }
 
+/// Refuse a place for an archive from which a new records index would throw it away.
+pub(crate) fn refuse_within_index(data: &Path, archive: &Path) -> io::Result<()> {
+    let (index, archive) = (resolved(&data.join(INDEX_NAME))?, resolved(archive)?);
+    if archive.starts_with(&index) {
+        let why = "an archive cannot lie within the records index, which is thrown away whenever it is made anew";
+        return Err(io::Error::new(ErrorKind::InvalidInput, why));
+    }
+    Ok(())
+}
+
+/// Where a path leads that need not be there yet.
+fn resolved(path: &Path) -> io::Result<PathBuf> {
+    let mut resolved = PathBuf::new();
+    for part in std::path::absolute(path)?.components() {
+        if part == Component::ParentDir {
+            resolved.pop();
+            continue;
+        }
+        resolved.push(part);
+        resolved = resolved.canonicalize().unwrap_or(resolved);
+    }
+    Ok(resolved)
+}
+
 /// Name of archived segment `number`.
 pub fn archived_name_of(number: u64) -> String {
     format!("{number:08}{SUFFIX}")
 }
 
+/// Name of what is being archived of a data directory: hubs that share an archive do not write over each other.
+fn temporary_name_of(directory: DirectoryId) -> String {
+    format!("{directory}{TEMPORARY_SUFFIX}")
+}
+
 fn archived_number_of(name: &str) -> Option<u64> {
     let number = name.strip_suffix(SUFFIX)?.parse().ok()?;
     (archived_name_of(number) == name).then_some(number)
+}
+
+/// Whether a file called `name` is an archived segment.
+pub(crate) fn is_archived(name: &str) -> bool {
+    archived_number_of(name).is_some()
 }
 
 /// A data directory with its archive: one journal from the first segment on. Where a segment lies in both, the directory's is read.
@@ -88,32 +123,44 @@ impl JournalFiles {
         Arc::clone(&self.data)
     }
 
-    /// Move a segment to the archive. It must be full: nobody appends to it any more.
+    /// Move a segment to the archive. It must be full: nobody appends to it any more. What lies there under its name already, from a time
+    /// when the hub was killed in between, must be the same; anything else is refused, and both are kept.
     pub fn archive(&self, identity: &Label, number: u64, schema: u32) -> Result<(), JournalError> {
-        let name = name_of(number);
-        let io = |action| JournalError::io(action, self.archive.path_of(TEMPORARY_NAME));
-        let written = self.write(identity, number, schema)?;
-        let again = Alone { archive: &*self.archive, number };
-        let read_back = walk(&again, identity, number, schema, &mut |_, _| Ok(()))?;
-        if read_back != written {
-            return Err(io("comparing")(io::Error::new(
-                ErrorKind::InvalidData,
-                "it does not read as the segment does",
-            )));
+        let (name, archived, temporary) =
+            (name_of(number), archived_name_of(number), temporary_name_of(identity.directory));
+        let io = |action| JournalError::io(action, self.archive.path_of(&archived));
+        let read_back = |name: &str| {
+            let alone = Alone { archive: &*self.archive, name, number };
+            walk(&alone, identity, number, schema, &mut |_, _| Ok(()))
+        };
+        let here = if self.archive.exists(&archived).map_err(io("looking for"))? {
+            walk(&*self.data, identity, number, schema, &mut |_, _| Ok(()))?
+        } else {
+            let here = self.write(identity, number, schema, &temporary)?;
+            if read_back(&temporary)? != here {
+                let differs = "it does not read as the segment does";
+                return Err(io("comparing")(io::Error::new(ErrorKind::InvalidData, differs)));
+            }
+            self.archive.rename_new(&temporary, &archived).map_err(io("naming"))?;
+            here
+        };
+        // What has the name may be of another time, of another hub, or of a copy of this one that writes there too.
+        if read_back(&archived)? != here {
+            let differs = "it differs from the segment; both are kept";
+            return Err(io("comparing")(io::Error::new(ErrorKind::AlreadyExists, differs)));
         }
-        self.archive.rename(TEMPORARY_NAME, &archived_name_of(number)).map_err(io("naming"))?;
         self.archive.sync_directory().map_err(io("syncing the directory of"))?;
         let gone = |action| JournalError::io(action, self.data.path_of(&name));
         self.data.remove(&name).map_err(gone("removing"))?;
         self.data.sync_directory().map_err(gone("syncing the directory of"))
     }
 
-    fn write(&self, identity: &Label, number: u64, schema: u32) -> Result<Tail, JournalError> {
+    fn write(&self, identity: &Label, number: u64, schema: u32, temporary: &str) -> Result<Tail, JournalError> {
         let name = name_of(number);
         let reading = |action| JournalError::io(action, self.data.path_of(&name));
-        let writing = |action| JournalError::io(action, self.archive.path_of(TEMPORARY_NAME));
+        let writing = |action| JournalError::io(action, self.archive.path_of(temporary));
         let segment = self.data.open(&name, Access::Read).map_err(reading("opening"))?;
-        let file = self.archive.create(TEMPORARY_NAME).map_err(writing("making"))?;
+        let file = self.archive.create(temporary).map_err(writing("making"))?;
         let mut label = AlignedBuffer::zeroed(BLOCK_LEN);
         segment.read_at(&mut label, 0).map_err(reading("reading"))?;
         let mut out = ArchiveWriter::new(&*file, &label).map_err(writing("beginning"))?;
@@ -177,15 +224,11 @@ impl Storage for JournalFiles {
     fn open(&self, name: &str, access: Access) -> io::Result<Box<dyn StorageFile>> {
         match self.is_archived(name) {
             Some(_) if access == Access::Write => Err(ErrorKind::PermissionDenied.into()),
-            Some(number) => {
-                let file = self.archive.open(&archived_name_of(number), access)?;
-                Ok(Box::new(ArchivedSegment::open(file)?))
-            }
+            Some(number) => open_archived(&*self.archive, &archived_name_of(number), access),
             None => match (self.data.open(name, access), number_of(name)) {
                 // It may have been archived since it was looked for.
                 (Err(error), Some(number)) if error.kind() == ErrorKind::NotFound && access != Access::Write => {
-                    let file = self.archive.open(&archived_name_of(number), access)?;
-                    Ok(Box::new(ArchivedSegment::open(file)?))
+                    open_archived(&*self.archive, &archived_name_of(number), access)
                 }
                 (opened, _) => opened,
             },
@@ -196,8 +239,19 @@ impl Storage for JournalFiles {
         self.data.create(name)
     }
 
+    fn open_copy(&self, name: &str) -> Option<(PathBuf, io::Result<Box<dyn StorageFile>>)> {
+        let archived = archived_name_of(number_of(name)?);
+        let lies_there = |storage: &dyn Storage, name: &str| storage.exists(name).unwrap_or(false);
+        let lies_twice = lies_there(&*self.data, name) && lies_there(&*self.archive, &archived);
+        lies_twice.then(|| (self.archive.path_of(&archived), open_archived(&*self.archive, &archived, Access::Read)))
+    }
+
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.data.rename(from, to)
+    }
+
+    fn rename_new(&self, from: &str, to: &str) -> io::Result<()> {
+        self.data.rename_new(from, to)
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
@@ -213,15 +267,20 @@ impl Storage for JournalFiles {
     }
 }
 
-/// The archived form of one segment that has no name yet, as the medium holds it.
+fn open_archived(archive: &dyn Storage, name: &str, access: Access) -> io::Result<Box<dyn StorageFile>> {
+    Ok(Box::new(ArchivedSegment::open(archive.open(name, access)?)?))
+}
+
+/// The archived form of one segment, whatever its file is called, as the medium holds it.
 struct Alone<'a> {
     archive: &'a dyn Storage,
+    name: &'a str,
     number: u64,
 }
 
 impl Storage for Alone<'_> {
     fn path_of(&self, _: &str) -> PathBuf {
-        self.archive.path_of(TEMPORARY_NAME)
+        self.archive.path_of(self.name)
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
@@ -233,7 +292,7 @@ impl Storage for Alone<'_> {
     }
 
     fn open(&self, _: &str, _: Access) -> io::Result<Box<dyn StorageFile>> {
-        Ok(Box::new(ArchivedSegment::open(self.archive.open(TEMPORARY_NAME, Access::ReadMedium)?)?))
+        open_archived(self.archive, self.name, Access::ReadMedium)
     }
 
     fn create(&self, _: &str) -> io::Result<Box<dyn StorageFile>> {
@@ -241,6 +300,10 @@ impl Storage for Alone<'_> {
     }
 
     fn rename(&self, _: &str, _: &str) -> io::Result<()> {
+        Err(ErrorKind::Unsupported.into())
+    }
+
+    fn rename_new(&self, _: &str, _: &str) -> io::Result<()> {
         Err(ErrorKind::Unsupported.into())
     }
 

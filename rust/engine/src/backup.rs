@@ -18,9 +18,11 @@ pub use restore::{Restored, restore};
 
 use self::piece::{PieceName, PieceReader, PieceWriter};
 use self::snapshot::SnapshotWriter;
+use crate::archive::is_archived;
 use crate::error::{Damage, Finding};
 use crate::index::IndexError;
 use crate::journal::frame::HEADER_LEN;
+use crate::journal::segment::{IDENTITY_NAME, number_of};
 use crate::journal::{FrameHash, FrameHeader, HubId, Tail};
 use crate::limits::BACKUP_PIECE_GOAL;
 use crate::snapshot::{Passed, TEMPORARY_NAME, Unfit, name_of};
@@ -44,6 +46,8 @@ pub enum BackupError {
     Busy { directory: String },
     #[error("{directory} is not empty; a restore makes a directory of its own")]
     TargetNotEmpty { directory: String },
+    #[error("{directory} is the data directory of a hub or an archive; a backup needs a directory of its own")]
+    OfHub { directory: String },
     #[error("{action} {path} failed: {cause}")]
     Io {
         action: &'static str,
@@ -107,10 +111,13 @@ impl Backup {
     /// Begin a backup in a directory, or go on with the one that is there; its newest piece is read and checked.
     pub fn open(directory: &Path, schema: u32) -> Result<Self, BackupError> {
         let storage = DataDirectory::create(directory).map_err(io("making", directory))?;
+        refuse_of_hub(directory)?;
         let lock = storage.lock().map_err(|error| match error {
             LockError::Held { .. } => BackupError::Busy { directory: directory.display().to_string() },
             LockError::Io(cause) => io("locking", directory)(cause),
         })?;
+        // Again: a hub may have begun there until now.
+        refuse_of_hub(directory)?;
         let pieces = pieces_of(directory)?;
         for left in temporary_files(directory)? {
             fs::remove_file(&left).map_err(io("removing", &left))?;
@@ -215,6 +222,15 @@ impl Backup {
         self.snapshot = None;
         snapshot::discard(&self.directory)
     }
+}
+
+/// Refuse a directory with anything of a hub: a backup removes snapshots.
+fn refuse_of_hub(directory: &Path) -> Result<(), BackupError> {
+    let of_hub = |name: &String| name == IDENTITY_NAME || number_of(name).is_some() || is_archived(name);
+    if names_in(directory)?.iter().any(of_hub) {
+        return Err(BackupError::OfHub { directory: directory.display().to_string() });
+    }
+    Ok(())
 }
 
 /// The pieces of a backup in their order, without a gap.

@@ -17,7 +17,7 @@ use medsettle_wire::encode::HubState;
 use medsettle_wire::record::SCHEMA;
 use nix::sys::signal::SigSet;
 
-use crate::archive::{JournalFiles, note_archive};
+use crate::archive::{JournalFiles, note_archive, refuse_within_index};
 use crate::clock::{Clock, SystemTimeSource, TimeSource};
 use crate::config::Config;
 use crate::error::JournalError;
@@ -186,6 +186,8 @@ impl Engine {
         let data: Arc<dyn Storage> = Arc::new(directory(&config.data)?);
         let files = match &config.archive {
             Some(path) => {
+                let unfit = |cause| OpenError::Directory { path: path.clone(), cause };
+                refuse_within_index(&config.data, path).map_err(unfit)?;
                 let archive = directory(path)?;
                 note_archive(&config.data, path).map_err(|cause| OpenError::Directory { path: path.clone(), cause })?;
                 JournalFiles::new(data, Arc::new(archive))

@@ -85,6 +85,10 @@ pub enum Damage {
     PieceMissing { first: u64, last: u64 },
     #[error("this segment is in use although the one before it is not")]
     UsedBehindPrepared,
+    #[error("the archived segment is damaged: {what}")]
+    Archive { what: &'static str },
+    #[error("the archived segment differs from the segment of the same number in the data directory; both are kept")]
+    ArchivedOtherwise,
     /// Of a snapshot, in the words of [`crate::snapshot::Unfit`].
     #[error("the snapshot cannot be used: {what}")]
     Snapshot { what: String },
@@ -106,12 +110,29 @@ impl Finding {
                 "a start passes over it, and nothing is lost but time; rm {}, and the hub cuts another",
                 self.path.display()
             ),
+            Damage::ArchivedOtherwise => format!(
+                "one of the two is an older copy, or another hub's: compare them, and move away the one that medsettle verify {directory} does not pass with"
+            ),
             Damage::RestoreInterrupted => "run the same medsettle restore again".to_owned(),
             Damage::NewerFormat { .. } => "use the program that wrote it, or a later one".to_owned(),
             _ => format!(
                 "what can still be read: medsettle inspect {directory}; what a backup holds: medsettle restore --help"
             ),
         }
+    }
+}
+
+/// Damage that was met below the reading of bytes, carried by an [`io::Error`].
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{damage}")]
+pub(crate) struct Unreadable {
+    pub(crate) offset: u64,
+    pub(crate) damage: Damage,
+}
+
+impl From<Unreadable> for io::Error {
+    fn from(unreadable: Unreadable) -> Self {
+        Self::new(io::ErrorKind::InvalidData, unreadable)
     }
 }
 
@@ -147,5 +168,16 @@ impl JournalError {
     /// An error of the operating system while doing `action` to `path`.
     pub(crate) fn io(action: &'static str, path: PathBuf) -> impl FnOnce(io::Error) -> Self {
         move |cause| Self::Io { action, path: path.display().to_string(), cause }
+    }
+
+    /// The same for a file that counts in the data directory called `directory`: damage in it is told as such.
+    pub(crate) fn opening(path: PathBuf, directory: String) -> impl FnOnce(io::Error) -> Self {
+        move |cause| match cause.get_ref().and_then(|inner| inner.downcast_ref()) {
+            Some(Unreadable { offset, damage }) => {
+                let finding = Finding { path, offset: *offset, damage: damage.clone() };
+                Self::Corrupt { finding: Box::new(finding), directory }
+            }
+            None => Self::io("opening", path)(cause),
+        }
     }
 }

@@ -464,7 +464,8 @@ pub(crate) fn identity_of(storage: &dyn Storage) -> Result<Option<Label>, Journa
 /// The label of the file called `name`.
 pub(crate) fn label_of(storage: &dyn Storage, name: &str) -> Result<Label, JournalError> {
     let io = |action| JournalError::io(action, storage.path_of(name));
-    let file = storage.open(name, Access::Read).map_err(io("opening"))?;
+    let opening = JournalError::opening(storage.path_of(name), directory_of(storage));
+    let file = storage.open(name, Access::Read).map_err(opening)?;
     let found = file.len().map_err(io("asking the length of"))?;
     let least = BLOCK_LEN as u64;
     if found < least || (name == IDENTITY_NAME && found > least) {

@@ -50,10 +50,16 @@ pub trait Storage: Send + Sync {
     fn exists(&self, name: &str) -> io::Result<bool>;
     /// Open the existing file called `name`.
     fn open(&self, name: &str, access: Access) -> io::Result<Box<dyn StorageFile>>;
+    /// The file called `name` where it lies a second time, if it does, with its place: for those who compare the two.
+    fn open_copy(&self, _name: &str) -> Option<(PathBuf, io::Result<Box<dyn StorageFile>>)> {
+        None
+    }
     /// A new file, written past the page cache where the file system can; an older one of that name is removed.
     fn create(&self, name: &str) -> io::Result<Box<dyn StorageFile>>;
     /// Give a file another name, replacing a file of that name.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+    /// The same, but a file of that name stays what it is: `AlreadyExists`.
+    fn rename_new(&self, from: &str, to: &str) -> io::Result<()>;
     /// Take a file's name away; what still reads it goes on reading.
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Make names durable.

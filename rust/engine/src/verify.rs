@@ -4,6 +4,7 @@
 //! Invariant: behind damage the walk goes on at the next frame that can be told, so one bad sector hides no other.
 //! Leaves out: what bodies mean (the caller's `see`), printing and exit codes (the command line).
 
+mod copies;
 mod snapshots;
 
 use std::path::PathBuf;
@@ -139,6 +140,9 @@ fn checked(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<VerifyReport, JournalError> {
     let (walked, total) = (report.bytes, report.bytes + snapshots.bytes());
+    for number in segment_numbers(storage)? {
+        report.findings.extend(copies::compared(storage, number)?);
+    }
     snapshots.check(storage, &mut report, &mut |done| progress(walked + done, total))?;
     Ok(report)
 }

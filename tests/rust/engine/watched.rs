@@ -104,6 +104,10 @@ impl<W: Watcher> Storage for Watched<W> {
         self.change(Call::Rename, to, true, |disk| disk.rename(from, to))
     }
 
+    fn rename_new(&self, from: &str, to: &str) -> io::Result<()> {
+        self.change(Call::Rename, to, true, |disk| disk.rename_new(from, to))
+    }
+
     fn remove(&self, name: &str) -> io::Result<()> {
         self.change(Call::Remove, name, true, |disk| Storage::remove(disk, name))
     }

@@ -1,11 +1,13 @@
 //! The file of an archived segment: label, compressed frames, the table of their places, and a trailer that finds the table.
 //!
 //! Invariant: frames are compressed one by one, so that one is read without the others.
+//! Invariant: damage of label, table or trailer is met at opening; a frame that cannot be decompressed reads as damaged sectors.
 
 use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
+use crate::error::{Damage, Unreadable};
 use crate::journal::frame::frame_len;
 use crate::journal::frame::{BLOCK_LEN, is_untouched};
 use crate::journal::segment::{FIRST_FRAME_OFFSET, Label};
@@ -24,6 +26,8 @@ const FRAMES: Range<usize> = 16..24;
 const TABLE: Range<usize> = 24..32;
 const HASH: Range<usize> = 32..64;
 const TRAILER_LEN: usize = HASH.end;
+/// What a frame reads as that cannot be decompressed: no sector is made of such bytes alone.
+const NEVER_WRITTEN: u8 = 0xff;
 
 /// Name, first byte and length of every field of the trailer, the last bytes of the file.
 pub const TRAILER_FIELDS: [(&str, Range<usize>); 6] = [
@@ -162,58 +166,58 @@ pub(super) struct ArchivedSegment {
     last: Mutex<Option<(usize, Vec<u8>)>>,
 }
 
-fn damaged(what: &str) -> io::Error {
-    io::Error::new(ErrorKind::InvalidData, format!("the archived segment is damaged: {what}"))
+fn damaged(offset: u64, what: &'static str) -> io::Error {
+    Unreadable { offset, damage: Damage::Archive { what } }.into()
 }
 
 impl ArchivedSegment {
     pub(super) fn open(file: Box<dyn StorageFile>) -> io::Result<Self> {
         let file_len = file.len()?;
         if file_len < 2 * BLOCK_LEN as u64 || !file_len.is_multiple_of(BLOCK_LEN as u64) {
-            return Err(damaged("its length"));
+            return Err(damaged(file_len, "its length"));
         }
         let label = read(&*file, 0, BLOCK_LEN)?;
-        let trailer = read(&*file, file_len - TRAILER_LEN as u64, TRAILER_LEN)?;
+        let trailer_offset = file_len - TRAILER_LEN as u64;
+        let trailer = read(&*file, trailer_offset, TRAILER_LEN)?;
         let long = |range: Range<usize>| u64::from_le_bytes(trailer[range].try_into().expect("eight bytes long"));
-        let version = u32::from_le_bytes(trailer[VERSION].try_into().expect("four bytes long"));
         if trailer[MAGIC] != ARCHIVE_MAGIC || trailer[RESERVED] != [0; 4] {
-            return Err(damaged("its trailer"));
+            return Err(damaged(trailer_offset, "its trailer"));
         }
-        if version != FORMAT_VERSION {
-            return Err(damaged(&format!("its format is version {version}, this program knows {FORMAT_VERSION}")));
+        let version = u32::from_le_bytes(trailer[VERSION].try_into().expect("four bytes long"));
+        if version > FORMAT_VERSION {
+            let damage = Damage::NewerFormat { found: version, supported: FORMAT_VERSION };
+            return Err(Unreadable { offset: trailer_offset, damage }.into());
         }
-        let table_len = long(FRAMES).checked_mul(ENTRY_LEN as u64);
-        let table_end = table_len.and_then(|len| long(TABLE).checked_add(len));
-        if table_end.is_none_or(|end| end > file_len - TRAILER_LEN as u64) {
-            return Err(damaged("its trailer"));
-        }
-        let table_len = usize::try_from(table_len.unwrap_or(0)).map_err(io::Error::other)?;
-        let table_end = table_end.unwrap_or_default();
-        let padding = usize::try_from(file_len - TRAILER_LEN as u64 - table_end).map_err(io::Error::other)?;
+        let (table_offset, table_len) = (long(TABLE), long(FRAMES).checked_mul(ENTRY_LEN as u64));
+        let table_end = table_len.and_then(|len| table_offset.checked_add(len)).filter(|end| *end <= trailer_offset);
+        let (Some(table_len), Some(table_end), FORMAT_VERSION) = (table_len, table_end, version) else {
+            return Err(damaged(trailer_offset, "its trailer"));
+        };
+        let padding = usize::try_from(trailer_offset - table_end).map_err(io::Error::other)?;
         if padding >= BLOCK_LEN || !is_untouched(&read(&*file, table_end, padding)?) {
-            return Err(damaged("its padding"));
+            return Err(damaged(table_end, "its padding"));
         }
-        let table = read(&*file, long(TABLE), table_len)?;
+        let table = read(&*file, table_offset, usize::try_from(table_len).map_err(io::Error::other)?)?;
         let mut hasher = blake3::Hasher::new();
         hasher.update(&label).update(&table);
         if hasher.finalize().as_bytes()[..] != trailer[HASH] {
-            return Err(damaged("its table"));
+            return Err(damaged(table_offset, "its table"));
         }
+        let segment_len = Label::decode(&label).map_err(|damage| Unreadable { offset: 0, damage })?.file_len;
         let table: Vec<Entry> = table.chunks_exact(ENTRY_LEN).map(Entry::decode).collect();
-        let segment_len = Label::decode(&label).map_err(|_| damaged("its label"))?.file_len;
+        if !lie_in_order(&table, segment_len, table_offset) {
+            return Err(damaged(table_offset, "its table"));
+        }
         Ok(Self { file, label, segment_len, table, last: Mutex::new(None) })
     }
 
     /// The bytes of frame `place`, decompressed.
     fn frame(&self, place: usize) -> io::Result<Vec<u8>> {
         let entry = &self.table[place];
-        if entry.frame_len as usize > frame_len(MAX_BODY_LEN) {
-            return Err(damaged("its table"));
-        }
         let compressed = read(&*self.file, entry.archive_offset, entry.compressed_len as usize)?;
         let bytes = zstd::bulk::decompress(&compressed, entry.frame_len as usize);
         let whole = bytes.ok().filter(|bytes| bytes.len() == entry.frame_len as usize);
-        whole.ok_or_else(|| damaged(&format!("the frame that begins at offset {}", entry.segment_offset)))
+        Ok(whole.unwrap_or_else(|| vec![NEVER_WRITTEN; entry.frame_len as usize]))
     }
 
     /// Copy what frame `place` holds of the bytes from `offset` on; how many there were.
@@ -228,6 +232,17 @@ impl ArchivedSegment {
         into[..len].copy_from_slice(&bytes[from..from + len]);
         Ok(len)
     }
+}
+
+/// Whether frames lie one behind the other, here and in the segment, and none is longer than a frame can be.
+fn lie_in_order(table: &[Entry], segment_len: u64, table_offset: u64) -> bool {
+    let (mut segment, mut archive) = (FIRST_FRAME_OFFSET, FIRST_FRAME_OFFSET);
+    let in_order = table.iter().all(|entry| {
+        let follows = (entry.segment_offset, entry.archive_offset) == (segment, archive);
+        (segment, archive) = (segment + u64::from(entry.frame_len), archive + u64::from(entry.compressed_len));
+        follows && entry.frame_len as usize <= frame_len(MAX_BODY_LEN)
+    });
+    in_order && segment <= segment_len && archive == table_offset
 }
 
 /// Bytes at any offset, by whole blocks as reading past the page cache wants.

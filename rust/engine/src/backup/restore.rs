@@ -13,7 +13,7 @@ use medsettle_wire::record::decode_body;
 
 use super::piece::{PieceName, PieceReader};
 use super::placing::Placing;
-use super::{BackupError, damaged, io, pieces_of, snapshot};
+use super::{BackupError, damaged, io, names_in, pieces_of, snapshot};
 use crate::error::{Damage, JournalError};
 use crate::index::{INDEX_NAME, IndexHome};
 use crate::journal::frame::HEADER_LEN;
@@ -95,28 +95,25 @@ pub fn restore(
     })
 }
 
-/// Take the directory if it is empty, or holds what an interrupted restore left; and mark it as one that does not open.
+/// Take the directory, see that it is empty or holds what an interrupted restore left, and mark it as one that does not open.
 fn take_empty(storage: &DataDirectory, to: &Path) -> Result<DirectoryLock, BackupError> {
     let not_empty = || BackupError::TargetNotEmpty { directory: to.display().to_string() };
-    let names = storage.list().map_err(io("listing", to))?;
-    let is_marked = names.iter().any(|name| name == IDENTITY_NAME) && is_being_restored(storage);
-    // A restore that was killed while it made its mark has nothing but these.
-    let is_nothing = |name: &String| *name == LOCK_NAME || *name == temporary_name_of(0);
-    if !is_marked && !names.iter().all(is_nothing) {
-        return Err(not_empty());
-    }
-    let mark = || mark_restoring(storage).map_err(io("marking", to));
-    // An empty directory is marked before anything else is in it; one that is only locked may be somebody's.
-    if names.is_empty() {
-        mark()?;
-    }
+    let free = || {
+        let names = names_in(to)?;
+        let is_marked = names.iter().any(|name| name == IDENTITY_NAME) && is_being_restored(storage);
+        // A restore that was killed while it made its mark has nothing but these.
+        let is_nothing = |name: &String| *name == LOCK_NAME || *name == temporary_name_of(0);
+        if is_marked || names.iter().all(is_nothing) { Ok(is_marked) } else { Err(not_empty()) }
+    };
+    // Looked at before, so that nothing is left in a directory of somebody else; what counts is what lies there once it is taken.
+    free()?;
     let lock = storage.lock().map_err(|_| not_empty())?;
-    if !names.is_empty() && !is_marked {
-        mark()?;
+    if !free()? {
+        mark_restoring(storage).map_err(io("marking", to))?;
     }
     IndexHome::within(to).clear()?;
     let kept = [IDENTITY_NAME, LOCK_NAME, INDEX_NAME];
-    for name in names.iter().filter(|name| !kept.contains(&name.as_str())) {
+    for name in names_in(to)?.iter().filter(|name| !kept.contains(&name.as_str())) {
         let path = storage.path_of(name);
         std::fs::remove_file(&path).map_err(io("removing", &path))?;
     }

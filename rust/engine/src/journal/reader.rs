@@ -126,13 +126,14 @@ impl SegmentScan {
     ) -> Result<Self, JournalError> {
         let name = name_of(number);
         let path = storage.path_of(&name);
-        let file = storage.open(&name, access).map_err(JournalError::io("opening", path.clone()))?;
+        let directory = storage.path_of("").display().to_string();
+        let file = storage.open(&name, access).map_err(JournalError::opening(path.clone(), directory.clone()))?;
         let len = file.len().map_err(JournalError::io("asking the length of", path.clone()))?;
         let mut scan = Self {
             window: Window::new(file, len),
             number,
             path,
-            directory: storage.path_of("").display().to_string(),
+            directory,
             position: FIRST_FRAME_OFFSET,
             live: false,
             current: None,

@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Advice, OFlags, fadvise, fcntl_getfl, fcntl_setfl};
+use rustix::fs::{Advice, CWD, OFlags, RenameFlags, fadvise, fcntl_getfl, fcntl_setfl, renameat_with};
 use rustix::io::Errno;
 
 use super::{Access, DirectoryLock, LockError, Storage, StorageFile};
@@ -103,6 +103,15 @@ impl Storage for DataDirectory {
         std::fs::rename(self.path.join(from), self.path.join(to))
     }
 
+    fn rename_new(&self, from: &str, to: &str) -> io::Result<()> {
+        let (from, to) = (self.path.join(from), self.path.join(to));
+        match renameat_with(CWD, &from, CWD, &to, RenameFlags::NOREPLACE) {
+            // The file system cannot; a second name is never given over another file either.
+            Err(Errno::INVAL) => std::fs::hard_link(&from, &to).and_then(|()| std::fs::remove_file(&from)),
+            renamed => Ok(renamed?),
+        }
+    }
+
     fn remove(&self, name: &str) -> io::Result<()> {
         std::fs::remove_file(self.path.join(name))
     }
@@ -114,19 +123,23 @@ impl Storage for DataDirectory {
     fn lock(&self) -> Result<DirectoryLock, LockError> {
         let path = self.path.join(LOCK_NAME);
         let mut options = OpenOptions::new();
-        let mut file = options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE).open(path)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                let holder_pid = file.read_to_string(&mut holder).ok().and_then(|_| holder.trim().parse().ok());
-                return Err(LockError::Held { holder_pid });
+        let file = options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE).open(path)?;
+        // The directory as well: the file may be removed while it is held, and another one made.
+        let directory = File::open(&self.path)?;
+        for taken in [&file, &directory] {
+            match taken.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    let mut holder = String::new();
+                    let holder_pid = (&file).read_to_string(&mut holder).ok().and_then(|_| holder.trim().parse().ok());
+                    return Err(LockError::Held { holder_pid });
+                }
+                Err(TryLockError::Error(error)) => return Err(error.into()),
             }
-            Err(TryLockError::Error(error)) => return Err(error.into()),
         }
         file.set_len(0)?;
-        writeln!(file, "{}", std::process::id())?;
-        Ok(DirectoryLock::new(Box::new(file)))
+        writeln!(&file, "{}", std::process::id())?;
+        Ok(DirectoryLock::new(Box::new((file, directory))))
     }
 }
 

@@ -216,6 +216,10 @@ impl Storage for SimulatedDisk {
         Ok(())
     }
 
+    fn rename_new(&self, from: &str, to: &str) -> io::Result<()> {
+        if self.exists(to)? { Err(ErrorKind::AlreadyExists.into()) } else { self.rename(from, to) }
+    }
+
     fn remove(&self, name: &str) -> io::Result<()> {
         let mut state = self.state();
         state.find(name)?;

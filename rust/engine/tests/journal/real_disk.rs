@@ -116,3 +116,15 @@ fn a_directory_that_does_not_exist_is_not_made_by_reading() {
     assert!(DataDirectory::existing(scratch.path().join("nowhere")).is_err());
     assert!(!scratch.path().join("nowhere").exists());
 }
+
+#[test]
+fn a_directory_stays_taken_when_its_lock_file_is_removed() {
+    let scratch = tempfile::tempdir().expect("a scratch directory");
+    let directory = DataDirectory::create(scratch.path().join("data")).expect("made");
+    let session = open(&directory).expect("a new journal opens");
+    fs::remove_file(directory.path_of("LOCK")).expect("removed");
+    let error = open(&directory).err().expect("it is taken");
+    assert!(matches!(error, JournalError::Locked { .. }), "{error}");
+    drop(session);
+    open(&directory).expect("it is free");
+}
