@@ -189,7 +189,7 @@ def explain(data: str, id: int) -> list[str] | None:
     """Tell a settlement or an unwind; None where the journal knows neither by this number."""
 
 def reindex(data: str, progress: Callable[[int, int], None] | None) -> tuple[int, int]:
-    """Throw the records index away and make it again; returns frames and records."""
+    """Make the records index again in place of the old one; returns frames and records."""
 
 def keyring_create(path: str, kek: str) -> None:
     """Write a key ring with nothing but a key for PINs; an existing file is never replaced."""

@@ -115,7 +115,7 @@ def explain(data: str | PathLike[str], id: int) -> list[str] | None:
 
 
 def reindex(data: str | PathLike[str], progress: Callable[[int, int], None] | None = None) -> tuple[int, int]:
-    """Throw the records index away and make it again from the journal; returns how many frames and records that was.
+    """Make the records index again, in place of the old one; returns how many frames and records that was.
 
     `progress` is called with the bytes done and the bytes in all. Raises DirectoryLocked while a hub uses the
     directory, CorruptJournal when anything of the journal is damaged, OSError when the directory cannot be read or its

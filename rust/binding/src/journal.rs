@@ -82,7 +82,7 @@ fn described_snapshot<'py>(py: Python<'py>, sound: &Sound) -> PyResult<Bound<'py
     Ok(dict)
 }
 
-/// Throw the records index away and make it again from the journal; returns how many frames and records that was.
+/// Make the records index again from the journal, in place of the old one; returns how many frames and records that was.
 #[pyfunction]
 #[pyo3(signature = (data, progress))]
 pub(crate) fn reindex(py: Python<'_>, data: PathBuf, progress: Option<Py<PyAny>>) -> PyResult<(u64, u64)> {

@@ -19,6 +19,7 @@ mod process;
 mod race;
 mod request;
 mod simulator;
+mod reindex;
 mod snapshots;
 mod stay;
 mod support;

@@ -94,6 +94,13 @@ impl MemoryIndex {
         *self.0.tables.write().unwrap_or_else(PoisonError::into_inner) = Tables::default();
         *self.0.persisted.write().unwrap_or_else(PoisonError::into_inner) = Tables::default();
     }
+    /// Hold what another holds, all of it durable.
+    pub(super) fn replace_by(&self, other: &Self) {
+        let tables = other.0.tables.read().unwrap_or_else(PoisonError::into_inner).clone();
+        *self.0.persisted.write().unwrap_or_else(PoisonError::into_inner) = tables.clone();
+        *self.0.tables.write().unwrap_or_else(PoisonError::into_inner) = tables;
+    }
+
 }
 
 impl Store for MemoryIndex {
