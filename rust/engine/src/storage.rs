@@ -44,6 +44,14 @@ pub trait StorageFile: Send + Sync {
 pub trait Storage: Send + Sync {
     /// Where `name` is, or the directory itself for an empty name; for messages.
     fn path_of(&self, name: &str) -> PathBuf;
+    /// Where archived segments lie, if not here; for messages.
+    fn archive_path(&self) -> Option<PathBuf> {
+        None
+    }
+    /// Bytes that are free where it lies, if that can be asked; for messages.
+    fn free_bytes(&self) -> Option<u64> {
+        None
+    }
     /// All names in the directory, sorted.
     fn list(&self) -> io::Result<Vec<String>>;
     /// Whether there is a file called `name`.

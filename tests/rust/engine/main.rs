@@ -4,6 +4,7 @@
 
 mod alerts;
 mod all_or_nothing;
+mod archives;
 mod backup;
 mod batches;
 mod bounds;

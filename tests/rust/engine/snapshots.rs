@@ -25,7 +25,7 @@ const SEGMENT_LEN: u64 = 32 << 10;
 /// A scratch place with a data directory, and what was asked and answered there.
 pub(crate) struct Place {
     pub(crate) scratch: tempfile::TempDir,
-    archive: Option<PathBuf>,
+    pub(crate) archive: Option<PathBuf>,
     pub(crate) segment_len: u64,
     asked: Vec<(Vec<u8>, Answer)>,
 }
@@ -40,7 +40,7 @@ impl Place {
         self.scratch.path().join("data")
     }
 
-    fn try_open(&self) -> Result<Engine, medsettle_engine::OpenError> {
+    pub(crate) fn try_open(&self) -> Result<Engine, medsettle_engine::OpenError> {
         let (segment_len, index) = (self.segment_len, IndexHome::within(&self.data()));
         let archive = self.archive.clone();
         let config = Config { data: self.data(), segment_len, snapshot_segments: 0, archive, index, ..config() };
