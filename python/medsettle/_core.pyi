@@ -109,8 +109,8 @@ class _Verified(TypedDict):
 def verify(data: str, replay: bool, progress: Callable[[int, int], None] | None) -> _Verified:
     """Check a data directory, with `replay` also its snapshots against the journal. Progress gets (bytes done, bytes).
 
-    Each finding has `path`, `offset`, `problem` and `advice`; each snapshot `path`, `frame`, `sequence`, `digest` and
-    `bytes`.
+    Each finding has `path`, `offset`, `place`, `problem` and `advice`; each snapshot `path`, `frame`, `sequence`,
+    `digest` and `bytes`.
     """
 
 @final
@@ -123,7 +123,7 @@ class Frames:
 def inspect(data: str, from_frame: int | None, from_sequence: int | None) -> Frames:
     """Read frames: `number`, `kind`, `epoch`, `stamp_ms`, `first_sequence`, `last_sequence`, `hash`, `records`.
 
-    A finding has `path`, `offset`, `problem` and `advice`.
+    A finding has `path`, `offset`, `place`, `problem` and `advice`.
     """
 
 @final

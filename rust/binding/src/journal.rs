@@ -99,6 +99,7 @@ fn described<'py>(py: Python<'py>, finding: &Finding, data: &Path) -> PyResult<B
     let dict = PyDict::new(py);
     dict.set_item("path", finding.path.to_string_lossy())?;
     dict.set_item("offset", finding.offset)?;
+    dict.set_item("place", finding.place())?;
     dict.set_item("problem", finding.damage.to_string())?;
     dict.set_item("advice", finding.advice(data))?;
     Ok(dict)

@@ -246,7 +246,7 @@ impl Start<'_> {
         match segments {
             // A journal without a whole frame: the walk says what that means.
             [1, ..] => Ok(segments),
-            [first, ..] => Err(refuse(storage, &name_of(first - 1), Damage::SegmentMissing { number: first - 1 })),
+            [first, ..] => Err(missing(storage, first - 1, first - 1)),
             [] => unreachable!("a journal has a segment"),
         }
     }
@@ -477,10 +477,9 @@ pub(crate) fn is_being_restored(storage: &dyn Storage) -> bool {
 fn segments_of(storage: &dyn Storage, behind_snapshot: bool) -> Result<Vec<u64>, JournalError> {
     let numbers = segment_numbers(storage)?;
     let first = if behind_snapshot { numbers.first().copied().unwrap_or(1) } else { 1 };
-    let missing =
-        (first..).zip(numbers.iter()).find(|(expected, found)| expected != *found).map(|(expected, _)| expected);
-    match missing.or(numbers.is_empty().then_some(1)) {
-        Some(number) => Err(refuse(storage, &name_of(number), Damage::SegmentMissing { number })),
+    let gap = (first..).zip(numbers.iter()).find(|(expected, found)| expected != *found);
+    match gap.map(|(expected, found)| (expected, found.saturating_sub(1))).or(numbers.is_empty().then_some((1, 1))) {
+        Some((first, last)) => Err(missing(storage, first, last)),
         None => Ok(numbers),
     }
 }
@@ -501,3 +500,10 @@ pub(crate) fn refuse(storage: &dyn Storage, name: &str, damage: Damage) -> Journ
     let finding = Finding { path: storage.path_of(name), offset: 0, damage };
     JournalError::Corrupt { finding: Box::new(finding), directory: directory_of(storage) }
 }
+/// That segments in a row are in none of the places where they could lie.
+pub(crate) fn missing(storage: &dyn Storage, first: u64, last: u64) -> JournalError {
+    let archive = storage.archive_path();
+    let places = archive.map(|archive| format!("{} nor in the archive {}", directory_of(storage), archive.display()));
+    refuse(storage, &name_of(first), Damage::SegmentMissing { first, last: last.max(first), places })
+}
+

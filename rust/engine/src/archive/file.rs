@@ -213,7 +213,9 @@ impl ArchivedSegment {
         let compressed = read(&*self.file, entry.archive_offset, entry.compressed_len as usize)?;
         let bytes = zstd::bulk::decompress(&compressed, entry.frame_len as usize);
         let whole = bytes.ok().filter(|bytes| bytes.len() == entry.frame_len as usize);
-        whole.ok_or_else(|| damaged(&format!("the frame that begins at offset {}", entry.segment_offset)))
+        whole.ok_or_else(|| {
+            damaged(&format!("the frame at offset {} of its uncompressed content", entry.segment_offset))
+        })
     }
 
     /// Copy what frame `place` holds of the bytes from `offset` on; how many there were.
