@@ -22,6 +22,7 @@ use crate::limits::{
     INDEX_CACHE_LEN, INDEX_LARGE_BLOCK_LEN, INDEX_LARGE_BUFFER_LEN, INDEX_LOG_LEN, INDEX_OPEN_FILES, INDEX_PATIENCE,
     INDEX_RESERVE, INDEX_SMALL_BUFFER_LEN, INDEX_THREADS, INDEX_WAITING_BUFFERS, INDEX_WAITING_FILES,
 };
+use crate::storage::{close_directory, free_bytes, make_directory};
 
 /// A file beside the tables that says: throw me away.
 const CONDEMNED: &str = "condemned";
@@ -115,7 +116,7 @@ impl Disk {
         if path.join(CONDEMNED).exists() {
             return Err(StoreError::Damaged("it was found damaged".into()));
         }
-        fs::create_dir_all(path).map_err(|error| failed(&error))?;
+        make_directory(path).and_then(|()| close_directory(path)).map_err(|error| failed(&error))?;
         // A child that outlived a fork may still hold the lock of the file that was; nobody holds that of a new one.
         match fs::remove_file(path.join("lock")) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&error)),
