@@ -192,6 +192,10 @@ impl Storage for JournalFiles {
         }
     }
 
+    fn free_bytes(&self) -> Option<u64> {
+        self.data.free_bytes()
+    }
+
     fn list(&self) -> io::Result<Vec<String>> {
         let mut names = self.data.list()?;
         let archived = self.archive.list()?;

@@ -199,8 +199,7 @@ impl Store for Disk {
     }
 
     fn commit(&self, changes: &mut dyn Iterator<Item = Change>) -> Result<(), StoreError> {
-        let free = rustix::fs::statvfs(&self.path).map_err(|error| failed(&error))?;
-        if free.f_bavail.saturating_mul(free.f_frsize) < INDEX_RESERVE {
+        if free_bytes(&self.path).map_err(|error| failed(&error))? < INDEX_RESERVE {
             return Err(StoreError::Full);
         }
         self.wait_for_threads()?;
@@ -212,6 +211,10 @@ impl Store for Disk {
             }
         }
         batch.commit().map_err(|error| failed(&error))
+    }
+
+    fn free_bytes(&self) -> Option<u64> {
+        free_bytes(&self.path).ok()
     }
 
     fn persist(&self) -> Result<(), StoreError> {

@@ -74,6 +74,10 @@ impl Storage for DataDirectory {
         if name.is_empty() { self.path.clone() } else { self.path.join(name) }
     }
 
+    fn free_bytes(&self) -> Option<u64> {
+        free_bytes(&self.path).ok()
+    }
+
     fn list(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in std::fs::read_dir(&self.path)? {
