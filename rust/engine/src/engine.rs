@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Acquire, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
 use medsettle_wire::Reason;
@@ -206,6 +206,7 @@ impl Engine {
     /// The same on storages and by a clock of the caller's choice.
     #[expect(clippy::needless_pass_by_value, reason = "the key that unwraps the ring ends with the opening")]
     pub fn open_on(files: JournalFiles, config: Config, time: Box<dyn TimeSource>) -> Result<Self, OpenError> {
+        let began = Instant::now();
         let keys = config.keys.as_ref().map(|(path, kek)| KeyRing::load(path, kek)).transpose()?;
         let mut seed = [0; 8];
         getrandom::fill(&mut seed).map_err(OpenError::Random)?;
@@ -217,6 +218,7 @@ impl Engine {
         if let Some(torn) = &opened.report.torn {
             log(&torn.to_string());
         }
+        log(&format!("{}; it took {:.1} s", opened.report, began.elapsed().as_secs_f64()));
         let clock = Clock::new(time, opened.report.tail.stamp_ms);
         let journal = opened.journal;
         let (disk, stopper, lock) = (journal.disk(), journal.stopper(), journal.lock());

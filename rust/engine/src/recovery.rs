@@ -71,6 +71,18 @@ pub struct OpenReport {
     pub torn: Option<TornTail>,
 }
 
+impl fmt::Display for OpenReport {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (last, behind) = (self.tail.number, self.tail.number - self.snapshot.unwrap_or(0));
+        match self.snapshot {
+            Some(frame) => write!(out, "started from the snapshot behind frame {frame}")?,
+            None => write!(out, "started without a snapshot")?,
+        }
+        write!(out, ": {behind} frames folded, the last is {last}")?;
+        if self.torn.is_some() { write!(out, "; a torn one was cut") } else { Ok(()) }
+    }
+}
+
 /// The torn frame that was cut.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "frame number, file, and the offsets that were cut between")]
@@ -496,10 +508,6 @@ pub(crate) fn directory_of(storage: &dyn Storage) -> String {
     storage.path_of("").display().to_string()
 }
 
-pub(crate) fn refuse(storage: &dyn Storage, name: &str, damage: Damage) -> JournalError {
-    let finding = Finding { path: storage.path_of(name), offset: 0, damage };
-    JournalError::Corrupt { finding: Box::new(finding), directory: directory_of(storage) }
-}
 /// That segments in a row are in none of the places where they could lie.
 pub(crate) fn missing(storage: &dyn Storage, first: u64, last: u64) -> JournalError {
     let archive = storage.archive_path();
@@ -507,3 +515,7 @@ pub(crate) fn missing(storage: &dyn Storage, first: u64, last: u64) -> JournalEr
     refuse(storage, &name_of(first), Damage::SegmentMissing { first, last: last.max(first), places })
 }
 
+pub(crate) fn refuse(storage: &dyn Storage, name: &str, damage: Damage) -> JournalError {
+    let finding = Finding { path: storage.path_of(name), offset: 0, damage };
+    JournalError::Corrupt { finding: Box::new(finding), directory: directory_of(storage) }
+}

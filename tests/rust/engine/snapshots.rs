@@ -126,6 +126,10 @@ fn a_start_from_a_snapshot_gives_what_the_whole_journal_gives() {
     let place = Place::with_two_snapshots();
     let engine = place.open();
     assert!(engine.report().first_read > 1, "it began with a snapshot");
+    let (report, snapshot) = (engine.report(), engine.report().snapshot.expect("it began with one"));
+    let (behind, last) = (report.tail.number - snapshot, report.tail.number);
+    let told = format!("started from the snapshot behind frame {snapshot}: {behind} frames folded, the last is {last}");
+    assert_eq!(report.to_string(), told);
     let from_snapshot = place.shown(&engine);
     drop(engine);
     assert!(!place.names(".archive").is_empty(), "what no start needs is archived");
@@ -134,6 +138,7 @@ fn a_start_from_a_snapshot_gives_what_the_whole_journal_gives() {
     }
     let engine = place.open();
     assert_eq!(engine.report().first_read, 1);
+    assert!(engine.report().to_string().starts_with("started without a snapshot: "));
     assert_eq!(place.shown(&engine), from_snapshot);
 }
 
