@@ -109,8 +109,8 @@ class _Verified(TypedDict):
 def verify(data: str, replay: bool, progress: Callable[[int, int], None] | None) -> _Verified:
     """Check a data directory, with `replay` also its snapshots against the journal. Progress gets (bytes done, bytes).
 
-    Each finding has `path`, `offset`, `problem` and `advice`; each snapshot `path`, `frame`, `sequence`, `digest` and
-    `bytes`.
+    Each finding has `path`, `offset`, `place`, `problem` and `advice`; each snapshot `path`, `frame`, `sequence`,
+    `digest` and `bytes`.
     """
 
 @final
@@ -123,7 +123,7 @@ class Frames:
 def inspect(data: str, from_frame: int | None, from_sequence: int | None) -> Frames:
     """Read frames: `number`, `kind`, `epoch`, `stamp_ms`, `first_sequence`, `last_sequence`, `hash`, `records`.
 
-    A finding has `path`, `offset`, `problem` and `advice`.
+    A finding has `path`, `offset`, `place`, `problem` and `advice`.
     """
 
 @final
@@ -189,7 +189,7 @@ def explain(data: str, id: int) -> list[str] | None:
     """Tell a settlement or an unwind; None where the journal knows neither by this number."""
 
 def reindex(data: str, progress: Callable[[int, int], None] | None) -> tuple[int, int]:
-    """Throw the records index away and make it again; returns frames and records."""
+    """Make the records index again in place of the old one; returns frames and records."""
 
 def keyring_create(path: str, kek: str) -> None:
     """Write a key ring with nothing but a key for PINs; an existing file is never replaced."""

@@ -35,10 +35,10 @@ _SNAPSHOT_ATTEMPTS = 3
 class Verified:
     """What a check of a data directory found: how much there is, and all that is wrong with it.
 
-    Each of `findings` has `path`, `offset`, `problem` and `advice`, what to do about it. While `journal_is_whole`, they
-    are of snapshots only, and cost nothing but time. `torn` tells of a frame that a crash, or the hub that is writing
-    it right now, left unfinished at the end: it is cut when the directory is opened, and is no finding; nor is
-    `unfinished_snapshot`, the file of a snapshot that was not finished.
+    Each of `findings` has `path`, `offset`, `place` (the offset in words), `problem` and `advice`. While
+    `journal_is_whole`, they are of snapshots only, and cost nothing but time. `torn` tells of a frame that a crash, or
+    the hub that is writing it right now, left unfinished at the end: it is cut when the directory is opened, and is no
+    finding; nor is `unfinished_snapshot`, the file of a snapshot that was not finished.
 
     `snapshots` are those that a start can begin with, newest first: `path`, `frame`, `sequence`, `digest`, `bytes`.
     """
@@ -83,7 +83,7 @@ def inspect(
     """
 
     def refuse(found: Mapping[str, object]) -> None:
-        place = f"{found['path']} at offset {found['offset']}: {found['problem']}"
+        place = f"{found['path']} at {found['place']}: {found['problem']}"
         raise CorruptJournal(f"{place}. All that is wrong: medsettle verify {fspath(data)}")
 
     entries = _core.inspect(fspath(data), from_frame, from_sequence)
@@ -115,7 +115,7 @@ def explain(data: str | PathLike[str], id: int) -> list[str] | None:
 
 
 def reindex(data: str | PathLike[str], progress: Callable[[int, int], None] | None = None) -> tuple[int, int]:
-    """Throw the records index away and make it again from the journal; returns how many frames and records that was.
+    """Make the records index again, in place of the old one; returns how many frames and records that was.
 
     `progress` is called with the bytes done and the bytes in all. Raises DirectoryLocked while a hub uses the
     directory, CorruptJournal when anything of the journal is damaged, OSError when the directory cannot be read or its

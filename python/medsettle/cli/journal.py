@@ -70,7 +70,7 @@ def _print_json(directory: Path, verified: "Verified", bytes_checked: int, took_
 
 def _print_text(directory: Path, verified: "Verified", bytes_checked: int, took_s: float) -> None:
     for finding in verified.findings:
-        print(f"{finding['path']} at offset {finding['offset']}: {finding['problem']}; {finding['advice']}")
+        print(f"{finding['path']} at {finding['place']}: {finding['problem']}; {finding['advice']}")
     if verified.torn is not None:
         print(f"{verified.torn.partition(';')[0]}; opening the directory cuts it, and it is no damage")
     if verified.unfinished_snapshot is not None:
@@ -147,7 +147,7 @@ def inspect(
     if damage:
         first = damage[0]
         raise CommandFailed(
-            f"{first['path']} at offset {first['offset']}: {first['problem']}; frames may be missing from what is "
+            f"{first['path']} at {first['place']}: {first['problem']}; frames may be missing from what is "
             f"shown. All that is wrong: medsettle verify {directory}",
             ExitCode.BAD_NEWS,
         )

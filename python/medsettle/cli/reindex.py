@@ -13,7 +13,7 @@ from medsettle.cli.terminal import console
 def reindex(
     data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Data directory; no hub may be using it.")],
 ) -> None:
-    """Throw the records index away and make it again from the journal, of which nothing is changed.
+    """Make the records index again from the journal, of which nothing is changed; the old one stays until it is whole.
 
     A hub does so by itself when it finds an index that does not fit its journal; this does it while nobody waits.
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use medsettle_engine::OpenError;
+use medsettle_engine::archive::ArchiveError;
 use medsettle_engine::error::JournalError;
 use medsettle_wire::Refused;
 use pyo3::exceptions::{PyOSError, PyValueError};
@@ -50,7 +51,9 @@ pub(crate) fn os_failure(text: String) -> PyErr {
 /// An engine that cannot be opened.
 pub(crate) fn open_error(error: &OpenError) -> PyErr {
     match error {
-        OpenError::Journal(error) => journal_error(error),
+        OpenError::Journal(error) | OpenError::Archive(ArchiveError::Journal(error)) => journal_error(error),
+        OpenError::Archive(ArchiveError::Elsewhere { .. } | ArchiveError::Foreign { .. }) => value_error(error),
+        OpenError::Archive(ArchiveError::Lacks { .. }) => PyOSError::new_err(error.to_string()),
         OpenError::Keys(error) => key_ring_error(error),
         OpenError::Directory { .. } | OpenError::Thread { .. } | OpenError::Random(_) | OpenError::Index(_) => {
             PyOSError::new_err(error.to_string())

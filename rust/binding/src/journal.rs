@@ -82,7 +82,7 @@ fn described_snapshot<'py>(py: Python<'py>, sound: &Sound) -> PyResult<Bound<'py
     Ok(dict)
 }
 
-/// Throw the records index away and make it again from the journal; returns how many frames and records that was.
+/// Make the records index again from the journal, in place of the old one; returns how many frames and records that was.
 #[pyfunction]
 #[pyo3(signature = (data, progress))]
 pub(crate) fn reindex(py: Python<'_>, data: PathBuf, progress: Option<Py<PyAny>>) -> PyResult<(u64, u64)> {
@@ -99,6 +99,7 @@ fn described<'py>(py: Python<'py>, finding: &Finding, data: &Path) -> PyResult<B
     let dict = PyDict::new(py);
     dict.set_item("path", finding.path.to_string_lossy())?;
     dict.set_item("offset", finding.offset)?;
+    dict.set_item("place", finding.place())?;
     dict.set_item("problem", finding.damage.to_string())?;
     dict.set_item("advice", finding.advice(data))?;
     Ok(dict)

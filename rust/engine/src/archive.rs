@@ -6,6 +6,7 @@
 //! FORMAT.md says every byte. Leaves out: which segments are archived, and when (`keeper`).
 
 mod file;
+mod place;
 
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Component, Path, PathBuf};
@@ -20,6 +21,8 @@ use crate::journal::{Dialect, DirectoryId, Scanned, SegmentScan, Tail};
 use crate::storage::{Access, AlignedBuffer, DataDirectory, DirectoryLock, LockError, Storage, StorageFile};
 
 pub use self::file::{ARCHIVE_MAGIC, ENTRY_FIELDS, FORMAT_VERSION, TRAILER_FIELDS};
+pub use self::place::ArchiveError;
+pub(crate) use self::place::{segments, take_up};
 
 const SUFFIX: &str = ".archive";
 const TEMPORARY_SUFFIX: &str = ".archive.tmp";
@@ -27,8 +30,8 @@ const TEMPORARY_SUFFIX: &str = ".archive.tmp";
 const POINTER_NAME: &str = "ARCHIVE";
 
 /// Let a data directory say where its archive is.
-pub(crate) fn note_archive(data: &Path, archive: &Path) -> io::Result<()> {
-    let text = format!("{}\n", std::path::absolute(archive)?.display());
+fn note_archive(data: &Path, archive: &Path) -> io::Result<()> {
+    let text = format!("{}\n", archive.display());
     let pointer = data.join(POINTER_NAME);
     if std::fs::read_to_string(&pointer).is_ok_and(|noted| noted == text) {
         return Ok(());
@@ -62,6 +65,15 @@ fn resolved(path: &Path) -> io::Result<PathBuf> {
         resolved = resolved.canonicalize().unwrap_or(resolved);
     }
     Ok(resolved)
+}
+
+/// The directory that a data directory names as its archive.
+fn noted_archive(data: &Path) -> io::Result<Option<PathBuf>> {
+    match std::fs::read_to_string(data.join(POINTER_NAME)) {
+        Ok(path) => Ok(Some(path.trim_end_matches('\n').into())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Name of archived segment `number`.
@@ -104,12 +116,12 @@ impl JournalFiles {
 
     /// The journal of a data directory, archived where its hub was told to.
     pub fn of(data: DataDirectory) -> io::Result<Self> {
-        let archive = match std::fs::read_to_string(data.path().join(POINTER_NAME)) {
-            Ok(path) => Arc::new(DataDirectory::existing(path.trim_end_matches('\n'))?),
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::in_one(Arc::new(data))),
-            Err(error) => return Err(error),
+        let Some(archive) = noted_archive(data.path())? else { return Ok(Self::in_one(Arc::new(data))) };
+        let named = |error: io::Error| {
+            io::Error::new(error.kind(), format!("its archive {} cannot be read: {error}", archive.display()))
         };
-        Ok(Self::new(Arc::new(data), archive))
+        let archive = DataDirectory::existing(&archive).map_err(named)?;
+        Ok(Self::new(Arc::new(data), Arc::new(archive)))
     }
 
     fn is_archived(&self, name: &str) -> Option<u64> {
@@ -123,9 +135,24 @@ impl JournalFiles {
         Arc::clone(&self.data)
     }
 
+    fn is_in_one(&self) -> bool {
+        Arc::ptr_eq(&self.data, &self.archive)
+    }
+
+    /// A directory without the segments before is not the archive: a place where its disk is to be mounted, perhaps.
+    fn check_place(&self, number: u64) -> Result<(), JournalError> {
+        let before = archived_name_of(number - 1);
+        if number == 1 || self.is_in_one() || self.archive.exists(&before).unwrap_or(false) {
+            return Ok(());
+        }
+        let lacking = io::Error::new(ErrorKind::NotFound, format!("{before} is not there; is it mounted?"));
+        Err(JournalError::io("archiving in", self.archive.path_of(""))(lacking))
+    }
+
     /// Move a segment to the archive. It must be full: nobody appends to it any more. What lies there under its name already, from a time
     /// when the hub was killed in between, must be the same; anything else is refused, and both are kept.
     pub fn archive(&self, identity: &Label, number: u64, schema: u32) -> Result<(), JournalError> {
+        self.check_place(number)?;
         let (name, archived, temporary) =
             (name_of(number), archived_name_of(number), temporary_name_of(identity.directory));
         let io = |action| JournalError::io(action, self.archive.path_of(&archived));
@@ -201,11 +228,19 @@ fn walk(
 }
 
 impl Storage for JournalFiles {
+    fn archive_path(&self) -> Option<PathBuf> {
+        (!self.is_in_one()).then(|| self.archive.path_of(""))
+    }
+
     fn path_of(&self, name: &str) -> PathBuf {
         match self.is_archived(name) {
             Some(number) => self.archive.path_of(&archived_name_of(number)),
             None => self.data.path_of(name),
         }
+    }
+
+    fn free_bytes(&self) -> Option<u64> {
+        self.data.free_bytes()
     }
 
     fn list(&self) -> io::Result<Vec<String>> {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Acquire, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
 use medsettle_wire::Reason;
@@ -17,7 +17,7 @@ use medsettle_wire::encode::HubState;
 use medsettle_wire::record::SCHEMA;
 use nix::sys::signal::SigSet;
 
-use crate::archive::{JournalFiles, note_archive, refuse_within_index};
+use crate::archive::{self, ArchiveError, JournalFiles, refuse_within_index};
 use crate::clock::{Clock, SystemTimeSource, TimeSource};
 use crate::config::Config;
 use crate::error::JournalError;
@@ -30,7 +30,7 @@ use crate::pipeline::{InFlight, Pipeline, Recovered, SnapshotSchedule, Written, 
 use crate::recovery::{OpenReport, Options};
 use crate::reply::{Sink, Waiter, refuse_all, release};
 use crate::start::{Started, Starting};
-use crate::storage::{DataDirectory, DirectoryLock, Storage};
+use crate::storage::{DataDirectory, DirectoryLock};
 use crate::take::TakeQueue;
 
 /// The operation number of an empty commit: a frame without records, the floor of every benchmark.
@@ -61,6 +61,9 @@ pub enum OpenError {
     /// Lock, damage, or another fault of the data directory.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The archive is not what the settings say.
+    #[error(transparent)]
+    Archive(ArchiveError),
     /// The key ring cannot be used.
     #[error(transparent)]
     Keys(#[from] KeyRingError),
@@ -86,6 +89,15 @@ pub enum OpenError {
     /// No randomness for the seeds of tables.
     #[error("the system gives no random bytes: {0}")]
     Random(getrandom::Error),
+}
+
+impl From<ArchiveError> for OpenError {
+    fn from(error: ArchiveError) -> Self {
+        match error {
+            ArchiveError::Journal(error) => Self::Journal(error),
+            error => Self::Archive(error),
+        }
+    }
 }
 
 /// What the engine counted since it was opened.
@@ -152,6 +164,10 @@ fn directory(path: &Path) -> Result<DataDirectory, OpenError> {
     DataDirectory::create(path).map_err(|cause| OpenError::Directory { path: path.to_owned(), cause })
 }
 
+fn hub_id(config: &Config) -> HubId {
+    HubId(u64::from(config.hub.get()))
+}
+
 /// A line for the operator; never anything that a caller sent.
 pub(crate) fn log(line: &str) {
     eprintln!("medsettle: {line}");
@@ -183,35 +199,30 @@ impl Engine {
 
     /// The same by a clock of the caller's choice.
     pub fn open_by(config: Config, time: Box<dyn TimeSource>) -> Result<Self, OpenError> {
-        let data: Arc<dyn Storage> = Arc::new(directory(&config.data)?);
-        let files = match &config.archive {
-            Some(path) => {
-                let unfit = |cause| OpenError::Directory { path: path.clone(), cause };
-                refuse_within_index(&config.data, path).map_err(unfit)?;
-                let archive = directory(path)?;
-                note_archive(&config.data, path).map_err(|cause| OpenError::Directory { path: path.clone(), cause })?;
-                JournalFiles::new(data, Arc::new(archive))
-            }
-            None => JournalFiles::in_one(data),
-        };
+        if let Some(path) = &config.archive {
+            let unfit = |cause| OpenError::Directory { path: path.clone(), cause };
+            refuse_within_index(&config.data, path).map_err(unfit)?;
+        }
+        let files = archive::take_up(&directory(&config.data)?, hub_id(&config), config.archive.as_deref())?;
         Self::open_on(files, config, time)
     }
 
     /// The same on storages and by a clock of the caller's choice.
     #[expect(clippy::needless_pass_by_value, reason = "the key that unwraps the ring ends with the opening")]
     pub fn open_on(files: JournalFiles, config: Config, time: Box<dyn TimeSource>) -> Result<Self, OpenError> {
+        let began = Instant::now();
         let keys = config.keys.as_ref().map(|(path, kek)| KeyRing::load(path, kek)).transpose()?;
         let mut seed = [0; 8];
         getrandom::fill(&mut seed).map_err(OpenError::Random)?;
         let seed = u64::from_le_bytes(seed);
-        let options =
-            Options { segment_len: config.segment_len, ..Options::new(HubId(u64::from(config.hub.get())), SCHEMA) };
+        let options = Options { segment_len: config.segment_len, ..Options::new(hub_id(&config), SCHEMA) };
         let halt = Halt::default();
         let Started { opened, hub, index, identity } =
             Starting { files: &files, config: &config, seed }.start(&options, &halt)?;
         if let Some(torn) = &opened.report.torn {
             log(&torn.to_string());
         }
+        log(&format!("{}; it took {:.1} s", opened.report, began.elapsed().as_secs_f64()));
         let clock = Clock::new(time, opened.report.tail.stamp_ms);
         let journal = opened.journal;
         let (disk, stopper, lock) = (journal.disk(), journal.stopper(), journal.lock());

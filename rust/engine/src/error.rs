@@ -6,6 +6,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::archive::segments;
 use crate::journal::{FrameHash, HeaderError, HubId};
 
 /// One thing that is wrong, and where.
@@ -19,7 +20,7 @@ pub struct Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{} at offset {}: {}", self.path.display(), self.offset, self.damage)
+        write!(out, "{} at {}: {}", self.path.display(), self.place(), self.damage)
     }
 }
 
@@ -55,8 +56,8 @@ pub enum Damage {
     Body { frame: u64, what: String },
     #[error("the file that names the data directory is missing, though there are segments")]
     IdentityMissing,
-    #[error("segment {number} is missing")]
-    SegmentMissing { number: u64 },
+    #[error("{}", missing(*first, *last, places.as_deref()))]
+    SegmentMissing { first: u64, last: u64, places: Option<String> },
     #[error("the file is {found} bytes long, it was made with {expected}")]
     FileLength { expected: u64, found: u64 },
     #[error("the label at the beginning of the file is damaged")]
@@ -101,7 +102,20 @@ impl Damage {
     }
 }
 
+/// Where segments were looked for is only told if it was in more than one place.
+fn missing(first: u64, last: u64, places: Option<&str>) -> String {
+    let (are, they) = if first == last { ("is", "it lies") } else { ("are", "they lie") };
+    let places = places.map(|places| format!(": {they} neither in {places}")).unwrap_or_default();
+    format!("{} {are} missing{places}", segments(first, last))
+}
+
 impl Finding {
+    /// The place in the file; in an archived segment, that in what it decompresses to.
+    pub fn place(&self) -> String {
+        let is_archived = self.path.extension().is_some_and(|end| end == "archive");
+        format!("offset {}{}", self.offset, if is_archived { " of its uncompressed content" } else { "" })
+    }
+
     /// What to do about it, in the data directory in which it was found; archived segments may lie elsewhere.
     pub fn advice(&self, directory: &Path) -> String {
         let directory = directory.display();

@@ -14,7 +14,7 @@ use medsettle_core::settlement::{Adjustment, Standing};
 use medsettle_wire::record::{SCHEMA, decode_body};
 
 use crate::error::{Finding, JournalError};
-use crate::recovery::Unusable;
+use crate::recovery::{Unusable, directory_of};
 use crate::storage::Storage;
 use crate::verify::{self, Seen};
 
@@ -28,9 +28,10 @@ pub enum ExplainError {
     Damaged(Finding),
 }
 
-/// The lines about a settlement or an unwind; nothing where the journal knows neither by this number.
+/// The lines about a settlement or an unwind; a line that leads there from its cancellation; nothing where the journal
+/// knows none of them by this number.
 pub fn explain(storage: &dyn Storage, id: u64) -> Result<Option<Vec<String>>, ExplainError> {
-    let mut told = Told { id, standing: None, unwind: None };
+    let mut told = Told { id, standing: None, unwind: None, cancels: None };
     let report = verify::inspect(storage, SCHEMA, &mut |seen| {
         let Seen::Frame(frame) = seen else { return Ok(()) };
         let stored = decode_body(frame.body, frame.header.stamp_ms).map_err(|error| Unusable(error.to_string()))?;
@@ -45,6 +46,12 @@ pub fn explain(storage: &dyn Storage, id: u64) -> Result<Option<Vec<String>>, Ex
     if let Some((unwind, operator)) = told.unwind {
         return Ok(Some(explain::unwind(&unwind, &operator)));
     }
+    if let Some(settlement) = told.cancels {
+        let directory = directory_of(storage);
+        let told =
+            format!("{id} cancels settlement {settlement}; all of it: medsettle explain {directory} {settlement}");
+        return Ok(Some(vec![told]));
+    }
     Ok(told.standing.map(|standing| explain::text(&standing)))
 }
 
@@ -54,6 +61,8 @@ struct Told {
     standing: Option<Standing>,
     /// With the operator who asked for it.
     unwind: Option<(Arc<Unwind>, Box<str>)>,
+    /// The settlement that it cancels.
+    cancels: Option<SettlementId>,
 }
 
 impl Told {
@@ -71,6 +80,9 @@ impl Told {
                 }
                 Fact::SettlementCancelled { cancellation, .. } => {
                     self.adjust(&cancellation.adjustments);
+                    if cancellation.id.0 == self.id {
+                        self.cancels = Some(cancellation.settlement.id);
+                    }
                     self.note(cancellation.settlement.id, |standing| standing.cancelled_by = Some(cancellation.id));
                 }
                 Fact::Unwound { unwind } => {

@@ -85,6 +85,11 @@ impl IndexStatus {
         Ok(sequence)
     }
 
+    /// What is said where it has no room.
+    pub(crate) fn no_room(&self) -> IndexError {
+        IndexError::Full { place: self.place.to_string() }
+    }
+
     /// Whether durable records wait because there is no room for them.
     pub(crate) fn is_full(&self) -> bool {
         self.filled.full.load(Acquire)
@@ -170,7 +175,7 @@ impl Index {
     }
 
     fn no_room(&self) -> IndexError {
-        IndexError::Full { place: self.status.place.to_string() }
+        self.status.no_room()
     }
 
     /// Whether a record is in the index since before it was opened, so that it need not be observed.

@@ -2,7 +2,7 @@
 //!
 //! Invariant: what it works on is a view of the state behind one durable frame; deciding goes on meanwhile.
 //! Invariant: a snapshot is made final only when the records index is on disk as far, so a start from it misses nothing of the past.
-//! Invariant: a snapshot that waits for that keeps no digest waiting.
+//! Invariant: a snapshot that waits for that keeps no digest waiting, and nobody who asked for it once there is no room for the index.
 //! Invariant: a segment leaves the data directory only when no start from either kept snapshot needs it.
 //! Invariant: whatever fails here is told and tried again with the next snapshot; the journal does not depend on it.
 //! Leaves out: when a view is taken (`pipeline`), the files themselves (`snapshot`, `archive`).
@@ -87,7 +87,10 @@ impl Keeper {
 
     /// Whether the index is as far as the state of a snapshot, or waiting for it is over.
     fn is_due(&self, task: &Task) -> bool {
-        self.is_ending() || self.shared.index.applied_sequence() >= task.frozen.tail.last_sequence
+        let is_asked_for = matches!(task.order, Order::Snapshot(Some(_)));
+        self.is_ending()
+            || self.shared.index.applied_sequence() >= task.frozen.tail.last_sequence
+            || (is_asked_for && self.shared.index.is_full())
     }
 
     fn is_ending(&self) -> bool {
@@ -134,13 +137,20 @@ impl Keeper {
         let stopped = || self.shared.is_stopping();
         snapshot::write(&self.files, self.identity.directory, self.identity.hub, *tail, hub, &stopped)?;
         self.shared.metrics.snapshots.fetch_add(1, Release);
-        self.archive()
+        match self.archive() {
+            Ok(()) | Err(Uncut::Stopped) => {}
+            Err(unmoved) => log(&format!(
+                "the snapshot behind frame {} is cut, but what no start needs any more is not archived: {unmoved}",
+                tail.number
+            )),
+        }
+        Ok(())
     }
 
     /// Bring the records index to the disk, as far as the state is.
     fn persist_index(&self, sequence: u64) -> Result<(), Uncut> {
         if self.shared.index.applied_sequence() < sequence {
-            return Err(Uncut::Stopped);
+            return Err(if self.is_ending() { Uncut::Stopped } else { self.shared.index.no_room().into() });
         }
         let unpersisted = |error: IndexError| if self.is_ending() { Uncut::Stopped } else { error.into() };
         self.shared.index.persist().map(drop).map_err(unpersisted)
@@ -197,6 +207,7 @@ impl Uncut {
             matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::WriteZero)
         };
         match self {
+            Self::Index(IndexError::Full { .. }) => true,
             Self::Snapshot(Unfit::Io(error)) | Self::Journal(JournalError::Io { cause: error, .. }) => full(error),
             _ => false,
         }

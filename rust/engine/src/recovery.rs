@@ -71,6 +71,18 @@ pub struct OpenReport {
     pub torn: Option<TornTail>,
 }
 
+impl fmt::Display for OpenReport {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (last, behind) = (self.tail.number, self.tail.number - self.snapshot.unwrap_or(0));
+        match self.snapshot {
+            Some(frame) => write!(out, "started from the snapshot behind frame {frame}")?,
+            None => write!(out, "started without a snapshot")?,
+        }
+        write!(out, ": {behind} frames folded, the last is {last}")?;
+        if self.torn.is_some() { write!(out, "; a torn one was cut") } else { Ok(()) }
+    }
+}
+
 /// The torn frame that was cut.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "frame number, file, and the offsets that were cut between")]
@@ -257,7 +269,7 @@ impl Start<'_> {
         match segments {
             // A journal without a whole frame: the walk says what that means.
             [1, ..] => Ok(segments),
-            [first, ..] => Err(refuse(storage, &name_of(first - 1), Damage::SegmentMissing { number: first - 1 })),
+            [first, ..] => Err(missing(storage, first - 1, first - 1)),
             [] => unreachable!("a journal has a segment"),
         }
     }
@@ -489,10 +501,9 @@ pub(crate) fn is_being_restored(storage: &dyn Storage) -> bool {
 fn segments_of(storage: &dyn Storage, behind_snapshot: bool) -> Result<Vec<u64>, JournalError> {
     let numbers = segment_numbers(storage)?;
     let first = if behind_snapshot { numbers.first().copied().unwrap_or(1) } else { 1 };
-    let missing =
-        (first..).zip(numbers.iter()).find(|(expected, found)| expected != *found).map(|(expected, _)| expected);
-    match missing.or(numbers.is_empty().then_some(1)) {
-        Some(number) => Err(refuse(storage, &name_of(number), Damage::SegmentMissing { number })),
+    let gap = (first..).zip(numbers.iter()).find(|(expected, found)| expected != *found);
+    match gap.map(|(expected, found)| (expected, found.saturating_sub(1))).or(numbers.is_empty().then_some((1, 1))) {
+        Some((first, last)) => Err(missing(storage, first, last)),
         None => Ok(numbers),
     }
 }
@@ -507,6 +518,13 @@ pub(crate) fn segment_numbers(storage: &dyn Storage) -> Result<Vec<u64>, Journal
 
 pub(crate) fn directory_of(storage: &dyn Storage) -> String {
     storage.path_of("").display().to_string()
+}
+
+/// That segments in a row are in none of the places where they could lie.
+pub(crate) fn missing(storage: &dyn Storage, first: u64, last: u64) -> JournalError {
+    let archive = storage.archive_path();
+    let places = archive.map(|archive| format!("{} nor in the archive {}", directory_of(storage), archive.display()));
+    refuse(storage, &name_of(first), Damage::SegmentMissing { first, last: last.max(first), places })
 }
 
 pub(crate) fn refuse(storage: &dyn Storage, name: &str, damage: Damage) -> JournalError {

@@ -14,7 +14,7 @@ mod disk;
 pub mod simulated;
 
 pub use disk::DataDirectory;
-pub(crate) use disk::LOCK_NAME;
+pub(crate) use disk::{LOCK_NAME, close_directory, free_bytes, make_directory, make_file};
 
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +44,14 @@ pub trait StorageFile: Send + Sync {
 pub trait Storage: Send + Sync {
     /// Where `name` is, or the directory itself for an empty name; for messages.
     fn path_of(&self, name: &str) -> PathBuf;
+    /// Where archived segments lie, if not here; for messages.
+    fn archive_path(&self) -> Option<PathBuf> {
+        None
+    }
+    /// Bytes that are free where it lies, if that can be asked; for messages.
+    fn free_bytes(&self) -> Option<u64> {
+        None
+    }
     /// All names in the directory, sorted.
     fn list(&self) -> io::Result<Vec<String>>;
     /// Whether there is a file called `name`.
@@ -66,6 +74,19 @@ pub trait Storage: Send + Sync {
     fn sync_directory(&self) -> io::Result<()>;
     /// Take the directory for this process.
     fn lock(&self) -> Result<DirectoryLock, LockError>;
+}
+
+/// What an operator reads when a disk has no room: how much is free, and how much is needed.
+pub(crate) fn told_full(what: &str, free: Option<u64>, needed: u64) -> String {
+    let amount =
+        |bytes: u64| if bytes < 1 << 20 { format!("{} KiB", bytes >> 10) } else { format!("{} MiB", bytes >> 20) };
+    let (needed, free) = (amount(needed), free.map_or_else(|| "less".into(), amount));
+    format!("DISK_FULL: {what} needs {needed} and {free} is free; new work is refused until there is room")
+}
+
+/// What an operator reads when there is room again.
+pub(crate) fn told_room(what: &str) -> String {
+    format!("{what} has room again")
 }
 
 /// Why the directory could not be taken.
@@ -128,5 +149,20 @@ impl std::ops::Deref for AlignedBuffer {
 impl std::ops::DerefMut for AlignedBuffer {
     fn deref_mut(&mut self) -> &mut [u8] {
         &mut self.bytes[self.start..self.start + self.len]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_with_what_is_free_and_what_is_needed() {
+        let told = |free| told_full("the records index", free, 256 << 20);
+        let both =
+            "DISK_FULL: the records index needs 256 MiB and 3 MiB is free; new work is refused until there is room";
+        assert_eq!(told(Some(3 << 20)), both);
+        assert!(told(Some(7 << 10)).contains("7 KiB is free"));
+        assert!(told(None).contains("less is free"));
     }
 }

@@ -19,7 +19,9 @@ use crate::error::{Damage, Finding, JournalError};
 use crate::journal::segment::{IDENTITY_NAME, Label, name_of};
 use crate::journal::{Dialect, FrameHeader, FrameRef, Scanned, SegmentScan, Tail};
 use crate::limits::READ_WINDOW_LEN;
-use crate::recovery::{EachFrame, TornTail, Unusable, directory_of, identity_of, label_of, refuse, segment_numbers};
+use crate::recovery::{
+    EachFrame, TornTail, Unusable, directory_of, identity_of, label_of, missing, refuse, segment_numbers,
+};
 use crate::storage::{Access, Storage};
 
 /// What the walk meets, in the order of the journal.
@@ -247,8 +249,7 @@ impl Walk<'_> {
             }
             if number != expected {
                 self.gap = true;
-                let missing = Damage::SegmentMissing { number: expected };
-                self.found(refuse(storage, &name_of(expected), missing), see)?;
+                self.found(missing(storage, expected, number.saturating_sub(1)), see)?;
             }
             expected = number.saturating_add(1);
             if skipped.contains(&number) {
@@ -274,7 +275,7 @@ impl Walk<'_> {
             return Ok(());
         }
         if last == 0 {
-            self.found(refuse(storage, &name_of(1), Damage::SegmentMissing { number: 1 }), see)?;
+            self.found(missing(storage, 1, 1), see)?;
         } else if last > self.used + 1 && self.report.findings.is_empty() {
             self.found(refuse(storage, &name_of(last), Damage::PreparedTwice), see)?;
         }

@@ -117,7 +117,7 @@ fn a_start_that_needs_a_damaged_archive_says_that_the_journal_is_damaged() {
     let whole = fs::read(&archived).expect("an archived segment");
     for offset in [20, 5_000, whole.len() - 100, whole.len() - 1] {
         Place::damage(&archived, offset);
-        let said = place.try_open().err().expect("it stays closed").to_string();
+        let said = place.try_open().expect_err("it stays closed").to_string();
         assert!(said.starts_with("the journal is damaged and stays closed"), "at {offset}: {said}");
         assert!(said.contains(&format!("medsettle verify {}", place.data().display())), "at {offset}: {said}");
         fs::write(&archived, &whole).expect("written");
@@ -138,7 +138,7 @@ fn an_archive_within_the_index_that_is_thrown_away_is_refused() {
         place.scratch.path().join("link/index/old"),
     ];
     for archive in within {
-        let said = opened(&data, &archive).err().expect("it is refused").to_string();
+        let said = opened(&data, &archive).expect_err("it is refused").to_string();
         assert!(said.contains("index"), "{said}");
         assert!(!data.join("index").exists() && !data.join("IDENTITY").exists(), "nothing was made");
     }

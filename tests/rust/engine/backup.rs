@@ -51,7 +51,7 @@ fn take_snapshot(engine: &Engine, backup: &mut Backup) -> u64 {
 }
 
 /// A hub that was backed up with its newer snapshot and frames behind it.
-fn backed_up() -> (Place, PathBuf) {
+pub(crate) fn backed_up() -> (Place, PathBuf) {
     let place = Place::with_two_snapshots();
     let engine = place.open();
     let directory = place.scratch.path().join("backup");

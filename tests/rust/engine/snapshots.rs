@@ -126,6 +126,10 @@ fn a_start_from_a_snapshot_gives_what_the_whole_journal_gives() {
     let place = Place::with_two_snapshots();
     let engine = place.open();
     assert!(engine.report().first_read > 1, "it began with a snapshot");
+    let (report, snapshot) = (engine.report(), engine.report().snapshot.expect("it began with one"));
+    let (behind, last) = (report.tail.number - snapshot, report.tail.number);
+    let told = format!("started from the snapshot behind frame {snapshot}: {behind} frames folded, the last is {last}");
+    assert_eq!(report.to_string(), told);
     let from_snapshot = place.shown(&engine);
     drop(engine);
     assert!(!place.names(".archive").is_empty(), "what no start needs is archived");
@@ -134,6 +138,7 @@ fn a_start_from_a_snapshot_gives_what_the_whole_journal_gives() {
     }
     let engine = place.open();
     assert_eq!(engine.report().first_read, 1);
+    assert!(engine.report().to_string().starts_with("started without a snapshot: "));
     assert_eq!(place.shown(&engine), from_snapshot);
 }
 
@@ -184,7 +189,7 @@ fn without_a_sound_snapshot_a_journal_that_does_not_reach_back_is_refused() {
         fs::rename(&archived, place.scratch.path().join(archived.file_name().expect("a name"))).expect("moved");
     }
     let error = place.try_open().expect_err("refused").to_string();
-    assert!(error.contains("00000001.journal at offset 0: segment 1 is missing"), "{error}");
+    assert!(error.contains("00000001.journal at offset 0: segments 1 to "), "{error}");
     assert!(error.contains("medsettle verify"), "{error}");
 }
 

@@ -12,6 +12,7 @@ use super::{BackupError, Decoded, damaged, decode, io};
 use crate::error::Damage;
 use crate::journal::frame::HEADER_LEN;
 use crate::journal::{FrameHeader, HubId, Tail};
+use crate::storage::make_file;
 
 /// First bytes of a piece.
 pub(super) const PIECE_MAGIC: [u8; 8] = *b"MEDPIECE";
@@ -69,7 +70,7 @@ pub(super) struct PieceWriter {
 impl PieceWriter {
     pub(super) fn begin(directory: &Path, first: u64) -> Result<Self, BackupError> {
         let temporary = directory.join(format!("{first:012}{TEMPORARY_SUFFIX}"));
-        let file = File::create(&temporary).map_err(io("making", &temporary))?;
+        let file = make_file(&temporary).map_err(io("making", &temporary))?;
         let file = BufWriter::with_capacity(BUFFER_LEN, file);
         let mut piece = Self { directory: directory.to_owned(), temporary, first, file, len: 0 };
         piece.write(&head())?;

@@ -14,7 +14,7 @@ use super::piece::{PieceName, PieceReader};
 use super::{BackupError, io};
 use crate::journal::{HubId, Tail};
 use crate::snapshot::{self, Head, TEMPORARY_NAME, Unfit, name_of};
-use crate::storage::{Access, DataDirectory, Storage as _, StorageFile};
+use crate::storage::{Access, DataDirectory, Storage as _, StorageFile, make_file};
 
 /// A snapshot that is being taken in.
 pub(super) struct SnapshotWriter {
@@ -26,7 +26,7 @@ pub(super) struct SnapshotWriter {
 impl SnapshotWriter {
     pub(super) fn begin(directory: &Path, frame: u64) -> Result<Self, BackupError> {
         let path = directory.join(TEMPORARY_NAME);
-        let file = File::create(&path).map_err(io("making", &path))?;
+        let file = make_file(&path).map_err(io("making", &path))?;
         Ok(Self { frame, path, file: BufWriter::new(file) })
     }
 

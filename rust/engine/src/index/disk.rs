@@ -22,6 +22,7 @@ use crate::limits::{
     INDEX_CACHE_LEN, INDEX_LARGE_BLOCK_LEN, INDEX_LARGE_BUFFER_LEN, INDEX_LOG_LEN, INDEX_OPEN_FILES, INDEX_PATIENCE,
     INDEX_RESERVE, INDEX_SMALL_BUFFER_LEN, INDEX_THREADS, INDEX_WAITING_BUFFERS, INDEX_WAITING_FILES,
 };
+use crate::storage::{close_directory, free_bytes, make_directory};
 
 /// A file beside the tables that says: throw me away.
 const CONDEMNED: &str = "condemned";
@@ -115,7 +116,7 @@ impl Disk {
         if path.join(CONDEMNED).exists() {
             return Err(StoreError::Damaged("it was found damaged".into()));
         }
-        fs::create_dir_all(path).map_err(|error| failed(&error))?;
+        make_directory(path).and_then(|()| close_directory(path)).map_err(|error| failed(&error))?;
         // A child that outlived a fork may still hold the lock of the file that was; nobody holds that of a new one.
         match fs::remove_file(path.join("lock")) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&error)),
@@ -198,8 +199,7 @@ impl Store for Disk {
     }
 
     fn commit(&self, changes: &mut dyn Iterator<Item = Change>) -> Result<(), StoreError> {
-        let free = rustix::fs::statvfs(&self.path).map_err(|error| failed(&error))?;
-        if free.f_bavail.saturating_mul(free.f_frsize) < INDEX_RESERVE {
+        if free_bytes(&self.path).map_err(|error| failed(&error))? < INDEX_RESERVE {
             return Err(StoreError::Full);
         }
         self.wait_for_threads()?;
@@ -211,6 +211,10 @@ impl Store for Disk {
             }
         }
         batch.commit().map_err(|error| failed(&error))
+    }
+
+    fn free_bytes(&self) -> Option<u64> {
+        free_bytes(&self.path).ok()
     }
 
     fn persist(&self) -> Result<(), StoreError> {

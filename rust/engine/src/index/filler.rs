@@ -6,7 +6,7 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Acquire, Ordering::Release};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Release};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,9 +16,11 @@ use super::fold::{Fold, Observed};
 use super::overlay::{Closed, View};
 use super::row::FrameRow;
 use super::store::StoreError;
+use crate::engine::log;
 use crate::halt::{Halt, HaltReason};
-use crate::limits::{DISK_FULL_RETRY_MS, INDEX_COMMIT_GOAL};
+use crate::limits::{DISK_FULL_RETRY_MS, INDEX_COMMIT_GOAL, INDEX_RESERVE};
 use crate::pipeline::panic_message;
+use crate::storage::{told_full, told_room};
 
 /// What the deciding thread hands over, in the order of the journal.
 pub(super) enum Fed {
@@ -185,12 +187,17 @@ impl Filler {
             Ok(Some(mark)) => self.filled.note_applied(mark.sequence),
             Ok(None) => {}
             Err(StoreError::Full) => {
+                if !self.filled.full.load(Acquire) {
+                    log(&told_full("the records index", self.view.store.free_bytes(), INDEX_RESERVE));
+                }
                 self.filled.note_full();
                 return Ok(());
             }
             Err(error) => return Err(error),
         }
-        self.filled.full.store(false, Release);
+        if self.filled.full.swap(false, AcqRel) {
+            log(&told_room("the records index"));
+        }
         Ok(())
     }
 }

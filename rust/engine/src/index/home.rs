@@ -59,6 +59,29 @@ impl IndexHome {
         })
     }
 
+    /// A place for an index that is to replace this one.
+    pub(super) fn beside(&self) -> Self {
+        match self {
+            Self::Directory(path) => Self::Directory(path.with_extension("new")),
+            Self::Memory(_) => Self::Memory(MemoryIndex::default()),
+        }
+    }
+
+    /// Put another index, which nobody has open, in the place of this one.
+    pub(super) fn replace_by(&self, other: &Self) -> Result<(), IndexError> {
+        match (self, other) {
+            (Self::Directory(path), Self::Directory(new)) => {
+                self.clear()?;
+                std::fs::rename(new, path).map_err(|error| self.error(&StoreError::Failed(error.to_string())))
+            }
+            (Self::Memory(memory), Self::Memory(new)) => {
+                memory.replace_by(new);
+                Ok(())
+            }
+            _ => unreachable!("both are of one kind"),
+        }
+    }
+
     /// Throw away what is there.
     pub(crate) fn clear(&self) -> Result<(), IndexError> {
         match self {

@@ -1,6 +1,7 @@
 //! Makes an index from the whole journal.
 //!
-//! Invariant: the journal is only read; what was in the index is thrown away first.
+//! Invariant: the journal is only read, and not beyond its first fault: what stands behind a gap cannot be folded.
+//! Invariant: `rebuild` throws an index away only when the new one is whole.
 //! Leaves out: who may do it. `Engine::open_on` and a restore hold the directory's lock, `rebuild` takes it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -29,8 +30,8 @@ pub struct Rebuilt {
     pub records: u64,
 }
 
-/// Throw the index of a data directory away and make it again. Refuses while a hub is using the directory; `progress` gets bytes read
-/// and in total.
+/// Make the index of a data directory again beside the one that is there, which it replaces. Refuses while a hub is using the directory;
+/// `progress` gets bytes read and in total.
 pub fn rebuild(
     storage: &dyn Storage,
     home: &IndexHome,
@@ -40,12 +41,32 @@ pub fn rebuild(
     let Some(identity) = recovery::identity_of(storage)? else {
         return Err(JournalError::NoJournal { directory: recovery::directory_of(storage) }.into());
     };
-    home.clear()?;
+    let beside = home.beside();
+    beside.clear()?;
+    let made = make(storage, &beside, identity.directory, progress);
+    let replaced = made.and_then(|tail| home.replace_by(&beside).map(|()| tail).map_err(OpenError::from));
+    let tail = match replaced {
+        Ok(tail) => tail,
+        Err(error) => {
+            // What made it fail counts; what stays is thrown away by the next one.
+            let _ = beside.clear();
+            return Err(error);
+        }
+    };
+    Ok(Rebuilt { frames: tail.number, records: tail.last_sequence })
+}
+
+fn make(
+    storage: &dyn Storage,
+    home: &IndexHome,
+    directory: DirectoryId,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Tail, OpenError> {
     let halt = Halt::default();
-    let mut index = Index::open(home, identity.directory, halt.clone(), &mut |_| {})?;
+    let mut index = Index::open(home, directory, halt.clone(), &mut |_| {})?;
     let tail = fill(&mut index, storage, progress)?;
     close_at(&mut index, home, &halt, tail.last_sequence)?;
-    Ok(Rebuilt { frames: tail.number, records: tail.last_sequence })
+    Ok(tail)
 }
 
 /// Close an index that was given everything up to a sequence, and see that it has it.
@@ -104,14 +125,20 @@ pub(super) fn fill(
         // What waits for room would pile up in memory.
         if *was_full { Ok(()) } else { take_frame(Some(filled), (&frame.header, frame.hash), stored, hub) }
     };
+    let mut is_broken = false;
     let (report, unusable) = decoded_ahead(decode, fold, |ahead| {
         verify::inspect(storage, SCHEMA, &mut |seen| match seen {
+            Seen::Frame(_) if is_broken => Err(Objection::Enough),
             Seen::Frame(frame) => ahead.give(&frame).map_err(|_| Objection::Enough),
             Seen::Progress { done_bytes, total_bytes } => {
                 progress(done_bytes, total_bytes);
                 Ok(())
             }
-            Seen::Finding(_) | Seen::Torn(_) => Ok(()),
+            Seen::Finding(_) => {
+                is_broken = true;
+                Ok(())
+            }
+            Seen::Torn(_) => Ok(()),
         })
     });
     let report = report?;

@@ -42,6 +42,10 @@ pub(super) trait Store: Send + Sync {
     fn range(&self, table: Table, from: &[u8], to: Option<&[u8]>) -> Pairs<'_>;
     /// Change rows, each at most once, all together.
     fn commit(&self, changes: &mut dyn Iterator<Item = Change>) -> Result<(), StoreError>;
+    /// Bytes that are free where it lies, if that can be asked; for messages.
+    fn free_bytes(&self) -> Option<u64> {
+        None
+    }
     /// Make everything durable that was committed.
     fn persist(&self) -> Result<(), StoreError>;
     /// Never be opened again as it is: something in it cannot be believed.
@@ -88,6 +92,13 @@ impl MemoryIndex {
     /// Take no more rows, or again.
     pub fn set_full(&self, full: bool) {
         self.0.full.store(full, Relaxed);
+    }
+
+    /// Hold what another holds, all of it durable.
+    pub(super) fn replace_by(&self, other: &Self) {
+        let tables = other.0.tables.read().unwrap_or_else(PoisonError::into_inner).clone();
+        self.0.persisted.write().unwrap_or_else(PoisonError::into_inner).clone_from(&tables);
+        *self.0.tables.write().unwrap_or_else(PoisonError::into_inner) = tables;
     }
 
     pub(super) fn clear(&self) {

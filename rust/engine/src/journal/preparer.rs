@@ -14,9 +14,10 @@ use std::time::{Duration, Instant};
 
 use super::frame::BLOCK_LEN;
 use super::segment::{Label, name_of, temporary_name_of};
+use crate::engine::log;
 use crate::halt::HaltReason;
 use crate::limits::{DISK_FULL_RETRY_MS, FILL_BYTES_PER_SECOND, FILL_CHUNK_LEN};
-use crate::storage::{AlignedBuffer, Storage, StorageFile};
+use crate::storage::{AlignedBuffer, Storage, StorageFile, told_full, told_room};
 
 /// Whether there is space for the next segment. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -28,10 +29,14 @@ impl DiskState {
         self.0.load(Ordering::Acquire)
     }
 
-    fn set_full(&self, full: bool) {
-        self.0.store(full, Ordering::Release);
+    /// Whether it was so before.
+    fn set_full(&self, full: bool) -> bool {
+        self.0.swap(full, Ordering::AcqRel)
     }
 }
+
+/// What a full disk has no room for, in words.
+const SEGMENT: &str = "the next segment of the journal";
 
 /// Hands out prepared segments in order.
 pub(crate) struct Preparer {
@@ -77,6 +82,18 @@ impl State {
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_full(&self) {
+        if !self.disk.set_full(true) {
+            log(&told_full(SEGMENT, self.storage.free_bytes(), self.label.file_len));
+        }
+    }
+
+    fn note_room(&self) {
+        if self.disk.set_full(false) {
+            log(&told_room(SEGMENT));
+        }
     }
 
     fn stop(&self) {
@@ -211,14 +228,14 @@ fn prepare(shared: &Shared, label: &Label) -> Result<(), Unprepared> {
             while !stopped {
                 match file.write_at(chunk, offset) {
                     Err(error) if is_disk_full(&error) => stopped = !wait_for_space(shared),
-                    written => return written.inspect(|()| shared.disk.set_full(false)),
+                    written => return written.inspect(|()| shared.note_room()),
                 }
             }
             Err(ErrorKind::Interrupted.into())
         });
         match made {
             Ok(()) => {
-                shared.disk.set_full(false);
+                shared.note_room();
                 return Ok(());
             }
             Err(_) if stopped => return Err(Unprepared::Stopped),
@@ -263,7 +280,7 @@ fn is_disk_full(error: &io::Error) -> bool {
 
 /// Raise the flag and wait a little; false when told to stop.
 fn wait_for_space(shared: &Shared) -> bool {
-    shared.disk.set_full(true);
+    shared.note_full();
     if shared.state().ending == Ending::OnFullDisk {
         shared.stop();
     }

@@ -62,6 +62,13 @@ impl Pipeline {
                     self.push(waiter, Parts::One(part));
                 }
                 Work::Refused(refusal) => self.push(waiter, Parts::One(Part::Refusal(refusal))),
+                Work::One(Ok(Ready { decoded: Decoded::Engine(EngineRequest::Snapshot(_)), .. }))
+                    if self.shared.is_full(&self.disk) =>
+                {
+                    // It would wait for room in the index, or find none itself.
+                    self.shared.metrics.refused.fetch_add(1, Relaxed);
+                    self.push(waiter, Parts::One(Part::Refusal(refused(Reason::DiskFull))));
+                }
                 Work::One(Ok(Ready { decoded: Decoded::Engine(EngineRequest::Snapshot(_)), .. })) => {
                     self.take_order(waiter, |waiter| Order::Snapshot(Some(waiter)));
                 }

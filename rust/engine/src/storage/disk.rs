@@ -2,9 +2,9 @@
 //!
 //! Reads and writes past the page cache use `O_DIRECT` where the file system has it and fall back where it has not.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Advice, CWD, OFlags, RenameFlags, fadvise, fcntl_getfl, fcntl_setfl, renameat_with};
@@ -15,7 +15,29 @@ use super::{Access, DirectoryLock, LockError, Storage, StorageFile};
 pub(crate) const LOCK_NAME: &str = "LOCK";
 /// Facts name persons: nobody but the hub's user reads them.
 const FILE_MODE: u32 = 0o600;
+const DIRECTORY_MODE: u32 = 0o700;
 const DIRECT: i32 = OFlags::DIRECT.bits().cast_signed();
+
+/// Make a directory, with those above it, that nobody but the hub's user looks into.
+pub(crate) fn make_directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(path)
+}
+
+/// Let nobody but the hub's user look into a directory that an earlier version may have made.
+pub(crate) fn close_directory(path: &Path) -> io::Result<()> {
+    std::fs::set_permissions(path, Permissions::from_mode(DIRECTORY_MODE))
+}
+
+/// Bytes that an ordinary user may still write on the disk of a path.
+pub(crate) fn free_bytes(path: &Path) -> io::Result<u64> {
+    let free = rustix::fs::statvfs(path)?;
+    Ok(free.f_bavail.saturating_mul(free.f_frsize))
+}
+
+/// Make a file anew that nobody but the hub's user reads.
+pub(crate) fn make_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(FILE_MODE).open(path)
+}
 
 /// A data directory on a local file system.
 #[derive(Debug, Clone)]
@@ -28,7 +50,7 @@ impl DataDirectory {
     pub fn create(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = path.into();
         if !path.is_dir() {
-            std::fs::create_dir_all(&path)?;
+            make_directory(&path)?;
             let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
             File::open(parent)?.sync_all()?;
         }
@@ -50,6 +72,10 @@ impl DataDirectory {
 impl Storage for DataDirectory {
     fn path_of(&self, name: &str) -> PathBuf {
         if name.is_empty() { self.path.clone() } else { self.path.join(name) }
+    }
+
+    fn free_bytes(&self) -> Option<u64> {
+        free_bytes(&self.path).ok()
     }
 
     fn list(&self) -> io::Result<Vec<String>> {

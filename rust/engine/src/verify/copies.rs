@@ -22,14 +22,14 @@ pub(super) fn compared(storage: &dyn Storage, number: u64) -> Result<Option<Find
     };
     let segment_path = storage.path_of(&name);
     let file = storage.open(&name, Access::Read).map_err(JournalError::io("opening", segment_path.clone()))?;
-    let differs = difference((&*file, segment_path), (&*copy, path.clone()))?;
+    let differs = difference(&(&*file, segment_path), &(&*copy, path.clone()))?;
     Ok(differs.map(|offset| Finding { path, offset, damage: Damage::ArchivedOtherwise }))
 }
 
 /// The offset of the first byte in which two files differ.
 fn difference(
-    one: (&dyn StorageFile, PathBuf),
-    other: (&dyn StorageFile, PathBuf),
+    one: &(&dyn StorageFile, PathBuf),
+    other: &(&dyn StorageFile, PathBuf),
 ) -> Result<Option<u64>, JournalError> {
     let read = |(file, path): &(&dyn StorageFile, PathBuf), buffer: &mut [u8], offset| {
         file.read_at(buffer, offset).map_err(JournalError::io("reading", path.clone()))
@@ -37,7 +37,7 @@ fn difference(
     let len = |(file, path): &(&dyn StorageFile, PathBuf)| {
         file.len().map_err(JournalError::io("asking the length of", path.clone()))
     };
-    let (len, other_len) = (len(&one)?, len(&other)?);
+    let (len, other_len) = (len(one)?, len(other)?);
     if len != other_len {
         return Ok(Some(0));
     }
@@ -45,8 +45,8 @@ fn difference(
     while offset < len {
         let window = usize::try_from(len - offset).unwrap_or(usize::MAX).min(READ_WINDOW_LEN);
         let (mut here, mut there) = (AlignedBuffer::zeroed(window), AlignedBuffer::zeroed(window));
-        read(&one, &mut here, offset)?;
-        read(&other, &mut there, offset)?;
+        read(one, &mut here, offset)?;
+        read(other, &mut there, offset)?;
         if let Some(at) = here.iter().zip(there.iter()).position(|(here, there)| here != there) {
             return Ok(Some(offset + at as u64));
         }

@@ -24,6 +24,10 @@ fn small_journal() -> SimulatedDisk {
     journal_of(&[body(1, 10), body(2, 300), body(3, 20), body(4, 5_000)])
 }
 
+fn missing(number: u64) -> Damage {
+    Damage::SegmentMissing { first: number, last: number, places: None }
+}
+
 fn findings(disk: &SimulatedDisk) -> Vec<Damage> {
     let report = verify::verify(disk, SCHEMA, &mut |_, _| {}, &mut |_| Ok(())).expect("the walk can run");
     report.findings.into_iter().map(|finding| finding.damage).collect()
@@ -97,15 +101,15 @@ fn a_missing_segment_is_refused() {
     for (name, number) in [(SEGMENT_1, 1), (SEGMENT_2, 2)] {
         let disk = small_journal();
         disk.remove(name);
-        assert_eq!(damage(&disk), Damage::SegmentMissing { number });
-        assert_eq!(findings(&disk), [Damage::SegmentMissing { number }], "what is behind it is sound");
+        assert_eq!(damage(&disk), missing(number));
+        assert_eq!(findings(&disk), [missing(number)], "what is behind it is sound");
     }
     let disk = small_journal();
     for name in [SEGMENT_1, SEGMENT_2, SEGMENT_3] {
         disk.remove(name);
     }
-    assert_eq!(damage(&disk), Damage::SegmentMissing { number: 1 }, "a directory that lost all is not a new one");
-    assert_eq!(findings(&disk), [Damage::SegmentMissing { number: 1 }]);
+    assert_eq!(damage(&disk), missing(1), "a directory that lost all is not a new one");
+    assert_eq!(findings(&disk), [missing(1)]);
 }
 
 #[test]
