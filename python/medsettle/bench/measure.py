@@ -57,7 +57,7 @@ class Latencies:
         points: dict[float, float] = {}
         for item in self._histogram.get_percentile_iterator(_PER_HALVING):
             percentile = item.percentile_level_iterated_to
-            points[percentile] = float(item.value_iterated_to) / 1e3
+            points[percentile] = max(float(item.value_iterated_to), float(self._histogram.get_min_value())) / 1e3
         return sorted(points.items())
 
 

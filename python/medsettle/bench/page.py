@@ -10,7 +10,7 @@ from html import escape
 
 from medsettle.bench.measure import GOOD, SLICE_NS, Run
 from medsettle.bench.plan import Workload
-from medsettle.bench.report import NOUN, described, mix, outcomes, rows, spread, verdict
+from medsettle.bench.report import NOUN, described, is_enough, mix, outcomes, rows, spread, verdict
 from medsettle.bench.session import Report
 
 WIDTH, HEIGHT = 860, 340
@@ -66,7 +66,9 @@ def page(report: Report) -> str:
     noun = "commands" if plan.workload is Workload.VISIT else NOUN[plan.workload]
     rates = [run.calls_per_second if plan.workload is Workload.VISIT else run.tasks_per_second for run in runs]
     tiles = [(f"{noun} per second", rates, 0)]
-    tiles += [(f"p{at:g}, ms", [run.calls.ms(at) for run in runs], 2) for at in (50.0, 99.0, 99.9, 99.99)]
+    for at in (50.0, 99.0, 99.9, 99.99):
+        few = "" if is_enough(runs, at) else " (too few calls)"
+        tiles.append((f"p{at:g}, ms{few}", [run.calls.ms(at) for run in runs], 2))
     title = f"medsettle bench: {plan.workload}, {plan.call}"
     return "\n".join(
         (
@@ -170,9 +172,10 @@ def time_picture(runs: Sequence[Run]) -> str:
         at = HEIGHT - _BOTTOM - (HEIGHT - _TOP - _BOTTOM) * step / 4
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
         parts.append(f'<text x="{_LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{rate:,.0f}</text>')
-    for step in range(6):
-        at = _LEFT + (WIDTH - _LEFT - _RIGHT) * step / 5
-        label = f"{longest * step / 5:.3g} s"
+    step_s = _rounded_up(longest / 8)
+    for step in range(math.floor(longest / step_s) + 1):
+        at = _LEFT + (WIDTH - _LEFT - _RIGHT) * step * step_s / longest
+        label = f"{step * step_s:.3g} s"
         parts.append(f'<text x="{at:.1f}" y="{HEIGHT - _BOTTOM + 18}" text-anchor="middle">{label}</text>')
     parts.append(_axes())
     for _, colour, width, rates in lines:
@@ -198,11 +201,11 @@ def _per_second(run: Run) -> tuple[float, list[float]]:
 
 
 def _rounded_up(value: float) -> float:
-    """Give the next of 1, 2, 4, 5, 8 times a power of ten: ends of a scale whose quarters are round."""
+    """Give the next end of a scale whose quarters are round."""
     if value <= 0:
         return 0.0
     unit = 10.0 ** math.floor(math.log10(value))
-    return next(factor * unit for factor in (1, 2, 4, 5, 8, 10) if factor * unit >= value)
+    return next(factor * unit for factor in (1, 1.2, 1.6, 2, 2.4, 3.2, 4, 6, 8, 10) if factor * unit >= value)
 
 
 def _svg_open(title: str) -> str:

@@ -61,7 +61,7 @@ def rows(report: Report) -> list[tuple[str, str]]:
         noun = NOUN[report.plan.workload]
         named.append((f"{noun} per second", _over(runs, lambda run: run.tasks_per_second, 0)))
     for percentile in PERCENTILES:
-        enough = "" if _is_enough(runs, percentile) else "  (too few calls for it)"
+        enough = "" if is_enough(runs, percentile) else "  (too few calls for it)"
         latencies = spread([run.calls.ms(percentile) for run in runs], 2)
         named.append((f"latency p{percentile:g}, ms", latencies + enough))
     named.append(("latency, longest, ms", _over(runs, lambda run: run.calls.most_ms, 2)))
@@ -172,6 +172,6 @@ def _over(runs: Sequence[Run], figure: Callable[[Run], float], digits: int) -> s
     return spread([figure(run) for run in runs], digits)
 
 
-def _is_enough(runs: Sequence[Run], percentile: float) -> bool:
+def is_enough(runs: Sequence[Run], percentile: float) -> bool:
     """Tell whether every run has a call beyond the percentile."""
     return all(run.calls.count * (100 - percentile) >= 99.99 for run in runs)

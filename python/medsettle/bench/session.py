@@ -10,7 +10,6 @@ import time
 from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from itertools import islice, repeat
 from typing import Protocol
 
@@ -53,7 +52,10 @@ class Report:
     place: str
     machine: str
     version: str
+    """Of the hub."""
     begun: datetime
+    town: str
+    """Part of every request id of this benchmark."""
     runs: Sequence[Run]
     books: Books
     journal_records: int | None
@@ -72,9 +74,17 @@ async def benchmark(plan: Plan, place: Place, telling: Telling) -> Report:
         machine = machine_line(hub.floor_directory)
         records, problems = await asyncio.to_thread(session.compare)
     return Report(
-        plan, hub.name, machine, version("medsettle"), begun, runs, session.books, records,
-        [*session.cut_short, *problems],
-    )  # fmt: skip
+        plan=plan,
+        place=hub.name,
+        machine=machine,
+        version=session.version,
+        begun=begun,
+        town=session.town.run,
+        runs=runs,
+        books=session.books,
+        journal_records=records,
+        problems=[*session.cut_short, *problems],
+    )
 
 
 class _Session:
@@ -84,8 +94,9 @@ class _Session:
         self._plan = plan
         self._hub = hub
         self._telling = telling
-        self._town = Town(hub.actors)
+        self.town = Town(hub.actors)
         self._before = 0
+        self.version = ""
         self.books = Books()
         self.cut_short: list[str] = []
 
@@ -93,17 +104,17 @@ class _Session:
         """Prepare the town and note up to where the journal is its."""
         self._telling.stage("preparing the trial town", self._plan.persons)
         show = self._telling.show
-        await self._town.settle_in(
+        await self.town.settle_in(
             self._hub.agency, self._hub.scratch, self._plan.persons, lambda done, _total: show(done)
         )
         status = await self._hub.agency.call("Operations.Status", operations_pb2.OperationsStatusRequest())
         assert isinstance(status, operations_pb2.OperationsStatusResponse)
-        self._before = status.header.sequence
+        self._before, self.version = status.header.sequence, status.version
 
     async def runs(self) -> list[Run]:
         """Warm up, then measure as often as planned."""
         plan = self._plan
-        work = Work(plan, self._town, Composer(batched=plan.call is not CallKind.UNARY)).tasks()
+        work = Work(plan, self.town, Composer(batched=plan.call is not CallKind.UNARY)).tasks()
         warm = Recorder()
         tasks = await self._prepared(work, plan.warm_up, "warm-up")
         driver = Driver(self._hub.transport, self.books, warm, plan.message_size)
@@ -126,7 +137,7 @@ class _Session:
         """Put the books beside the journal, where it is on this machine."""
         if not self._hub.data.exists():
             return None, []
-        found = Journal.read(self._hub.data, self._town.run, self._before)
+        found = Journal.read(self._hub.data, self.town.run, self._before)
         if not found.records and not self._hub.certain:
             return None, []
         return found.records, self.books.compare(found)

@@ -21,7 +21,7 @@ from medsettle.demo import world
 from medsettle.demo.agency import INSURED_SINCE
 from medsettle.demo.batch import CHUNK, FIELD_OF_REQUEST
 from medsettle.demo.scratch import PRODUCTS, Scratch
-from medsettle.errors import reason_name, refusal_error
+from medsettle.errors import Rejected, reason_name, refusal_error
 from medsettle.softcard import SoftCard
 from medsettle.v1 import (
     batch_pb2,
@@ -99,12 +99,14 @@ class Town:
         )
         for name in (province.policy, *world.VISIT_POLICIES):
             policy = jsonform.parse(packages_pb2.BenefitPolicy, world.package(name))
-            await agency.call(
+            await _install(
+                agency,
                 "Packages.InstallPolicy",
                 packages_pb2.PackagesInstallPolicyRequest(header=self.header(by), policy=policy),
             )
         catalogue = jsonform.parse(packages_pb2.Catalogue, world.package(province.catalogue))
-        await agency.call(
+        await _install(
+            agency,
             "Packages.InstallCatalogue",
             packages_pb2.PackagesInstallCatalogueRequest(header=self.header(by), catalogue=catalogue),
         )
@@ -185,6 +187,15 @@ class Town:
             scheme=presentation_pb2.Chip.Scheme.Value(chip.scheme),
             key_index=chip.key_index,
         )
+
+
+async def _install(agency: Agency, name: str, request: Message) -> None:
+    """Install a package, unless a town before has done so."""
+    try:
+        await agency.call(name, request)
+    except Rejected as refusal:
+        if refusal.reason != "PACKAGE_CONFLICTS":
+            raise
 
 
 async def _submit(agency: Agency, requests: Sequence[Message], response_type: type[R]) -> list[R]:

@@ -108,6 +108,11 @@ class Work:
         while True:
             yield one()
 
+    def visits(self) -> Iterator[Command]:
+        """Prepare visits as commands, person after person, for ever."""
+        while True:
+            yield self._visit_of(next(self._turns))
+
     def _visit(self) -> Task:
         return Single(self._visit_of(next(self._turns)))
 

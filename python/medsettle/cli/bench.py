@@ -175,6 +175,38 @@ def make_trial(
     print(f"medsettle bench --target 127.0.0.1:7443 --trial {directory}")
 
 
+@app.command()
+def payloads(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="New directory.", file_okay=False)],
+    trial: Annotated[Path, typer.Option(metavar="DIR", help="Trial folder to make or to go on with.", file_okay=False)],
+    count: Annotated[int, typer.Option(help="Visits, each a request of its own.")] = 10_000,
+    batch_size: Annotated[int, typer.Option(help="Visits in the batch.")] = 1_000,
+    persons: Annotated[int, typer.Option(help="Persons of the trial town.")] = 2_000,
+    target: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="A hub that runs on the folder; else it must not run.")
+    ] = None,
+    insecure: Insecure = False,
+) -> None:
+    """Write requests into files, for ghz, h2load and other tools: prepares the persons in the hub of a trial folder.
+
+    visits.json: an array of VisitsSettleRequest; batch.bin: one BatchSubmitRequest; batch.grpc and status.grpc: framed
+    as gRPC sends them. Each request is accepted once, today; then it is replayed.
+    """
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    with needed_packages(), wrong_input():
+        import uvloop
+
+        from medsettle.bench import payloads as files
+        from medsettle.bench.place import Place
+        from medsettle.bench.plan import CallKind, Plan
+
+        plan = Plan(call=CallKind.BATCH, count=count, batch_size=batch_size, persons=persons)
+        place = Place(trial=trial, target=target, insecure=insecure)
+        with stages_progress() as telling:
+            uvloop.run(files.write(directory, place, plan, telling))
+    print(f"{directory}: {count:,} visits, and a batch of {batch_size:,}")
+
+
 @contextmanager
 def needed_packages() -> Iterator[None]:
     """Say what to install where a package of the extra is missing."""
