@@ -12,7 +12,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from google.protobuf import json_format
+from google.protobuf import descriptor_pb2, descriptor_pool, json_format
 
 from bench_scenes import ASKING, MS, Silent, Stalling, TurnedClock, in_journal, run_bench, status_tasks
 from medsettle.bench import payloads, work
@@ -328,7 +328,7 @@ def test_the_page_needs_nothing_else_and_shows_what_the_json_holds(tmp_path: Pat
         assert shown["floor"]["latencies"]["count"] == 200
     named = dict(rows(report))
     assert all(value in written for value in named.values())
-    assert "too few calls" in named["latency p99.99, ms"]
+    assert "too few messages" in named["latency p99.99, ms"]
 
 
 def test_payload_files_decode_as_what_they_are_said_to_be(tmp_path: Path) -> None:
@@ -344,6 +344,11 @@ def test_payload_files_decode_as_what_they_are_said_to_be(tmp_path: Path) -> Non
     assert framed[0] == 0 and int.from_bytes(framed[1:5]) == len(framed) - 5
     assert framed[5:] == batch.SerializeToString()
     assert (tmp_path / "files" / "status.grpc").read_bytes() == bytes(5)
+    contract = descriptor_pb2.FileDescriptorSet.FromString((tmp_path / "files" / "medsettle.protoset").read_bytes())
+    pool = descriptor_pool.DescriptorPool()
+    for file in contract.file:
+        pool.Add(file)
+    assert pool.FindMethodByName("medsettle.v1.Visits.Settle").input_type.name == "VisitsSettleRequest"
     # What is in the files is accepted by the hub of the folder.
     from medsettle import Hub
     from medsettle.bench.trial import HOSPITAL, reopen

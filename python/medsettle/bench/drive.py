@@ -129,6 +129,7 @@ class Driver:
     async def _message(self, by: Actor, going: Sequence[_Going], since_ns: int) -> list[_Going]:
         reply = await self._transport.send(by, [one.command for one in going])
         now_ns = self._clock.now_ns()
+        self._recorder.message()
         following = []
         for one, answer in zip(going, reply(), strict=True):
             outcome = self._books.enter(one.command, answer)

@@ -81,6 +81,7 @@ class Recorder:
         self._latencies_us: dict[str, array[int]] = {}
         self._tasks_us: array[int] = array("q")
         self._slices: Counter[int] = Counter()
+        self._messages = 0
         self.outcomes: Counter[tuple[str, str]] = Counter()
         self._begin_ns = self._end_ns = 0
 
@@ -116,6 +117,10 @@ class Recorder:
         self.outcomes[method, outcome] += 1
         self._slices[(now_ns - self._begin_ns) // SLICE_NS] += 1
 
+    def message(self) -> None:
+        """Note that a message was answered, whose commands all have the same latency."""
+        self._messages += 1
+
     def task(self, since_ns: int, now_ns: int, count: int) -> None:
         """Note that tasks of one message were done."""
         self._tasks_us.extend([(now_ns - since_ns) // 1_000] * count)
@@ -130,6 +135,7 @@ class Recorder:
             tasks=Latencies(self._tasks_us),
             outcomes=self.outcomes,
             slices=slices,
+            messages=self._messages,
             cpu=cpu,
         )
 
@@ -144,6 +150,7 @@ class Run:
     tasks: Latencies
     outcomes: Counter[tuple[str, str]]
     slices: Sequence[int]
+    messages: int
     cpu: Cpu
     floor: "FloorRun | None" = field(default=None)
 

@@ -67,7 +67,7 @@ def page(report: Report) -> str:
     rates = [run.calls_per_second if plan.workload is Workload.VISIT else run.tasks_per_second for run in runs]
     tiles = [(f"{noun} per second", rates, 0)]
     for at in (50.0, 99.0, 99.9, 99.99):
-        few = "" if is_enough(runs, at) else " (too few calls)"
+        few = "" if is_enough(runs, at) else " (too few)"
         tiles.append((f"p{at:g}, ms{few}", [run.calls.ms(at) for run in runs], 2))
     title = f"medsettle bench: {plan.workload}, {plan.call}"
     return "\n".join(

@@ -8,6 +8,8 @@ import json
 from itertools import islice
 from pathlib import Path
 
+from google.protobuf import descriptor_pb2
+from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.json_format import MessageToDict
 
 from medsettle.bench.place import Opened, Place, opened
@@ -16,9 +18,10 @@ from medsettle.bench.session import Telling
 from medsettle.bench.town import Town
 from medsettle.bench.transport import Composer
 from medsettle.bench.work import Work
-from medsettle.v1 import visits_pb2
+from medsettle.v1 import batch_pb2, visits_pb2
 
 VISITS_JSON, BATCH, BATCH_FRAMED, STATUS_FRAMED = "visits.json", "batch.bin", "batch.grpc", "status.grpc"
+PROTOSET = "medsettle.protoset"
 
 
 def framed(message: bytes) -> bytes:
@@ -26,11 +29,29 @@ def framed(message: bytes) -> bytes:
     return b"\x00" + len(message).to_bytes(4) + message
 
 
+def described() -> descriptor_pb2.FileDescriptorSet:
+    """Give the contract as tools take it that do not read .proto files: every file behind those that it imports."""
+    found = descriptor_pb2.FileDescriptorSet()
+    seen: set[str] = set()
+
+    def add(file: FileDescriptor) -> None:
+        if file.name in seen:
+            return
+        seen.add(file.name)
+        for imported in file.dependencies:
+            add(imported)
+        file.CopyToProto(found.file.add())
+
+    add(batch_pb2.DESCRIPTOR)
+    return found
+
+
 async def write(directory: Path, place: Place, plan: Plan, telling: Telling) -> None:
     """Prepare a town in the hub and write the files.
 
     `visits.json` holds `plan.count` requests of Visits.Settle, an array; `batch.bin` one BatchSubmitRequest of
-    `plan.batch_size` further ones, `batch.grpc` the same framed; `status.grpc` is an empty Operations.Status, framed.
+    `plan.batch_size` further ones, `batch.grpc` the same framed; `status.grpc` is an empty Operations.Status, framed;
+    `medsettle.protoset` is the contract.
     Raises WrongPlan when the directory is not empty.
     """
     if directory.exists() and any(directory.iterdir()):
@@ -52,6 +73,7 @@ async def _write(directory: Path, hub: Opened, plan: Plan, telling: Telling) -> 
     (directory / BATCH).write_bytes(batch)
     (directory / BATCH_FRAMED).write_bytes(framed(batch))
     (directory / STATUS_FRAMED).write_bytes(framed(b""))
+    (directory / PROTOSET).write_bytes(described().SerializeToString())
     telling.show(plan.count + plan.batch_size)
 
 

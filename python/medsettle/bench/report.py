@@ -61,7 +61,7 @@ def rows(report: Report) -> list[tuple[str, str]]:
         noun = NOUN[report.plan.workload]
         named.append((f"{noun} per second", _over(runs, lambda run: run.tasks_per_second, 0)))
     for percentile in PERCENTILES:
-        enough = "" if is_enough(runs, percentile) else "  (too few calls for it)"
+        enough = "" if is_enough(runs, percentile) else "  (too few messages for it)"
         latencies = spread([run.calls.ms(percentile) for run in runs], 2)
         named.append((f"latency p{percentile:g}, ms", latencies + enough))
     named.append(("latency, longest, ms", _over(runs, lambda run: run.calls.most_ms, 2)))
@@ -136,6 +136,7 @@ def _run_json(run: Run) -> dict[str, Any]:
         "seconds": run.seconds,
         "calls_per_second": run.calls_per_second,
         "tasks_per_second": run.tasks_per_second,
+        "messages": run.messages,
         "calls": _latencies_json(run.calls),
         "tasks": _latencies_json(run.tasks),
         "by_method": {method: _latencies_json(latencies) for method, latencies in run.by_method.items()},
@@ -173,5 +174,5 @@ def _over(runs: Sequence[Run], figure: Callable[[Run], float], digits: int) -> s
 
 
 def is_enough(runs: Sequence[Run], percentile: float) -> bool:
-    """Tell whether every run has a call beyond the percentile."""
-    return all(run.calls.count * (100 - percentile) >= 99.99 for run in runs)
+    """Tell whether every run has a message beyond the percentile; the commands of one have one latency."""
+    return all(run.messages * (100 - percentile) >= 99.99 for run in runs)

@@ -5,7 +5,7 @@ Invariant: the n-th answer of a stream belongs to the n-th message that was writ
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -50,7 +50,9 @@ class _OneStream:
 class StreamOverGrpc:
     """A hub over gRPC, one stream for each actor; an asynchronous context manager that ends them."""
 
-    def __init__(self, channels: dict[str, grpc.aio.Channel], metadata: dict[str, tuple[tuple[str, str], ...]]) -> None:
+    def __init__(
+        self, channels: Mapping[str, grpc.aio.Channel], metadata: Mapping[str, tuple[tuple[str, str], ...]]
+    ) -> None:
         self._streams: dict[str, _OneStream] = {}
         self._open: dict[str, tuple[Any, tuple[tuple[str, str], ...]]] = {
             institution: (channel.stream_stream(METHODS["Batch.Stream"].path), metadata[institution])

@@ -190,7 +190,7 @@ def payloads(
     """Write requests into files, for ghz, h2load and other tools: prepares the persons in the hub of a trial folder.
 
     visits.json: an array of VisitsSettleRequest; batch.bin: one BatchSubmitRequest; batch.grpc and status.grpc: framed
-    as gRPC sends them. Each request is accepted once, today; then it is replayed.
+    as gRPC sends them; medsettle.protoset: the contract. Each request is accepted once, today; then it is replayed.
     """
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     with needed_packages(), wrong_input():
