@@ -70,8 +70,9 @@ def test_a_hub_that_runs_already_is_loaded_from_the_lines_that_the_trial_folder_
             load[load.index("--target") + 1] = ready[1]
             small = "--call batch --batch-size 8 --count 50 --warmup 10 --runs 2 --persons 40 --callers 2"
             report = tmp_path / "r.json"
+            options = [*load, *small.split(), "--server-pid", str(hub.pid), "--json", str(report)]
             loaded = subprocess.run(
-                [sys.executable, "-m", "medsettle", *load, *small.split(), "--server-pid", str(hub.pid), "--json", str(report)],
+                [sys.executable, "-m", "medsettle", *options],
                 capture_output=True, text=True, check=False,
             )  # fmt: skip
         finally:

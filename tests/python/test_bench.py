@@ -275,6 +275,7 @@ def test_the_country_is_a_rate() -> None:
         ({"intensity": 10}, "--workload mixed"),
         ({"intensity": 10, "rate": 5.0, "workload": Workload.MIXED}, "leave --rate out"),
         ({"workload": Workload.STAY, "persons": 20}, "at least 64"),
+        ({"workload": Workload.STAY, "callers": 1, "persons": 10, "warm_up": 0, "count": 200}, "too few for 600 stays"),
     ],
     ids=str,
 )

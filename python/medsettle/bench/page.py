@@ -172,7 +172,7 @@ def time_picture(runs: Sequence[Run]) -> str:
         at = HEIGHT - _BOTTOM - (HEIGHT - _TOP - _BOTTOM) * step / 4
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
         parts.append(f'<text x="{_LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{rate:,.0f}</text>')
-    step_s = _rounded_up(longest / 8)
+    step_s = _round_step(longest / 8)
     for step in range(math.floor(longest / step_s) + 1):
         at = _LEFT + (WIDTH - _LEFT - _RIGHT) * step * step_s / longest
         label = f"{step * step_s:.3g} s"
@@ -206,6 +206,12 @@ def _rounded_up(value: float) -> float:
         return 0.0
     unit = 10.0 ** math.floor(math.log10(value))
     return next(factor * unit for factor in (1, 1.2, 1.6, 2, 2.4, 3.2, 4, 6, 8, 10) if factor * unit >= value)
+
+
+def _round_step(value: float) -> float:
+    """Give the next of 1, 2, 5 times a power of ten."""
+    unit = 10.0 ** math.floor(math.log10(value))
+    return next(factor * unit for factor in (1, 2, 5, 10) if factor * unit >= value)
 
 
 def _svg_open(title: str) -> str:

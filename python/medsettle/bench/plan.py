@@ -29,6 +29,9 @@ MOST_PERSONS = 1_000_000
 
 MOST_RUNS = 1_000
 
+STAYS_OF_A_PERSON = 50
+"""One behind the other, six days each, they reach back less than a year, and so do the demo's packages."""
+
 
 class Workload(StrEnum):
     """What is asked of the hub."""
@@ -100,6 +103,14 @@ class Plan:
                 f"them; take at least {2 * self.in_flight}"
             )
 
+        if self.workload is Workload.STAY and self.tasks is not None:
+            stays = self.warm_up + self.runs * self.tasks
+            if stays > self.most_tasks:
+                raise WrongPlan(
+                    f"--persons {self.persons:,} are too few for {stays:,} stays: a person has at most "
+                    f"{STAYS_OF_A_PERSON}, one after the other"
+                )
+
     def _check_intensity(self) -> None:
         if self.intensity not in INTENSITIES:
             known = ", ".join(map(str, INTENSITIES))
@@ -113,6 +124,11 @@ class Plan:
     def open_rate(self) -> float | None:
         """Tasks per second of the open loop; None for a closed one."""
         return self.rate if self.intensity is None else float(COUNTRY_PER_SECOND * self.intensity)
+
+    @property
+    def most_tasks(self) -> int:
+        """Tasks that the town can take in all."""
+        return MOST_TASKS if self.workload is not Workload.STAY else self.persons * STAYS_OF_A_PERSON
 
     @property
     def message_size(self) -> int:

@@ -145,7 +145,8 @@ class _Session:
     def _enough(self, rate: float) -> int:
         """Give how many tasks a closed loop may need for the planned duration."""
         assert self._plan.duration_s is not None
-        return min(MOST_TASKS, max(self._plan.in_flight, round(SPARE * max(rate, 1_000.0) * self._plan.duration_s)))
+        wanted = max(self._plan.in_flight, round(SPARE * max(rate, 1_000.0) * self._plan.duration_s))
+        return min(MOST_TASKS, wanted, (self._plan.most_tasks - self._plan.warm_up) // self._plan.runs)
 
     async def _prepared(self, work: Iterator[Task], count: int, name: str) -> list[Task]:
         self._telling.stage(f"signing for {name}", count)

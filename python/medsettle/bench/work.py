@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from medsettle.auth.actor import Actor
-from medsettle.bench.plan import COUNTRY_PER_SECOND, Plan, Workload
+from medsettle.bench.plan import COUNTRY_PER_SECOND, STAYS_OF_A_PERSON, Plan, Workload
 from medsettle.bench.town import Person, Town
 from medsettle.bench.transport import Answer, Command, Composer
 from medsettle.demo import world
@@ -49,9 +49,6 @@ REMEMBERED = 1_000
 VISIT_YUAN = 120
 LINES_A_DAY, DAYS_OF_STAY = 20, 5
 STAY_FEN = LINES_A_DAY * DAYS_OF_STAY * 30_00
-BEDS = 25
-"""Stays that one person can have had one after the other: each takes six days before today."""
-
 Steps = Generator[Command, Answer, None]
 Task = Callable[[], Steps]
 """Begins what was prepared: commands, each sent when the one before was answered."""
@@ -189,7 +186,7 @@ class Work:
         self._stays += 1
         person = self._order[place]
         # A person's later stay lies behind the earlier ones: an open stay would overlap whatever comes after it.
-        admission = self._today - timedelta(days=(DAYS_OF_STAY + 1) * (BEDS - turn % BEDS))
+        admission = self._today - timedelta(days=(DAYS_OF_STAY + 1) * (STAYS_OF_A_PERSON - turn % STAYS_OF_A_PERSON))
         return _Stay(
             self._town,
             self._composer,
