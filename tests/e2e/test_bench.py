@@ -1,12 +1,15 @@
 """`medsettle bench` over the network: a hub as a process, mutual TLS, and a stream, with the journal as witness."""
 
 import asyncio
+import gc
 import json
 import re
 import shlex
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,25 +95,42 @@ def test_a_stream_gives_each_message_its_own_answer(tmp_path: Path) -> None:
     async def scene() -> None:
         async with await AsyncHub.open(scratch.data, keys=scratch.key_ring, kek=scratch.kek) as hub:
             town = Town(Actors())
-            await town.settle_in(hub.acting(AGENCY.roles, AGENCY.institution), scratch, 60, lambda _done, _all: None)
-            server, port = await _server_of_streams(hub)
-            async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            await town.settle_in(
+                hub.acting(AGENCY.roles, AGENCY.institution), scratch, SMALL.persons, lambda _done, _all: None
+            )
+            async with _server(_streams_of(hub)) as port, grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
                 channels = {actor.institution: channel for actor in (HOSPITAL, AGENCY)}
                 metadata = {actor.institution: ((ACTOR_METADATA_KEY, actor.uri),) for actor in (HOSPITAL, AGENCY)}
                 async with StreamOverGrpc(channels, metadata) as stream:
                     await stream.check(HOSPITAL)
-                    plan = Plan(workload=Workload.STAY, call=CallKind.STREAM, callers=5, batch_size=4, persons=60)
+                    plan = replace(SMALL, workload=Workload.STAY, call=CallKind.STREAM, batch_size=4)
                     work = Work(plan, town, Composer(batched=True)).tasks()
                     driver = Driver(stream, books, recorder, plan.message_size)
                     await driver.closed([next(work) for _ in range(50)], plan.callers)
-            await server.stop(None)
 
     asyncio.run(scene())
     assert {outcome for _, outcome in books.outcomes} == {"ACCEPTED"}
     assert books.outcomes["Inpatient.Settle", "ACCEPTED"] == recorder.finished(Cpu(0, None)).tasks.count == 50
 
 
-async def _server_of_streams(hub: AsyncHub) -> tuple[grpc.aio.Server, int]:
+@asynccontextmanager
+async def _server(*handlers: grpc.GenericRpcHandler) -> AsyncIterator[int]:
+    """Serve on loopback and give the port."""
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers(handlers)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield port
+    finally:
+        await server.stop(None)
+        # What it does when it is destroyed needs the loop.
+        del server
+        gc.collect()
+        await asyncio.sleep(0)
+
+
+def _streams_of(hub: AsyncHub) -> grpc.GenericRpcHandler:
     async def stream(messages: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
         metadata = dict(context.invocation_metadata())
         actor, port = actor_from_uri(metadata[ACTOR_METADATA_KEY]), hub.port()
@@ -120,26 +140,17 @@ async def _server_of_streams(hub: AsyncHub) -> tuple[grpc.aio.Server, int]:
 
     service, method = METHODS["Batch.Stream"].path.strip("/").split("/")
     handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {method: grpc.stream_stream_rpc_method_handler(stream)}
-    server = grpc.aio.server()
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    return server, port
+    return grpc.method_handlers_generic_handler(service, handlers)
 
 
 def test_a_hub_that_serves_no_stream_is_told_so_before_a_run() -> None:
     async def scene() -> None:
-        server = grpc.aio.server()
-        port = server.add_insecure_port("127.0.0.1:0")
-        await server.start()
-        try:
-            async with (
-                grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
-                StreamOverGrpc({HOSPITAL.institution: channel}, {HOSPITAL.institution: ()}) as stream,
-            ):
-                await stream.check(HOSPITAL)
-        finally:
-            await server.stop(None)
+        async with (
+            _server() as port,
+            grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+            StreamOverGrpc({HOSPITAL.institution: channel}, {HOSPITAL.institution: ()}) as stream,
+        ):
+            await stream.check(HOSPITAL)
 
     with pytest.raises(WrongPlan, match=r"does not serve Batch.Stream \(NO_ANSWER UNIMPLEMENTED\); use --call batch"):
         asyncio.run(scene())
