@@ -144,5 +144,5 @@ $(VENV)/installed: $(SOURCES) | $(BIN)/python
 
 $(VENV)/installed-for-work: $(SOURCES) | $(BIN)/python
 	@echo "building and installing medsettle with its tools; the first time takes some minutes"
-	$(PIP) install '.[export,test,dev,protos]'
+	$(PIP) install '.[bench,export,test,dev,protos]'
 	touch $(VENV)/installed $@

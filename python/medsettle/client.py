@@ -110,7 +110,7 @@ def _may_be_sent_again(error: MedsettleError) -> bool:
             return isinstance(error, Unavailable)
 
 
-def _error_of(call: grpc.RpcError) -> MedsettleError:
+def call_error(call: grpc.RpcError) -> MedsettleError:
     """Make the exception of a failed call: the hub's refusal where the trailer holds one, else NoAnswer."""
     # The stubs know only the blocking call's own kind of pair; both calls give pairs.
     trailer = dict(cast(Iterable[tuple[str, bytes]], call.trailing_metadata() or ()))
@@ -201,7 +201,7 @@ class Client(Services):
             try:
                 answer, call = method.with_call(body, timeout=attempts.next_timeout_s(), metadata=self._metadata)
             except grpc.RpcError as error:
-                failed, start = _error_of(error), _start_of(error.trailing_metadata())
+                failed, start = call_error(error), _start_of(error.trailing_metadata())
             else:
                 response, start = response_type.FromString(answer), _start_of(call.trailing_metadata())
             # Outside of the handler, so that what is raised does not drag the transport's own error along.
@@ -231,7 +231,7 @@ class Client(Services):
                     attempts.begin_again()
                     yield response
             except grpc.RpcError as error:
-                failed = _error_of(error)
+                failed = call_error(error)
             finally:
                 # Whoever stops reading leaves nothing behind at the hub.
                 answers.cancel()
@@ -345,7 +345,7 @@ class AsyncClient(AsyncServices):
             try:
                 response = response_type.FromString(await call)
             except grpc.aio.AioRpcError as error:
-                failed, start = _error_of(error), _start_of(error.trailing_metadata())
+                failed, start = call_error(error), _start_of(error.trailing_metadata())
             else:
                 start = _start_of(await call.trailing_metadata())
             await self._prove(start, response)
@@ -374,7 +374,7 @@ class AsyncClient(AsyncServices):
                     attempts.begin_again()
                     yield response
             except grpc.aio.AioRpcError as error:
-                failed = _error_of(error)
+                failed = call_error(error)
             finally:
                 answers.cancel()
             if reading.ended:
@@ -488,12 +488,18 @@ def connect_async(
     witness_file: Path | None = None,
 ) -> AsyncClient:
     """Make an asynchronous client as `connect` does; for the event loop in which it is first used."""
+    channel, metadata = open_channel(target, tls=tls, actor=actor)
+    return AsyncClient(channel, metadata, retries or Retries(), Memory(witness_file))
+
+
+def open_channel(
+    target: str, *, tls: TlsFiles | None = None, actor: Actor | None = None
+) -> tuple[grpc.aio.Channel, tuple[tuple[str, str], ...]]:
+    """Make a bare channel, without retries and witness, and the metadata that every call on it needs."""
     metadata = _plaintext_metadata(tls, actor)
     if tls is None:
-        channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
-    else:
-        channel = grpc.aio.secure_channel(target, _credentials(tls), options=_OPTIONS)
-    return AsyncClient(channel, metadata, retries or Retries(), Memory(witness_file))
+        return grpc.aio.insecure_channel(target, options=_OPTIONS), metadata
+    return grpc.aio.secure_channel(target, _credentials(tls), options=_OPTIONS), metadata
 
 
 def _plaintext_metadata(tls: TlsFiles | None, actor: Actor | None) -> tuple[tuple[str, str], ...]:

@@ -43,8 +43,9 @@ MODULES = {
     "ops": {"ops", "v1"},
     "rpc": {"rpc", "hub", "v1", "errors", "config", "auth", "ops"},
     "demo": {"demo", "client", "v1", "errors", "config", "auth", "softcard", "jsonform", "keys", "benefit", "journal"},
+    "bench": {"bench", "demo", "hub", "client", "v1", "errors", "config", "auth", "softcard", "jsonform", "journal"},
     "cli": {"cli", "rpc", "hub", "client", "v1", "errors", "config", "auth", "jsonform", "keys", "benefit", "journal"}
-    | {"demo", "export"},
+    | {"demo", "export", "bench"},
 }
 
 

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import typer
 
-from medsettle.cli import as_of, backup, certs, demo, export, journal, keys, policy, reindex, serve, status
+from medsettle.cli import as_of, backup, bench, certs, demo, export, journal, keys, policy, reindex, serve, status
 from medsettle.cli.terminal import CommandFailed, ExitCode
 
 app = typer.Typer(
@@ -35,6 +35,7 @@ app.command("as-of")(as_of.as_of)
 app.command("export")(export.export)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
+app.add_typer(bench.app, name="bench")
 app.add_typer(keys.app, name="keys")
 app.add_typer(certs.app, name="certs")
 app.add_typer(policy.app, name="policy")

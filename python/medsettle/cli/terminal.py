@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import ProgressColumn
+    from rich.progress import Progress, ProgressColumn
 
 _WIDTH_OF_PIPES = 200
 """Columns where there is no terminal to ask: enough that no table is folded."""
@@ -73,6 +73,39 @@ def steps_progress(doing: str) -> Iterator[Callable[[int, int], None]]:
 
     with _bar(doing, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()) as show:
         yield show
+
+
+class Stages:
+    """A bar for one stage after the other, with a word about how it goes."""
+
+    def __init__(self, progress: "Progress") -> None:
+        self._progress = progress
+        self._task = progress.add_task("", total=None, note="")
+
+    def stage(self, doing: str, total: int) -> None:
+        """Begin something of so many steps."""
+        self._progress.reset(self._task, description=doing, total=total, note="")
+
+    def show(self, done: int, note: str = "") -> None:
+        """Tell how far it is."""
+        self._progress.update(self._task, completed=done, note=note)
+
+
+@contextmanager
+def stages_progress() -> Iterator[Stages]:
+    """Show a bar for one stage after the other on a terminal's stderr, and nothing anywhere else."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+    )
+    stderr = console(sys.stderr)
+    with Progress(*columns, console=stderr, transient=True, disable=not sys.stderr.isatty()) as progress:
+        yield Stages(progress)
 
 
 @contextmanager

@@ -14,11 +14,12 @@ R = TypeVar("R", bound=Message)
 CHUNK = 500
 """Commands of one message: far below the limit in number, and below that in bytes with the longest of them."""
 
-_FIELD_OF_REQUEST = {
+FIELD_OF_REQUEST = {
     field.message_type.full_name: field.name
     for field in batch_pb2.Command.DESCRIPTOR.fields
     if field.message_type is not None
 }
+"""Field of `Command` by the full name of the request that goes into it."""
 
 
 def submit(client: Client, requests: Sequence[Message], response_type: type[R]) -> list[R]:
@@ -38,7 +39,7 @@ def submit_each(
     for start in range(0, len(requests), CHUNK):
         batch = batch_pb2.BatchSubmitRequest()
         for request in requests[start : start + CHUNK]:
-            field = _FIELD_OF_REQUEST[request.DESCRIPTOR.full_name]
+            field = FIELD_OF_REQUEST[request.DESCRIPTOR.full_name]
             getattr(batch.commands.add(), field).CopyFrom(request)
         for result in client.submit(batch).results:
             kind = result.WhichOneof("result")

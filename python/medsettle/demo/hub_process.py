@@ -32,6 +32,11 @@ class HubProcess:
         """Where it listens."""
         return f"127.0.0.1:{self._port}"
 
+    @property
+    def process_id(self) -> int:
+        """The number of the process."""
+        return self._running().pid
+
     def start(self) -> float:
         """Start it and return the seconds until it was ready; raises RuntimeError with the end of its log."""
         begin_s = time.monotonic()

@@ -51,10 +51,11 @@ class Patient:
     def _sign(self, amount_fen: int, other_amount_fen: int, transaction_type: int) -> presentation_pb2.Presentation:
         signature = self.card.sign(amount_fen, other_amount_fen, world.today(), transaction_type)
         self._shown[signature.cryptogram] = signature
-        return presentation_pb2.Presentation(chip=_chip(signature), terminal_id=TERMINAL)
+        return presentation_pb2.Presentation(chip=chip_of(signature), terminal_id=TERMINAL)
 
 
-def _chip(signature: Signature) -> presentation_pb2.Chip:
+def chip_of(signature: Signature) -> presentation_pb2.Chip:
+    """Give a signature as the contract's message."""
     return presentation_pb2.Chip(
         pan=signature.pan,
         sequence_number=signature.sequence_number,

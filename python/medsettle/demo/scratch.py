@@ -6,10 +6,11 @@ Invariant: nothing outside the directory is written, and it goes when the demo e
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from medsettle import keys
 from medsettle.auth.actor import Actor
@@ -43,19 +44,41 @@ PRODUCTS = {
 class Scratch:
     """The files of one run."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, segment_bytes: int = SEGMENT_BYTES) -> None:
+        """Make them all."""
+        self._name_files(root)
+        self._authority = CertificateAuthority.create(root / "ca")
+        self._issuer_keys: dict[Scheme, bytes] = {}
+        self.config.write_text(f"[engine]\nsegment_bytes = {segment_bytes}\n")
+        self._make_key_ring()
+        self._authority.issue_server().write(root / "certs", "hub")
+
+    @classmethod
+    def reopened(cls, root: Path, issuer_keys: Mapping[str, bytes]) -> Self:
+        """Take the files that were made before; of the issuer's keys the ring gives none back."""
+        again = cls.__new__(cls)
+        again._name_files(root)
+        again._authority = CertificateAuthority.open(root / "ca")
+        again._issuer_keys = {Scheme(name): key for name, key in issuer_keys.items()}
+        return again
+
+    def _name_files(self, root: Path) -> None:
         self.root = root
         self.data = root / "data"
         self.key_ring = root / "keys.json"
         self.config = root / "hub.toml"
         self.hub_log = root / "hub.log"
         self._kek = root / "kek.hex"
-        self._authority = CertificateAuthority.create(root / "ca")
-        self._issuer_keys: dict[Scheme, bytes] = {}
-        self.config.write_text(f"[engine]\nsegment_bytes = {SEGMENT_BYTES}\n")
-        self._make_key_ring()
-        certificate, key = self._authority.issue_server().write(root / "certs", "hub")
-        self.server_tls = TlsFiles(ca=self._authority.certificate_path, cert=certificate, key=key)
+
+    @property
+    def server_tls(self) -> TlsFiles:
+        """The hub's certificate."""
+        return self._tls("hub")
+
+    @property
+    def issuer_keys(self) -> Mapping[Scheme, bytes]:
+        """The keys of which the cards are made."""
+        return self._issuer_keys
 
     @property
     def kek(self) -> str:
@@ -63,10 +86,17 @@ class Scratch:
         return f"file:{self._kek}"
 
     def client_tls(self, institution: str, *roles: str) -> TlsFiles:
-        """Issue a certificate that names an institution in its roles."""
-        issued = self._authority.issue_client(Actor(institution, frozenset(roles)))
-        certificate, key = issued.write(self.root / "certs", institution)
-        return TlsFiles(ca=self._authority.certificate_path, cert=certificate, key=key)
+        """Issue a certificate that names an institution in its roles, unless it has one."""
+        tls = self._tls(institution)
+        if not Path(tls.cert).exists():
+            self._authority.issue_client(Actor(institution, frozenset(roles))).write(self.root / "certs", institution)
+        return tls
+
+    def _tls(self, name: str) -> TlsFiles:
+        directory = self.root / "certs"
+        return TlsFiles(
+            ca=self._authority.certificate_path, cert=directory / f"{name}.pem", key=directory / f"{name}.key"
+        )
 
     def make_card(self, scheme: Scheme, serial: int) -> SoftCard:
         """Personalise a chip with the issuer's key of its generation."""
