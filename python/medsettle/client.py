@@ -255,7 +255,7 @@ class Client(Services):
                 self._memory.note(response, sending.answered())
                 yield response
         except grpc.RpcError as error:
-            failed, start = _error_of(error), _start_of(error.trailing_metadata())
+            failed, start = call_error(error), _start_of(error.trailing_metadata())
         finally:
             sending.close()
             answers.cancel()
@@ -398,7 +398,7 @@ class AsyncClient(AsyncServices):
                 yield response
         except grpc.aio.AioRpcError as error:
             said = await ending.said(error)
-            failed, start = _error_of(said), _start_of(said.trailing_metadata())
+            failed, start = call_error(said), _start_of(said.trailing_metadata())
         finally:
             feeding.cancel()
             call.cancel()
