@@ -126,6 +126,7 @@ class Memory:
         self._write(at_once=True)
 
     def _write(self, *, at_once: bool) -> None:
+        """Write the file when it is due; one that cannot be written costs no answer, and is told when it is closed."""
         if self._file is None:
             return
         with self._lock:
@@ -133,14 +134,26 @@ class Memory:
             due = at_once or now_s - self._written_s >= _WRITE_INTERVAL_S
             if witness is None or witness == self._written or not due:
                 return
-            document = {"sequence": witness.sequence, "chain_hash": witness.chain_hash.hex()}
-            temporary = self._file.with_name(self._file.name + ".tmp")
-            with temporary.open("w") as file:
-                json.dump(document, file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._file)
-            self._written, self._written_s = witness, now_s
+            self._written_s = now_s
+            try:
+                _replace(self._file, {"sequence": witness.sequence, "chain_hash": witness.chain_hash.hex()})
+            except OSError as error:
+                # Whoever lost the answer would ask again under another id, and be settled twice.
+                if at_once:
+                    raise
+                _log.critical("the witness file %s cannot be written: %s", self._file, error)
+                return
+            self._written = witness
+
+
+def _replace(file: Path, document: dict[str, object]) -> None:
+    """Put a document in the place of a file, whole or not at all; other processes may do the same."""
+    temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
+    with temporary.open("w") as written:
+        json.dump(document, written)
+        written.flush()
+        os.fsync(written.fileno())
+    temporary.replace(file)
 
 
 def _read(file: Path) -> Witness:

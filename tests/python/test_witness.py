@@ -101,3 +101,20 @@ def test_the_file_is_written_now_and_then_and_at_the_end(tmp_path: Path) -> None
     file.write_text('{"sequence": 1}')
     with pytest.raises(ValueError, match=f"{file} holds no witness"):
         Memory(file)
+
+
+def test_a_file_that_cannot_be_written_costs_no_answer_and_is_told_at_the_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    memory = Memory(folder / "witness.json")
+    folder.rmdir()
+    memory.note(settled(SEEN.sequence, SEEN.chain_hash), None)
+    assert memory.witness == SEEN
+    assert "cannot be written" in caplog.text
+    with pytest.raises(FileNotFoundError):
+        memory.close()
+    folder.mkdir()
+    memory.close()
+    assert [file.name for file in folder.iterdir()] == ["witness.json"]
