@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
@@ -463,7 +464,7 @@ def connect(
     tls: TlsFiles | None = None,
     actor: Actor | None = None,
     retries: Retries | None = None,
-    witness_file: Path | None = None,
+    witness_file: str | PathLike[str] | None = None,
 ) -> Client:
     """Make a client of the hub at "host:port"; nothing is sent before the first call.
 
@@ -476,7 +477,7 @@ def connect(
         channel = grpc.insecure_channel(target, options=_OPTIONS)
     else:
         channel = grpc.secure_channel(target, _credentials(tls), options=_OPTIONS)
-    return Client(channel, metadata, retries or Retries(), Memory(witness_file))
+    return Client(channel, metadata, retries or Retries(), _memory(witness_file))
 
 
 def connect_async(
@@ -485,11 +486,11 @@ def connect_async(
     tls: TlsFiles | None = None,
     actor: Actor | None = None,
     retries: Retries | None = None,
-    witness_file: Path | None = None,
+    witness_file: str | PathLike[str] | None = None,
 ) -> AsyncClient:
     """Make an asynchronous client as `connect` does; for the event loop in which it is first used."""
     channel, metadata = open_channel(target, tls=tls, actor=actor)
-    return AsyncClient(channel, metadata, retries or Retries(), Memory(witness_file))
+    return AsyncClient(channel, metadata, retries or Retries(), _memory(witness_file))
 
 
 def open_channel(
@@ -500,6 +501,10 @@ def open_channel(
     if tls is None:
         return grpc.aio.insecure_channel(target, options=_OPTIONS), metadata
     return grpc.aio.secure_channel(target, _credentials(tls), options=_OPTIONS), metadata
+
+
+def _memory(witness_file: str | PathLike[str] | None) -> Memory:
+    return Memory(None if witness_file is None else Path(witness_file))
 
 
 def _plaintext_metadata(tls: TlsFiles | None, actor: Actor | None) -> tuple[tuple[str, str], ...]:

@@ -268,6 +268,22 @@ def test_a_damaged_backup_is_refused_with_file_offset_and_reason_and_makes_nothi
         assert mended.returncode == 0, mended.stderr
 
 
+def test_a_hub_that_cannot_read_its_journal_refers_the_operator_to_its_log(tmp_path: Path, pki: Pki) -> None:
+    with HubProcess(tmp_path / "hub", pki) as hub, Office(hub) as office:
+        office.agency.insure()
+        segment = hub.data / "00000001.journal"
+        with segment.open("r+b") as opened:
+            opened.seek(4_096 + 100)
+            opened.write(b"\xff")
+        done = command("backup", "--from", hub.target, "--to", tmp_path / "backup", *tls_options(pki))
+        assert done.returncode == 1
+        assert done.stderr == (
+            f"medsettle: {hub.target}: the hub cannot read its journal any further; its log says where. What was taken "
+            "so far is kept. On its machine: medsettle verify DATA\n"
+        )
+        assert f"{segment} at offset 4096" in hub.log
+
+
 @pytest.mark.parametrize(
     "name", ["LOCK", "IDENTITY", "00000001.journal.tmp", "00000001.journal", "index", "snapshot.tmp"]
 )

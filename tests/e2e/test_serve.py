@@ -11,6 +11,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from os import PathLike
 from pathlib import Path
 from typing import Self
 
@@ -22,7 +23,8 @@ from medsettle.client import Client, connect
 from medsettle.config import TlsFiles
 from medsettle.errors import NoAnswer, Unavailable
 from medsettle.v1 import common_pb2, packages_pb2
-from trial_site import ONE_ATTEMPT, once_answered
+from trial_site import ONE_ATTEMPT, HubProcess, Office, Pki, once_answered
+from trial_world import OPERATOR as OPERATOR_CODE
 
 OPERATOR = Actor("S37000000001", frozenset({"OPERATOR"}))
 READY = re.compile(r"medsettle ready on 127\.0\.0\.1:(\d+) hub=(\d+) frame=(\d+)\n")
@@ -316,3 +318,25 @@ def test_a_key_that_does_not_fit_its_certificate_is_named(site: Site) -> None:
         code, err = hub.ended()
     assert code == 2
     assert f"{site.client.key} is not the key of {site.server.cert}" in err
+
+
+def test_the_status_names_the_frame_of_its_hash_and_writes_it_as_verify_does(tmp_path: Path, pki: Pki) -> None:
+    def told_by(*arguments: str | PathLike[str]) -> subprocess.CompletedProcess[str]:
+        program = [sys.executable, "-m", "medsettle", *map(str, arguments)]
+        return subprocess.run(program, capture_output=True, text=True, timeout=60, check=False)
+
+    files = pki.client(OPERATOR_CODE)
+    tls = ("--tls-ca", files.ca, "--tls-cert", files.cert, "--tls-key", files.key)
+    with HubProcess(tmp_path / "hub", pki) as hub:
+        fresh = told_by("status", "--target", hub.target, *tls)
+        assert fresh.returncode == 0
+        assert "1970" not in fresh.stdout
+        assert fresh.stdout.count("none yet") == 4, "no regions, no decision, no hash, no time"
+        with Office(hub) as office:
+            office.agency.insure()
+        shown = told_by("status", "--target", hub.target, *tls).stdout
+        told = json.loads(told_by("status", "--target", hub.target, "--json", *tls).stdout)
+        sequence = str(told["header"]["sequence"])
+        frames = told_by("inspect", hub.data, "--json", "--from-sequence", sequence, "--to-sequence", sequence)
+        assert told["header"]["chain_hash"] == json.loads(frames.stdout)["hash"]
+        assert f"hash of its frame  {told['header']['chain_hash']}" in shown.replace("│", " ").replace("   ", "  ")

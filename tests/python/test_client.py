@@ -6,6 +6,7 @@ The hub behind it is a scripted server, because lost answers and refusals must c
 import asyncio
 from collections.abc import Iterator
 from concurrent import futures
+from pathlib import Path
 
 import grpc
 import pytest
@@ -145,3 +146,19 @@ def test_pauses_double_up_to_the_longest_and_are_random_below() -> None:
 def test_a_client_says_who_it_is_in_one_way() -> None:
     with pytest.raises(ValueError, match="give tls"):
         connect("127.0.0.1:1")
+
+
+def test_a_witness_file_may_be_named_by_text(server: ScriptedServer, tmp_path: Path) -> None:
+    file = tmp_path / "witness.json"
+    server.script = [answer(7)]
+    with connect(server.target, actor=HOSPITAL, retries=FAST, witness_file=str(file)) as client:
+        client.inpatient.settle(REQUEST)
+        seen = client.witness
+    with connect(server.target, actor=HOSPITAL, retries=FAST, witness_file=str(file)) as again:
+        assert again.witness == seen is not None
+
+    async def known() -> Witness | None:
+        async with connect_async(server.target, actor=HOSPITAL, retries=FAST, witness_file=str(file)) as client:
+            return client.witness
+
+    assert asyncio.run(known()) == seen

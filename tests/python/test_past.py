@@ -7,7 +7,7 @@ import sys
 from collections import Counter as Tally
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -210,6 +210,7 @@ def moment_now() -> str:
         ),
         (["person", "Li", "--sequence", "5"], 2, "'Li' is no id"),
         (["person", "12"], 2, "give --at MOMENT or --sequence N"),
+        (["person", "12", "--at", "2020-01-01", "--sequence", "5"], 2, "give one of --at, --sequence"),
         (["person", "12", "--sequence", "999999"], 2, "there is no sequence 999999 yet"),
         (["person", "12", "--at", "2999-01-01"], 2, "the moment lies in the future"),
         (["person", "12", "--at", "yesterday"], 2, "'yesterday' is no moment"),
@@ -226,6 +227,18 @@ def test_what_cannot_be_shown_has_a_reason(told: Told, run: Run, options: list[s
 def test_a_day_stands_for_its_end_where_the_business_is() -> None:
     end = datetime(2026, 3, 1, 15, 59, 59, 999_000, UTC)
     assert moment_ms("2026-03-01") == int(end.timestamp() * 1000) == moment_ms("2026-03-01T23:59:59.999+08:00")
+
+
+def test_today_is_what_there_is_of_it_so_far(told: Told, run: Run) -> None:
+    china = timezone(timedelta(hours=8))
+    before = datetime.now(china)
+    code, text, err = run("as-of", "stay", told.stay_id, "--data", told.data, "--at", f"{before:%Y-%m-%d}", "--json")
+    if datetime.now(china).date() == before.date():
+        assert (code, err) == (0, "")
+        assert json.loads(text)["sequence"] == list(journal.inspect(told.data))[-1]["last_sequence"]
+        tomorrow = before + timedelta(days=1)
+        code, _, err = run("as-of", "stay", told.stay_id, "--data", told.data, "--at", f"{tomorrow:%Y-%m-%d}")
+        assert (code, "the moment lies in the future" in err) == (2, True)
 
 
 def test_no_past_is_told_from_a_damaged_journal(damaged: Path, run: Run) -> None:
@@ -258,6 +271,28 @@ def test_frames_are_chosen_by_number_or_by_sequence(told: Told, run: Run) -> Non
     assert (code, json.loads(text)["hash"]) == (0, bytes(middle["hash"]).hex())  # type: ignore[call-overload]
     code, _, err = run("inspect", told.data, "--from", 1, "--from-sequence", 1)
     assert (code, "both say where to begin" in err) == (2, True)
+
+
+def test_what_ends_before_it_begins_is_refused_and_not_an_empty_journal(told: Told, run: Run) -> None:
+    for kind in ("", "-sequence"):
+        code, out, err = run("inspect", told.data, f"--from{kind}", 9, f"--to{kind}", 3)
+        assert (code, out, err) == (2, "", f"medsettle: --from{kind} 9 lies behind --to{kind} 3\n")
+
+
+def test_frames_are_cut_off_only_where_a_person_reads_them_and_never_in_silence(
+    told: Told, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("medsettle.cli.journal._FRAMES_SHOWN", 3)
+    code, text, _ = run("inspect", told.data)
+    assert (code, text.splitlines()[-1]) == (0, "3 frames shown; for more: --from 4")
+    code, text, err = run("inspect", told.data, "--json")
+    frames = [json.loads(row)["number"] for row in text.splitlines()]
+    assert (code, err, frames) == (0, "", [frame["number"] for frame in journal.inspect(told.data)])
+    assert len(frames) > 3
+    code, text, err = run("inspect", told.data, "--json", "--limit", 2)
+    assert (code, len(text.splitlines()), err) == (0, 2, "2 frames shown; for more: --from 3\n")
+    code, text, _ = run("inspect", told.data, "--from", 5, "--limit", 1)
+    assert (code, text.splitlines()[-1]) == (0, "1 frame shown; for more: --from 6")
 
 
 def test_a_reader_who_stops_early_ends_the_reading(told: Told) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from medsettle import Hub, journal
 from medsettle.cli import main
+from medsettle.cli.terminal import byte_rate
 from medsettle.config import EngineSettings
 from medsettle.v1 import operations_pb2, packages_pb2
 from trial_world import OPERATOR, Caller
@@ -97,6 +98,7 @@ def test_the_json_form_holds_all_that_the_check_found(
     assert (sound["findings"], sound["journal_is_whole"], sound["torn"]) == ([], True, None)
     assert (sound["frames"], sound["last_hash"]) == (verified.frames, verified.last_hash.hex())
     assert sound["bytes"] >= listed["bytes"] + SMALL.segment_bytes
+    assert sound["replayed"] == bool(replay)
 
     assert run("verify", flipped, "--json", *replay) == 1
     shown = capsys.readouterr()
@@ -105,6 +107,21 @@ def test_the_json_form_holds_all_that_the_check_found(
     assert "hash" in finding["problem"]
     assert "nothing is lost but time" in finding["advice"]
     assert "1 finding(s)" in shown.err
+
+
+def test_a_replay_says_what_it_compared(made: Path, flipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = "replayed: {} snapshot(s) have the digest that the journal gives"
+    assert run("verify", made, "--replay") == 0
+    assert f"{made}: {said.format(1)}\n" in capsys.readouterr().out
+    assert run("verify", made) == 0
+    assert "replayed" not in capsys.readouterr().out
+    assert run("verify", flipped, "--replay") == 1
+    assert said.format(0) in capsys.readouterr().out
+
+
+def test_the_rate_of_a_small_journal_can_be_read() -> None:
+    assert byte_rate(3_450_000, 1.5) == "2.3 MB/s"
+    assert byte_rate(2_000_000_000, 1.0) == "2.00 GB/s"
 
 
 def test_the_digest_of_a_snapshot_is_that_which_the_hub_tells(

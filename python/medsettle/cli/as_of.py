@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 # Business days are those of UTC+8.
 _DAY_OF = timedelta(hours=8)
+_DAY_MS = 86_400_000
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -41,7 +43,8 @@ def as_of(
         str | None,
         typer.Option(
             metavar="MOMENT",
-            help="2026-03-01 (the end of that day, UTC+8), 2026-03-01T12:00:00+08:00, or milliseconds since 1970 UTC.",
+            help="2026-03-01 (the end of that day, UTC+8; today: until now), 2026-03-01T12:00:00+08:00, or milliseconds"
+            " since 1970 UTC.",
         ),
     ] = None,
     sequence: Annotated[int | None, typer.Option(metavar="N", min=0, help="Behind this decision.")] = None,
@@ -57,7 +60,9 @@ def as_of(
     from medsettle import journal
     from medsettle.errors import Rejected
 
-    if (at is None) == (sequence is None):
+    if at is not None and sequence is not None:
+        raise CommandFailed("give one of --at, --sequence")
+    if at is None and sequence is None:
         raise CommandFailed("give --at MOMENT or --sequence N")
     with wrong_input():
         at_ms = None if at is None else moment_ms(at)
@@ -66,7 +71,7 @@ def as_of(
     try:
         answers = list(_ASKED[kind](past, number))
     except Rejected as refused:
-        when = f"at {moment(at_ms)}" if at_ms is not None else f"behind sequence {sequence}"
+        when = f"at {moment(at_ms)}" if at_ms is not None else f"behind sequence {past.sequence}"
         raise CommandFailed(
             f"{data}: no {kind} has the id {number} {when}; the newest decision was {past.sequence:,} then ({refused})",
             ExitCode.BAD_NEWS,
@@ -75,7 +80,7 @@ def as_of(
 
 
 def moment_ms(text: str) -> int:
-    """Read a moment; a day stands for its end. Raises ValueError."""
+    """Read a moment; a day stands for its end, today for what there is of it. Raises ValueError."""
     if text.isascii() and text.isdigit():
         return int(text)
     try:
@@ -84,7 +89,9 @@ def moment_ms(text: str) -> int:
         raise ValueError(f"{text!r} is no moment; write 2026-03-01 or 2026-03-01T12:00:00+08:00") from None
     if _DATE.fullmatch(text):
         midnight = found.replace(tzinfo=UTC) - _DAY_OF + timedelta(days=1)
-        return int(midnight.timestamp() * 1000) - 1
+        end_ms, now_ms = int(midnight.timestamp() * 1000) - 1, time.time_ns() // 1_000_000
+        is_today = end_ms - _DAY_MS < now_ms <= end_ms
+        return now_ms if is_today else end_ms
     if found.tzinfo is None:
         raise ValueError(f"{text!r} does not say in which time zone; write {text}+08:00 or {text}Z")
     return int(found.timestamp() * 1000)

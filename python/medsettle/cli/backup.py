@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +15,7 @@ from medsettle.cli.terminal import CommandFailed, ExitCode, bytes_progress, step
 if TYPE_CHECKING:
     from medsettle.client import Client
     from medsettle.journal import Backup
+    from medsettle.v1 import operations_pb2
 
 _TIMEOUT_S = 7 * 24 * 3_600.0
 """A first backup of a decade of a province takes as long as it takes."""
@@ -61,7 +62,7 @@ def backup(
         # The last frame again: that it is the same shows that the hub is still the one that was backed up.
         request = operations_pb2.OperationsTakeJournalRequest(from_frame_number=before)
         with steps_progress("taking frames") as show:
-            for page in client.operations.take_journal(request, timeout=_TIMEOUT_S):
+            for page in _frames_of(client, request, source):
                 if page.durable_frame_number < before:
                     raise ServerForgot(
                         f"the hub has forgotten: its newest frame is {page.durable_frame_number}, the backup in "
@@ -79,6 +80,24 @@ def backup(
         f"{directory}: {taken:,} frame(s) taken, {rate}; it ends with frame {kept.last_frame:,}, sequence "
         f"{kept.last_sequence:,}, hash {kept.last_hash.hex()}"
     )
+
+
+def _frames_of(
+    client: "Client", request: "operations_pb2.OperationsTakeJournalRequest", source: str
+) -> "Iterator[operations_pb2.OperationsTakeJournalResponse]":
+    from medsettle.errors import Rejected
+
+    try:
+        yield from client.operations.take_journal(request, timeout=_TIMEOUT_S)
+    except Rejected as refused:
+        if refused.reason != "INTERNAL":
+            raise
+        # The file and the offset are for whoever may read the hub's log, not for every caller.
+        raise CommandFailed(
+            f"{source}: the hub cannot read its journal any further; its log says where. What was taken so far is kept."
+            " On its machine: medsettle verify DATA",
+            ExitCode.BAD_NEWS,
+        ) from None
 
 
 def _take_snapshot(client: "Client", kept: "Backup", directory: Path) -> None:

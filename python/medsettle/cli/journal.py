@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from medsettle.cli.terminal import CommandFailed, ExitCode, bytes_progress, console, moment
+from medsettle.cli.terminal import CommandFailed, ExitCode, byte_rate, bytes_progress, console, moment
 
 if TYPE_CHECKING:
     from rich.tree import Tree
 
     from medsettle.cli.frames import Frame
     from medsettle.journal import Verified
+
+_FRAMES_SHOWN = 100
+"""Of a tree without an end: what a terminal scrolls back to."""
 
 _Directory = Annotated[Path, typer.Argument(metavar="DIR", help="Data directory; a hub may be using it.")]
 
@@ -49,9 +52,9 @@ def verify(
         verified = journal.verify(directory, progress, replay=replay)
     took_s = max(time.monotonic() - started_s, 1e-9)
     if as_json:
-        _print_json(directory, verified, bytes_checked, took_s)
+        _print_json(directory, verified, replay, bytes_checked, took_s)
     else:
-        _print_text(directory, verified, bytes_checked, took_s)
+        _print_text(directory, verified, replay, bytes_checked, took_s)
     if verified.findings:
         saved = "the journal is whole; " * verified.journal_is_whole
         raise CommandFailed(
@@ -59,16 +62,17 @@ def verify(
         )
 
 
-def _print_json(directory: Path, verified: "Verified", bytes_checked: int, took_s: float) -> None:
+def _print_json(directory: Path, verified: "Verified", replayed: bool, bytes_checked: int, took_s: float) -> None:
     shown = dataclasses.asdict(verified) | {
         "directory": str(directory),
+        "replayed": replayed,
         "bytes": bytes_checked,
         "seconds": round(took_s, 3),
     }
     print(json.dumps(shown, ensure_ascii=False, default=bytes.hex))
 
 
-def _print_text(directory: Path, verified: "Verified", bytes_checked: int, took_s: float) -> None:
+def _print_text(directory: Path, verified: "Verified", replayed: bool, bytes_checked: int, took_s: float) -> None:
     for finding in verified.findings:
         print(f"{finding['path']} at {finding['place']}: {finding['problem']}; {finding['advice']}")
     if verified.torn is not None:
@@ -82,9 +86,11 @@ def _print_text(directory: Path, verified: "Verified", bytes_checked: int, took_
         )
     print(
         f"{directory}: {bytes_checked:,} bytes in {verified.segments:,} segment(s), {verified.frames:,} frames and "
-        f"{verified.records:,} decisions checked in {took_s:.1f} s: {bytes_checked / took_s / 1e9:.2f} GB/s, "
+        f"{verified.records:,} decisions checked in {took_s:.1f} s: {byte_rate(bytes_checked, took_s)}, "
         f"{verified.records / took_s:,.0f} decisions/s"
     )
+    if replayed:
+        print(f"{directory}: replayed: {len(verified.snapshots):,} snapshot(s) have the digest that the journal gives")
     if not verified.findings:
         print(
             f"{directory}: nothing is wrong; it ends with frame {verified.last_frame:,}, sequence "
@@ -107,7 +113,8 @@ def inspect(
         int | None, typer.Option(metavar="N", min=1, help="End with the frame that holds this decision.")
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="How many frames to show; 100 unless an end is given.")
+        int | None,
+        typer.Option(metavar="N", min=1, help="How many frames to show; 100 unless an end is given, or --json."),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object per frame and line, with everything.")
@@ -116,7 +123,7 @@ def inspect(
     """Show the frames of a journal with the decisions and facts in them; nothing is changed.
 
     Names, card numbers and numbers of certificates are masked. The tree shortens long lists, --json does not. Frames
-    are shown as they are read, so a journal of any length can be piped on: medsettle inspect DIR --json --to-frame N.
+    are shown as they are read, so a journal of any length can be piped on: medsettle inspect DIR --json.
 
     Exit codes: 0 shown; 1 the journal is damaged where it was read, and what could be read is shown; 2 could not run.
     """
@@ -125,8 +132,10 @@ def inspect(
 
     if from_frame and from_sequence:
         raise CommandFailed("give --from or --from-sequence: both say where to begin")
-    if limit is None and to_frame is None and to_sequence is None:
-        limit = 100
+    _check_order("--from", from_frame, "--to", to_frame)
+    _check_order("--from-sequence", from_sequence, "--to-sequence", to_sequence)
+    if limit is None and to_frame is None and to_sequence is None and not as_json:
+        limit = _FRAMES_SHOWN
     damage: list[Mapping[str, object]] = []
     out, shown, last = console(), 0, 0
     for entry in journal.inspect(
@@ -158,8 +167,15 @@ def inspect(
             else f" from sequence {from_sequence} on" * bool(from_sequence)
         )
         print(f"medsettle: {directory} has no frame{where}", file=sys.stderr)
-    elif shown == limit and not as_json:
-        out.print(f"{limit} frames shown; for more: --from {last + 1}")
+    elif shown == limit:
+        # What --json prints is all there is on stdout.
+        more = f"{shown} frame{'s' * (shown != 1)} shown; for more: --from {last + 1}"
+        print(more, file=sys.stderr if as_json else sys.stdout)
+
+
+def _check_order(first_name: str, first: int | None, last_name: str, last: int | None) -> None:
+    if first and last and first > last:
+        raise CommandFailed(f"{first_name} {first} lies behind {last_name} {last}")
 
 
 def explain(

@@ -21,6 +21,9 @@ def status(
 ) -> None:
     """Show a hub's state, its newest frame, how many persons and open stays it holds, and its version.
 
+    The hash is that of the frame with the newest decision; a seal, which decides nothing, may be the newest frame, and
+    its hash is the one that `medsettle verify` ends with.
+
     Exit codes: 0 it serves; 1 it answers but does not serve fully; 2 no answer; 3 it halted.
     """
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -39,8 +42,12 @@ def status(
         raise CommandFailed(f"{target}: the hub halted. {halted}", ExitCode.HALTED) from None
     state = operations_pb2.OperationsStatusResponse.State.Name(answer.state)
     if as_json:
-        print(json.dumps(jsonform.to_json(answer), ensure_ascii=False))
+        # Hashes as every other command writes them, so that they can be compared with verify's.
+        header = jsonform.to_json(answer.header) | {"chain_hash": answer.header.chain_hash.hex()}
+        shown = jsonform.to_json(answer) | {"header": header, "seen_chain_hash": answer.seen_chain_hash.hex()}
+        print(json.dumps(shown, ensure_ascii=False))
     else:
+        decided = answer.header.sequence > 0
         table = Table("", "", show_header=False)
         table.add_row("state", f"{state} {answer.halt_reason}".strip())
         table.add_row("hub", str(answer.hub_number))
@@ -48,9 +55,9 @@ def status(
         table.add_row("persons", f"{answer.persons:,}")
         table.add_row("open stays", f"{answer.open_stays:,}")
         table.add_row("newest frame", f"{answer.frame_number:,}")
-        table.add_row("newest decision", f"{answer.header.sequence:,}")
-        table.add_row("chain hash", answer.header.chain_hash.hex())
-        table.add_row("stamp", moment(answer.header.stamp_ms))
+        table.add_row("newest decision", f"{answer.header.sequence:,}" if decided else "none yet")
+        table.add_row("hash of its frame", answer.header.chain_hash.hex() if decided else "none yet")
+        table.add_row("decided", moment(answer.header.stamp_ms) if decided else "none yet")
         table.add_row("version", answer.version)
         console().print(table)
     if state == "HALTED":

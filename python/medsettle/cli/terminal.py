@@ -128,6 +128,12 @@ def yuan(fen: int) -> str:
     return f"{'-' if fen < 0 else ''}{whole:,}.{rest:02}"
 
 
+def byte_rate(done_bytes: int, took_s: float) -> str:
+    """Show bytes per second, so that small journals do not read as 0.00."""
+    rate = done_bytes / took_s
+    return f"{rate / 1e9:.2f} GB/s" if rate >= 1e8 else f"{rate / 1e6:.1f} MB/s"
+
+
 def moment(stamp_ms: int) -> str:
     """Show a time to the millisecond, in UTC."""
     seconds, rest_ms = divmod(stamp_ms, 1000)
