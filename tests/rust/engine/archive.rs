@@ -95,13 +95,15 @@ fn two_hubs_with_one_archive_keep_all_that_either_has() {
         place.fill(&engine, 20..40);
         digests.push(place.shown(&engine));
     }
-    for (place, shown) in [(&first, &digests[0]), (&second, &digests[1])] {
-        for snapshot in place.names(".snapshot") {
-            fs::remove_file(snapshot).expect("removed");
-        }
-        let engine = place.open();
-        assert_eq!((engine.report().first_read, &place.shown(&engine)), (1, shown));
+    for snapshot in first.names(".snapshot").into_iter().chain(second.names(".snapshot")) {
+        fs::remove_file(snapshot).expect("removed");
     }
+    let engine = first.open();
+    assert_eq!((engine.report().first_read, first.shown(&engine)), (1, digests.remove(0)));
+    drop(engine);
+    // The second archived nothing, so all it has lies in its data directory; it is told to take an archive of its own.
+    let refused = second.try_open().expect_err("the archive is the other's").to_string();
+    assert!(refused.contains("belongs to another data directory"), "{refused}");
     assert_eq!(said_of(&verified(&first.data())), [""; 0]);
     let findings = said_of(&verified(&second.data()));
     assert!(!findings.is_empty() && findings.iter().all(|said| said.contains(".archive")), "{findings:?}");
