@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
+from medsettle.cli import main
+from trial_command import Outcome, Run
 from trial_report import FAULT, FIGURES, Figures, leave, lines_of
 from trial_site import Pki
 
@@ -21,6 +23,20 @@ def figures(record_property: Callable[[str, object], None]) -> Figures:
         record_property(FIGURES, text)
 
     return say
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the command line in this process."""
+
+    def run(*arguments: object) -> Outcome:
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        assert isinstance(ended.value.code, int)
+        return Outcome(ended.value.code, captured.out, captured.err)
+
+    return run
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -4,25 +4,7 @@
 //! days are as long as settlements fill them, so the state (persons, three days of request ids) stays as it is and only history grows.
 //! `HISTORY` is how many settlements are made, `MEDSETTLE_BENCH_DIR` chooses the file system.
 
-// The requests are those of the engine's tests: one way to write them.
-#[path = "../../tests/rust/engine/caller.rs"]
-#[allow(dead_code, reason = "not all of it is needed here")]
-mod caller;
-#[path = "../../tests/rust/engine/process.rs"]
-#[allow(dead_code, reason = "not all of it is needed here")]
-mod process;
-#[path = "../../tests/rust/engine/request.rs"]
-#[allow(dead_code, reason = "not all of it is needed here")]
-mod request;
-#[path = "../../tests/rust/engine/support.rs"]
-#[allow(dead_code, reason = "not all of it is needed here")]
-mod support;
-#[path = "../../tests/rust/engine/visits.rs"]
-#[allow(dead_code, unused_imports, reason = "not all of it is needed here")]
-mod visits;
-#[path = "../../tests/rust/engine/watched.rs"]
-#[allow(dead_code, reason = "not all of it is needed here")]
-mod watched;
+mod hub;
 
 use std::collections::VecDeque;
 use std::fs;
@@ -38,6 +20,7 @@ use medsettle_wire::{Operation, v1};
 use prost::Message;
 
 use crate::caller::{Caller, Sent};
+use crate::hub::{caller, process, request, support, visits, watched};
 use crate::request::Patient;
 use crate::support::{HOSPITAL, NOW_MS, Time, config, hospital, office, open_with};
 

@@ -4,25 +4,7 @@
 //! cut. After that the same directory is started from the snapshot, then from its journal alone, and verified.
 //! `MEDSETTLE_BENCH_DIR` chooses the file system.
 
-// The requests are those of the engine's tests: one way to write them.
-#[path = "../../tests/rust/engine/caller.rs"]
-#[allow(dead_code, reason = "not all of it is needed here")]
-mod caller;
-#[path = "../../tests/rust/engine/process.rs"]
-#[allow(dead_code, reason = "not all of it is needed here")]
-mod process;
-#[path = "../../tests/rust/engine/request.rs"]
-#[allow(dead_code, reason = "not all of it is needed here")]
-mod request;
-#[path = "../../tests/rust/engine/support.rs"]
-#[allow(dead_code, reason = "not all of it is needed here")]
-mod support;
-#[path = "../../tests/rust/engine/visits.rs"]
-#[allow(dead_code, unused_imports, reason = "not all of it is needed here")]
-mod visits;
-#[path = "../../tests/rust/engine/watched.rs"]
-#[allow(dead_code, reason = "not all of it is needed here")]
-mod watched;
+mod hub;
 
 use std::fs;
 use std::io::Read;
@@ -43,6 +25,7 @@ use medsettle_wire::v1::command::Command;
 use medsettle_wire::v1::command_result::Result as Outcome;
 use medsettle_wire::{Operation, v1};
 
+use crate::hub::{caller, process, request, support, visits, watched};
 use crate::request::Patient;
 use crate::support::{NOW_MS, OFFICE, Time, config, hospital, office, open_with};
 

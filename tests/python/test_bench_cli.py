@@ -2,37 +2,18 @@
 
 import json
 import shlex
-from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from medsettle.cli import main
-
-
-@dataclass(frozen=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Outcome]
+from trial_command import Run
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
+def run(run: Run) -> Run:
     """Run `medsettle bench` in this process."""
-
-    def run(*arguments: str | Path) -> Outcome:
-        with pytest.raises(SystemExit) as ended:
-            main(["bench", *(str(argument) for argument in arguments)])
-        captured = capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return Outcome(ended.value.code, captured.out, captured.err)
-
-    return run
+    return partial(run, "bench")
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,39 +16,15 @@ from cryptography import x509
 
 import medsettle
 from medsettle.auth.revocation import RevocationList
-from medsettle.cli import main
 from medsettle.config import EngineSettings
 from medsettle.v1 import common_pb2, messages_pb2, packages_pb2, persons_pb2, presentation_pb2
+from trial_command import Run
 
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parents[1] / "vectors" / "benefit_cases.json").read_text())
 OPERATOR = "S37000000001"
 # No region has this code, so nobody has this number.
 IDENTITY_NUMBER = "000000199003070014"
 DESCRIPTION_OF_A_CASE = {"id", "policy", "expected", "note"}
-
-
-@dataclass(frozen=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Outcome]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command line in this process."""
-
-    def run(*arguments: str | Path) -> Outcome:
-        with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return Outcome(ended.value.code, captured.out, captured.err)
-
-    return run
 
 
 def header(request_id: str) -> common_pb2.RequestHeader:

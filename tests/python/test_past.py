@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 from collections import Counter as Tally
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
@@ -14,7 +13,6 @@ from typing import Any
 import pytest
 
 from medsettle import CorruptJournal, Rejected, journal
-from medsettle.cli import main
 from medsettle.cli.as_of import moment_ms
 from medsettle.v1 import (
     accounts_pb2,
@@ -25,6 +23,7 @@ from medsettle.v1 import (
     operations_pb2,
     persons_pb2,
 )
+from trial_command import Run
 from trial_town import SUCCESSOR_SERIAL, Bank
 from trial_visits import PURCHASE, Counter
 from trial_world import AUDITOR, BEIJING_HOSPITAL, OPERATOR, Patient, Ward, days_ago, line
@@ -109,21 +108,6 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
         balances.append(((seen := show(bank, patient)).header.sequence, seen))
         books = bank.acting(AUDITOR).operations.trial_balance(TRIAL)
     return Told(bank.data, patient, stay, settlement, together, balances, books)
-
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def run(*arguments: str | Path | int) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return ended.value.code, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture

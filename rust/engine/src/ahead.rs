@@ -22,7 +22,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 use crate::error::{Damage, Finding};
 use crate::journal::{FrameHash, FrameHeader, FrameRef};
-use crate::limits::{MAX_DECODERS, PIECE_BODY_GOAL, PIECES_AHEAD};
+use crate::limits::{MAX_DECODERS, PIECE_GOAL, PIECES_AHEAD};
 use crate::recovery::Unusable;
 
 /// A frame without its body.
@@ -75,7 +75,9 @@ impl Ahead {
         let path = Arc::clone(&self.path);
         let folded = Folded { header: frame.header.clone(), hash: frame.hash, path, offset: frame.offset };
         self.piece.frames.push((folded, from..self.piece.bodies.len()));
-        if self.piece.bodies.len() < PIECE_BODY_GOAL { Ok(()) } else { self.hand_over() }
+        // Frames without a body count as well.
+        let len = self.piece.bodies.len() + self.piece.frames.len() * size_of::<Folded>();
+        if len < PIECE_GOAL { Ok(()) } else { self.hand_over() }
     }
 
     fn hand_over(&mut self) -> Result<(), Unusable> {

@@ -22,9 +22,9 @@ pub const READ_WINDOW_LEN: usize = 1 << 20;
 /// Threads that decode bodies ahead of whoever folds them: one folds what about four decode.
 pub const MAX_DECODERS: usize = 4;
 
-/// Bytes of bodies that are handed to a decoder at once: some hundred records, so that handing over costs nothing beside them, and the piece
+/// Bytes of frames that are handed to a decoder at once: some hundred records, so that handing over costs nothing beside them, and the piece
 /// stays in the cache.
-pub const PIECE_BODY_GOAL: usize = 128 << 10;
+pub const PIECE_GOAL: usize = 128 << 10;
 
 /// Pieces that wait for each decoder and behind it: enough that no thread waits for another's pause, and memory stays a few megabytes.
 pub const PIECES_AHEAD: usize = 4;

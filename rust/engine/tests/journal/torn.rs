@@ -1,11 +1,15 @@
 //! Power cuts in the middle of the last frame.
 
+use std::sync::Arc;
+
 use medsettle_engine::error::Damage;
+use medsettle_engine::halt::Halt;
 use medsettle_engine::journal::{Appended, JournalPort};
+use medsettle_engine::recovery::Opening;
 use medsettle_engine::storage::Storage;
 use medsettle_engine::storage::simulated::{Failure, SimulatedDisk};
 
-use crate::support::{body, journal_of, open, refusal};
+use crate::support::{body, journal_of, open, options, refusal};
 
 const SECTOR: usize = 512;
 
@@ -111,6 +115,26 @@ fn a_torn_frame_with_anything_behind_it_is_refused() {
         next_segment.patch("00000002.journal", 4096, torn.bytes());
         assert_eq!(refusal(&next_segment).damage, Damage::WrittenBehind { frame: 2 });
     }
+}
+
+#[test]
+fn a_hub_that_begins_behind_a_snapshot_and_dies_before_its_first_frame_in_a_segment_opens_again() {
+    // The snapshot stands behind the last frame of the first segment, and the first of the second is torn.
+    let bodies = [body(1, 100), body(2, 400), body(3, 3_000)];
+    let disk = journal_of(&bodies);
+    let mut session = open(&disk.copy()).expect("the journal is whole");
+    let snapshot = session.journal.tail();
+    let next = session.frame(&body(4, 300));
+    disk.patch("00000002.journal", 4_096, &next.bytes()[..SECTOR]);
+
+    let opening = Opening::begin(Arc::new(disk.clone()), &options()).expect("nobody has it");
+    let through = opening.walk(Some(snapshot), &mut |_| Ok(())).expect("a torn tail").expect("the same history");
+    let opened = opening.open(through, Halt::default()).expect("it opens");
+    assert_eq!((opened.report.segments, opened.report.tail), (1, snapshot), "the second is a prepared one again");
+    assert!(opened.report.torn.is_some());
+    drop(opened);
+    disk.crash(|_| false);
+    assert_eq!(open(&disk).expect("one segment is prepared, not two").found, bodies);
 }
 
 #[test]
