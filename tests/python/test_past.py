@@ -213,6 +213,28 @@ def test_a_day_stands_for_its_end_where_the_business_is() -> None:
     assert moment_ms("2026-03-01") == int(end.timestamp() * 1000) == moment_ms("2026-03-01T23:59:59.999+08:00")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["inspect", "{data}", "--from", 1 << 64],
+        ["inspect", "{data}", "--from-sequence", 10**23],
+        ["inspect", "{data}", "--limit", 10**23],
+        ["explain", "{data}", 10**23],
+        ["as-of", "person", 1, "--data", "{data}", "--sequence", 10**23],
+        ["as-of", "person", 1, "--data", "{data}", "--at", 10**23],
+        ["as-of", "person", 1, "--data", "{data}", "--at", "0001-01-01"],
+        ["as-of", "person", 1, "--data", "{data}", "--at", "9999-12-31"],
+        ["export", "{data}", "--to-sequence", 1 << 64, "--out", "nowhere"],
+    ],
+)
+def test_a_number_or_a_moment_that_nothing_can_have_costs_one_line(
+    told: Told, run: Run, arguments: list[object]
+) -> None:
+    outcome = run(*(told.data if argument == "{data}" else argument for argument in arguments))
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "Traceback" not in outcome.err
+
+
 def test_today_is_what_there_is_of_it_so_far(told: Told, run: Run) -> None:
     china = timezone(timedelta(hours=8))
     before = datetime.now(china)

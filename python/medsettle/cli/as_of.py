@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medsettle.cli.terminal import CommandFailed, ExitCode, bytes_progress, console, moment, wrong_input
+from medsettle.cli.terminal import MAX_NUMBER, CommandFailed, ExitCode, bytes_progress, console, moment, wrong_input
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -47,7 +47,9 @@ def as_of(
             " since 1970 UTC.",
         ),
     ] = None,
-    sequence: Annotated[int | None, typer.Option(metavar="N", min=0, help="Behind this decision.")] = None,
+    sequence: Annotated[
+        int | None, typer.Option(metavar="N", min=0, max=MAX_NUMBER, help="Behind this decision.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The hub's answer as JSON.")] = False,
 ) -> None:
     """Show what a person, card, account or stay was at a moment, or behind a decision; from the journal alone.
@@ -79,9 +81,21 @@ def as_of(
     _show(past, kind, number, answers, as_json)
 
 
+_LATEST_MS = int(datetime.max.replace(tzinfo=UTC).timestamp() * 1000)
+
+
 def moment_ms(text: str) -> int:
     """Read a moment; a day stands for its end, today for what there is of it. Raises ValueError."""
+    try:
+        return _moment_ms(text)
+    except OverflowError:
+        raise ValueError(f"{text!r} lies before or behind all days that there are") from None
+
+
+def _moment_ms(text: str) -> int:
     if text.isascii() and text.isdigit():
+        if int(text) > _LATEST_MS:
+            raise OverflowError
         return int(text)
     try:
         found = datetime.fromisoformat(text)

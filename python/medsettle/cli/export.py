@@ -6,7 +6,7 @@ from typing import Annotated, cast
 
 import typer
 
-from medsettle.cli.terminal import CommandFailed, ExitCode, steps_progress, yuan
+from medsettle.cli.terminal import MAX_NUMBER, CommandFailed, ExitCode, steps_progress, yuan
 
 
 class Format(StrEnum):
@@ -20,7 +20,10 @@ def export(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Directory for the tables; made when it is not there.")],
     format: Annotated[Format, typer.Option(help="How the tables are written.")] = Format.PARQUET,
     to_sequence: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Last decision to export; all that are durable if unset.")
+        int | None,
+        typer.Option(
+            metavar="N", min=1, max=MAX_NUMBER, help="Last decision to export; all that are durable if unset."
+        ),
     ] = None,
 ) -> None:
     """Write the facts of a journal as Parquet tables; nothing is changed.

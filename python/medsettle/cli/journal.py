@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from medsettle.cli.terminal import CommandFailed, ExitCode, byte_rate, bytes_progress, console, moment
+from medsettle.cli.terminal import MAX_NUMBER, CommandFailed, ExitCode, byte_rate, bytes_progress, console, moment
 
 if TYPE_CHECKING:
     from rich.tree import Tree
@@ -101,20 +101,25 @@ def _print_text(directory: Path, verified: "Verified", replayed: bool, bytes_che
 def inspect(
     directory: _Directory,
     from_frame: Annotated[
-        int | None, typer.Option("--from", "--from-frame", metavar="N", min=1, help="First frame to show.")
+        int | None,
+        typer.Option("--from", "--from-frame", metavar="N", min=1, max=MAX_NUMBER, help="First frame to show."),
     ] = None,
     to_frame: Annotated[
-        int | None, typer.Option("--to", "--to-frame", metavar="N", min=1, help="Last frame to show.")
+        int | None, typer.Option("--to", "--to-frame", metavar="N", min=1, max=MAX_NUMBER, help="Last frame to show.")
     ] = None,
     from_sequence: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Begin with the frame that holds this decision.")
+        int | None,
+        typer.Option(metavar="N", min=1, max=MAX_NUMBER, help="Begin with the frame that holds this decision."),
     ] = None,
     to_sequence: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="End with the frame that holds this decision.")
+        int | None,
+        typer.Option(metavar="N", min=1, max=MAX_NUMBER, help="End with the frame that holds this decision."),
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="How many frames to show; 100 unless an end is given, or --json."),
+        typer.Option(
+            metavar="N", min=1, max=MAX_NUMBER, help="How many frames to show; 100 unless an end is given, or --json."
+        ),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object per frame and line, with everything.")
@@ -180,7 +185,9 @@ def _check_order(first_name: str, first: int | None, last_name: str, last: int |
 
 def explain(
     directory: _Directory,
-    number: Annotated[int, typer.Argument(metavar="ID", min=1, help="Of a settlement or of an unwind.")],
+    number: Annotated[
+        int, typer.Argument(metavar="ID", min=1, max=MAX_NUMBER, help="Of a settlement or of an unwind.")
+    ],
 ) -> None:
     """Tell who paid what of a settlement and why, or what an unwind took back from a thief; nothing is changed.
 

@@ -18,6 +18,10 @@ _WIDTH_OF_PIPES = 200
 """Columns where there is no terminal to ask: enough that no table is folded."""
 
 
+MAX_NUMBER = (1 << 64) - 1
+"""The largest frame, sequence or id that a journal can hold; more can only be a slip."""
+
+
 class ExitCode(IntEnum):
     """How a command ends; 0 is all is well."""
 
