@@ -3,6 +3,7 @@
 //! Invariant: everything goes through `Hub::decide`; nothing is put into the state by hand.
 
 mod card_events;
+mod insured;
 pub mod process;
 mod rounds;
 mod watch;
@@ -66,6 +67,7 @@ pub struct Ward {
     hospital: InstitutionCode,
     patients: Vec<Patient>,
     requests: u64,
+    now_ms: i64,
 }
 
 impl Ward {
@@ -79,6 +81,7 @@ impl Ward {
             hospital,
             patients: Vec::new(),
             requests: 0,
+            now_ms: NOW_MS,
         };
         ward.furnish();
         for card in 1..=count {
@@ -128,7 +131,7 @@ impl Ward {
 
     fn context(&self) -> Context<'_> {
         Context {
-            stamp_ms: NOW_MS,
+            stamp_ms: self.now_ms,
             sequence: self.hub.sequence() + 1,
             actor: Actor { institution: self.hospital, roles: u32::MAX },
             operation: 1,
@@ -143,7 +146,7 @@ impl Ward {
         self.requests += 1;
         let header = RequestHeader {
             request_id: RequestId::parse(&format!("H11010500001-{:016}", self.requests)).expect("well written"),
-            created_ms: NOW_MS,
+            created_ms: self.now_ms,
             institution: self.hospital,
             operator: "bench".into(),
         };
@@ -214,10 +217,17 @@ impl Ward {
     }
 
     fn issue(&mut self, id: CardId, card: u64) {
-        let made =
-            Personalisation { pan: pan(card), card_sn: card_sn(card), chip: Some(Chip { scheme: 1, key_index: 1 }) };
-        self.run(Command::MarkCardMade { card: id, made, purse: Fen::ZERO });
-        self.run(Command::HandOverCard { card: id, collected_by: "holder".into() });
+        for command in Self::issuing(id, card) {
+            self.run(command);
+        }
+    }
+
+    /// What makes a card that was applied for one in its holder's hands.
+    fn issuing(id: CardId, card: u64) -> [Command; 2] {
+        let chip = Some(Chip { scheme: 1, key_index: 1 });
+        let made = Personalisation { pan: pan(card), card_sn: card_sn(card), chip };
+        let made = Command::MarkCardMade { card: id, made, purse: Fen::ZERO };
+        [made, Command::HandOverCard { card: id, collected_by: "holder".into() }]
     }
 }
 

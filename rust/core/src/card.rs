@@ -18,6 +18,7 @@ use crate::ids::{CardId, CardSn, Pan, PersonId, RegionCode};
 use crate::money::Fen;
 use crate::pin::Pin;
 use crate::reject::Reject;
+use crate::table::Keyed;
 
 /// A temporary loss lasts 7 × 24 hours.
 pub const TEMPORARY_LOSS_MS: i64 = 7 * 24 * 3_600_000;
@@ -132,6 +133,14 @@ pub struct Card {
     pub offline: Fen,
     /// Set at a desk.
     pub pin: Option<Pin>,
+}
+
+impl Keyed for Card {
+    type Key = CardId;
+
+    fn key(&self) -> CardId {
+        self.id
+    }
 }
 
 impl Card {

@@ -12,7 +12,6 @@ use crate::calendar::Date;
 use crate::card::{Card, CardState, Moment};
 use crate::ids::{CardId, RegionCode};
 use crate::person::{Profile, SpellStatus};
-use crate::shared::Shared;
 use crate::table::Table;
 
 /// Cards by the state of their insurance zone, in the order of [`CardState::ALL`].
@@ -38,14 +37,14 @@ struct Insured {
 
 impl Census {
     /// Take in what has changed by itself until the stamp of a record.
-    pub(crate) fn advance(&mut self, now_ms: i64, cards: &Table<CardId, Shared<Card>>) {
+    pub(crate) fn advance(&mut self, now_ms: i64, cards: &Table<Card>) {
         let before = Date::business_day(self.now_ms);
         // Stamps never go back; were one to, what has ended would still have ended.
         let now_ms = now_ms.max(self.now_ms);
         self.now_ms = now_ms;
         while let Some((until_ms, id)) = self.losses.first().copied().filter(|(until_ms, _)| *until_ms <= now_ms) {
             self.losses.remove(&(until_ms, id));
-            let card = cards.get(&id).expect("a card that was lost is known");
+            let card = cards.get(id).expect("a card that was lost is known");
             let shown = shown(card, now_ms);
             let counts = self.group(card);
             counts[CardState::TempLost as usize] -= 1;
@@ -99,11 +98,11 @@ impl Census {
     }
 
     /// Cards by region and generation, at a moment that is not before the last record.
-    pub(crate) fn groups(&self, now_ms: i64, cards: &Table<CardId, Shared<Card>>) -> Vec<(RegionCode, &str, ByState)> {
+    pub(crate) fn groups(&self, now_ms: i64, cards: &Table<Card>) -> Vec<(RegionCode, &str, ByState)> {
         let mut ended: BTreeMap<(RegionCode, &str), Vec<CardState>> = BTreeMap::new();
         // Losses that have ended since the last record: the next one will take them in.
         for (_, id) in self.losses.range(..=(now_ms, CardId(u64::MAX))) {
-            let card = &cards[id];
+            let card = &cards[*id];
             ended.entry((card.region, &card.generation)).or_default().push(shown(card, now_ms));
         }
         let groups =

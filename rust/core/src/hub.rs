@@ -12,14 +12,15 @@ use std::sync::Arc;
 
 use crate::alert::{AlertRules, Alerts};
 use crate::calendar::Date;
-use crate::card::{Card, Moment};
+use crate::card::{Card, Moment, Personalisation};
 use crate::catalogue::Catalogue;
 use crate::census::Census;
 use crate::command::{Command, Reply, Request, RequestHeader, Verdict};
 use crate::decide;
 use crate::fact::{Fact, Record};
+use crate::finder::Finder;
 use crate::guess::WrongCryptograms;
-use crate::ids::{CardId, CardSn, Hash32, HubNumber, InstitutionCode, Pan, PersonId, RegionCode, StayId};
+use crate::ids::{CardId, CardSn, Hash32, HubNumber, InstitutionCode, Pan, PersonId, RegionCode};
 use crate::institution::Institution;
 use crate::ledger::Ledger;
 use crate::person::{Certificate, Person};
@@ -31,7 +32,6 @@ use crate::reject::Reject;
 use crate::request::Requests;
 use crate::retirement::Retirements;
 use crate::settlement::Settlement;
-use crate::shared::Shared;
 use crate::stay::Stay;
 use crate::suspension::PlaceSuspension;
 use crate::table::Table;
@@ -112,14 +112,14 @@ pub enum Decision {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hub {
     pub(crate) number: HubNumber,
-    pub(crate) persons: Table<PersonId, Shared<Person>>,
-    pub(crate) by_certificate: Table<Certificate, PersonId>,
-    pub(crate) cards: Table<CardId, Shared<Card>>,
-    pub(crate) by_pan: Table<Pan, CardId>,
-    pub(crate) by_sn: Table<CardSn, CardId>,
+    pub(crate) persons: Table<Person>,
+    pub(crate) by_certificate: Finder,
+    pub(crate) cards: Table<Card>,
+    pub(crate) by_pan: Finder,
+    pub(crate) by_sn: Finder,
     pub(crate) retirements: Retirements,
     pub(crate) census: Census,
-    pub(crate) institutions: Table<InstitutionCode, Institution>,
+    pub(crate) institutions: Table<Institution>,
     /// Of institutions and departments; a new registration leaves them.
     pub(crate) suspensions: BTreeMap<InstitutionCode, Vec<PlaceSuspension>>,
     pub(crate) regions: RegionTree,
@@ -128,7 +128,7 @@ pub struct Hub {
     pub(crate) alert_rules: BTreeMap<RegionCode, Versions<AlertRules>>,
     pub(crate) alerts: Alerts,
     /// Stays that are open or discharged. Settled and void ones are records.
-    pub(crate) stays: Table<StayId, Arc<Stay>>,
+    pub(crate) stays: Table<Stay>,
     pub(crate) requests: Requests,
     pub(crate) wrong_cryptograms: WrongCryptograms,
     pub(crate) used_tokens: UsedTokens,
@@ -143,10 +143,10 @@ impl Hub {
         Self {
             number,
             persons: Table::seeded(seed),
-            by_certificate: Table::seeded(seed),
+            by_certificate: Finder::seeded(seed),
             cards: Table::seeded(seed),
-            by_pan: Table::seeded(seed),
-            by_sn: Table::seeded(seed),
+            by_pan: Finder::seeded(seed),
+            by_sn: Finder::seeded(seed),
             retirements: Retirements::default(),
             census: Census::default(),
             suspensions: BTreeMap::new(),
@@ -289,11 +289,31 @@ impl Hub {
     }
 
     pub(crate) fn person(&self, id: PersonId) -> Result<&Person, Reject> {
-        self.persons.get(&id).map(|person| &**person).ok_or_else(|| Reject::PersonUnknown)
+        self.persons.get(id).ok_or_else(|| Reject::PersonUnknown)
     }
 
     pub(crate) fn card(&self, id: CardId) -> Result<&Card, Reject> {
-        self.cards.get(&id).map(|card| &**card).ok_or_else(|| Reject::CardUnknown)
+        self.cards.get(id).ok_or_else(|| Reject::CardUnknown)
+    }
+
+    /// The person whom a certificate names.
+    pub(crate) fn person_named(&self, certificate: &Certificate) -> Option<PersonId> {
+        let names = |id| self.persons[PersonId(id)].profile.certificates.contains(certificate);
+        self.by_certificate.find(certificate, names).map(PersonId)
+    }
+
+    /// The card with a number.
+    pub(crate) fn card_with_pan(&self, pan: &Pan) -> Option<CardId> {
+        self.by_pan.find(pan, |id| self.made(id).is_some_and(|made| made.pan == *pan)).map(CardId)
+    }
+
+    /// The card with a recognition code.
+    pub(crate) fn card_with_sn(&self, sn: &CardSn) -> Option<CardId> {
+        self.by_sn.find(sn, |id| self.made(id).is_some_and(|made| made.card_sn == *sn)).map(CardId)
+    }
+
+    fn made(&self, card: u64) -> Option<&Personalisation> {
+        self.cards[CardId(card)].made.as_ref()
     }
 
     /// The moment of a stamp for a card: whether its generation is over then.
@@ -303,7 +323,7 @@ impl Hub {
     }
 
     pub(crate) fn institution(&self, code: InstitutionCode) -> Result<&Institution, Reject> {
-        self.institutions.get(&code).ok_or_else(|| Reject::InstitutionUnknown(code))
+        self.institutions.get(code).ok_or_else(|| Reject::InstitutionUnknown(code))
     }
 
     /// The package in force for a day: of the most specific region above the insured one that has any; with the region it was found at.

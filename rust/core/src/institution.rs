@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{InstitutionCode, RegionCode};
 use crate::policy::Level;
+use crate::table::Keyed;
 
 /// What kind of place it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +34,14 @@ pub struct Institution {
     pub networked: bool,
     /// May settle for persons of other pools.
     pub cross_region: bool,
+}
+
+impl Keyed for Institution {
+    type Key = InstitutionCode;
+
+    fn key(&self) -> InstitutionCode {
+        self.code
+    }
 }
 
 impl Institution {

@@ -16,6 +16,7 @@ use crate::money::Fen;
 use crate::policy::{Category, InsuranceType};
 use crate::settlement::Standing;
 use crate::suspension::Suspension;
+use crate::table::Keyed;
 use crate::trail::Trail;
 
 /// Sex as a document states it.
@@ -258,6 +259,14 @@ pub struct Transfer {
     pub home_before: RegionCode,
     /// Years in which what was settled before no longer counts.
     pub anew: Vec<AccumulatorKey>,
+}
+
+impl Keyed for Person {
+    type Key = PersonId;
+
+    fn key(&self) -> PersonId {
+        self.id
+    }
 }
 
 impl Person {

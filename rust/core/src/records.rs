@@ -22,7 +22,6 @@ use crate::request::{Bound, RequestKey};
 use crate::settlement::{Adjustment, Cancellation, Settlement, Standing};
 use crate::statement::{self, Entry, Range};
 use crate::stay::{Stay, StayState};
-use crate::table::Table;
 
 /// One row of an institution's day; a cancellation is a row of its own with negative amounts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,9 +120,9 @@ impl Closing {
         for fact in &record.facts {
             match fact {
                 Fact::Settled { settlement } => {
-                    closing.stays.extend(settlement.stay().map(|stay| Arc::clone(&before.stays[&stay])));
+                    closing.stays.extend(settlement.stay().and_then(|stay| before.stays.shared(stay).cloned()));
                 }
-                Fact::AdmissionCancelled { stay } => closing.stays.push(Arc::clone(&before.stays[stay])),
+                Fact::AdmissionCancelled { stay } => closing.stays.extend(before.stays.shared(*stay).cloned()),
                 Fact::AlertAcknowledged { alert, .. } => {
                     closing.alerts.push(Arc::clone(before.alerts.get(*alert).expect("what is acknowledged was open")));
                 }
@@ -202,17 +201,12 @@ pub struct MemoryRecords {
     stays: BTreeMap<StayId, Arc<Stay>>,
     stays_by_person: BTreeMap<PersonId, Vec<StayId>>,
     days: BTreeMap<(InstitutionCode, Date), (Vec<DayRow>, DayTotals)>,
-    statements: Table<PersonId, Vec<Entry>>,
-    requests: Table<RequestKey, Bound>,
+    statements: BTreeMap<PersonId, Vec<Entry>>,
+    requests: BTreeMap<RequestKey, Bound>,
     alerts: BTreeMap<AlertId, AlertView>,
 }
 
 impl MemoryRecords {
-    /// Without history. The seed keeps callers from choosing request ids that collide.
-    pub fn seeded(seed: u64) -> Self {
-        Self { requests: Table::seeded(seed), statements: Table::seeded(seed), ..Self::default() }
-    }
-
     /// Take note of a record, with the hub as it is before the record is applied.
     pub fn observe(&mut self, record: &Record, before: &Hub) {
         for fact in &record.facts {
@@ -252,9 +246,8 @@ impl MemoryRecords {
                 _ => {}
             }
         }
-        statement::entries_of(record, before, |person, entry| match self.statements.get_mut(&person) {
-            Some(entries) => entries.push(entry),
-            None => self.statements.insert(person, vec![entry]),
+        statement::entries_of(record, before, |person, entry| {
+            self.statements.entry(person).or_default().push(entry);
         });
         self.requests.insert(record.request_key(), Bound::by(record));
     }
@@ -301,7 +294,7 @@ impl MemoryRecords {
     }
 
     fn keep_stay(&mut self, before: &Hub, id: StayId, state: StayState, settlement: Option<SettlementId>) {
-        let mut stay = Stay::clone(&before.stays[&id]);
+        let mut stay = Stay::clone(&before.stays[id]);
         stay.state = state;
         stay.settlement = settlement;
         self.stays_by_person.entry(stay.person).or_default().push(id);

@@ -3,14 +3,18 @@
 //! Invariant: an id is bound by a decision that left facts, and by nothing else; a bound id gives its first answer for ever.
 //! Invariant: ids stay in memory for [`WINDOW_MS`] after the request was made; an older request is never executed.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+mod window;
 
+use std::collections::BTreeMap;
+
+use foldhash::quality::FixedState;
 use serde::{Deserialize, Serialize};
 
+use self::window::Window;
 use crate::fact::Record;
+use crate::finder::Half;
 use crate::ids::{Hash32, InstitutionCode, RequestId, SettlementId};
-use crate::table::Table;
+use crate::shards::Shards;
 
 /// How long an id executes or replays from memory.
 pub const WINDOW_MS: i64 = 72 * 3_600_000;
@@ -67,30 +71,61 @@ pub type RequestKey = (InstitutionCode, RequestId);
 /// The ids of the window.
 #[derive(Clone, Debug)]
 pub struct Requests {
-    known: Table<RequestKey, Known>,
-    leaving: Leaving,
+    window: Window,
+    hasher: FixedState,
+    places: Shards<Place>,
     remembered: BTreeMap<InstitutionCode, u32>,
+}
+
+/// Where in the window an id stands.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    hash: Half,
+    number: u32,
+}
+
+impl Place {
+    fn hash_of(&self) -> u64 {
+        self.hash.spread()
+    }
 }
 
 impl PartialEq for Requests {
     fn eq(&self, other: &Self) -> bool {
-        self.known == other.known
+        self.rows().map(|(key, known, _)| (key, known)).eq(other.rows().map(|(key, known, _)| (key, known)))
     }
 }
 
 impl Requests {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { known: Table::seeded(seed), leaving: Leaving::default(), remembered: BTreeMap::new() }
+        Self {
+            window: Window::default(),
+            hasher: FixedState::with_seed(seed),
+            places: Shards::default(),
+            remembered: BTreeMap::new(),
+        }
     }
 
     /// What memory knows of an id.
     pub fn get(&self, key: &RequestKey) -> Option<&Known> {
-        self.known.get(key)
+        self.place(key).map(|number| &self.window.entry(number).known)
     }
 
-    /// Bring the rows of ids into the processor's cache ([`Table::bring`]).
+    fn place(&self, key: &RequestKey) -> Option<u32> {
+        let hash = Half::of(&self.hasher, key);
+        let is = |place: &Place| place.hash == hash && self.window.is(place.number, key);
+        self.places.find(hash.spread(), is).map(|place| place.number)
+    }
+
+    /// Bring the places of ids into the processor's cache, as [`crate::table::Table::bring`] does.
     pub(crate) fn bring(&self, keys: &[RequestKey]) -> usize {
-        self.known.bring(keys)
+        let hashes: Vec<_> = keys.iter().map(|key| Half::of(&self.hasher, key)).collect();
+        let heads = hashes.iter().fold(0, |sum, hash| sum ^ self.places.head(hash.spread()));
+        heads
+            ^ hashes
+                .iter()
+                .filter(|hash| self.places.find(hash.spread(), |place| place.hash == **hash).is_some())
+                .count()
     }
 
     /// How many unseen requests an institution has reversed within the window.
@@ -98,84 +133,50 @@ impl Requests {
         self.remembered.get(&institution).copied().unwrap_or(0)
     }
 
-    pub(crate) fn bind(&mut self, key: RequestKey, bound: Bound, now_ms: i64) {
+    pub(crate) fn bind(&mut self, key: &RequestKey, bound: Bound, now_ms: i64) {
         self.forget_before(now_ms);
-        self.leaving.push(now_ms + WINDOW_MS + MAX_AHEAD_MS, key.clone());
-        self.known.insert(key, Known::Bound(bound));
+        self.restore(key, Known::Bound(bound), now_ms + WINDOW_MS + MAX_AHEAD_MS);
     }
 
-    pub(crate) fn remember_unseen(&mut self, key: RequestKey, now_ms: i64) {
+    pub(crate) fn remember_unseen(&mut self, key: &RequestKey, now_ms: i64) {
         self.forget_before(now_ms);
-        *self.remembered.entry(key.0).or_default() += 1;
-        self.leaving.push(now_ms + WINDOW_MS + MAX_AHEAD_MS, key.clone());
-        self.known.insert(key, Known::ReversedUnseen);
+        self.restore(key, Known::ReversedUnseen, now_ms + WINDOW_MS + MAX_AHEAD_MS);
     }
 
     /// Every id of the window with the moment at which it leaves, in that order.
     pub(crate) fn rows(&self) -> impl Iterator<Item = (RequestKey, Known, i64)> {
-        let leaving = self.leaving.chunks.iter().flat_map(|chunk| chunk.iter());
-        leaving.filter_map(|(leaves_ms, key)| Some((key.clone(), *self.known.get(key)?, *leaves_ms)))
+        self.window.entries().map(|(key, entry)| (key, entry.known, entry.leaves_ms))
     }
 
-    /// Know an id again that leaves after all that were restored before it.
-    pub(crate) fn restore(&mut self, key: RequestKey, known: Known, leaves_ms: i64) {
+    /// Know an id, which leaves after all that are known already.
+    pub(crate) fn restore(&mut self, key: &RequestKey, known: Known, leaves_ms: i64) {
         if known == Known::ReversedUnseen {
             *self.remembered.entry(key.0).or_default() += 1;
         }
-        self.leaving.push(leaves_ms, key.clone());
-        self.known.insert(key, known);
+        let hash = Half::of(&self.hasher, key);
+        let number = self.window.push(key, known, leaves_ms);
+        self.places.insert(hash.spread(), Place { hash, number }, Place::hash_of);
     }
 
     pub(crate) fn mark_reversed(&mut self, key: &RequestKey) {
-        if let Some(Known::Bound(bound)) = self.known.get_mut(key) {
+        if let Some(number) = self.place(key)
+            && let Known::Bound(bound) = &mut self.window.entry_mut(number).known
+        {
             bound.reversed = true;
         }
     }
 
     /// Every id leaves once no request that bears it could still execute: its window, counted from the latest `created_ms` it may have had.
     fn forget_before(&mut self, now_ms: i64) {
-        while let Some(key) = self.leaving.pop_before(now_ms) {
-            if let Some(Known::ReversedUnseen) = self.known.remove(&key)
+        while let Some((number, key, known)) = self.window.pop_before(now_ms) {
+            let hash = Half::of(&self.hasher, &key);
+            self.places.remove(hash.spread(), |place| place.number == number);
+            if known == Known::ReversedUnseen
                 && let Some(count) = self.remembered.get_mut(&key.0)
             {
                 *count -= 1;
             }
         }
-    }
-}
-
-/// Keys with the moment at which they leave memory, in the order in which they came.
-///
-/// In chunks, because one queue that holds all of a window would copy millions of keys whenever it grows; clones share them.
-#[derive(Clone, Debug, Default)]
-struct Leaving {
-    /// None is empty; only the last has room.
-    chunks: VecDeque<Arc<VecDeque<(i64, RequestKey)>>>,
-}
-
-impl Leaving {
-    const CHUNK: usize = 1_024;
-
-    fn push(&mut self, leaves_ms: i64, key: RequestKey) {
-        match self.chunks.back_mut() {
-            Some(last) if last.len() < Self::CHUNK => Arc::make_mut(last).push_back((leaves_ms, key)),
-            _ => {
-                let mut chunk = VecDeque::with_capacity(Self::CHUNK);
-                chunk.push_back((leaves_ms, key));
-                self.chunks.push_back(Arc::new(chunk));
-            }
-        }
-    }
-
-    fn pop_before(&mut self, now_ms: i64) -> Option<RequestKey> {
-        let first = self.chunks.front_mut()?;
-        first.front().filter(|(leaves_ms, _)| *leaves_ms < now_ms)?;
-        let first = Arc::make_mut(first);
-        let (_, key) = first.pop_front()?;
-        if first.is_empty() {
-            self.chunks.pop_front();
-        }
-        Some(key)
     }
 }
 

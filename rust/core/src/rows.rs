@@ -25,7 +25,6 @@ use crate::policy::BenefitPolicy;
 use crate::region::RegionTree;
 use crate::request::{Known, RequestKey};
 use crate::retirement::Retirements;
-use crate::shared::Shared;
 use crate::stay::Stay;
 use crate::suspension::PlaceSuspension;
 use crate::token::UsedTokens;
@@ -54,8 +53,8 @@ enum Row {
     UsedTokens(UsedTokens),
     AlertsRaised(u64),
     Alert(Arc<Alert>),
-    Person(Shared<Person>),
-    Card(Shared<Card>),
+    Person(Arc<Person>),
+    Card(Arc<Card>),
     Stay(Arc<Stay>),
     /// An id of the window with the moment at which it leaves; in the order in which they leave.
     Request {
@@ -114,7 +113,9 @@ impl Hub {
     fn rows<E>(&self, each: &mut impl FnMut(Row) -> Result<(), E>) -> Result<(), E> {
         each(Row::Head { hub: self.number.get(), sequence: self.sequence })?;
         unless_empty(&self.regions, Row::Regions, each)?;
-        self.institutions.values().try_for_each(|institution| each(Row::Institution(institution.clone())))?;
+        self.institutions
+            .values()
+            .try_for_each(|institution| each(Row::Institution(Institution::clone(institution))))?;
         for (code, suspensions) in &self.suspensions {
             each(Row::Suspensions(*code, suspensions.clone()))?;
         }
@@ -136,8 +137,8 @@ impl Hub {
             each(Row::AlertsRaised(self.alerts.raised()))?;
         }
         self.alerts.open().try_for_each(|alert| each(Row::Alert(Arc::clone(alert))))?;
-        self.persons.values().try_for_each(|person| each(Row::Person(person.clone())))?;
-        self.cards.values().try_for_each(|card| each(Row::Card(card.clone())))?;
+        self.persons.values().try_for_each(|person| each(Row::Person(Arc::clone(person))))?;
+        self.cards.values().try_for_each(|card| each(Row::Card(Arc::clone(card))))?;
         self.stays.values().try_for_each(|stay| each(Row::Stay(Arc::clone(stay))))?;
         self.requests.rows().try_for_each(|(key, known, leaves_ms)| each(Row::Request { key, known, leaves_ms }))
     }
@@ -231,7 +232,7 @@ impl Restoring {
         match row {
             Row::Head { .. } => unreachable!("the head is read where rows are counted"),
             Row::Regions(regions) => hub.regions = regions,
-            Row::Institution(institution) => hub.institutions.insert(institution.code, institution),
+            Row::Institution(institution) => hub.institutions.insert(institution),
             Row::Suspensions(code, suspensions) => drop(hub.suspensions.insert(code, suspensions)),
             Row::Policy(hash, policy) => {
                 let key = (policy.region, policy.insurance_type, policy.visit_kind);
@@ -250,19 +251,19 @@ impl Restoring {
             Row::Alert(alert) => hub.alerts.reopen(alert),
             Row::Person(person) => {
                 for certificate in &person.profile.certificates {
-                    hub.by_certificate.insert(certificate.clone(), person.id);
+                    hub.by_certificate.insert(certificate, person.id.0);
                 }
-                hub.persons.insert(person.id, person);
+                hub.persons.insert(person);
             }
             Row::Card(card) => {
                 if let Some(made) = &card.made {
-                    hub.by_pan.insert(made.pan, card.id);
-                    hub.by_sn.insert(made.card_sn, card.id);
+                    hub.by_pan.insert(&made.pan, card.id.0);
+                    hub.by_sn.insert(&made.card_sn, card.id.0);
                 }
-                hub.cards.insert(card.id, card);
+                hub.cards.insert(card);
             }
-            Row::Stay(stay) => hub.stays.insert(stay.id, stay),
-            Row::Request { key, known, leaves_ms } => hub.requests.restore(key, known, leaves_ms),
+            Row::Stay(stay) => hub.stays.insert(stay),
+            Row::Request { key, known, leaves_ms } => hub.requests.restore(&key, known, leaves_ms),
         }
     }
 

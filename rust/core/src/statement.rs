@@ -143,7 +143,7 @@ pub(crate) fn entries_of(record: &Record, before: &Hub, mut give: impl FnMut(Per
             |person, amount, balance, event| of_account(person, AccountKind::Insurance, amount, balance, event);
         match fact {
             Fact::AccountCredited { person, amount, period_key, .. } => {
-                let balance = before.persons[person].account.balance + *amount;
+                let balance = before.persons[*person].account.balance + *amount;
                 entry(*person, *amount, balance, Event::Credited { period_key: period_key.clone() });
             }
             Fact::Settled { settlement } => {
@@ -159,7 +159,7 @@ pub(crate) fn entries_of(record: &Record, before: &Hub, mut give: impl FnMut(Per
                 of_account(*person, *account, *amount, *balance_after, Event::ToppedUp { card: *card });
             }
             Fact::Purchased { person, card, account, amount, balance_after, terminal, .. } => {
-                let made = before.cards[card].made.as_ref().expect("only a card that was made pays");
+                let made = before.cards[*card].made.as_ref().expect("only a card that was made pays");
                 let event = Event::Purchased { card: *card, card_sn: made.card_sn, terminal: terminal.clone() };
                 of_account(*person, *account, -*amount, *balance_after, event);
             }
@@ -181,7 +181,7 @@ pub(crate) fn entries_of(record: &Record, before: &Hub, mut give: impl FnMut(Per
                 of_account(*person, AccountKind::Bank, Fen::ZERO, Fen::ZERO, event);
             }
             Fact::CardMade { card, made, purse, .. } if *purse != Fen::ZERO => {
-                let person = before.cards[card].person;
+                let person = before.cards[*card].person;
                 let event = Event::PurseOpened { card: *card, card_sn: made.card_sn };
                 of_account(person, AccountKind::Purse, *purse, *purse, event);
             }
@@ -195,7 +195,7 @@ pub(crate) fn entries_of(record: &Record, before: &Hub, mut give: impl FnMut(Per
 
 /// What waits under a claim number.
 fn waiting(before: &Hub, person: PersonId, claim_number: &str) -> Fen {
-    let pay_outs = before.persons[&person].pay_outs.iter();
+    let pay_outs = before.persons[person].pay_outs.iter();
     pay_outs.filter(|pay_out| *pay_out.claim_number == *claim_number).map(|pay_out| pay_out.amount).sum()
 }
 
@@ -205,7 +205,7 @@ fn code_of(card: CardId, record: &Record, before: &Hub) -> CardSn {
         Fact::CardMade { card: made, made: personalisation, .. } if *made == card => Some(personalisation.card_sn),
         _ => None,
     });
-    let made_before = || before.cards.get(&card)?.made.as_ref().map(|made| made.card_sn);
+    let made_before = || before.cards.get(card)?.made.as_ref().map(|made| made.card_sn);
     made_now.or_else(made_before).expect("only a card that was made holds or gets a purse")
 }
 
@@ -217,16 +217,16 @@ fn moved(
     mut entry: impl FnMut(PersonId, AccountKind, Fen, Fen, Event),
 ) {
     let Some(first) = moves.first() else { return };
-    let person = before.cards[&first.from].person;
-    let mut insurance = before.persons[&person].account.balance;
-    let mut offline = before.cards.get(&to).map_or(Fen::ZERO, |card| card.offline);
+    let person = before.cards[first.from].person;
+    let mut insurance = before.persons[person].account.balance;
+    let mut offline = before.cards.get(to).map_or(Fen::ZERO, |card| card.offline);
     for PurseMove { from, account, amount } in moves {
         let (reached, balance) = match account {
             AccountKind::Offline => (AccountKind::Offline, &mut offline),
             _ => (AccountKind::Insurance, &mut insurance),
         };
         *balance += *amount;
-        let from_sn = before.cards[from].made.as_ref().expect("only a card that was made has a purse").card_sn;
+        let from_sn = before.cards[*from].made.as_ref().expect("only a card that was made has a purse").card_sn;
         let event = |card_sn| Event::PurseMoved { from: *from, to, card_sn };
         entry(person, *account, -*amount, Fen::ZERO, event(from_sn));
         entry(person, reached, *amount, *balance, event(to_sn));

@@ -14,6 +14,7 @@ use crate::catalogue::ItemClass;
 use crate::ids::{CardId, Hash32, InstitutionCode, PersonId, RegionCode, SettlementId, StayId, VoucherId};
 use crate::money::{Fen, Quantity, UnitPrice};
 use crate::policy::{Category, InsuranceType, Level};
+use crate::table::Keyed;
 
 /// Lines of one request: what a ward sends at once; every one of them can be refused with its own reason.
 pub const MAX_LINES_PER_REQUEST: usize = 1_000;
@@ -141,6 +142,14 @@ pub struct Voucher {
     pub id: VoucherId,
     /// What may be drawn from accounts with it.
     pub account_limit: Fen,
+}
+
+impl Keyed for Stay {
+    type Key = StayId;
+
+    fn key(&self) -> StayId {
+        self.id
+    }
 }
 
 impl Stay {

@@ -1,11 +1,7 @@
-//! The hash table of everything that grows with persons or requests.
+//! The table of everything that grows with persons: rows that hold their own key.
 //!
-//! One flat table doubles: among two million request ids a single insert then moves them all, for half a second in which nothing is
-//! decided. This one is a row of small shards of which an insert splits at most one, each in its turn, as they fill (linear hashing).
-//! Invariant: an insert moves rows of one shard only, a hundred or two, however many rows there are.
-//! Invariant: a row keeps its hash, so that moving it never reads the text of its key.
-//! Invariant: a clone shares all shards, and costs one count for every 64 rows; a shard is copied when one of the two changes it. So a
-//! view of a whole state is taken between two decisions, and what is large beside its key is an `Arc` that such a copy shares.
+//! Invariant: callers cannot choose keys that collide, for keys are hashed with a seed.
+//! Invariant: a row costs its table a pointer and its share of empty places, for the key is read from the row itself.
 //! Leaves out: order. What iterates over a table may not let its order reach a decision.
 
 use std::fmt;
@@ -14,161 +10,103 @@ use std::ops::Index;
 use std::sync::Arc;
 
 use foldhash::quality::FixedState;
-use hashbrown::HashTable;
 
-/// Rows that a shard holds on average; the fullest hold twice as many. Shards of this size are small enough for an allocator to reuse
-/// the memory of one for the next, which makes inserts a quarter faster than with shards of 256; with still fewer rows, the row of
-/// shards itself, of 32 bytes each, would grow large beside a processor's cache. A small table is a single shard.
-const ROWS_PER_SHARD: usize = 64;
+use crate::shards::Shards;
 
-/// A map whose keys are hashed with a seed, so that callers cannot choose keys that collide.
-#[derive(Clone)]
-pub(crate) struct Table<K, V> {
+/// What holds its own key. The table keeps it behind a pointer.
+pub(crate) trait Keyed {
+    type Key: Copy + Eq + Hash;
+
+    fn key(&self) -> Self::Key;
+}
+
+/// Rows by key, behind counted pointers: a copy of a shard shares them, and a row is copied when it is changed while it is shared.
+pub(crate) struct Table<R> {
     hasher: FixedState,
-    /// Never empty.
-    shards: Vec<Arc<HashTable<Row<K, V>>>>,
-    /// As many low bits as tell all shards apart.
-    mask: usize,
-    len: usize,
+    rows: Shards<Arc<R>>,
 }
 
-#[derive(Clone)]
-struct Row<K, V> {
-    hash: u64,
-    key: K,
-    value: V,
-}
-
-impl<K: Eq + Hash, V> Table<K, V> {
+impl<R: Keyed> Table<R> {
     pub(crate) fn seeded(seed: u64) -> Self {
-        Self { hasher: FixedState::with_seed(seed), shards: vec![Arc::default()], mask: 0, len: 0 }
+        Self { hasher: FixedState::with_seed(seed), rows: Shards::default() }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.len
+        self.rows.len()
     }
 
-    pub(crate) fn get(&self, key: &K) -> Option<&V> {
-        let hash = self.hasher.hash_one(key);
-        self.shards[self.shard_of(hash)].find(hash, |row| row.key == *key).map(|row| &row.value)
+    pub(crate) fn get(&self, key: R::Key) -> Option<&R> {
+        self.shared(key).map(|row| &**row)
+    }
+
+    /// The row as it may be shared with whoever keeps it as it is now.
+    pub(crate) fn shared(&self, key: R::Key) -> Option<&Arc<R>> {
+        self.rows.find(self.hasher.hash_one(key), |row| row.key() == key)
+    }
+
+    pub(crate) fn contains_key(&self, key: R::Key) -> bool {
+        self.get(key).is_some()
+    }
+
+    pub(crate) fn values(&self) -> impl Iterator<Item = &Arc<R>> {
+        self.rows.iter()
     }
 
     /// Bring the rows of keys into the processor's cache, those that are there and the places of those that will be: step by step for all
     /// of them, because only reads that do not wait for one another overlap. What is returned says nothing, but depends on every read.
-    pub(crate) fn bring<'k>(&self, keys: impl IntoIterator<Item = &'k K>) -> usize
-    where
-        K: 'k,
-    {
-        let keys = keys.into_iter().map(|key| (self.hasher.hash_one(key), key));
-        let found: Vec<_> = keys.map(|(hash, key)| (hash, key, self.shard_of(hash))).collect();
-        let heads = found.iter().fold(0, |sum, (_, _, shard)| sum ^ self.shards[*shard].len());
-        let rows =
-            found.iter().filter(|(hash, key, shard)| self.shards[*shard].find(*hash, |row| row.key == **key).is_some());
+    pub(crate) fn bring(&self, keys: &[R::Key]) -> usize {
+        let found: Vec<_> = keys.iter().map(|key| (self.hasher.hash_one(key), *key)).collect();
+        let heads = found.iter().fold(0, |sum, (hash, _)| sum ^ self.rows.head(*hash));
+        let rows = found.iter().filter(|(hash, key)| self.rows.find(*hash, |row| row.key() == *key).is_some());
         heads ^ rows.count()
     }
 
-    pub(crate) fn contains_key(&self, key: &K) -> bool {
-        self.get(key).is_some()
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.shards.iter().flat_map(|rows| rows.iter()).map(|row| (&row.key, &row.value))
-    }
-
-    pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
-        self.iter().map(|(_, value)| value)
-    }
-
-    /// Between two powers of two, the shards that were split in this round and those that came of it are told apart by one bit more
-    /// than the ones that wait.
-    fn shard_of(&self, hash: u64) -> usize {
-        let wide = middle(hash) & self.mask;
-        if wide < self.shards.len() { wide } else { wide & (self.mask >> 1) }
-    }
-}
-
-impl<K: Clone + Eq + Hash, V: Clone> Table<K, V> {
-    pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        let hash = self.hasher.hash_one(key);
-        let shard = self.shard_of(hash);
-        self.shard_mut(shard).find_mut(hash, |row| row.key == *key).map(|row| &mut row.value)
-    }
-
-    /// Puts the value in, in the place of any that the key had.
-    pub(crate) fn insert(&mut self, key: K, value: V) {
-        let hash = self.hasher.hash_one(&key);
-        let shard = self.shard_of(hash);
-        let rows = self.shard_mut(shard);
-        if let Some(row) = rows.find_mut(hash, |row| row.key == key) {
-            row.value = value;
-            return;
-        }
-        rows.insert_unique(hash, Row { hash, key, value }, |row| row.hash);
-        self.len += 1;
-        if self.len > self.shards.len() * ROWS_PER_SHARD {
-            self.split_next();
+    /// Puts a row in, in the place of any that has its key.
+    pub(crate) fn insert(&mut self, row: impl Into<Arc<R>>) {
+        let row = row.into();
+        let key = row.key();
+        let hasher = &self.hasher;
+        let hash = hasher.hash_one(key);
+        match self.rows.find_mut(hash, |row| row.key() == key) {
+            Some(before) => *before = row,
+            None => self.rows.insert(hash, row, |row| hasher.hash_one(row.key())),
         }
     }
 
-    pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
-        let hash = self.hasher.hash_one(key);
-        let shard = self.shard_of(hash);
-        let row = self.shard_mut(shard).find_entry(hash, |row| row.key == *key).ok()?.remove().0;
-        self.len -= 1;
-        Some(row.value)
-    }
-
-    /// Splits the shard whose turn it is into itself and a new last one.
-    fn split_next(&mut self) {
-        let new = self.shards.len();
-        self.mask = (new + 1).next_power_of_two() - 1;
-        let split = new & (self.mask >> 1);
-        let mask = self.mask;
-        // What stays keeps the room into which it will grow again.
-        let rows = self.shard_mut(split);
-        let mut moved = HashTable::with_capacity(rows.len() / 2);
-        for row in rows.extract_if(|row| middle(row.hash) & mask == new) {
-            moved.insert_unique(row.hash, row, |row| row.hash);
-        }
-        self.shards.push(Arc::new(moved));
-    }
-
-    /// A shard to be changed: copied first if a clone still shares it.
-    fn shard_mut(&mut self, shard: usize) -> &mut HashTable<Row<K, V>> {
-        Arc::make_mut(&mut self.shards[shard])
+    pub(crate) fn remove(&mut self, key: R::Key) -> Option<Arc<R>> {
+        self.rows.remove(self.hasher.hash_one(key), |row| row.key() == key)
     }
 }
 
-/// What of a hash tells shards apart; within a shard, rows are found by the bits below and above.
-fn middle(hash: u64) -> usize {
-    usize::try_from(hash >> 32).expect("32 bits")
-}
-
-impl<K: Eq + Hash, V> Default for Table<K, V> {
-    fn default() -> Self {
-        Self::seeded(0)
+impl<R: Keyed + Clone> Table<R> {
+    pub(crate) fn get_mut(&mut self, key: R::Key) -> Option<&mut R> {
+        self.rows.find_mut(self.hasher.hash_one(key), |row| row.key() == key).map(Arc::make_mut)
     }
 }
 
-/// The same keys with the same values, whatever the seeds.
-impl<K: Eq + Hash, V: PartialEq> PartialEq for Table<K, V> {
+impl<R> Clone for Table<R> {
+    fn clone(&self) -> Self {
+        Self { hasher: self.hasher.clone(), rows: self.rows.clone() }
+    }
+}
+
+/// The same rows, whatever the seeds.
+impl<R: Keyed + PartialEq> PartialEq for Table<R> {
     fn eq(&self, other: &Self) -> bool {
-        self.len == other.len && self.iter().all(|(key, value)| other.get(key) == Some(value))
+        self.len() == other.len() && self.values().all(|row| other.get(row.key()) == Some(row))
     }
 }
 
-impl<K: Eq + Hash, V: Eq> Eq for Table<K, V> {}
-
-impl<K: Eq + Hash + fmt::Debug, V: fmt::Debug> fmt::Debug for Table<K, V> {
+impl<R: fmt::Debug> fmt::Debug for Table<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.iter()).finish()
+        f.debug_set().entries(self.rows.iter()).finish()
     }
 }
 
-impl<K: Eq + Hash, V> Index<&K> for Table<K, V> {
-    type Output = V;
+impl<R: Keyed> Index<R::Key> for Table<R> {
+    type Output = R;
 
-    fn index(&self, key: &K) -> &V {
+    fn index(&self, key: R::Key) -> &R {
         self.get(key).expect("the key is in the table")
     }
 }
@@ -184,13 +122,24 @@ mod tests {
     /// So few keys that most are met again, yet enough for dozens of shards.
     const KEYS: u32 = 10_000;
 
+    #[derive(Clone, Debug, PartialEq)]
+    struct Pair(u32, u32);
+
+    impl Keyed for Pair {
+        type Key = u32;
+
+        fn key(&self) -> u32 {
+            self.0
+        }
+    }
+
     fn operations() -> impl Strategy<Value = Vec<(bool, u32, u8)>> {
         proptest::collection::vec((prop::bool::weighted(0.8), 0..KEYS, any::<u8>()), 0..20_000)
     }
 
-    fn full(seed: u64, keys: impl IntoIterator<Item = u32>) -> Table<u32, u32> {
+    fn full(seed: u64, keys: impl IntoIterator<Item = u32>) -> Table<Pair> {
         let mut table = Table::seeded(seed);
-        keys.into_iter().for_each(|key| table.insert(key, key));
+        keys.into_iter().for_each(|key| table.insert(Pair(key, key)));
         table
     }
 
@@ -201,49 +150,33 @@ mod tests {
         fn a_table_answers_as_a_map_does(seed in any::<u64>(), operations in operations()) {
             let (mut table, mut map) = (Table::seeded(seed), HashMap::new());
             for (insert, key, value) in operations {
-                prop_assert_eq!(table.get(&key), map.get(&key));
+                prop_assert_eq!(table.get(key).map(|pair: &Pair| pair.1), map.get(&key).copied());
                 if insert {
-                    table.insert(key, value);
-                    map.insert(key, value);
+                    table.insert(Pair(key, value.into()));
+                    map.insert(key, u32::from(value));
                 } else {
-                    prop_assert_eq!(table.remove(&key), map.remove(&key));
+                    prop_assert_eq!(table.remove(key).map(|pair| pair.1), map.remove(&key));
                 }
                 prop_assert_eq!(table.len(), map.len());
             }
             for key in 0..KEYS {
-                prop_assert_eq!(table.get_mut(&key), map.get_mut(&key));
+                prop_assert_eq!(table.get_mut(key).map(|pair| pair.1), map.get(&key).copied());
             }
-            prop_assert_eq!(table.iter().map(|(key, value)| (*key, *value)).collect::<HashMap<_, _>>(), map);
+            prop_assert_eq!(table.values().map(|pair| (pair.0, pair.1)).collect::<HashMap<_, _>>(), map);
         }
     }
 
     #[test]
-    fn no_shard_outgrows_what_one_insert_may_move() {
-        let mut table = Table::seeded(7);
-        for key in 0..200_000u32 {
-            table.insert(key, ());
-            if key % 1_000 == 0 {
-                let largest = table.shards.iter().map(|rows| rows.len()).max().expect("never empty");
-                assert!(largest <= 3 * ROWS_PER_SHARD, "{largest} rows in one shard of {}", table.shards.len());
-            }
-        }
-        let smallest = table.shards.iter().map(|rows| rows.len()).min().expect("never empty");
-        assert!(smallest >= ROWS_PER_SHARD / 4, "{smallest} rows in a shard");
-    }
-
-    #[test]
-    fn a_clone_keeps_what_it_held_while_the_other_changes_and_copies_only_changed_shards() {
+    fn a_clone_keeps_what_it_held_while_the_other_changes() {
         let mut table = full(3, 0..20_000);
         let before = table.clone();
         for key in 0..10 {
-            *table.get_mut(&key).expect("it was put in") += 1;
+            table.get_mut(key).expect("it was put in").1 += 1;
         }
-        table.remove(&11);
-        table.insert(20_001, 1);
+        table.remove(11);
+        table.insert(Pair(20_001, 1));
         assert_eq!(before, full(4, 0..20_000));
-        assert_eq!(table.len(), 20_000);
-        let shared = table.shards.iter().zip(&before.shards).filter(|(now, then)| Arc::ptr_eq(now, then)).count();
-        assert!(shared >= before.shards.len() - 14, "{shared} of {} shards are shared", before.shards.len());
+        assert_eq!((table[9].1, before[9].1), (10, 9));
     }
 
     #[test]
@@ -253,7 +186,7 @@ mod tests {
         assert_ne!(table, full(1, 0..4_999));
         assert_ne!(table, full(1, 1..5_001));
         let mut changed = table.clone();
-        changed.insert(17, 18);
+        changed.insert(Pair(17, 18));
         assert_ne!(table, changed);
     }
 }

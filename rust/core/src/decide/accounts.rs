@@ -98,7 +98,7 @@ mod tests {
         assert_eq!(desk.run(credit_of(person, 250_000, "2026-03")), Ok(Reply::Balance(Fen(250_000))));
         assert_eq!(desk.run(credit_of(person, 250_000, "2026-03")), Err(Reject::PeriodCredited));
         assert_eq!(desk.run(credit_of(person, 1, "2026-02")), Ok(Reply::Balance(Fen(250_001))));
-        assert_eq!(desk.hub.persons[&person].account.balance, Fen(250_001));
+        assert_eq!(desk.hub.persons[person].account.balance, Fen(250_001));
         assert_eq!(desk.hub.ledger.trial_balance(), 0);
     }
 
@@ -111,7 +111,7 @@ mod tests {
         }
         let too_large = Err(Reject::AmountTooLarge { field: "amount_fen".into() });
         assert_eq!(desk.run(credit_of(person, MAX_AMOUNT.0 + 1, "k")), too_large);
-        desk.hub.persons.get_mut(&person).unwrap().account.balance = Fen(i64::MAX);
+        desk.hub.persons.get_mut(person).unwrap().account.balance = Fen(i64::MAX);
         assert_eq!(desk.run(credit_of(person, 1, "k")), too_large);
     }
 
@@ -129,6 +129,6 @@ mod tests {
         assert_eq!(desk.run(open(key, used)), Ok(Reply::Done));
         assert_eq!(desk.run(open(key, used)), Err(Reject::YearOpened { year: 2026 }));
         assert_eq!(desk.run(open(AccumulatorKey { counter: Counter::Outpatient, ..key }, used)), Ok(Reply::Done));
-        assert_eq!(desk.hub.persons[&person].used(key), used);
+        assert_eq!(desk.hub.persons[person].used(key), used);
     }
 }

@@ -49,7 +49,7 @@ fn wrong_cryptogram(hub: &Hub, header: &RequestHeader, command: &Command, contex
     let card = named(hub, chip(command)?)?;
     let institution = header.institution;
     // Nobody is counted who never registered: each would be a new row.
-    hub.institutions.get(&institution)?;
+    hub.institutions.get(institution)?;
     let count = hub.wrong_cryptograms.next(institution, card.id, context.stamp_ms)?;
     let mut facts = vec![Fact::CryptogramWrong { card: card.id, institution, count }];
     if count == MAX_WRONG {
@@ -107,7 +107,7 @@ fn alert(
 }
 
 fn named<'a>(hub: &'a Hub, chip: &ChipPresentation) -> Option<&'a Card> {
-    hub.cards.get(hub.by_pan.get(&chip.pan)?).map(|card| &**card)
+    hub.cards.get(hub.card_with_pan(&chip.pan)?)
 }
 
 fn chip(command: &Command) -> Option<&ChipPresentation> {

@@ -74,14 +74,14 @@ fn shown(hub: &Hub, card: &Card, context: &Context<'_>) -> Reply {
 
 /// The person's cards in the order of application.
 pub(crate) fn of_person<'a>(hub: &'a Hub, person: &'a Person) -> impl Iterator<Item = &'a Card> {
-    person.cards.iter().map(|id| &*hub.cards[id])
+    person.cards.iter().map(|id| &hub.cards[*id])
 }
 
 /// The card that a key names.
 pub(crate) fn find(hub: &Hub, key: CardKey) -> Result<&Card, Reject> {
     match key {
         CardKey::Id(id) => hub.card(id),
-        CardKey::Sn(sn) => hub.card(*hub.by_sn.get(&sn).ok_or_else(|| Reject::CardUnknown)?),
+        CardKey::Sn(sn) => hub.card(hub.card_with_sn(&sn).ok_or_else(|| Reject::CardUnknown)?),
     }
 }
 
@@ -159,10 +159,10 @@ fn check_numbers(hub: &Hub, made: &Personalisation, context: &Context<'_>) -> Re
     if let (Some(Chip { key_index, .. }), Verdict::SchemeNotAllowed) = (made.chip, context.verdict) {
         return Err(Reject::SchemeNotAllowed { key_index });
     }
-    if hub.by_pan.contains_key(&made.pan) {
+    if hub.card_with_pan(&made.pan).is_some() {
         return Err(Reject::CardExists { field: "pan" });
     }
-    if hub.by_sn.contains_key(&made.card_sn) {
+    if hub.card_with_sn(&made.card_sn).is_some() {
         return Err(Reject::CardExists { field: "card_sn" });
     }
     Ok(())
@@ -201,7 +201,7 @@ pub(crate) fn enabling(hub: &Hub, card: &Card, by_first_use: bool, context: &Con
         .or_else(|| in_state(&[ZoneState::Issued, ZoneState::Made]).next());
     debug_assert!(in_use.next().is_none(), "a person has one card in use");
     let ends = |ended: &Card| ended.after(Event::Supersede, hub.moment(ended, context.stamp_ms));
-    debug_assert!(cancelled.is_none_or(|id| ends(&hub.cards[&id]).is_ok()), "the card before ends as the table says");
+    debug_assert!(cancelled.is_none_or(|id| ends(&hub.cards[id]).is_ok()), "the card before ends as the table says");
     let (moves, legs) = purses::moving(hub, card, cancelled, context.stamp_ms);
     Fact::CardEnabled { card: card.id, zone: ZoneKind::Insurance, cancelled, by_first_use, moves, legs }
 }
@@ -215,7 +215,7 @@ fn half_lost(hub: &Hub, card: &Card) -> Option<CardId> {
 }
 
 pub(super) fn others<'a>(hub: &'a Hub, card: &'a Card) -> impl Iterator<Item = &'a Card> {
-    of_person(hub, &hub.persons[&card.person]).filter(|other| other.id != card.id)
+    of_person(hub, &hub.persons[card.person]).filter(|other| other.id != card.id)
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ fn of_this_hub(hub: &Hub, id: PersonId) -> Result<&Person, Reject> {
 
 /// What the accounts of all payers hold together; a sum beyond the range of amounts is as good as any bill.
 pub(crate) fn balance(hub: &Hub, person: &Person) -> Fen {
-    let balances = person.payers.iter().map(|payer| hub.persons[payer].account.balance.0);
+    let balances = person.payers.iter().map(|payer| hub.persons[*payer].account.balance.0);
     Fen(balances.fold(0, i64::saturating_add))
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn draws(hub: &Hub, person: &Person, amount: Fen) -> Vec<FamilyDraw> 
         if left == Fen::ZERO {
             break;
         }
-        let balance = hub.persons[payer].account.balance;
+        let balance = hub.persons[*payer].account.balance;
         let amount = balance.min(left);
         if amount > Fen::ZERO {
             draws.push(FamilyDraw { payer: *payer, amount, balance_after: balance - amount });
@@ -72,7 +72,7 @@ pub(crate) fn draws(hub: &Hub, person: &Person, amount: Fen) -> Vec<FamilyDraw> 
 /// What a cancellation gives back to each payer.
 pub(crate) fn returns(hub: &Hub, settlement: &Settlement) -> Vec<FamilyDraw> {
     let back = |draw: &FamilyDraw| {
-        let balance_after = hub.persons[&draw.payer].account.balance + draw.amount;
+        let balance_after = hub.persons[draw.payer].account.balance + draw.amount;
         FamilyDraw { balance_after, ..*draw }
     };
     settlement.family.iter().map(back).collect()

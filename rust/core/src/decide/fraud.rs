@@ -137,8 +137,8 @@ fn thefts(scope: &UnwindScope, until_ms: i64, context: &Context<'_>) -> Result<V
 /// Stays that began with the card in the period and wait for their settlement, without the holder's own.
 fn beds(hub: &Hub, person: &Person, scope: &UnwindScope, until_ms: i64) -> Result<Vec<VoidedStay>, Reject> {
     let began =
-        |stay: &&Arc<Stay>| stay.admitted_with == scope.card && (scope.since_ms..=until_ms).contains(&stay.admitted_ms);
-    let mut found: Vec<&Arc<Stay>> = person.open_stays.iter().map(|id| &hub.stays[id]).filter(began).collect();
+        |stay: &&Stay| stay.admitted_with == scope.card && (scope.since_ms..=until_ms).contains(&stay.admitted_ms);
+    let mut found: Vec<&Stay> = person.open_stays.iter().map(|id| &hub.stays[*id]).filter(began).collect();
     found.sort_by_key(|stay| stay.id);
     for (i, excluded) in scope.excluded_stays.iter().enumerate() {
         let Some(place) = found.iter().position(|stay| stay.id == *excluded) else {
@@ -150,8 +150,7 @@ fn beds(hub: &Hub, person: &Person, scope: &UnwindScope, until_ms: i64) -> Resul
         };
         found.remove(place);
     }
-    let voided =
-        |stay: &Arc<Stay>| VoidedStay { stay: stay.id, institution: stay.institution, admission: stay.admission };
+    let voided = |stay: &Stay| VoidedStay { stay: stay.id, institution: stay.institution, admission: stay.admission };
     Ok(found.into_iter().map(voided).collect())
 }
 

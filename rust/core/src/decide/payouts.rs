@@ -119,7 +119,7 @@ fn made(
 pub(crate) fn release(hub: &Hub, facts: &mut Vec<Fact>, now_ms: i64) {
     let in_use: Vec<CardId> = facts.iter().filter_map(|fact| comes_into_use(hub, fact, now_ms)).collect();
     for card in in_use {
-        facts.extend(releases(&hub.persons[&hub.cards[&card].person], card));
+        facts.extend(releases(&hub.persons[hub.cards[card].person], card));
     }
 }
 
@@ -133,7 +133,7 @@ fn comes_into_use(hub: &Hub, fact: &Fact, now_ms: i64) -> Option<CardId> {
         Fact::CardUnlocked { card, zone: ZoneKind::Bank, .. } => (card, |zone| zone.locked = false),
         _ => return None,
     };
-    let mut card = hub.cards[id].clone();
+    let mut card = hub.cards[*id].clone();
     change(&mut card.bank);
     is_paid_to(hub, &card, now_ms).then_some(*id)
 }

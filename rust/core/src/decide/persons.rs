@@ -55,8 +55,8 @@ pub(crate) fn decide(hub: &Hub, command: &Command, context: &Context<'_>) -> Res
 /// Check a profile against the state; gives the region in which the person is insured.
 fn check(hub: &Hub, profile: &Profile, owner: Option<PersonId>, context: &Context<'_>) -> Result<RegionCode, Reject> {
     profile.check().map_err(|(field, problem)| Reject::malformed(field, problem))?;
-    let of_another = |holder: &PersonId| Some(*holder) != owner;
-    if profile.certificates.iter().filter_map(|certificate| hub.by_certificate.get(certificate)).any(of_another) {
+    let of_another = |holder: PersonId| Some(holder) != owner;
+    if profile.certificates.iter().filter_map(|certificate| hub.person_named(certificate)).any(of_another) {
         return Err(Reject::CertificateInUse);
     }
     if let Some(spell) = profile.spells.iter().find(|spell| hub.regions.get(spell.region).is_none()) {
@@ -112,14 +112,14 @@ mod tests {
         let Ok(Reply::PersonEnrolled(person)) = desk.run(with_spells(vec![suspended, away_before])) else {
             panic!("the last spell is at home")
         };
-        assert_eq!(desk.hub.persons[&person].home, region("110100"));
+        assert_eq!(desk.hub.persons[person].home, region("110100"));
     }
 
     #[test]
     fn an_update_changes_what_it_names_and_nothing_else() {
         let mut desk = Desk::open();
         let person = desk.enrol("P1");
-        let before = Person::clone(&desk.hub.persons[&person]);
+        let before = Person::clone(&desk.hub.persons[person]);
         let update = Command::UpdatePerson {
             person,
             name: Some("王小明".into()),
@@ -128,7 +128,7 @@ mod tests {
             entitlements: None,
         };
         let Ok(Reply::Person(shown)) = desk.run(update) else { panic!("accepted") };
-        assert_eq!(*shown, *desk.hub.persons[&person]);
+        assert_eq!(*shown, desk.hub.persons[person]);
         assert_eq!(
             *shown,
             Person {

@@ -138,9 +138,9 @@ fn card_of_chip<'a>(
     chip: &ChipPresentation,
     context: &Context<'_>,
 ) -> Result<(&'a Card, CardSn, [u8; 8]), Reject> {
-    let named = hub.by_pan.get(&chip.pan);
+    let named = hub.card_with_pan(&chip.pan);
     if let Some(id) = named
-        && let Some(until_ms) = hub.wrong_cryptograms.blocked_until(institution, *id, context.stamp_ms)
+        && let Some(until_ms) = hub.wrong_cryptograms.blocked_until(institution, id, context.stamp_ms)
     {
         return Err(Reject::CardBlockedHere { until_ms });
     }
@@ -149,7 +149,7 @@ fn card_of_chip<'a>(
         Verdict::SchemeNotAllowed => return Err(Reject::SchemeNotAllowed { key_index: chip.chip.key_index }),
         Verdict::Invalid | Verdict::NotPresented | Verdict::Signed => return Err(Reject::CryptogramInvalid),
     };
-    let card = hub.card(*named.ok_or_else(|| Reject::CardUnknown)?)?;
+    let card = hub.card(named.ok_or_else(|| Reject::CardUnknown)?)?;
     let made = card.made.as_ref().ok_or_else(|| Reject::CardUnknown)?;
     if made.card_sn != chip.card_sn {
         return Err(Reject::CardUnknown);

@@ -129,7 +129,7 @@ pub(crate) fn incoming(hub: &Hub, card: &Card) -> Fen {
 /// What older cards hold and their holder takes along, with its legs. A chip that is lost may still be spent from, so its
 /// purse stays where it is: moving it would pay twice.
 pub(crate) fn moving(hub: &Hub, card: &Card, ended: Option<CardId>, now_ms: i64) -> (Vec<PurseMove>, Vec<Leg>) {
-    let home = hub.persons[&card.person].home;
+    let home = hub.persons[card.person].home;
     let (mut moves, mut legs) = (Vec::new(), Vec::new());
     let mut take = |other: &Card, account, amount, from, to| {
         if amount != Fen::ZERO {

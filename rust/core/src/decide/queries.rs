@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::{accounts, alerts, cards, fraud, requests, retirements, settlements, statements, stays, visits};
 use crate::command::{Package, Page, PersonKey, Query, Reply};
 use crate::hub::{Context, Hub};
-use crate::ids::{Hash32, PersonId, RegionCode};
+use crate::ids::{Hash32, RegionCode};
 use crate::person::{Certificate, Person};
 use crate::reject::Reject;
 
@@ -60,8 +60,7 @@ pub(crate) fn answer(hub: &Hub, query: &Query, context: &Context<'_>) -> Result<
 }
 
 pub(crate) fn person_of<'a>(hub: &'a Hub, certificate: &Certificate) -> Result<&'a Person, Reject> {
-    let id: &PersonId = hub.by_certificate.get(certificate).ok_or_else(|| Reject::PersonUnknown)?;
-    hub.person(*id)
+    hub.person(hub.person_named(certificate).ok_or_else(|| Reject::PersonUnknown)?)
 }
 
 /// The rows of a page, and the id after which the next one begins. Rows come in the order of their ids.

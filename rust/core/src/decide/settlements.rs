@@ -148,7 +148,7 @@ fn legs_of(
     leg(LedgerAccount::HospitalPart(institution), -split.hospital_part);
     leg(LedgerAccount::PersonalAccounts(home), split.family - split.account);
     for draw in family {
-        leg(LedgerAccount::PersonalAccounts(hub.persons[&draw.payer].home), -draw.amount);
+        leg(LedgerAccount::PersonalAccounts(hub.persons[draw.payer].home), -draw.amount);
     }
     leg(LedgerAccount::Cash(institution), -split.cash);
     legs
@@ -179,7 +179,7 @@ pub(crate) fn quoted(of: blake3::Hasher, lines: Vec<StayLine>, requested: Fen, c
 
 fn quote(hub: &Hub, id: StayId, requested: Fen, use_family: bool, context: &Context<'_>) -> Result<Reply, Reject> {
     let institution = context.actor.institution;
-    let stay = match hub.stays.get(&id) {
+    let stay = match hub.stays.get(id) {
         Some(stay) => {
             stays::may_read(context, stay.institution)?;
             stay
@@ -274,7 +274,7 @@ fn to_present_homes(hub: &Hub, settlement: &Settlement) -> impl Iterator<Item = 
     let own = (settlement.person, settlement.split.account - settlement.split.family);
     let family = settlement.family.iter().map(|draw| (draw.payer, draw.amount));
     let moved = move |(holder, amount): (PersonId, Fen)| {
-        let holder = &hub.persons[&holder];
+        let holder = &hub.persons[holder];
         let then = holder.home_when(settlement.id.0);
         let leg = |home, amount| Leg { account: LedgerAccount::PersonalAccounts(home), amount };
         let moves = then != holder.home && amount != Fen::ZERO;

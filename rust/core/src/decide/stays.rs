@@ -171,7 +171,7 @@ pub(crate) fn open<'a>(
     id: StayId,
     context: &Context<'_>,
 ) -> Result<&'a Arc<Stay>, Reject> {
-    if let Some(stay) = hub.stays.get(&id) {
+    if let Some(stay) = hub.stays.shared(id) {
         return if stay.institution == institution { Ok(stay) } else { Err(Reject::NotYourInstitution(institution)) };
     }
     match context.records.past_stay(id) {
@@ -267,7 +267,8 @@ fn check_overlap(
     context: &Context<'_>,
 ) -> Result<(), Reject> {
     let open = person.open_stays.iter().filter(|id| Some(**id) != except);
-    let overlapping = open.map(|id| &hub.stays[id]).find(|other| other.overlaps(admission, discharge)).cloned();
+    let overlapping =
+        open.filter_map(|id| hub.stays.shared(*id)).find(|other| other.overlaps(admission, discharge)).cloned();
     // What was settled up to the day of admission has no night behind it; only an admission dated back looks into the past.
     let may_overlap_settled = person.settled_until.is_some_and(|until| admission < until);
     let settled = || context.records.overlapping_stay(person.id, admission, discharge);
@@ -288,7 +289,7 @@ pub(crate) fn may_read(context: &Context<'_>, institution: InstitutionCode) -> R
 pub(crate) fn query(hub: &Hub, query: &Query, context: &Context<'_>) -> Result<Reply, Reject> {
     match query {
         Query::GetStay(id) => {
-            let found = hub.stays.get(id).cloned().or_else(|| context.records.past_stay(*id));
+            let found = hub.stays.shared(*id).cloned().or_else(|| context.records.past_stay(*id));
             let stay = found.ok_or_else(|| Reject::StayUnknown(*id))?;
             may_read(context, stay.institution)?;
             Ok(Reply::Stay(stay))

@@ -25,7 +25,7 @@ pub(crate) fn issue(
     if account_limit > MAX_AMOUNT {
         return Err(Reject::AmountTooLarge { field: "account_limit_fen".into() });
     }
-    if !hub.stays.contains_key(&stay) {
+    if !hub.stays.contains_key(stay) {
         let past = context.records.past_stay(stay);
         return Err(past.map_or(Reject::StayUnknown(stay), |past| stays::no_longer_open(&past)));
     }

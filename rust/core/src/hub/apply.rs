@@ -18,7 +18,6 @@ use crate::pin::Pin;
 use crate::region::RegionTree;
 use crate::request::Bound;
 use crate::settlement::{Adjustment, Cancellation, CredentialShown, FamilyDraw, Settlement};
-use crate::shared::Shared;
 use crate::stay::{Stay, StayLine, StayState};
 use crate::trail::{Trail, Use};
 
@@ -31,7 +30,7 @@ impl Hub {
         for fact in &record.facts {
             self.apply_fact(fact, record);
         }
-        self.requests.bind(record.request_key(), Bound::by(record), record.stamp_ms);
+        self.requests.bind(&record.request_key(), Bound::by(record), record.stamp_ms);
     }
 
     fn apply_fact(&mut self, fact: &Fact, record: &Record) {
@@ -90,7 +89,7 @@ impl Hub {
             Fact::AlertRaised { alert } => self.alerts.raise(Arc::clone(alert)),
             Fact::AlertAcknowledged { alert, .. } => self.alerts.close(*alert),
             Fact::InstitutionRegistered { institution } => {
-                self.institutions.insert(institution.code, institution.clone());
+                self.institutions.insert(institution.clone());
             }
             Fact::InstitutionSuspended { institution, suspension, .. } => {
                 let suspended = self.suspensions.entry(*institution).or_default();
@@ -102,7 +101,7 @@ impl Hub {
                 suspended.retain(|other| other.department != *department);
             }
             Fact::RequestReversed { request } => self.requests.mark_reversed(request),
-            Fact::ReversalRemembered { request } => self.requests.remember_unseen(request.clone(), record.stamp_ms),
+            Fact::ReversalRemembered { request } => self.requests.remember_unseen(request, record.stamp_ms),
             _ => self.apply_stay(fact, record.stamp_ms),
         }
     }
@@ -111,7 +110,7 @@ impl Hub {
         match fact {
             Fact::PersonEnrolled { person, profile, home } => {
                 for certificate in &profile.certificates {
-                    self.by_certificate.insert(certificate.clone(), *person);
+                    self.by_certificate.insert(certificate, person.0);
                 }
                 let person = Person {
                     id: *person,
@@ -131,15 +130,15 @@ impl Hub {
                     transfers: Vec::new(),
                 };
                 self.census.count_insured(profile, 1);
-                self.persons.insert(person.id, Shared::new(person));
+                self.persons.insert(person);
             }
             Fact::PersonUpdated { person, profile } => {
                 let before = std::mem::replace(&mut self.person_mut(*person).profile, Arc::clone(profile));
                 for certificate in &before.certificates {
-                    self.by_certificate.remove(certificate);
+                    self.by_certificate.remove(certificate, person.0);
                 }
                 for certificate in &profile.certificates {
-                    self.by_certificate.insert(certificate.clone(), *person);
+                    self.by_certificate.insert(certificate, person.0);
                 }
                 self.census.count_insured(&before, -1);
                 self.census.count_insured(profile, 1);
@@ -165,13 +164,13 @@ impl Hub {
             Fact::CardApplied { card, person, region, generation, predecessor } => {
                 let applied = Card::applied(*card, *person, *region, generation.clone(), *predecessor);
                 self.census.enter(&applied);
-                self.cards.insert(*card, Shared::new(applied));
+                self.cards.insert(applied);
                 self.person_mut(*person).cards.push(*card);
             }
             Fact::CardApplicationFailed { card, cause } => self.set_both(*card, ZoneState::Failed(*cause)),
             Fact::CardMade { card, made, purse, legs } => {
-                self.by_pan.insert(made.pan, *card);
-                self.by_sn.insert(made.card_sn, *card);
+                self.by_pan.insert(&made.pan, card.0);
+                self.by_sn.insert(&made.card_sn, card.0);
                 let making = self.card_mut(*card);
                 making.made = Some(made.clone());
                 making.purse = *purse;
@@ -417,12 +416,12 @@ impl Hub {
 
     fn open(&mut self, stay: Arc<Stay>) {
         self.person_mut(stay.person).open_stays.push(stay.id);
-        self.stays.insert(stay.id, stay);
+        self.stays.insert(stay);
     }
 
     /// Takes a stay out and returns its patient.
     fn close(&mut self, id: StayId) -> &mut Person {
-        let stay = self.stays.remove(&id).expect("a closed stay was open");
+        let stay = self.stays.remove(id).expect("a closed stay was open");
         let patient = self.person_mut(stay.person);
         patient.open_stays.retain(|open| *open != id);
         patient
@@ -449,22 +448,22 @@ impl Hub {
 
     /// The only way in which a zone changes, so that the counts follow.
     fn change_zone(&mut self, id: CardId, kind: ZoneKind, change: impl FnOnce(&mut Zone)) {
-        let card = self.cards.get_mut(&id).expect("facts name cards that were applied for");
+        let card = self.cards.get_mut(id).expect("facts name cards that were applied for");
         self.census.leave(card);
         change(card.zone_mut(kind));
         self.census.enter(card);
     }
 
     fn person_mut(&mut self, id: PersonId) -> &mut Person {
-        self.persons.get_mut(&id).expect("facts name persons that were enrolled")
+        self.persons.get_mut(id).expect("facts name persons that were enrolled")
     }
 
     fn card_mut(&mut self, id: CardId) -> &mut Card {
-        self.cards.get_mut(&id).expect("facts name cards that were applied for")
+        self.cards.get_mut(id).expect("facts name cards that were applied for")
     }
 
     fn stay_mut(&mut self, id: StayId) -> &mut Stay {
-        Arc::make_mut(self.stays.get_mut(&id).expect("facts name stays that are open"))
+        self.stays.get_mut(id).expect("facts name stays that are open")
     }
 }
 

@@ -50,12 +50,12 @@ impl Hub {
         }
         let Named { requests, persons, cards, stays, certificates } = named;
         let mut brought = self.requests.bring(&requests);
-        brought ^= self.by_certificate.bring(certificates) ^ self.stays.bring(&stays);
+        brought ^= self.by_certificate.bring(certificates.into_iter()) ^ self.stays.bring(&stays);
         brought ^= self.persons.bring(&persons) ^ self.cards.bring(&cards);
-        for person in persons.iter().filter_map(|id| self.persons.get(id)) {
+        for person in persons.iter().filter_map(|id| self.persons.get(*id)) {
             brought ^= person.years.len() ^ person.cards.len() ^ usize::from(person.suspension.is_some());
         }
-        for card in cards.iter().filter_map(|id| self.cards.get(id)) {
+        for card in cards.iter().filter_map(|id| self.cards.get(*id)) {
             brought ^= card.generation.len() ^ usize::from(card.made.is_some());
         }
         black_box(brought);

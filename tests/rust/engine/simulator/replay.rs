@@ -128,7 +128,7 @@ impl<'a> Replay<'a> {
         let number: HubNumber = config().hub;
         let mut replay = Self {
             hub: Hub::new(number, 7),
-            records: MemoryRecords::seeded(7),
+            records: MemoryRecords::default(),
             commands: BTreeMap::new(),
             reads: BTreeMap::new(),
             refusals: Vec::new(),

@@ -133,9 +133,9 @@ fn a_counter_that_jumps_or_runs_out_locks_a_card_in_use() {
         assert_eq!(desk.run(admission), Err(reject));
         assert_eq!(desk.facts[0], Fact::CardLocked { card, cause });
         assert_eq!(kinds(&desk), [AlertKind::CounterJump]);
-        assert!(desk.hub.cards[&card].insurance.locked);
+        assert!(desk.hub.cards[card].insurance.locked);
         let exhausted = cause == LockCause::CounterExhausted;
-        assert_eq!(desk.hub.cards[&card].counter.highest, if exhausted { u16::MAX } else { 0 });
+        assert_eq!(desk.hub.cards[card].counter.highest, if exhausted { u16::MAX } else { 0 });
         assert_eq!(desk.run(next), Err(Reject::CardLocked));
     }
 }

@@ -73,7 +73,7 @@ fn overlap(hub: &Hub, seen: &Seen<'_>) -> Option<String> {
         Subject::Settlement { .. } => {
             let day = seen.used.visit_day()?;
             let holds = |first: Date, last: Option<Date>| first < day && last.is_none_or(|last| day < last);
-            let open = person.open_stays.iter().map(|id| &hub.stays[id]);
+            let open = person.open_stays.iter().map(|id| &hub.stays[*id]);
             let mut open = open.filter(|stay| holds(stay.admission, stay.discharge));
             let mut settled = person.trail.iter().filter_map(|used| match used.purpose {
                 Purpose::Stay { admission, discharge } if holds(admission, Some(discharge)) => {
@@ -158,7 +158,7 @@ fn readmission(hub: &Hub, rule: &AlertRule, seen: &Seen<'_>) -> Option<String> {
         return None;
     };
     let person = seen.person;
-    let waiting = person.open_stays.iter().map(|id| &hub.stays[id]);
+    let waiting = person.open_stays.iter().map(|id| &hub.stays[*id]);
     let waiting = waiting.filter_map(|stay| Some((stay.discharge?, stay.institution)));
     let settled = person.trail.iter().filter_map(|used| match used.purpose {
         Purpose::Stay { discharge, .. } => Some((discharge, used.institution)),

@@ -72,8 +72,8 @@ fn begin() -> Desk {
 }
 
 fn take(desk: &mut Desk, who: usize, step: Step) -> Result<Reply, Reject> {
-    let person = desk.hub.by_certificate[&certificate(PERSONS[who])];
-    let cards = desk.hub.persons[&person].cards.clone();
+    let person = desk.hub.person_named(&certificate(PERSONS[who])).unwrap();
+    let cards = desk.hub.persons[person].cards.clone();
     let card = |age: usize| cards.iter().rev().nth(age).copied().unwrap_or(CardId(1));
     let today = Date::business_day(desk.now_ms);
     let verified_by = Box::from("clerk 7");
@@ -209,7 +209,7 @@ proptest! {
                 }
                 if let Some(cancelled) = cancelled {
                     for zone in ZoneKind::ALL {
-                        assert_eq!(after.cards[cancelled].zone(zone).state, ZoneState::Cancelled);
+                        assert_eq!(after.cards[*cancelled].zone(zone).state, ZoneState::Cancelled);
                     }
                 }
                 assert_eq!(balances(after), balances(before));
@@ -223,7 +223,7 @@ proptest! {
             for card in after.cards.values() {
                 for zone in ZoneKind::ALL {
                     let Shown::TempLost(until) = shown(after, card, zone, record.stamp_ms) else { continue };
-                    let earlier = before.cards.get(&card.id).map(|card| shown(before, card, zone, record.stamp_ms));
+                    let earlier = before.cards.get(card.id).map(|card| shown(before, card, zone, record.stamp_ms));
                     match earlier {
                         Some(Shown::TempLost(was)) => assert_eq!(was, until),
                         _ => assert_eq!(until, record.stamp_ms + TEMPORARY_LOSS_MS),
@@ -265,11 +265,11 @@ fn f4_a_loss_of_seven_days_ends_to_the_second_in_the_state_before_and_a_formal_o
         holder: None,
     };
     let at = |desk: &Desk, card: CardId| {
-        let card = &desk.hub.cards[&card];
+        let card = &desk.hub.cards[card];
         shown(&desk.hub, card, ZoneKind::Insurance, desk.now_ms)
     };
     let mut desk = begin();
-    let person = desk.hub.by_certificate[&certificate("P1")];
+    let person = desk.hub.person_named(&certificate("P1")).unwrap();
     let card = desk.issue(person, None);
     for state in [ZoneState::Issued, ZoneState::Enabled] {
         if state == ZoneState::Enabled {
@@ -278,8 +278,8 @@ fn f4_a_loss_of_seven_days_ends_to_the_second_in_the_state_before_and_a_formal_o
         desk.run(report(card, Loss::Temporary)).unwrap();
         let until = desk.now_ms + TEMPORARY_LOSS_MS;
         desk.now_ms = until - 1_000;
-        let now = desk.hub.moment(&desk.hub.cards[&card], desk.now_ms);
-        let refused = desk.hub.cards[&card].may_settle(now, true);
+        let now = desk.hub.moment(&desk.hub.cards[card], desk.now_ms);
+        let refused = desk.hub.cards[card].may_settle(now, true);
         assert_eq!(refused, Err(Reject::CardLost { until_ms: Some(until) }));
         desk.now_ms = until;
         assert_eq!(at(&desk, card), Shown::Plain(state));

@@ -82,7 +82,7 @@ fn report_loss(
 }
 
 fn named(hub: &Hub, certificate: &Certificate) -> Result<PersonId, Reject> {
-    hub.by_certificate.get(certificate).copied().ok_or_else(|| Reject::PersonUnknown)
+    hub.person_named(certificate).ok_or_else(|| Reject::PersonUnknown)
 }
 
 /// Whether a zone of the card is or can come into use, so that a report of all cards means this one too.

@@ -72,5 +72,5 @@ fn check_lost(hub: &Hub, lost: &Card, person: &Person, context: &Context<'_>) ->
 }
 
 fn predecessors(hub: &Hub, card: &Card) -> Vec<CardId> {
-    std::iter::successors(card.predecessor, |id| hub.cards[id].predecessor).collect()
+    std::iter::successors(card.predecessor, |id| hub.cards[*id].predecessor).collect()
 }

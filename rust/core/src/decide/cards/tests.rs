@@ -27,7 +27,7 @@ fn withdraw(card: CardId) -> Command {
 }
 
 fn insurance(desk: &Desk, card: CardId) -> Shown {
-    let card = &desk.hub.cards[&card];
+    let card = &desk.hub.cards[card];
     card.insurance.shown(desk.hub.moment(card, desk.now_ms))
 }
 
@@ -69,7 +69,7 @@ fn a_bank_zone_whose_card_is_lost_for_settlements_ends_when_the_successor_is_ena
         desk.run(report(of_card(old), Loss::Formal, &[ZoneKind::Insurance])).unwrap();
         let new = desk.issue(person, Some(old));
         assert_eq!(desk.run(enable(new, ZoneKind::Insurance)), Ok(Reply::CardEnabled { cancelled: Some(old) }));
-        assert_eq!(desk.hub.cards[&old].bank.state, ZoneState::Cancelled);
+        assert_eq!(desk.hub.cards[old].bank.state, ZoneState::Cancelled);
         assert_eq!(desk.run(enable(new, ZoneKind::Bank)), Ok(Reply::CardEnabled { cancelled: None }));
     }
 }
@@ -172,7 +172,7 @@ fn f4_a_temporary_loss_ends_at_its_moment_or_when_it_is_withdrawn() {
     assert!(desk.run(enable(card, ZoneKind::Insurance)).is_ok());
     desk.run(report(of_card(card), Loss::Temporary, &[])).unwrap();
     let Ok(Reply::Card(view)) = desk.run(withdraw(card)) else { panic!("withdrawn") };
-    assert_eq!(view.card, *desk.hub.cards[&card]);
+    assert_eq!(view.card, desk.hub.cards[card]);
     assert_eq!(insurance(&desk, card), Shown::Plain(ZoneState::Enabled));
 }
 
@@ -203,7 +203,7 @@ fn a_card_formally_lost_is_replaced_on_the_spot_in_one_record() {
     desk.run(report(of_card(old), Loss::Formal, &[])).unwrap();
     let Ok(Reply::Card(view)) = desk.run(replace(old, 7, true)) else { panic!("replaced") };
     let new = view.card.id;
-    assert_eq!(view.card, *desk.hub.cards[&new]);
+    assert_eq!(view.card, desk.hub.cards[new]);
     assert_eq!((view.card.predecessor, &view.card.made), (Some(old), &Some(personalisation(7))));
     let enabled = Fact::CardEnabled {
         card: new,

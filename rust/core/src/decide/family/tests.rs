@@ -52,7 +52,7 @@ impl Desk {
 }
 
 fn draws(desk: &Desk, settled: &[FamilyDraw]) -> Vec<(PersonId, i64, i64)> {
-    assert!(settled.iter().all(|draw| desk.hub.persons.contains_key(&draw.payer)));
+    assert!(settled.iter().all(|draw| desk.hub.persons.contains_key(draw.payer)));
     settled.iter().map(|draw| (draw.payer, draw.amount.0, draw.balance_after.0)).collect()
 }
 
@@ -157,7 +157,7 @@ fn each_payers_part_is_booked_where_its_account_is_kept() {
     let spells = vec![spell("110101", "2010-01-01")];
     let aunt = Command::EnrollPerson { name, sex, birth_date, certificates, spells, entitlements };
     let Ok(Reply::PersonEnrolled(payer)) = desk.run(aunt) else { panic!("enrolled") };
-    let home = desk.hub.persons[&payer].home;
+    let home = desk.hub.persons[payer].home;
     assert_eq!(home, region("110101"));
     desk.run(Command::CreditAccount { person: payer, amount: Fen(9_000), period_key: "2026-01".into() }).unwrap();
     let person = desk.holder(child);

@@ -28,7 +28,7 @@ impl History {
         let is_personal = |(account, _): &&(_, i128)| matches!(account, LedgerAccount::PersonalAccounts(_));
         assert_eq!(balances.iter().filter(is_personal).map(|(_, balance)| balance).sum::<i128>(), personal);
         for (n, card) in self.cards.iter().enumerate() {
-            let person = &hub.persons[&self.desk.holder(*card)];
+            let person = &hub.persons[self.desk.holder(*card)];
             assert_eq!(person.account.balance, Fen(self.model.balances[n]));
             assert!(person.account.balance >= Fen::ZERO);
             for year in &self.model.years {
@@ -41,7 +41,7 @@ impl History {
         }
         assert_eq!(hub.stays.len(), self.waiting().count());
         for (id, expected) in self.waiting() {
-            let stay = &hub.stays[id];
+            let stay = &hub.stays[*id];
             assert_eq!((stay.state, stay.discharge), (expected.state, expected.discharge));
             assert_eq!(stay.sum.total, Fen(expected.total()));
             stay.sum.check_lines(stay.lines.values().map(|line| &line.split)).unwrap();

@@ -36,7 +36,7 @@ impl Desk {
 
     /// What was paid to banks, and what waits.
     fn paid_and_waiting(&self, card: CardId) -> (i128, i128) {
-        let (home, books) = (self.hub.persons[&self.holder(card)].home, self.books());
+        let (home, books) = (self.hub.persons[self.holder(card)].home, self.books());
         let of = |account| books.get(&account).copied().unwrap_or_default();
         let (paid, waiting) = (of(LedgerAccount::BankPayouts(home)), of(LedgerAccount::PayoutsWaiting(home)));
         assert_eq!(of(LedgerAccount::Reimbursements(home)), -(paid + waiting));

@@ -22,7 +22,7 @@ fn with_pin() -> (Desk, CardId) {
 }
 
 fn asked(desk: &Desk, card: CardId) -> Command {
-    Command::VerifyPin { card: desk.hub.cards[&card].made.as_ref().unwrap().card_sn }
+    Command::VerifyPin { card: desk.hub.cards[card].made.as_ref().unwrap().card_sn }
 }
 
 fn verify(desk: &mut Desk, card: CardId, pin: Digits) -> Result<Reply, Reject> {
@@ -31,11 +31,11 @@ fn verify(desk: &mut Desk, card: CardId, pin: Digits) -> Result<Reply, Reject> {
 }
 
 fn tries_left(desk: &Desk, card: CardId) -> u32 {
-    desk.hub.cards[&card].pin.unwrap().tries_left()
+    desk.hub.cards[card].pin.unwrap().tries_left()
 }
 
 fn insurance(desk: &Desk, card: CardId) -> Shown {
-    let card = &desk.hub.cards[&card];
+    let card = &desk.hub.cards[card];
     card.insurance.shown(desk.hub.moment(card, desk.now_ms))
 }
 
@@ -123,7 +123,7 @@ fn equal_pins_of_two_cards_have_different_hashes() {
     let (mut desk, card) = with_pin();
     let other = desk.patient("P2");
     desk.run(Command::SetPin { card: other }).unwrap();
-    assert_ne!(desk.hub.cards[&card].pin, desk.hub.cards[&other].pin);
+    assert_ne!(desk.hub.cards[card].pin, desk.hub.cards[other].pin);
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn chipless(mut made: Personalisation) -> Personalisation {
 #[test]
 fn a_card_without_a_chip_is_read_by_its_stripe_at_home_with_its_holder_checked() {
     let (mut desk, card) = patient(chipless);
-    let stripe = Credential::Stripe(desk.hub.cards[&card].made.as_ref().unwrap().card_sn);
+    let stripe = Credential::Stripe(desk.hub.cards[card].made.as_ref().unwrap().card_sn);
     assert_eq!(admit(&mut desk, stripe.clone(), HolderCheck::default()), Err(Reject::HolderNotVerified));
     desk.act_as(DISTANT);
     assert_eq!(admit(&mut desk, stripe.clone(), HolderCheck::by(CheckMethod::Photo)), Err(Reject::CardHomeRegionOnly));
@@ -58,7 +58,7 @@ fn a_card_without_a_chip_is_read_by_its_stripe_at_home_with_its_holder_checked()
 #[test]
 fn a_card_with_a_chip_is_not_read_by_its_stripe_and_one_without_shows_no_cryptogram() {
     let (mut desk, card) = patient(|made| made);
-    let stripe = Credential::Stripe(desk.hub.cards[&card].made.as_ref().unwrap().card_sn);
+    let stripe = Credential::Stripe(desk.hub.cards[card].made.as_ref().unwrap().card_sn);
     assert_eq!(admit(&mut desk, stripe, HolderCheck::by(CheckMethod::Photo)), Err(Reject::CredentialNotAccepted));
     let chip = Credential::Chip(desk.chip(card));
     let (mut desk, _) = patient(chipless);
@@ -72,7 +72,7 @@ fn a_card_with_a_chip_is_not_read_by_its_stripe_and_one_without_shows_no_cryptog
 fn token(desk: &Desk, card: CardId, id: u8) -> Token {
     Token {
         id: TokenId([id; 16]),
-        card_sn: desk.hub.cards[&card].made.as_ref().unwrap().card_sn,
+        card_sn: desk.hub.cards[card].made.as_ref().unwrap().card_sn,
         audience: desk.actor.institution,
         issued_ms: desk.now_ms - 60_000,
         expires_ms: desk.now_ms + 120_000,
@@ -128,7 +128,7 @@ fn a_token_of_a_lost_card_is_refused_like_the_card() {
     let (mut desk, card) = patient(|made| made);
     desk.verdict = Verdict::Signed;
     let shown = token(&desk, card, 1);
-    desk.hub.cards.get_mut(&card).unwrap().insurance.state = crate::card::ZoneState::FormalLost;
+    desk.hub.cards.get_mut(card).unwrap().insurance.state = crate::card::ZoneState::FormalLost;
     let lost = Err(Reject::CardLost { until_ms: None });
     assert_eq!(admit(&mut desk, Credential::Electronic(shown), HolderCheck::default()), lost);
 }

@@ -20,7 +20,7 @@ const ON: &str = "2026-02-01";
 impl Desk {
     /// Recognition code of a card.
     fn code(&self, card: CardId) -> CardSn {
-        self.hub.cards[&card].made.as_ref().unwrap().card_sn
+        self.hub.cards[card].made.as_ref().unwrap().card_sn
     }
 
     fn top_up(&mut self, card: CardId, account: AccountKind, amount: i64) -> Result<Fen, Reject> {
@@ -29,7 +29,7 @@ impl Desk {
 
     fn purchase(&mut self, card: CardId, account: AccountKind, amount: i64) -> Result<Fen, Reject> {
         self.act_as(LOCAL);
-        let sn = self.hub.cards[&card].made.as_ref().expect("only cards that were made pay").card_sn;
+        let sn = self.hub.cards[card].made.as_ref().expect("only cards that were made pay").card_sn;
         self.run(Command::Purchase { card: sn, account, amount: Fen(amount), terminal: "T9".into() }).map(balance)
     }
 
@@ -106,7 +106,7 @@ fn f5_a_successor_takes_its_holders_money_along_and_the_sum_of_all_money_stays()
     ];
     assert_eq!(desk.held(new), expected);
     let books = desk.books();
-    let home = desk.hub.persons[&desk.holder(new)].home;
+    let home = desk.hub.persons[desk.holder(new)].home;
     assert_eq!(books.get(&LedgerAccount::CardPurses(home)), None);
     assert_eq!(books[&LedgerAccount::PersonalAccounts(home)], 7_000);
     assert_eq!(books[&LedgerAccount::OfflinePurses(home)], 2_000);
@@ -122,7 +122,7 @@ fn a_lost_chip_keeps_its_purse_because_whoever_has_it_can_still_spend() {
         desk.lose(old, loss).unwrap();
         assert_eq!(desk.purchase(old, AccountKind::Offline, 500), Ok(Fen(1_500)));
         desk.enable(new).unwrap();
-        assert_eq!(desk.hub.cards[&new].offline, Fen::ZERO);
+        assert_eq!(desk.hub.cards[new].offline, Fen::ZERO);
         assert_eq!(desk.purchase(old, AccountKind::Offline, 1_500), Ok(Fen::ZERO));
         let spent = desk.purchase(old, AccountKind::Offline, 1);
         match loss {
@@ -140,7 +140,7 @@ fn the_purse_under_a_lost_card_comes_back_with_its_successor() {
     desk.lose(old, Loss::Formal).unwrap();
     let new = desk.issue(desk.holder(old), Some(old));
     desk.enable(new).unwrap();
-    assert_eq!((desk.balance(new), desk.hub.cards[&old].purse), (Fen(7_000), Fen::ZERO));
+    assert_eq!((desk.balance(new), desk.hub.cards[old].purse), (Fen(7_000), Fen::ZERO));
 }
 
 #[test]
@@ -177,10 +177,10 @@ fn the_online_account_pays_only_with_the_pin_and_the_purse_without() {
     let right = std::mem::replace(&mut desk.pin, Digits(Some("135791"), [1; 3]));
     assert_eq!(desk.purchase(card, AccountKind::Online, 1), Err(Reject::PinWrong { tries_left: 5 }));
     assert_eq!(desk.purchase(card, AccountKind::Offline, 1), Ok(Fen(2_999)));
-    assert_eq!(desk.hub.cards[&card].pin.map(|pin| pin.wrong), Some(1), "the purse asks for none");
+    assert_eq!(desk.hub.cards[card].pin.map(|pin| pin.wrong), Some(1), "the purse asks for none");
     desk.pin = right;
     assert_eq!(desk.purchase(card, AccountKind::Online, 1), Ok(Fen(2_999)));
-    assert_eq!(desk.hub.cards[&card].pin.map(|pin| pin.wrong), Some(0));
+    assert_eq!(desk.hub.cards[card].pin.map(|pin| pin.wrong), Some(0));
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn a_first_use_draws_on_the_money_that_the_card_brings_along() {
     let settlement = desk.settle_visit(asked).unwrap();
     assert_eq!((settlement.balance_after, desk.balance(new)), (Fen(2_000), Fen(2_000)));
     assert_eq!(desk.hub.ledger.trial_balance(), 0);
-    assert_eq!(desk.books()[&LedgerAccount::PersonalAccounts(desk.hub.persons[&desk.holder(new)].home)], 2_000);
+    assert_eq!(desk.books()[&LedgerAccount::PersonalAccounts(desk.hub.persons[desk.holder(new)].home)], 2_000);
 }
 
 #[test]

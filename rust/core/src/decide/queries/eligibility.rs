@@ -50,7 +50,7 @@ pub(super) fn check(
     };
     let card = shown.or_else(|| in_state(hub, person, ZoneState::Enabled));
     let spell = person.profile.spell_on(day);
-    let institution = hub.institutions.get(&context.actor.institution);
+    let institution = hub.institutions.get(context.actor.institution);
     let visit = Visit { hub, person, card, spell, institution, kind, day };
     let filing = institution.and_then(|i| filing::applying(person, &hub.regions, i.region, day).next());
     Ok(Reply::Eligibility(Box::new(Eligibility {
@@ -83,7 +83,7 @@ impl<'a> Visit<'a> {
     /// Stays that are open or discharged.
     fn stays(&self) -> impl Iterator<Item = &'a Stay> {
         let hub = self.hub;
-        self.person.open_stays.iter().map(|id| &*hub.stays[id])
+        self.person.open_stays.iter().map(|id| &hub.stays[*id])
     }
 
     /// What is left of each limit of the year, in the order in which the funds pay.

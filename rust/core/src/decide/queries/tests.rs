@@ -7,7 +7,7 @@ use crate::accumulator::{AccumulatorKey, Accumulators};
 use crate::card::{Channel, Loss, ZoneKind};
 use crate::command::{CardKey, Command, Eligibility, LossSubject};
 use crate::decide::fixture::{self, Desk, card_sn, certificate, day, region};
-use crate::ids::{CardId, CardSn, InstitutionCode};
+use crate::ids::{CardId, CardSn, InstitutionCode, PersonId};
 use crate::ledger::LedgerAccount;
 use crate::money::Fen;
 use crate::policy::{Counter, FilingKind, Fund, InsuranceType, VisitKind};

@@ -225,7 +225,7 @@ fn over_the_new_year(policy: &BenefitPolicy, had_been: bool) -> impl PartialEq +
         };
         let told = years.iter().map(|(key, _)| key.year).collect::<Vec<_>>();
         assert_eq!(told, [2025, 2026], "every year that changed is answered");
-        assert!(years.iter().all(|(key, used)| desk.hub.persons[&desk.holder(card)].used(*key) == *used));
+        assert!(years.iter().all(|(key, used)| desk.hub.persons[desk.holder(card)].used(*key) == *used));
     }
     let shares = [across, after].map(|own| {
         let standing = desk.standing(own.id);

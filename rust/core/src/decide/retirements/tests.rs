@@ -17,7 +17,7 @@ fn retire(code: &str, generation: &str, cut_over: &str) -> Command {
 }
 
 fn shown(desk: &Desk, card: CardId) -> Shown {
-    let card = &desk.hub.cards[&card];
+    let card = &desk.hub.cards[card];
     card.insurance.shown(desk.hub.moment(card, desk.now_ms))
 }
 
@@ -37,8 +37,8 @@ fn a_generation_works_until_the_day_before_its_cut_over_and_never_after() {
     assert_eq!(shown(&desk, card), Shown::Plain(crate::card::ZoneState::Enabled));
     desk.now_ms += 1;
     assert_eq!(shown(&desk, card), Shown::Retired);
-    let now = desk.hub.moment(&desk.hub.cards[&card], desk.now_ms);
-    assert_eq!(desk.hub.cards[&card].may_settle(now, true), Err(Reject::CardRetired));
+    let now = desk.hub.moment(&desk.hub.cards[card], desk.now_ms);
+    assert_eq!(desk.hub.cards[card].may_settle(now, true), Err(Reject::CardRetired));
     assert_eq!(desk.apply_for(person, Some(card)), Err(Reject::GenerationRetired { cut_over: day("2026-03-08") }));
     let other =
         |generation: &str| Command::ApplyForCard { person, predecessor: Some(card), generation: generation.into() };
@@ -158,7 +158,7 @@ fn take(desk: &mut Desk, persons: &mut Vec<PersonId>, step: Step) {
     let in_days = |days: i32| Date::from_days(today.days() + days).unwrap();
     let person = |who: usize| persons.get(who).copied().unwrap_or(PersonId(1));
     let last = |desk: &Desk, who: usize| {
-        desk.hub.persons.get(&person(who)).and_then(|person| person.cards.last().copied()).unwrap_or(CardId(1))
+        desk.hub.persons.get(person(who)).and_then(|person| person.cards.last().copied()).unwrap_or(CardId(1))
     };
     let command = match step {
         Step::Enrol => {

@@ -30,7 +30,7 @@ fn ward(on_transfer: OnTransfer) -> (Desk, CardId) {
 }
 
 fn shown(desk: &Desk, card: CardId) -> Shown {
-    let card = &desk.hub.cards[&card];
+    let card = &desk.hub.cards[card];
     card.insurance.shown(desk.hub.moment(card, desk.now_ms))
 }
 
@@ -47,8 +47,8 @@ fn the_old_spell_ends_the_day_before_the_old_card_ends_and_the_balance_goes_alon
     let Ok(Reply::Person(shown_person)) = desk.run(transfer(person, to_district("2026-03-01"))) else {
         panic!("moved")
     };
-    let after = &desk.hub.persons[&person];
-    assert_eq!(*shown_person, **after);
+    let after = &desk.hub.persons[person];
+    assert_eq!(*shown_person, *after);
     assert_eq!(after.home, region("110101"));
     let spells: Vec<_> = after.profile.spells.iter().map(|spell| (spell.region, spell.to)).collect();
     assert_eq!(spells, [(region("110100"), Some(day("2026-02-28"))), (region("110101"), None)]);
@@ -62,7 +62,7 @@ fn the_old_spell_ends_the_day_before_the_old_card_ends_and_the_balance_goes_alon
         assert_eq!(shown(&desk, ended), Shown::Plain(ZoneState::Cancelled));
     }
     let new = desk.issue(person, Some(card));
-    assert_eq!(desk.hub.cards[&new].region, region("110101"));
+    assert_eq!(desk.hub.cards[new].region, region("110101"));
     desk.run(Command::EnableCard { card: new, zone: ZoneKind::Insurance }).expect("the new region's card");
 }
 
@@ -78,7 +78,7 @@ fn a_card_of_which_one_zone_is_lost_for_ever_ends_with_the_region_and_one_that_i
         desk.run(transfer(desk.holder(card), to_district("2026-03-01"))).unwrap();
         for zone in ZoneKind::ALL {
             let state = if lost.contains(&zone) { ZoneState::FormalLost } else { ZoneState::Cancelled };
-            assert_eq!(desk.hub.cards[&card].zone(zone).state, state, "{zone:?} after the loss of {lost:?}");
+            assert_eq!(desk.hub.cards[card].zone(zone).state, state, "{zone:?} after the loss of {lost:?}");
         }
     }
 }
@@ -106,10 +106,10 @@ fn a_cancellation_after_the_change_gives_back_to_where_the_account_is_now() {
     desk.run(transfer(person, to_district("2026-03-01"))).unwrap();
     assert_eq!((in_books(&desk, "110100"), in_books(&desk, "110101")), (0, 70_000));
     desk.run(Command::CancelSettlement { settlement }).unwrap();
-    assert_eq!(desk.hub.persons[&person].account.balance, Fen(100_000));
+    assert_eq!(desk.hub.persons[person].account.balance, Fen(100_000));
     assert_eq!((in_books(&desk, "110100"), in_books(&desk, "110101")), (0, 100_000));
     assert_eq!(desk.hub.ledger.trial_balance(), 0);
-    assert_eq!(desk.hub.stays[&stay].state, StayState::Discharged);
+    assert_eq!(desk.hub.stays[stay].state, StayState::Discharged);
 }
 
 /// The payer has moved since: what it paid comes back to it, and to the books that keep it now.
@@ -128,7 +128,7 @@ fn a_payer_that_has_moved_gets_back_to_its_new_home_what_it_paid() {
     desk.run(transfer(moving, to_district("2026-03-01"))).unwrap();
     assert_eq!((in_books(&desk, "110100"), in_books(&desk, "110101")), (0, 70_000));
     desk.run(Command::CancelSettlement { settlement: settlement.id }).unwrap();
-    assert_eq!(desk.hub.persons[&moving].account.balance, Fen(100_000));
+    assert_eq!(desk.hub.persons[moving].account.balance, Fen(100_000));
     assert_eq!((in_books(&desk, "110100"), in_books(&desk, "110101")), (0, 100_000));
     assert_eq!(desk.hub.ledger.trial_balance(), 0);
 }
@@ -143,8 +143,8 @@ fn the_online_account_goes_along_and_what_is_in_a_card_stays_where_the_card_was_
     desk.run(transfer(person, to_district("2026-03-01"))).unwrap();
     let new = desk.issue(person, Some(card));
     desk.run(Command::EnableCard { card: new, zone: ZoneKind::Insurance }).unwrap();
-    let after = &desk.hub.persons[&person];
-    assert_eq!((after.online, desk.hub.cards[&card].offline), (Fen(700), Fen(40)));
+    let after = &desk.hub.persons[person];
+    assert_eq!((after.online, desk.hub.cards[card].offline), (Fen(700), Fen(40)));
     let books = desk.books();
     let booked = |account: fn(RegionCode) -> LedgerAccount, code| books.get(&account(region(code))).copied();
     let online = ["110100", "110101"].map(|code| booked(LedgerAccount::OnlineAccounts, code).unwrap_or(0));
@@ -160,14 +160,14 @@ fn what_was_used_counts_in_the_new_region_unless_its_package_begins_anew() {
         let person = desk.holder(card);
         let stay = desk.discharged(card, "2026-02-20", "2026-02-25", "5000");
         let settlement = desk.settle(stay, card, 0).unwrap().id;
-        let used = desk.hub.persons[&person].used(inpatient_year(2026));
+        let used = desk.hub.persons[person].used(inpatient_year(2026));
         assert_ne!(used, Accumulators::default());
         desk.run(transfer(person, to_district("2026-03-01"))).unwrap();
         let expected = if carried { used } else { Accumulators::default() };
-        assert_eq!(desk.hub.persons[&person].used(inpatient_year(2026)), expected, "{on_transfer:?}");
+        assert_eq!(desk.hub.persons[person].used(inpatient_year(2026)), expected, "{on_transfer:?}");
         desk.run(Command::CancelSettlement { settlement }).unwrap();
         assert_eq!(
-            desk.hub.persons[&person].used(inpatient_year(2026)),
+            desk.hub.persons[person].used(inpatient_year(2026)),
             Accumulators::default(),
             "taken back once, if it still counts"
         );
@@ -208,7 +208,7 @@ fn who_changes_a_second_insurance_keeps_account_and_card_at_home() {
     desk.run(update).unwrap();
     let moved = Spell { region: region("110101"), from: day("2026-03-01"), ..resident };
     desk.run(transfer(person, moved)).unwrap();
-    assert_eq!(desk.hub.persons[&person].home, region("110100"));
+    assert_eq!(desk.hub.persons[person].home, region("110100"));
     assert_eq!(shown(&desk, card), Shown::Plain(ZoneState::Enabled));
     assert_eq!(in_books(&desk, "110100"), 100_000);
 }

@@ -156,7 +156,7 @@ fn one_person_has_so_many_open_alerts_and_no_more_while_settlements_go_on() {
         assert_eq!(raised.len(), if visit < MAX_OPEN_PER_PERSON / 2 { 2 } else { 0 });
         alerts.extend(raised);
     }
-    assert_eq!(desk.hub.alerts.open_of(desk.hub.cards[&card].person), MAX_OPEN_PER_PERSON);
+    assert_eq!(desk.hub.alerts.open_of(desk.hub.cards[card].person), MAX_OPEN_PER_PERSON);
     assert_eq!(impostor(&mut desk, other, LOCAL, 1950).1.len(), 2, "another person's are counted apart");
     desk.acknowledge(alerts[0], "seen").unwrap();
     assert_eq!(impostor(&mut desk, card, LOCAL, 1950).1.len(), 1);

@@ -28,7 +28,7 @@ fn bring(desk: &mut Desk, card: CardId, was: Shown) {
         Shown::TempLost(_) | Shown::Retired => unreachable!("no state before a loss"),
     };
     let Hub { cards, census, .. } = &mut desk.hub;
-    let card = cards.get_mut(&card).expect("a card that was issued");
+    let card = cards.get_mut(card).expect("a card that was issued");
     census.leave(card);
     (card.insurance, card.bank) = (zone, zone);
     census.enter(card);
@@ -57,7 +57,7 @@ fn f4_at_until_a_card_is_what_it_was_and_a_second_before_it_is_lost() {
             desk.now_ms = now_ms;
             assert_eq!(visit(&mut desk, card), then, "{was:?}, {} ms after the end", now_ms - until_ms);
             for zone in ZoneKind::ALL {
-                let card = &desk.hub.cards[&card];
+                let card = &desk.hub.cards[card];
                 assert_eq!(card.zone(zone).shown(desk.hub.moment(card, now_ms)), was);
             }
         }
@@ -97,12 +97,12 @@ fn f4_a_formal_loss_is_not_cancelled_and_the_way_to_a_replacement_stays_open() {
     let half = desk.patient("P2");
     desk.run(report(of_card(half), Loss::Formal, &[ZoneKind::Insurance])).unwrap();
     desk.run(cancel(half)).unwrap();
-    let zones = |desk: &Desk| (desk.hub.cards[&half].insurance.state, desk.hub.cards[&half].bank.state);
+    let zones = |desk: &Desk| (desk.hub.cards[half].insurance.state, desk.hub.cards[half].bank.state);
     assert_eq!(zones(&desk), (ZoneState::FormalLost, ZoneState::Cancelled), "the bank zone can still be ended");
 
     let other = desk.patient("P3");
     desk.run(report(of_card(other), Loss::Formal, &[ZoneKind::Bank])).unwrap();
     desk.run(cancel(other)).unwrap();
-    let card = &desk.hub.cards[&other];
+    let card = &desk.hub.cards[other];
     assert_eq!((card.insurance.state, card.bank.state), (ZoneState::Cancelled, ZoneState::FormalLost));
 }

@@ -22,7 +22,7 @@ fn locked_by(atc: u16) -> (Desk, CardId) {
 }
 
 fn insurance(desk: &Desk, card: CardId) -> Shown {
-    desk.hub.cards[&card].insurance.shown(Moment { now_ms: desk.now_ms, retired: false })
+    desk.hub.cards[card].insurance.shown(Moment { now_ms: desk.now_ms, retired: false })
 }
 
 fn unlock(card: CardId, presentation: Option<Presentation>) -> Command {
@@ -37,9 +37,9 @@ fn with_counter(desk: &Desk, card: CardId, atc: u16) -> Presentation {
 fn a_desk_gives_a_locked_zone_back_as_it_was_and_its_counter_goes_on_where_it_stood() {
     let (mut desk, card) = locked_by(1_001);
     let Ok(Reply::Card(view)) = desk.run(unlock(card, None)) else { panic!("unlocked") };
-    assert_eq!(view.card, *desk.hub.cards[&card]);
+    assert_eq!(view.card, desk.hub.cards[card]);
     assert_eq!(insurance(&desk, card), Shown::Plain(ZoneState::Enabled));
-    assert_eq!(desk.hub.cards[&card].counter.highest, 0);
+    assert_eq!(desk.hub.cards[card].counter.highest, 0);
     desk.admit(card, "2026-03-01").expect("its next counter");
     let forbidden = Reject::CardStateForbids { state: CardState::Enabled, event: "UNLOCK" };
     assert_eq!(desk.run(unlock(card, None)), Err(forbidden));
@@ -50,11 +50,11 @@ fn a_chip_that_is_shown_at_the_desk_clears_its_jump() {
     let (mut desk, card) = locked_by(40_000);
     let presentation = with_counter(&desk, card, 40_001);
     let Ok(Reply::Card(view)) = desk.run(unlock(card, Some(presentation))) else { panic!("unlocked") };
-    assert_eq!(view.card, *desk.hub.cards[&card]);
-    assert_eq!(desk.hub.cards[&card].counter.highest, 40_001);
+    assert_eq!(view.card, desk.hub.cards[card]);
+    assert_eq!(desk.hub.cards[card].counter.highest, 40_001);
     let used = with_counter(&desk, card, 40_001);
     desk.admit(card, "2026-03-01").expect("40,002 follows");
-    assert_eq!(desk.hub.cards[&card].counter.accept(40_001), Err(Reject::CryptogramReplayed { atc: 40_001 }));
+    assert_eq!(desk.hub.cards[card].counter.accept(40_001), Err(Reject::CryptogramReplayed { atc: 40_001 }));
     assert!(matches!(desk.run(unlock(card, Some(used))), Err(Reject::CardStateForbids { .. })));
 }
 
@@ -114,7 +114,7 @@ fn a_card_that_is_locked_and_lost_is_unlocked_only_once_it_is_found() {
 /// A chip that shows an earlier counter.
 fn with_an_earlier_counter(desk: &Desk, card: CardId) -> ChipPresentation {
     let mut earlier = desk.hub.clone();
-    earlier.cards.get_mut(&card).unwrap().counter = crate::card::Counter::default();
+    earlier.cards.get_mut(card).unwrap().counter = crate::card::Counter::default();
     let of_earlier = Desk { hub: earlier, ..Desk::open() };
     of_earlier.chip(card)
 }
