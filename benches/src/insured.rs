@@ -3,18 +3,32 @@
 //! Leaves out: the past. Nothing is noted in the records, so what a ward of them takes in memory is state.
 
 use medsettle_core::accumulator::{AccumulatorKey, Accumulators};
+use medsettle_core::calendar::Date;
 use medsettle_core::card::ZoneKind;
 use medsettle_core::command::{Command, Reply};
 use medsettle_core::hub::{Decision, Hub};
 use medsettle_core::money::Fen;
+use medsettle_core::person::{Certificate, CertificateKind};
 use medsettle_core::policy::{Counter, Fund, InsuranceType};
 
-use crate::{Ward, enrolment};
+use crate::{Ward, enrolment_with};
+
+/// A made-up person of a region that is nobody's: a thousand of each day of a century.
+fn identity_card(number: u64) -> Certificate {
+    let (number, of_day) = (i32::try_from(number / 1_000).expect("fewer than in the country"), number % 1_000);
+    let born = Date::from_days(number % 36_500 - 20_000).expect("a day of the calendar").to_string().replace('-', "");
+    let digits = format!("000000{born}{of_day:03}");
+    let candidates = "0123456789X".chars().map(|check| format!("{digits}{check}"));
+    let right = candidates.map(|text| Certificate::new(CertificateKind::IdentityCard, &text)).find_map(Result::ok);
+    right.expect("one of the check characters is right")
+}
 
 impl Ward {
     /// Enrol one more, with `per_request_ms` between two requests.
     pub fn insure(&mut self, number: u64, per_request_ms: i64) {
-        let Reply::PersonEnrolled(person) = self.settle_down(enrolment(number), per_request_ms) else {
+        let Reply::PersonEnrolled(person) =
+            self.settle_down(enrolment_with(identity_card(number), "张伟明"), per_request_ms)
+        else {
             panic!("enrolled")
         };
         let apply = Command::ApplyForCard { person, predecessor: None, generation: "3".into() };

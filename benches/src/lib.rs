@@ -280,8 +280,12 @@ fn line() -> ChargeLine {
 
 fn enrolment(card: u64) -> Command {
     let certificate = Certificate::new(CertificateKind::Passport, &format!("E{card:010}")).expect("letters and digits");
+    enrolment_with(certificate, "bench")
+}
+
+fn enrolment_with(certificate: Certificate, name: &str) -> Command {
     Command::EnrollPerson {
-        name: "bench".into(),
+        name: name.into(),
         sex: Sex::Male,
         birth_date: day("1970-01-01"),
         certificates: vec![certificate],

@@ -1,6 +1,6 @@
 //! The person's own medical money, and the names of the other accounts beside it.
 //!
-//! Invariant: a balance is never negative; a period key is credited once.
+//! Invariant: a balance is never negative. A period key is credited once; which were is among what is kept year by year.
 
 use serde::{Deserialize, Serialize};
 
@@ -61,19 +61,4 @@ pub struct PayOut {
 pub struct Account {
     /// What it holds.
     pub balance: Fen,
-    /// Keys of the periods that were credited, sorted.
-    pub credited: Vec<Box<str>>,
-}
-
-impl Account {
-    /// Whether the period was credited before.
-    pub fn is_credited(&self, key: &str) -> bool {
-        self.credited.binary_search_by(|k| (**k).cmp(key)).is_ok()
-    }
-
-    pub(crate) fn note_credited(&mut self, key: &str) {
-        if let Err(i) = self.credited.binary_search_by(|k| (**k).cmp(key)) {
-            self.credited.insert(i, key.into());
-        }
-    }
 }

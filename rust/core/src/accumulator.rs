@@ -3,9 +3,13 @@
 //! Invariant: accumulators change by adding a settlement's delta or subtracting exactly that delta.
 //! Leaves out: whose they are (the person) and where they are kept (`hub`).
 
+mod years;
+
 use std::ops::{AddAssign, Index, IndexMut};
 
 use serde::{Deserialize, Serialize};
+
+pub use years::Years;
 
 use crate::money::{Fen, MAX_AMOUNT};
 use crate::policy::{Counter, Fund, InsuranceType};
@@ -62,6 +66,9 @@ impl IndexMut<Fund> for FundAmounts {
     }
 }
 
+/// How many sums [`Accumulators`] have.
+const SUMS: usize = 5 + Fund::ALL.len();
+
 /// Beyond this no sum of a year is believed: a million bills of the largest amount.
 const MAX_YEAR_AMOUNT: i64 = 1_000_000 * MAX_AMOUNT.0;
 
@@ -90,6 +97,27 @@ impl Accumulators {
         (0..=i64::from(u32::MAX) - 1).contains(&self.admissions)
             && amounts.iter().all(believable)
             && self.funds.0.iter().all(believable)
+    }
+
+    /// Every sum, always in this order.
+    fn to_sums(self) -> [i64; SUMS] {
+        let Self { admissions, eligible, deductible, funds, own_burden, account } = self;
+        let mut sums = [0; SUMS];
+        sums[..5].copy_from_slice(&[admissions, eligible.0, deductible.0, own_burden.0, account.0]);
+        sums[5..].copy_from_slice(&funds.0.map(|fund| fund.0));
+        sums
+    }
+
+    fn from_sums(sums: [i64; SUMS]) -> Self {
+        let [admissions, eligible, deductible, own_burden, account, funds @ ..] = sums;
+        Self {
+            admissions,
+            eligible: Fen(eligible),
+            deductible: Fen(deductible),
+            funds: FundAmounts(funds.map(Fen)),
+            own_burden: Fen(own_burden),
+            account: Fen(account),
+        }
     }
 
     /// Both together; `None` where a sum leaves 64 bits.

@@ -4,6 +4,7 @@
 //! Leaves out: the clock; moments come in as milliseconds since 1970 UTC.
 
 use std::fmt;
+use std::num::NonZeroI32;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,35 +12,41 @@ const MS_PER_DAY: i64 = 86_400_000;
 /// All of China keeps UTC+8; business days are days of that zone.
 const ZONE_OFFSET_MS: i64 = 8 * 3_600_000;
 
+/// From the day before [`Date::MIN`] to 1970-01-01.
+const DAYS_BEFORE_FIRST: i32 = 719_163;
 /// From 0000-03-01, before any [`Date`].
 const DAYS_BEFORE_1970: i32 = 719_468;
 /// What is left of a year from March belongs to the next one of the calendar.
 const DAYS_MARCH_TO_DECEMBER: u32 = 306;
 
-/// A day.
+/// A day. It counts from the day before [`Date::MIN`], so that no day is zero and one that may be missing takes no more room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Date(i32);
+pub struct Date(NonZeroI32);
 
 impl Date {
     /// 0001-01-01.
-    pub const MIN: Self = Self(-719_162);
+    pub const MIN: Self = Self::counted(-719_162);
     /// 9999-12-31.
-    pub const MAX: Self = Self(2_932_896);
+    pub const MAX: Self = Self::counted(2_932_896);
 
     /// The day that many days after 1970-01-01; `None` outside the years 1 to 9999.
     pub fn from_days(days: i32) -> Option<Self> {
-        (Self::MIN.0..=Self::MAX.0).contains(&days).then_some(Self(days))
+        (Self::MIN.days()..=Self::MAX.days()).contains(&days).then(|| Self::counted(days))
     }
 
     /// Days since 1970-01-01.
     pub fn days(self) -> i32 {
-        self.0
+        self.0.get() - DAYS_BEFORE_FIRST
+    }
+
+    const fn counted(days: i32) -> Self {
+        Self(NonZeroI32::new(days + DAYS_BEFORE_FIRST).expect("no day lies before the first"))
     }
 
     /// The day of the Gregorian calendar; `None` if it does not exist.
     pub fn from_calendar(year: i32, month: u32, day: u32) -> Option<Self> {
         let exists = (1..=9999).contains(&year) && day >= 1 && day <= days_in_month(year, month)?;
-        exists.then(|| Self(days_from_calendar(year, month, day)))
+        exists.then(|| Self::counted(days_from_calendar(year, month, day)))
     }
 
     /// Reads `YYYY-MM-DD` and nothing else; `None` for another spelling or a day that does not exist.
@@ -60,8 +67,8 @@ impl Date {
     /// The business day (UTC+8) of a moment; moments outside the calendar count as its first or last day.
     pub fn business_day(moment_ms: i64) -> Self {
         let days = moment_ms.saturating_add(ZONE_OFFSET_MS).div_euclid(MS_PER_DAY);
-        let held = days.clamp(i64::from(Self::MIN.0), i64::from(Self::MAX.0));
-        Self(i32::try_from(held).expect("held between two i32"))
+        let held = days.clamp(i64::from(Self::MIN.days()), i64::from(Self::MAX.days()));
+        Self::counted(i32::try_from(held).expect("held between two i32"))
     }
 
     /// The business day of a moment and the seconds that have passed of it.
@@ -83,7 +90,7 @@ impl Date {
 
     /// Nights from this day until `later`: negative where `later` is earlier.
     pub fn nights_until(self, later: Self) -> i32 {
-        later.0 - self.0
+        later.days() - self.days()
     }
 
     /// Year, month and day.
@@ -98,7 +105,7 @@ impl Date {
     /// The year that began on 1 March, so that the leap day ends one, and the day in it, from 0.
     fn year_from_march(self) -> (i32, u32) {
         // Eras of 400 years repeat exactly.
-        let shifted = (self.0 + DAYS_BEFORE_1970).cast_unsigned();
+        let shifted = (self.days() + DAYS_BEFORE_1970).cast_unsigned();
         let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
         let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
@@ -139,7 +146,7 @@ mod tests {
     #[test]
     fn every_day_of_the_calendar_is_written_and_read_back() {
         let mut previous = None;
-        for days in (Date::MIN.0..=Date::MAX.0).step_by(17).chain([Date::MAX.0]) {
+        for days in (Date::MIN.days()..=Date::MAX.days()).step_by(17).chain([Date::MAX.days()]) {
             let date = Date::from_days(days).expect("inside the calendar");
             let text = date.to_string();
             assert_eq!(Date::parse(&text), Some(date), "{text}");

@@ -8,6 +8,8 @@ mod counter;
 mod transition;
 mod zone;
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 pub use counter::{Counter, MAX_COUNTER_JUMP};
@@ -18,6 +20,7 @@ use crate::ids::{CardId, CardSn, Pan, PersonId, RegionCode};
 use crate::money::Fen;
 use crate::pin::Pin;
 use crate::reject::Reject;
+use crate::seldom::{Blank, Seldom};
 use crate::table::Keyed;
 
 /// A temporary loss lasts 7 × 24 hours.
@@ -88,6 +91,7 @@ pub enum Channel {
 
 /// Chip algorithms and keys of a card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(Rust, packed(2))]
 pub struct Chip {
     /// Number of the scheme in the contract.
     pub scheme: u8,
@@ -106,7 +110,7 @@ pub struct Personalisation {
     pub chip: Option<Chip>,
 }
 
-/// One card.
+/// One card. It counts, as a [`crate::person::Person`] does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Card {
     /// Given at application.
@@ -115,10 +119,8 @@ pub struct Card {
     pub person: PersonId,
     /// Issuing region.
     pub region: RegionCode,
-    /// Name of its generation.
-    pub generation: Box<str>,
-    /// The card that it replaces.
-    pub predecessor: Option<CardId>,
+    /// Name of its generation, shared by all its cards of a region.
+    pub generation: Generation,
     /// Known once it is made.
     pub made: Option<Personalisation>,
     /// Settlements.
@@ -127,12 +129,28 @@ pub struct Card {
     pub bank: Zone,
     /// Counter values seen.
     pub counter: Counter,
+    /// What few cards have.
+    pub seldom: Seldom<SeldomOfCard>,
+}
+
+/// Name of a generation: one word wherever it stands.
+pub type Generation = Arc<Box<str>>;
+
+/// What few cards have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeldomOfCard {
+    /// The card that it replaces.
+    pub predecessor: Option<CardId>,
     /// Money kept under a card without a chip.
     pub purse: Fen,
     /// What the purse in the chip holds, as far as the hub was told.
     pub offline: Fen,
     /// Set at a desk.
     pub pin: Option<Pin>,
+}
+
+impl Blank for SeldomOfCard {
+    const NOTHING: &'static Self = &Self { predecessor: None, purse: Fen::ZERO, offline: Fen::ZERO, pin: None };
 }
 
 impl Keyed for Card {
@@ -149,26 +167,24 @@ impl Card {
         id: CardId,
         person: PersonId,
         region: RegionCode,
-        generation: Box<str>,
+        generation: Generation,
         predecessor: Option<CardId>,
     ) -> Self {
         let zone = Zone::plain(ZoneState::Applied);
         let counter = Counter::default();
-        let (purse, offline) = (Fen::ZERO, Fen::ZERO);
         let (insurance, bank) = (zone, zone);
         Self {
             id,
             person,
             region,
             generation,
-            predecessor,
             made: None,
             insurance,
             bank,
             counter,
-            purse,
-            offline,
-            pin: None,
+            seldom: predecessor.map_or_else(Seldom::default, |predecessor| {
+                Seldom::of(SeldomOfCard { predecessor: Some(predecessor), ..SeldomOfCard::default() })
+            }),
         }
     }
 

@@ -5,11 +5,12 @@
 //! Leaves out: retirement, which hides whole groups of cards and is put over the counts when they are asked for.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::calendar::Date;
-use crate::card::{Card, CardState, Moment};
+use crate::card::{Card, CardState, Generation, Moment};
 use crate::ids::{CardId, RegionCode};
 use crate::person::{Profile, SpellStatus};
 use crate::table::Table;
@@ -21,7 +22,7 @@ pub type ByState = [u64; CardState::ALL.len()];
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Census {
     now_ms: i64,
-    cards: BTreeMap<RegionCode, BTreeMap<Box<str>, ByState>>,
+    cards: BTreeMap<RegionCode, BTreeMap<Generation, ByState>>,
     /// Cards that show a temporary loss, by its end.
     losses: BTreeSet<(i64, CardId)>,
     insured: BTreeMap<RegionCode, Insured>,
@@ -80,6 +81,12 @@ impl Census {
         self.cards.entry(card.region).or_default().entry(card.generation.clone()).or_default()
     }
 
+    /// The name of a generation as all cards of a region share it.
+    pub(crate) fn generation(&self, region: RegionCode, name: &str) -> Generation {
+        let known = self.cards.get(&region).and_then(|groups| groups.get_key_value(&Box::<str>::from(name)));
+        known.map_or_else(|| Generation::new(name.into()), |(known, _)| Arc::clone(known))
+    }
+
     /// Count what a profile says of its person's insurance, or with -1 take it back.
     pub(crate) fn count_insured(&mut self, profile: &Profile, by: i64) {
         let today = Date::business_day(self.now_ms);
@@ -103,18 +110,18 @@ impl Census {
         // Losses that have ended since the last record: the next one will take them in.
         for (_, id) in self.losses.range(..=(now_ms, CardId(u64::MAX))) {
             let card = &cards[*id];
-            ended.entry((card.region, &card.generation)).or_default().push(shown(card, now_ms));
+            ended.entry((card.region, &**card.generation)).or_default().push(shown(card, now_ms));
         }
         let groups =
             self.cards.iter().flat_map(|(region, groups)| groups.iter().map(|(name, counts)| (*region, name, counts)));
         groups
             .map(|(region, generation, counts)| {
                 let mut counts = *counts;
-                for state in ended.get(&(region, &**generation)).into_iter().flatten() {
+                for state in ended.get(&(region, &***generation)).into_iter().flatten() {
                     counts[CardState::TempLost as usize] -= 1;
                     counts[*state as usize] += 1;
                 }
-                (region, &**generation, counts)
+                (region, &***generation, counts)
             })
             .collect()
     }
@@ -135,7 +142,7 @@ fn shown(card: &Card, now_ms: i64) -> CardState {
 
 fn running_loss(card: &Card, now_ms: i64) -> Option<(i64, CardId)> {
     let lost = shown(card, now_ms) == CardState::TempLost;
-    card.insurance.lost_until_ms.filter(|_| lost).map(|until_ms| (until_ms, card.id))
+    { card.insurance.lost_until_ms }.filter(|_| lost).map(|until_ms| (until_ms.get(), card.id))
 }
 
 /// The days on which the region changes in which a person is insured: by how many each region's number changes then.

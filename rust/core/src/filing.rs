@@ -57,5 +57,5 @@ pub fn applying<'a>(
     care_region: RegionCode,
     admission: Date,
 ) -> impl Iterator<Item = &'a Filing> {
-    person.filings.iter().filter(move |filing| filing.permits(regions, care_region, admission))
+    person.seldom.filings.iter().filter(move |filing| filing.permits(regions, care_region, admission))
 }

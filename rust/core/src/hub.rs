@@ -298,7 +298,7 @@ impl Hub {
 
     /// The person whom a certificate names.
     pub(crate) fn person_named(&self, certificate: &Certificate) -> Option<PersonId> {
-        let names = |id| self.persons[PersonId(id)].profile.certificates.contains(certificate);
+        let names = |id| self.persons[PersonId(id)].documents.profile().certificates.contains(certificate);
         self.by_certificate.find(certificate, names).map(PersonId)
     }
 

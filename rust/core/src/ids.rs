@@ -126,8 +126,9 @@ impl fmt::Debug for InstitutionCode {
     }
 }
 
-/// A card's number with its sequence number; together they name one card of an issuer.
+/// A card's number with its sequence number, in ten bytes; together they name one card of an issuer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[repr(Rust, packed(2))]
 pub struct Pan {
     digits: u64,
     length: u8,
@@ -146,7 +147,7 @@ impl Pan {
 
     /// The digits as they were read, with leading zeros.
     pub fn number(&self) -> String {
-        format!("{:0width$}", self.digits, width = usize::from(self.length))
+        format!("{:0width$}", { self.digits }, width = usize::from(self.length))
     }
 
     /// 0 to 99.

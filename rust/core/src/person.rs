@@ -3,17 +3,20 @@
 //! Invariant: a certificate names one person; an identity number carries its right check character.
 //! Invariant: spells of one insurance type do not overlap.
 
-use std::sync::Arc;
+mod documents;
 
 use serde::{Deserialize, Serialize};
 
+pub use documents::Documents;
+
 use crate::account::{Account, PayOut};
-use crate::accumulator::{AccumulatorKey, Accumulators};
+use crate::accumulator::{AccumulatorKey, Accumulators, Years};
 use crate::calendar::Date;
 use crate::filing::Filing;
 use crate::ids::{CardId, PersonId, RegionCode, SettlementId, StayId};
 use crate::money::Fen;
 use crate::policy::{Category, InsuranceType};
+use crate::seldom::{Blank, Seldom};
 use crate::settlement::Standing;
 use crate::suspension::Suspension;
 use crate::table::Keyed;
@@ -45,8 +48,7 @@ pub enum CertificateKind {
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Certificate {
     kind: CertificateKind,
-    /// Shared with the table that finds its person.
-    number: Arc<str>,
+    number: Box<str>,
 }
 
 impl Certificate {
@@ -156,27 +158,12 @@ pub struct Profile {
 impl Profile {
     /// The spell in force on a day; employees' insurance goes before residents'.
     pub fn spell_on(&self, day: Date) -> Option<&Spell> {
-        let covers = |spell: &&Spell| covers(spell.from, spell.to, day) && spell.status == SpellStatus::Normal;
-        self.spells.iter().filter(covers).min_by_key(|spell| spell.insurance_type != InsuranceType::Employee)
+        spell_on(&self.spells, day)
     }
 
     /// The spell in force on a day, or else the last one.
     pub fn spell_on_or_last(&self, day: Date) -> Option<&Spell> {
-        self.spell_on(day).or_else(|| self.spells.iter().max_by_key(|spell| spell.from))
-    }
-
-    /// Names of the entitlements held on a day, sorted.
-    pub fn entitlements_on(&self, day: Date) -> Vec<String> {
-        let held = self.entitlements.iter().filter(|e| covers(e.from, e.to, day));
-        let mut names: Vec<String> = held.map(|e| e.name.to_string()).collect();
-        names.sort();
-        names.dedup();
-        names
-    }
-
-    /// First character, the rest masked: enough for the clerk to compare, too little to learn a name.
-    pub fn masked_name(&self) -> String {
-        self.name.chars().enumerate().map(|(i, c)| if i == 0 { c } else { '*' }).collect()
+        spell_on_or_last(&self.spells, day)
     }
 
     /// Faults that a single field cannot show, with their paths.
@@ -209,45 +196,74 @@ impl Profile {
     }
 }
 
+fn spell_on(spells: &[Spell], day: Date) -> Option<&Spell> {
+    let covers = |spell: &&Spell| covers(spell.from, spell.to, day) && spell.status == SpellStatus::Normal;
+    spells.iter().filter(covers).min_by_key(|spell| spell.insurance_type != InsuranceType::Employee)
+}
+
+fn spell_on_or_last(spells: &[Spell], day: Date) -> Option<&Spell> {
+    spell_on(spells, day).or_else(|| spells.iter().max_by_key(|spell| spell.from))
+}
+
 /// Whether a dated period with an optional last day contains a day.
 pub fn covers(from: Date, to: Option<Date>, day: Date) -> bool {
     from <= day && to.is_none_or(|to| day <= to)
 }
 
-/// Everything the hub keeps of one person in memory.
+/// Everything the hub keeps of one person in memory. It counts: of everything here there are as many as there are persons.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
     /// Given at enrolment.
     pub id: PersonId,
-    /// What documents say. The fact that said so last shares it.
-    pub profile: Arc<Profile>,
+    /// What documents say.
+    pub documents: Documents,
     /// Region whose ledger holds the person's account.
     pub home: RegionCode,
+    /// The latest discharge of any stay that was ever settled: an admission on that day or later meets none of them, so the records need
+    /// not be asked. It does not go back when a settlement is undone.
+    pub settled_until: Option<Date>,
     /// The person's own medical money.
     pub account: Account,
+    /// What was used of every year, and the periods that were credited.
+    pub years: Years,
+    /// In the order of application.
+    pub cards: Box<[CardId]>,
+    /// What few persons have.
+    pub seldom: Seldom<SeldomOfPerson>,
+}
+
+/// What few persons have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeldomOfPerson {
     /// What the online account holds.
     pub online: Fen,
     /// In the order in which they were decided.
     pub pay_outs: Vec<PayOut>,
-    /// Sorted by key.
-    pub years: Vec<(AccumulatorKey, Accumulators)>,
     /// In the order of filing.
     pub filings: Vec<Filing>,
-    /// In the order of application.
-    pub cards: Vec<CardId>,
     /// Stays that are open or discharged and not settled.
     pub open_stays: Vec<StayId>,
-    /// The latest discharge of any stay that was ever settled: an admission on that day or later meets none of them, so the records need
-    /// not be asked. It does not go back when a settlement is undone.
-    pub settled_until: Option<Date>,
     /// Days on which networked settlement may not begin.
     pub suspension: Option<Suspension>,
     /// Whose accounts may pay for this person, in the order of linking, which is that of drawing.
     pub payers: Vec<PersonId>,
-    /// Recent uses of the person's cards.
-    pub trail: Trail,
     /// Changes of the insured region, in their order.
     pub transfers: Vec<Transfer>,
+    /// Recent uses of the person's cards.
+    pub trail: Trail,
+}
+
+impl Blank for SeldomOfPerson {
+    const NOTHING: &'static Self = &Self {
+        online: Fen::ZERO,
+        pay_outs: Vec::new(),
+        filings: Vec::new(),
+        open_stays: Vec::new(),
+        suspension: None,
+        payers: Vec::new(),
+        transfers: Vec::new(),
+        trail: Trail::NONE,
+    };
 }
 
 /// What a change of the insured region leaves behind.
@@ -270,14 +286,41 @@ impl Keyed for Person {
 }
 
 impl Person {
+    /// Somebody who was just enrolled.
+    pub(crate) fn enrolled(id: PersonId, profile: &Profile, home: RegionCode) -> Self {
+        Self {
+            id,
+            documents: Documents::of(profile),
+            home,
+            settled_until: None,
+            account: Account::default(),
+            years: Years::default(),
+            cards: Box::default(),
+            seldom: Seldom::default(),
+        }
+    }
+
+    /// Keep what new documents say; gives what the ones before said.
+    pub(crate) fn renew(&mut self, profile: &Profile) -> Profile {
+        std::mem::replace(&mut self.documents, Documents::of(profile)).profile()
+    }
+
+    pub(crate) fn add_card(&mut self, card: CardId) {
+        self.cards = self.cards.iter().copied().chain([card]).collect();
+    }
+
     /// Region that held the account when something with this id was made.
     pub fn home_when(&self, id: u64) -> RegionCode {
-        self.transfers.iter().find(|transfer| id < transfer.at).map_or(self.home, |transfer| transfer.home_before)
+        self.seldom
+            .transfers
+            .iter()
+            .find(|transfer| id < transfer.at)
+            .map_or(self.home, |transfer| transfer.home_before)
     }
 
     /// Whether what a settlement added to a year is still in it: it is not where a new region began to count anew.
     pub fn still_counts(&self, key: AccumulatorKey, settlement: SettlementId) -> bool {
-        !self.transfers.iter().any(|transfer| settlement.0 < transfer.at && transfer.anew.contains(&key))
+        !self.seldom.transfers.iter().any(|transfer| settlement.0 < transfer.at && transfer.anew.contains(&key))
     }
 
     /// What a settlement of the person still counts, year by year.
@@ -287,22 +330,7 @@ impl Person {
 
     /// What was used in a year; zero where nothing was.
     pub fn used(&self, key: AccumulatorKey) -> Accumulators {
-        match self.years.binary_search_by_key(&key, |(k, _)| *k) {
-            Ok(i) => self.years[i].1,
-            Err(_) => Accumulators::default(),
-        }
-    }
-
-    /// The row of a year, made when it is first needed.
-    pub(crate) fn used_mut(&mut self, key: AccumulatorKey) -> &mut Accumulators {
-        let i = match self.years.binary_search_by_key(&key, |(k, _)| *k) {
-            Ok(i) => i,
-            Err(i) => {
-                self.years.insert(i, (key, Accumulators::default()));
-                i
-            }
-        };
-        &mut self.years[i].1
+        self.years.get(key).unwrap_or_default()
     }
 }
 

@@ -84,12 +84,6 @@ struct Place {
     number: u32,
 }
 
-impl Place {
-    fn hash_of(&self) -> u64 {
-        self.hash.spread()
-    }
-}
-
 impl PartialEq for Requests {
     fn eq(&self, other: &Self) -> bool {
         self.rows().map(|(key, known, _)| (key, known)).eq(other.rows().map(|(key, known, _)| (key, known)))
@@ -155,7 +149,7 @@ impl Requests {
         }
         let hash = Half::of(&self.hasher, key);
         let number = self.window.push(key, known, leaves_ms);
-        self.places.insert(hash.spread(), Place { hash, number }, Place::hash_of);
+        self.places.insert(hash.spread(), Place { hash, number }, |place| place.hash.spread());
     }
 
     pub(crate) fn mark_reversed(&mut self, key: &RequestKey) {

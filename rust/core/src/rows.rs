@@ -250,12 +250,14 @@ impl Restoring {
             Row::AlertsRaised(raised) => hub.alerts = Alerts::raised_before(raised),
             Row::Alert(alert) => hub.alerts.reopen(alert),
             Row::Person(person) => {
-                for certificate in &person.profile.certificates {
-                    hub.by_certificate.insert(certificate, person.id.0);
+                for certificate in person.documents.profile().certificates {
+                    hub.by_certificate.insert(&certificate, person.id.0);
                 }
                 hub.persons.insert(person);
             }
-            Row::Card(card) => {
+            Row::Card(mut card) => {
+                let own = Arc::get_mut(&mut card).expect("nobody else has it yet");
+                own.generation = hub.census.generation(own.region, &own.generation);
                 if let Some(made) = &card.made {
                     hub.by_pan.insert(&made.pan, card.id.0);
                     hub.by_sn.insert(&made.card_sn, card.id.0);

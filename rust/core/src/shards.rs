@@ -12,15 +12,16 @@ use std::sync::Arc;
 
 use hashbrown::HashTable;
 
-/// Rows that a shard holds on average. While all shards but one round are split they hold from two thirds of it to four thirds, which fits
-/// 128 places; so three of five places are taken, and a shard is small enough for an allocator to reuse its memory for the next.
+/// Rows that a shard holds on average; the fullest hold twice as many. Shards of this size are small enough for an allocator to reuse
+/// the memory of one for the next; with still fewer rows, the row of shards itself, of 56 bytes each, would grow large beside a processor's
+/// cache. A small table is a single shard.
 const ROWS_PER_SHARD: usize = 80;
 
 /// Rows that are found by a hash and what tells them apart.
 #[derive(Clone, Debug)]
 pub(crate) struct Shards<R> {
     /// Never empty.
-    shards: Vec<Arc<HashTable<R>>>,
+    all: Vec<Arc<HashTable<R>>>,
     /// As many low bits as tell all shards apart.
     mask: usize,
     len: usize,
@@ -28,7 +29,7 @@ pub(crate) struct Shards<R> {
 
 impl<R> Default for Shards<R> {
     fn default() -> Self {
-        Self { shards: vec![Arc::default()], mask: 0, len: 0 }
+        Self { all: vec![Arc::default()], mask: 0, len: 0 }
     }
 }
 
@@ -38,23 +39,23 @@ impl<R> Shards<R> {
     }
 
     pub(crate) fn find(&self, hash: u64, is: impl FnMut(&R) -> bool) -> Option<&R> {
-        self.shards[self.shard_of(hash)].find(hash, is)
+        self.all[self.shard_of(hash)].find(hash, is)
     }
 
     /// How many rows stand in the shard of a hash: reading it brings the shard's head into the processor's cache.
     pub(crate) fn head(&self, hash: u64) -> usize {
-        self.shards[self.shard_of(hash)].len()
+        self.all[self.shard_of(hash)].len()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &R> {
-        self.shards.iter().flat_map(|rows| rows.iter())
+        self.all.iter().flat_map(|rows| rows.iter())
     }
 
     /// Between two powers of two, the shards that were split in this round and those that came of it are told apart by one bit more
     /// than the ones that wait.
     fn shard_of(&self, hash: u64) -> usize {
         let wide = middle(hash) & self.mask;
-        if wide < self.shards.len() { wide } else { wide & (self.mask >> 1) }
+        if wide < self.all.len() { wide } else { wide & (self.mask >> 1) }
     }
 }
 
@@ -69,7 +70,7 @@ impl<R: Clone> Shards<R> {
         let shard = self.shard_of(hash);
         self.shard_mut(shard).insert_unique(hash, row, &hash_of);
         self.len += 1;
-        if self.len > self.shards.len() * ROWS_PER_SHARD {
+        if self.len > self.all.len() * ROWS_PER_SHARD {
             self.split_next(hash_of);
         }
     }
@@ -83,22 +84,23 @@ impl<R: Clone> Shards<R> {
 
     /// Splits the shard whose turn it is into itself and a new last one.
     fn split_next(&mut self, hash_of: impl Fn(&R) -> u64) {
-        let new = self.shards.len();
+        let new = self.all.len();
         self.mask = (new + 1).next_power_of_two() - 1;
         let split = new & (self.mask >> 1);
         let mask = self.mask;
-        // What stays keeps the room into which it will grow again.
         let rows = self.shard_mut(split);
-        let mut moved = HashTable::with_capacity(rows.len() / 2);
+        let mut moved = HashTable::new();
         for row in rows.extract_if(|row| middle(hash_of(row)) & mask == new) {
             moved.insert_unique(hash_of(&row), row, &hash_of);
         }
-        self.shards.push(Arc::new(moved));
+        // The room is for both; what stays will hardly fill half of it before its turn comes again.
+        rows.shrink_to_fit(&hash_of);
+        self.all.push(Arc::new(moved));
     }
 
     /// A shard to be changed: copied first if a clone still shares it.
     fn shard_mut(&mut self, shard: usize) -> &mut HashTable<R> {
-        Arc::make_mut(&mut self.shards[shard])
+        Arc::make_mut(&mut self.all[shard])
     }
 }
 
@@ -114,13 +116,13 @@ mod tests {
 
     use super::*;
 
-    fn hash(key: &u32) -> u64 {
+    fn hash(key: u32) -> u64 {
         FixedState::with_seed(7).hash_one(key)
     }
 
     fn full(keys: std::ops::Range<u32>) -> Shards<u32> {
         let mut shards = Shards::default();
-        keys.for_each(|key| shards.insert(hash(&key), key, hash));
+        keys.for_each(|key| shards.insert(hash(key), key, |row| hash(*row)));
         shards
     }
 
@@ -128,13 +130,13 @@ mod tests {
     fn no_shard_outgrows_what_one_insert_may_move() {
         let mut shards = Shards::default();
         for key in 0..200_000u32 {
-            shards.insert(hash(&key), key, hash);
+            shards.insert(hash(key), key, |row| hash(*row));
             if key % 1_000 == 0 {
-                let largest = shards.shards.iter().map(|rows| rows.len()).max().expect("never empty");
-                assert!(largest <= 3 * ROWS_PER_SHARD, "{largest} rows in one shard of {}", shards.shards.len());
+                let largest = shards.all.iter().map(|rows| rows.len()).max().expect("never empty");
+                assert!(largest <= 3 * ROWS_PER_SHARD, "{largest} rows in one shard of {}", shards.all.len());
             }
         }
-        let smallest = shards.shards.iter().map(|rows| rows.len()).min().expect("never empty");
+        let smallest = shards.all.iter().map(|rows| rows.len()).min().expect("never empty");
         assert!(smallest >= ROWS_PER_SHARD / 4, "{smallest} rows in a shard");
     }
 
@@ -143,12 +145,12 @@ mod tests {
         let mut shards = full(0..20_000);
         let before = shards.clone();
         for key in 0..10 {
-            assert_eq!(shards.remove(hash(&key), |row| *row == key), Some(key));
+            assert_eq!(shards.remove(hash(key), |row| *row == key), Some(key));
         }
-        shards.insert(hash(&20_001), 20_001, hash);
+        shards.insert(hash(20_001), 20_001, |row| hash(*row));
         assert_eq!((shards.len(), before.len()), (19_991, 20_000));
-        assert!((0..20_000).all(|key| before.find(hash(&key), |row| *row == key).is_some()));
-        let shared = shards.shards.iter().zip(&before.shards).filter(|(now, then)| Arc::ptr_eq(now, then)).count();
-        assert!(shared >= before.shards.len() - 12, "{shared} of {} shards are shared", before.shards.len());
+        assert!((0..20_000).all(|key| before.find(hash(key), |row| *row == key).is_some()));
+        let shared = shards.all.iter().zip(&before.all).filter(|(now, then)| Arc::ptr_eq(now, then)).count();
+        assert!(shared >= before.all.len() - 12, "{shared} of {} shards are shared", before.all.len());
     }
 }

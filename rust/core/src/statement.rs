@@ -195,7 +195,7 @@ pub(crate) fn entries_of(record: &Record, before: &Hub, mut give: impl FnMut(Per
 
 /// What waits under a claim number.
 fn waiting(before: &Hub, person: PersonId, claim_number: &str) -> Fen {
-    let pay_outs = before.persons[person].pay_outs.iter();
+    let pay_outs = before.persons[person].seldom.pay_outs.iter();
     pay_outs.filter(|pay_out| *pay_out.claim_number == *claim_number).map(|pay_out| pay_out.amount).sum()
 }
 
@@ -219,7 +219,7 @@ fn moved(
     let Some(first) = moves.first() else { return };
     let person = before.cards[first.from].person;
     let mut insurance = before.persons[person].account.balance;
-    let mut offline = before.cards.get(to).map_or(Fen::ZERO, |card| card.offline);
+    let mut offline = before.cards.get(to).map_or(Fen::ZERO, |card| card.seldom.offline);
     for PurseMove { from, account, amount } in moves {
         let (reached, balance) = match account {
             AccountKind::Offline => (AccountKind::Offline, &mut offline),

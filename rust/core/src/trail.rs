@@ -107,12 +107,14 @@ impl Use {
     }
 }
 
-/// The recent uses, oldest first. It takes no memory before the first, and one word of whoever never uses a card.
+/// The recent uses, oldest first. It takes no memory before the first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(clippy::box_collection, reason = "most persons use no card for months; a word of each is less than four")]
-pub struct Trail(Option<Box<VecDeque<Use>>>);
+pub struct Trail(VecDeque<Use>);
 
 impl Trail {
+    /// No use.
+    pub(crate) const NONE: Self = Self(VecDeque::new());
+
     /// The uses within so many hours before a moment, newest first.
     pub fn within(&self, hours: u32, before_ms: i64) -> impl Iterator<Item = &Use> {
         let from = before_ms.saturating_sub(i64::from(hours) * MS_PER_HOUR);
@@ -121,11 +123,11 @@ impl Trail {
 
     /// Every use that is kept, newest first.
     pub fn iter(&self) -> impl Iterator<Item = &Use> {
-        self.0.iter().flat_map(|uses| uses.iter().rev())
+        self.0.iter().rev()
     }
 
     pub(crate) fn note(&mut self, used: Use) {
-        let uses = self.0.get_or_insert_default();
+        let uses = &mut self.0;
         let from = used.at_ms.saturating_sub(i64::from(KEPT_HOURS) * MS_PER_HOUR);
         while uses.front().is_some_and(|oldest| oldest.at_ms < from) || uses.len() >= MAX_USES {
             uses.pop_front();
@@ -144,12 +146,7 @@ impl Trail {
     }
 
     fn forget(&mut self, origin: u64) {
-        if let Some(uses) = &mut self.0 {
-            uses.retain(|used| used.origin != origin);
-            if uses.is_empty() {
-                self.0 = None;
-            }
-        }
+        self.0.retain(|used| used.origin != origin);
     }
 }
 

@@ -4,6 +4,8 @@
 //! what happens to the card meanwhile is not lost.
 //! Invariant: what ends by the clock, or begins by it, is evaluated at the moment given; no job changes a zone.
 
+use std::num::NonZeroI64;
+
 use serde::{Deserialize, Serialize};
 
 use super::{FailureCause, TEMPORARY_LOSS_MS};
@@ -53,13 +55,14 @@ impl ZoneState {
     }
 }
 
-/// One zone.
+/// One zone, in twelve bytes.
+#[repr(Rust, packed(4))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Zone {
     /// What it is beneath what hides it.
     pub state: ZoneState,
     /// When the temporary loss ends; meaningless once passed.
-    pub lost_until_ms: Option<i64>,
+    pub lost_until_ms: Option<NonZeroI64>,
     /// Locked until a desk unlocks it; meaningless once dead.
     pub locked: bool,
 }
@@ -164,9 +167,10 @@ impl Zone {
             return Shown::Retired;
         }
         // Only a zone that is, or can come, into use can be lost or locked.
-        match self.lost_until_ms {
+        let lost_until_ms = self.lost_until_ms;
+        match lost_until_ms {
             _ if !self.state.is_in_hand() => Shown::Plain(self.state),
-            Some(until) if at.now_ms < until => Shown::TempLost(until),
+            Some(until) if at.now_ms < until.get() => Shown::TempLost(until.get()),
             _ if self.locked => Shown::Locked,
             _ => Shown::Plain(self.state),
         }
@@ -174,7 +178,7 @@ impl Zone {
 
     /// The zone with a temporary loss that begins now.
     pub(super) fn lost_from(self, now_ms: i64) -> Self {
-        Self { lost_until_ms: Some(now_ms + TEMPORARY_LOSS_MS), ..self }
+        Self { lost_until_ms: NonZeroI64::new(now_ms + TEMPORARY_LOSS_MS), ..self }
     }
 }
 
@@ -188,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_temporary_loss_ends_by_itself_at_its_very_moment() {
-        let zone = Zone { lost_until_ms: Some(1_000), ..Zone::plain(ZoneState::Issued) };
+        let zone = Zone { lost_until_ms: NonZeroI64::new(1_000), ..Zone::plain(ZoneState::Issued) };
         assert_eq!(zone.shown(at(999)), Shown::TempLost(1_000));
         assert_eq!(zone.shown(at(1_000)), Shown::Plain(ZoneState::Issued));
         let locked = Zone { locked: true, ..zone };
@@ -198,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_formal_loss_shows_through_a_temporary_one_a_lock_and_retirement() {
-        let zone = Zone { state: ZoneState::FormalLost, lost_until_ms: Some(1_000), locked: true };
+        let zone = Zone { state: ZoneState::FormalLost, lost_until_ms: NonZeroI64::new(1_000), locked: true };
         assert_eq!(zone.shown(Moment { now_ms: 0, retired: true }), Shown::Plain(ZoneState::FormalLost));
     }
 
@@ -206,7 +210,10 @@ mod tests {
     fn a_generation_that_is_over_hides_whatever_its_live_cards_were() {
         let retired = Moment { now_ms: 0, retired: true };
         for state in [ZoneState::Applied, ZoneState::Made, ZoneState::Issued, ZoneState::Enabled] {
-            assert_eq!(Zone { state, lost_until_ms: Some(1_000), locked: true }.shown(retired), Shown::Retired);
+            assert_eq!(
+                Zone { state, lost_until_ms: NonZeroI64::new(1_000), locked: true }.shown(retired),
+                Shown::Retired
+            );
         }
     }
 }

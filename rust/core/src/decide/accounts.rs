@@ -26,13 +26,13 @@ pub(crate) fn decide(hub: &Hub, command: &Command, _context: &Context<'_>) -> Re
 /// What a person holds, and whose accounts may pay beside it. A purse is shown while there is something in it.
 pub(crate) fn of_person(hub: &Hub, person: &Person) -> Reply {
     let mut accounts =
-        vec![(AccountKind::Insurance, None, person.account.balance), (AccountKind::Online, None, person.online)];
+        vec![(AccountKind::Insurance, None, person.account.balance), (AccountKind::Online, None, person.seldom.online)];
     for card in cards::of_person(hub, person) {
-        let purses = [(AccountKind::Offline, card.offline), (AccountKind::Purse, card.purse)];
+        let purses = [(AccountKind::Offline, card.seldom.offline), (AccountKind::Purse, card.seldom.purse)];
         let held = purses.into_iter().filter(|(_, balance)| *balance != Fen::ZERO);
         accounts.extend(held.map(|(account, balance)| (account, Some(card.id), balance)));
     }
-    Reply::Accounts { accounts, payers: person.payers.clone() }
+    Reply::Accounts { accounts, payers: person.seldom.payers.clone() }
 }
 
 /// An amount that may be moved.
@@ -50,7 +50,7 @@ fn credit(hub: &Hub, person: PersonId, amount: Fen, period_key: &str) -> Result<
     let too_large = || Reject::AmountTooLarge { field: "amount_fen".into() };
     let holder = hub.person(person)?;
     check_amount(amount)?;
-    if holder.account.is_credited(period_key) {
+    if holder.years.is_credited(period_key) {
         return Err(Reject::PeriodCredited);
     }
     let balance = holder.account.balance.checked_add(amount).ok_or_else(too_large)?;
@@ -75,7 +75,7 @@ fn open_year(
     if !accumulators.is_believable() {
         return Err(Reject::malformed("accumulators", "a sum is negative or beyond any year's"));
     }
-    if holder.years.iter().any(|(opened, _)| *opened == key) {
+    if holder.years.get(key).is_some() {
         return Err(Reject::YearOpened { year: key.year });
     }
     Ok((vec![Fact::YearOpened { person, key, accumulators }], Reply::Done))

@@ -163,14 +163,14 @@ pub(crate) fn calculate(
 fn filing_kinds(hub: &Hub, person: &Person, care: &Billed<'_>, local: bool, today: Date) -> Cow<'static, [FilingKind]> {
     if local {
         let long_term = |filing: &Filing| filing.kind == FilingKind::LongTerm && filing.is_valid_on(care.admission);
-        let at_home = person.filings.iter().any(long_term);
+        let at_home = person.seldom.filings.iter().any(long_term);
         return Cow::Borrowed(if at_home { &[FilingKind::LongTermAtHome] } else { &[FilingKind::Local] });
     }
     let permits = |filing: &&Filing| match care.stay {
         Some(stay) => filing.permits_stay(&hub.regions, stay, care.care_region, care.admission, today),
         None => filing.permits(&hub.regions, care.care_region, care.admission),
     };
-    let mut kinds: Vec<FilingKind> = person.filings.iter().filter(permits).map(|filing| filing.kind).collect();
+    let mut kinds: Vec<FilingKind> = person.seldom.filings.iter().filter(permits).map(|filing| filing.kind).collect();
     if care.emergency {
         kinds.push(FilingKind::Emergency);
     }

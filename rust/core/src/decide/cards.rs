@@ -130,7 +130,7 @@ fn is_replaced(hub: &Hub, person: &Person, id: CardId, context: &Context<'_>) ->
     // Successors come later in the order of application, so one walk follows every line.
     let mut line = vec![id];
     for card in of_person(hub, person) {
-        if !card.predecessor.is_some_and(|predecessor| line.contains(&predecessor)) {
+        if !card.seldom.predecessor.is_some_and(|predecessor| line.contains(&predecessor)) {
             continue;
         }
         let gone = match card.insurance.state {

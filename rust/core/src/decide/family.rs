@@ -20,17 +20,17 @@ pub(crate) fn link(hub: &Hub, id: PersonId, payer: PersonId) -> Result<(Vec<Fact
     if payer == id {
         return Err(Reject::malformed("payer_person_id", "is the person's own"));
     }
-    if person.payers.contains(&payer) {
+    if person.seldom.payers.contains(&payer) {
         return Err(Reject::FamilyLinkExists);
     }
-    if person.payers.len() >= MAX_PAYERS {
+    if person.seldom.payers.len() >= MAX_PAYERS {
         return Err(Reject::FamilyLinksFull);
     }
     Ok((vec![Fact::FamilyLinked { person: id, payer }], Reply::Done))
 }
 
 pub(crate) fn unlink(hub: &Hub, id: PersonId, payer: PersonId) -> Result<(Vec<Fact>, Reply), Reject> {
-    if !of_this_hub(hub, id)?.payers.contains(&payer) {
+    if !of_this_hub(hub, id)?.seldom.payers.contains(&payer) {
         return Err(Reject::FamilyLinkUnknown);
     }
     Ok((vec![Fact::FamilyUnlinked { person: id, payer }], Reply::Done))
@@ -46,7 +46,7 @@ fn of_this_hub(hub: &Hub, id: PersonId) -> Result<&Person, Reject> {
 
 /// What the accounts of all payers hold together; a sum beyond the range of amounts is as good as any bill.
 pub(crate) fn balance(hub: &Hub, person: &Person) -> Fen {
-    let balances = person.payers.iter().map(|payer| hub.persons[*payer].account.balance.0);
+    let balances = person.seldom.payers.iter().map(|payer| hub.persons[*payer].account.balance.0);
     Fen(balances.fold(0, i64::saturating_add))
 }
 
@@ -54,7 +54,7 @@ pub(crate) fn balance(hub: &Hub, person: &Person) -> Fen {
 pub(crate) fn draws(hub: &Hub, person: &Person, amount: Fen) -> Vec<FamilyDraw> {
     let mut draws = Vec::new();
     let mut left = amount;
-    for payer in &person.payers {
+    for payer in &person.seldom.payers {
         if left == Fen::ZERO {
             break;
         }

@@ -29,7 +29,7 @@ pub(crate) fn decide(hub: &Hub, command: &Command, context: &Context<'_>) -> Res
         }
         Command::WithdrawFiling { person, filing } => {
             let (person, filing) = (*person, *filing);
-            if hub.person(person)?.filings.iter().any(|other| other.id == filing) {
+            if hub.person(person)?.seldom.filings.iter().any(|other| other.id == filing) {
                 Ok((vec![Fact::FilingWithdrawn { person, filing }], Reply::Done))
             } else {
                 Err(Reject::FilingUnknown(filing))
@@ -63,7 +63,7 @@ fn file(hub: &Hub, person: PersonId, filing: Filing) -> Result<(Vec<Fact>, Reply
             && other.valid_to.is_none_or(|to| to >= filing.valid_from)
             && filing.valid_to.is_none_or(|to| to >= other.valid_from)
     };
-    if let Some(other) = holder.filings.iter().find(contradicts) {
+    if let Some(other) = holder.seldom.filings.iter().find(contradicts) {
         return Err(Reject::FilingConflicts { with: other.id });
     }
     let id = filing.id;
@@ -72,7 +72,7 @@ fn file(hub: &Hub, person: PersonId, filing: Filing) -> Result<(Vec<Fact>, Reply
 
 /// Whether a destination lies in the person's pool or contains it.
 fn is_at_home(hub: &Hub, person: &Person, destination: RegionCode, day: Date) -> bool {
-    let spell = person.profile.spell_on_or_last(day).expect("a person has a spell");
+    let spell = person.documents.spell_on_or_last(day).expect("a person has a spell");
     stays::is_local(hub, spell.region, spell.insurance_type, destination, VisitKind::Inpatient, day)
         || hub.regions.within(spell.region, destination)
 }

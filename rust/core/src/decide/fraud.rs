@@ -138,7 +138,7 @@ fn thefts(scope: &UnwindScope, until_ms: i64, context: &Context<'_>) -> Result<V
 fn beds(hub: &Hub, person: &Person, scope: &UnwindScope, until_ms: i64) -> Result<Vec<VoidedStay>, Reject> {
     let began =
         |stay: &&Stay| stay.admitted_with == scope.card && (scope.since_ms..=until_ms).contains(&stay.admitted_ms);
-    let mut found: Vec<&Stay> = person.open_stays.iter().map(|id| &hub.stays[*id]).filter(began).collect();
+    let mut found: Vec<&Stay> = person.seldom.open_stays.iter().map(|id| &hub.stays[*id]).filter(began).collect();
     found.sort_by_key(|stay| stay.id);
     for (i, excluded) in scope.excluded_stays.iter().enumerate() {
         let Some(place) = found.iter().position(|stay| stay.id == *excluded) else {

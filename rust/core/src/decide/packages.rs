@@ -103,8 +103,8 @@ fn install_regions(hub: &Hub, hash: Hash32, regions: &[Region]) -> Decided {
 /// Every region that the state names, in the order of codes.
 fn in_use(hub: &Hub) -> BTreeSet<RegionCode> {
     let of_persons = hub.persons.values().flat_map(|person| {
-        let spells = person.profile.spells.iter().map(|spell| spell.region);
-        spells.chain(person.filings.iter().map(|filing| filing.destination)).chain([person.home])
+        let spells = person.documents.spells().into_iter().map(|spell| spell.region);
+        spells.chain(person.seldom.filings.iter().map(|filing| filing.destination)).chain([person.home])
     });
     let of_stays = hub.stays.values().flat_map(|stay| [stay.insured_region, stay.care_region]);
     let of_institutions = hub.institutions.values().map(|institution| institution.region);

@@ -36,7 +36,7 @@ pub(crate) fn pay_out(
     let person = hub.person(id)?;
     accounts::check_amount(amount)?;
     let card = bank_zone(hub, person, context.stamp_ms);
-    let known = person.pay_outs.iter().find(|known| *known.claim_number == *claim_number);
+    let known = person.seldom.pay_outs.iter().find(|known| *known.claim_number == *claim_number);
     let mut facts = card.map_or_else(Vec::new, |card| releases(person, card).collect());
     match known {
         Some(known) if known.waiting && known.amount == amount && card.is_some() => {}
@@ -98,7 +98,7 @@ fn waiting_on(person: &Person, settlement: SettlementId) -> impl Iterator<Item =
     let ending = format!("/{settlement}");
     let is_ours =
         move |claim_number: &str| claim_number.chars().count() > MAX_CLAIM_NUMBER && claim_number.ends_with(&ending);
-    person.pay_outs.iter().filter(move |pay_out| pay_out.waiting && is_ours(&pay_out.claim_number))
+    person.seldom.pay_outs.iter().filter(move |pay_out| pay_out.waiting && is_ours(&pay_out.claim_number))
 }
 
 fn made(
@@ -148,7 +148,7 @@ fn is_paid_to(hub: &Hub, card: &Card, now_ms: i64) -> bool {
 }
 
 fn releases(person: &Person, card: CardId) -> impl Iterator<Item = Fact> {
-    person.pay_outs.iter().filter(|pay_out| pay_out.waiting).map(
+    person.seldom.pay_outs.iter().filter(|pay_out| pay_out.waiting).map(
         move |PayOut { claim_number, amount, region, .. }| {
             let legs = moved(LedgerAccount::PayoutsWaiting(*region), LedgerAccount::BankPayouts(*region), *amount);
             Fact::PayOutReleased { person: person.id, claim_number: claim_number.clone(), card, legs }

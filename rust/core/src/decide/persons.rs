@@ -10,7 +10,7 @@ use crate::command::{Command, Reply};
 use crate::fact::Fact;
 use crate::hub::{Context, Hub};
 use crate::ids::{PersonId, RegionCode};
-use crate::person::{Person, Profile};
+use crate::person::{Documents, Person, Profile};
 use crate::reject::Reject;
 
 pub(crate) fn decide(hub: &Hub, command: &Command, context: &Context<'_>) -> Result<(Vec<Fact>, Reply), Reject> {
@@ -30,7 +30,7 @@ pub(crate) fn decide(hub: &Hub, command: &Command, context: &Context<'_>) -> Res
         }
         Command::UpdatePerson { person, name, certificates, spells, entitlements } => {
             let before = hub.person(*person)?;
-            let mut profile = Profile::clone(&before.profile);
+            let mut profile = before.documents.profile();
             if let Some(name) = name {
                 profile.name.clone_from(name);
             }
@@ -45,7 +45,7 @@ pub(crate) fn decide(hub: &Hub, command: &Command, context: &Context<'_>) -> Res
             }
             check(hub, &profile, Some(*person), context)?;
             let profile = Arc::new(profile);
-            let after = Person { profile: Arc::clone(&profile), ..before.clone() };
+            let after = Person { documents: Documents::of(&profile), ..before.clone() };
             Ok((vec![Fact::PersonUpdated { person: *person, profile }], Reply::Person(Box::new(after))))
         }
         _ => unreachable!("the hub sends commands about persons only"),
@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(
             *shown,
             Person {
-                profile: Arc::new(Profile { name: "王小明".into(), ..Profile::clone(&before.profile) }),
+                documents: Documents::of(&Profile { name: "王小明".into(), ..before.documents.profile() }),
                 ..before
             }
         );

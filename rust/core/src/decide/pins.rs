@@ -37,7 +37,7 @@ pub(crate) fn verify(hub: &Hub, card: CardSn, context: &Context<'_>) -> Decided 
 
 /// Whether the PIN that came is the card's.
 pub(crate) fn compare(card: &Card, context: &Context<'_>) -> Result<(), Reject> {
-    let pin = card.pin.ok_or(Reject::PinNotSet)?;
+    let pin = card.seldom.pin.ok_or(Reject::PinNotSet)?;
     let shown = context.pin.hashed(card.id).ok_or(Reject::PinKeyMissing)?;
     if shown.key_check != pin.hashed.key_check {
         return Err(Reject::PinKeyMissing);

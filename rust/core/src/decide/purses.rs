@@ -55,7 +55,7 @@ pub(crate) fn purchase(hub: &Hub, institution: InstitutionCode, command: &Comman
     if account == AccountKind::Online {
         check_in_use(hub, card, context)?;
         pins::compare(card, context)?;
-    } else if card.insurance.state == ZoneState::Cancelled && card.offline == Fen::ZERO {
+    } else if card.insurance.state == ZoneState::Cancelled && card.seldom.offline == Fen::ZERO {
         return Err(Reject::CardCancelled);
     }
     if held.balance < amount {
@@ -85,10 +85,10 @@ impl Held {
     fn of(holder: &Person, card: &Card, account: AccountKind) -> Result<Self, Reject> {
         match account {
             AccountKind::Online => {
-                Ok(Self { balance: holder.online, booked: LedgerAccount::OnlineAccounts(holder.home) })
+                Ok(Self { balance: holder.seldom.online, booked: LedgerAccount::OnlineAccounts(holder.home) })
             }
             AccountKind::Offline if card.has_chip() => {
-                Ok(Self { balance: card.offline, booked: LedgerAccount::OfflinePurses(card.region) })
+                Ok(Self { balance: card.seldom.offline, booked: LedgerAccount::OfflinePurses(card.region) })
             }
             _ => Err(Reject::AccountNotOffered(account)),
         }
@@ -123,7 +123,7 @@ pub(crate) fn opening(card: &Card, is_chip: bool, purse: Fen) -> Result<Vec<Leg>
 
 /// What comes to the insurance account when this card is enabled.
 pub(crate) fn incoming(hub: &Hub, card: &Card) -> Fen {
-    cards::others(hub, card).map(|other| other.purse).sum()
+    cards::others(hub, card).map(|other| other.seldom.purse).sum()
 }
 
 /// What older cards hold and their holder takes along, with its legs. A chip that is lost may still be spent from, so its
@@ -139,10 +139,10 @@ pub(crate) fn moving(hub: &Hub, card: &Card, ended: Option<CardId>, now_ms: i64)
     };
     for other in cards::others(hub, card) {
         let (from, to) = (LedgerAccount::CardPurses(other.region), LedgerAccount::PersonalAccounts(home));
-        take(other, AccountKind::Purse, other.purse, from, to);
+        take(other, AccountKind::Purse, other.seldom.purse, from, to);
         if Some(other.id) == ended && card.has_chip() && !is_lost(other, now_ms) {
             let (from, to) = (LedgerAccount::OfflinePurses(other.region), LedgerAccount::OfflinePurses(card.region));
-            take(other, AccountKind::Offline, other.offline, from, to);
+            take(other, AccountKind::Offline, other.seldom.offline, from, to);
         }
     }
     (moves, legs)

@@ -38,7 +38,7 @@ pub(crate) fn answer(hub: &Hub, query: &Query, context: &Context<'_>) -> Result<
         Query::Statement { person, range } => statements::page(hub, *person, *range, context),
         Query::GetAccumulators { person, year } => Ok(accumulators(hub.person(*person)?, *year)),
         Query::ListFilings { person, page } => {
-            let (filings, next) = page_of(hub.person(*person)?.filings.iter(), |filing| filing.id.0, *page);
+            let (filings, next) = page_of(hub.person(*person)?.seldom.filings.iter(), |filing| filing.id.0, *page);
             Ok(Reply::Filings { person: *person, filings: filings.into_iter().cloned().collect(), next })
         }
         Query::GetPackage { hash } => package(hub, *hash),
@@ -75,7 +75,7 @@ fn page_of<T>(rows: impl Iterator<Item = T>, id: impl Fn(&T) -> u64, page: Page)
 
 fn accumulators(person: &Person, year: Option<i32>) -> Reply {
     let wanted = person.years.iter().filter(|(key, _)| year.is_none_or(|year| key.year == year));
-    Reply::Accumulators { person: person.id, years: wanted.copied().collect() }
+    Reply::Accumulators { person: person.id, years: wanted.collect() }
 }
 
 /// Every package in a fixed order: policies by region, insurance, visit kind and first day, then catalogues and alert rules by region
@@ -116,9 +116,13 @@ fn trial_balance(hub: &Hub) -> Reply {
         personal: hub
             .persons
             .values()
-            .map(|person| i128::from(person.account.balance.0) + i128::from(person.online.0))
+            .map(|person| i128::from(person.account.balance.0) + i128::from(person.seldom.online.0))
             .sum::<i128>()
-            + hub.cards.values().map(|card| i128::from(card.purse.0) + i128::from(card.offline.0)).sum::<i128>(),
+            + hub
+                .cards
+                .values()
+                .map(|card| i128::from(card.seldom.purse.0) + i128::from(card.seldom.offline.0))
+                .sum::<i128>(),
     }
 }
 

@@ -99,7 +99,7 @@ fn admit(
     let person = hub.person(card.person)?;
     presentation::check_signed(hub, &accepted, presentation, Expected::Admission, context)?;
     let day = asked.admission;
-    let spell = person.profile.spell_on(day).ok_or_else(|| Reject::NotInsured { day })?;
+    let spell = person.documents.spell_on(day).ok_or_else(|| Reject::NotInsured { day })?;
     check_networked(hub, institution, spell.region, spell.insurance_type, VisitKind::Inpatient, day)?;
     accepted.check_home(|| {
         is_local(hub, spell.region, spell.insurance_type, institution.region, VisitKind::Inpatient, day)
@@ -118,7 +118,7 @@ fn admit(
         insured_region: spell.region,
         insurance_type: spell.insurance_type,
         category: spell.category,
-        entitlements: person.profile.entitlements_on(day),
+        entitlements: person.documents.entitlements_on(day),
         level: institution.level,
         care_region: institution.region,
         lines: Arc::default(),
@@ -142,7 +142,7 @@ fn admit(
     let reply = Admitted {
         stay: stay.id,
         person: person.id,
-        masked_name: person.profile.masked_name(),
+        masked_name: person.documents.masked_name(),
         insured_region: stay.insured_region,
         insurance_type: stay.insurance_type,
         category: stay.category,
@@ -266,7 +266,7 @@ fn check_overlap(
     discharge: Option<Date>,
     context: &Context<'_>,
 ) -> Result<(), Reject> {
-    let open = person.open_stays.iter().filter(|id| Some(**id) != except);
+    let open = person.seldom.open_stays.iter().filter(|id| Some(**id) != except);
     let overlapping =
         open.filter_map(|id| hub.stays.shared(*id)).find(|other| other.overlaps(admission, discharge)).cloned();
     // What was settled up to the day of admission has no night behind it; only an admission dated back looks into the past.

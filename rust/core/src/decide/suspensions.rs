@@ -109,7 +109,7 @@ fn refuse_place<'a>(
 }
 
 fn refuse_person(person: &Person, stops: impl Fn(Suspension) -> bool) -> Result<(), Reject> {
-    match person.suspension.filter(|days| stops(*days)) {
+    match person.seldom.suspension.filter(|days| stops(*days)) {
         Some(days) => Err(Reject::PersonSuspended { until: days.to }),
         None => Ok(()),
     }

@@ -16,7 +16,7 @@ use crate::hub::{Context, Hub};
 use crate::ids::{CardId, PersonId, RegionCode};
 use crate::ledger::{LedgerAccount, Leg};
 use crate::money::Fen;
-use crate::person::{Person, Profile, Spell, SpellStatus, Transfer, covers};
+use crate::person::{Documents, Person, Profile, Spell, SpellStatus, Transfer, covers};
 use crate::policy::{OnTransfer, VisitKind};
 use crate::reject::Reject;
 
@@ -44,9 +44,9 @@ pub(crate) fn decide(
         zones,
         cause: CancelCause::RegionChanged,
     }));
-    let mut after = Person { profile, home, ..person.clone() };
-    after.years.retain(|(key, _)| !anew.contains(key));
-    after.transfers.push(Transfer { at: hub.number.id(context.sequence), home_before: person.home, anew });
+    let mut after = Person { documents: Documents::of(&profile), home, ..person.clone() };
+    after.years.forget(&anew);
+    after.seldom.transfers.push(Transfer { at: hub.number.id(context.sequence), home_before: person.home, anew });
     Ok((facts, Reply::Person(Box::new(after))))
 }
 
@@ -65,7 +65,7 @@ fn moved(hub: &Hub, person: &Person, new: &Spell, context: &Context<'_>) -> Resu
     if new.from > context.today() {
         return Err(wrong("from_date", "is in the future"));
     }
-    let mut profile = Profile::clone(&person.profile);
+    let mut profile = person.documents.profile();
     let day_before =
         Date::from_days(new.from.days() - 1).ok_or_else(|| wrong("from_date", "is the first of all days"))?;
     let open = profile
@@ -110,7 +110,7 @@ fn legs_of_move(person: &Person, home: RegionCode) -> Vec<Leg> {
         }
     };
     moves(LedgerAccount::PersonalAccounts, person.account.balance);
-    moves(LedgerAccount::OnlineAccounts, person.online);
+    moves(LedgerAccount::OnlineAccounts, person.seldom.online);
     legs
 }
 
@@ -126,7 +126,7 @@ fn begins_anew(hub: &Hub, person: &Person, spell: &Spell) -> Vec<AccumulatorKey>
                 .flatten()
                 .any(|(_, (_, policy))| policy.counter() == key.counter && policy.on_transfer == OnTransfer::StartAnew)
     };
-    person.years.iter().map(|(key, _)| *key).filter(anew).collect()
+    person.years.iter().map(|(key, _)| key).filter(anew).collect()
 }
 
 #[cfg(test)]

@@ -119,7 +119,7 @@ fn billed(
     if day > context.today() {
         return Err(Reject::StayDatesWrong { field: "visit_date".into(), problem: "is in the future" });
     }
-    let spell = person.profile.spell_on(day).ok_or_else(|| Reject::NotInsured { day })?;
+    let spell = person.documents.spell_on(day).ok_or_else(|| Reject::NotInsured { day })?;
     stays::check_networked(hub, place, spell.region, spell.insurance_type, bill.kind, day)?;
     suspensions::check_may_begin(hub, person, place.code, &bill.department, day, context)?;
     let tariff = Tariff { care_region: place.region, insurance_type: spell.insurance_type, level: place.level };
@@ -131,7 +131,7 @@ fn billed(
         insured_region: spell.region,
         insurance_type: spell.insurance_type,
         category: spell.category,
-        entitlements: Cow::Owned(person.profile.entitlements_on(day)),
+        entitlements: Cow::Owned(person.documents.entitlements_on(day)),
         level: place.level,
         care_region: place.region,
         admission: day,

@@ -3,6 +3,7 @@
 //! Invariant: nothing here refuses, looks at a rule, or depends on anything but the state and the record.
 //! A fact that names what is not there is damage that recovery reports: it panics, and the engine halts.
 
+use std::num::NonZeroI64;
 use std::sync::Arc;
 
 use super::{Hub, Versions};
@@ -19,7 +20,7 @@ use crate::region::RegionTree;
 use crate::request::Bound;
 use crate::settlement::{Adjustment, Cancellation, CredentialShown, FamilyDraw, Settlement};
 use crate::stay::{Stay, StayLine, StayState};
-use crate::trail::{Trail, Use};
+use crate::trail::Use;
 
 impl Hub {
     /// Fold a record into the state.
@@ -67,10 +68,12 @@ impl Hub {
             | Fact::FamilyLinked { .. }
             | Fact::FamilyUnlinked { .. } => self.apply_account(fact),
             Fact::YearOpened { person, key, accumulators } => {
-                *self.person_mut(*person).used_mut(*key) = *accumulators;
+                self.person_mut(*person).years.set(*key, *accumulators);
             }
-            Fact::FilingFiled { person, filing } => self.person_mut(*person).filings.push(filing.clone()),
-            Fact::FilingWithdrawn { person, filing } => self.person_mut(*person).filings.retain(|f| f.id != *filing),
+            Fact::FilingFiled { person, filing } => self.person_mut(*person).seldom.filings.push(filing.clone()),
+            Fact::FilingWithdrawn { person, filing } => {
+                self.person_mut(*person).seldom.filings.retain(|f| f.id != *filing);
+            }
             Fact::PolicyInstalled { hash, policy } => {
                 let versions = self.policies.entry((policy.region, policy.insurance_type, policy.visit_kind));
                 insert_version(versions.or_default(), *hash, policy, |policy| policy.effective_from);
@@ -112,28 +115,11 @@ impl Hub {
                 for certificate in &profile.certificates {
                     self.by_certificate.insert(certificate, person.0);
                 }
-                let person = Person {
-                    id: *person,
-                    profile: Arc::clone(profile),
-                    home: *home,
-                    account: crate::account::Account::default(),
-                    years: Vec::new(),
-                    filings: Vec::new(),
-                    cards: Vec::new(),
-                    open_stays: Vec::new(),
-                    settled_until: None,
-                    suspension: None,
-                    payers: Vec::new(),
-                    trail: Trail::default(),
-                    online: Fen::ZERO,
-                    pay_outs: Vec::new(),
-                    transfers: Vec::new(),
-                };
                 self.census.count_insured(profile, 1);
-                self.persons.insert(person);
+                self.persons.insert(Person::enrolled(*person, profile, *home));
             }
             Fact::PersonUpdated { person, profile } => {
-                let before = std::mem::replace(&mut self.person_mut(*person).profile, Arc::clone(profile));
+                let before = self.person_mut(*person).renew(profile);
                 for certificate in &before.certificates {
                     self.by_certificate.remove(certificate, person.0);
                 }
@@ -146,15 +132,15 @@ impl Hub {
             Fact::PersonTransferred { person, profile, home, anew, legs } => {
                 let at = self.number.id(record.sequence);
                 let person = self.person_mut(*person);
-                let before = std::mem::replace(&mut person.profile, Arc::clone(profile));
+                let before = person.renew(profile);
                 let home_before = std::mem::replace(&mut person.home, *home);
-                person.years.retain(|(key, _)| !anew.contains(key));
-                person.transfers.push(Transfer { at, home_before, anew: anew.clone() });
+                person.years.forget(anew);
+                person.seldom.transfers.push(Transfer { at, home_before, anew: anew.clone() });
                 self.census.count_insured(&before, -1);
                 self.census.count_insured(profile, 1);
                 self.ledger.post(legs);
             }
-            Fact::PersonSuspended { person, days, .. } => self.person_mut(*person).suspension = Some(*days),
+            Fact::PersonSuspended { person, days, .. } => self.person_mut(*person).seldom.suspension = Some(*days),
             _ => unreachable!("only facts about persons are sent here"),
         }
     }
@@ -162,10 +148,11 @@ impl Hub {
     fn apply_card(&mut self, fact: &Fact) {
         match fact {
             Fact::CardApplied { card, person, region, generation, predecessor } => {
-                let applied = Card::applied(*card, *person, *region, generation.clone(), *predecessor);
+                let generation = self.census.generation(*region, generation);
+                let applied = Card::applied(*card, *person, *region, generation, *predecessor);
                 self.census.enter(&applied);
                 self.cards.insert(applied);
-                self.person_mut(*person).cards.push(*card);
+                self.person_mut(*person).add_card(*card);
             }
             Fact::CardApplicationFailed { card, cause } => self.set_both(*card, ZoneState::Failed(*cause)),
             Fact::CardMade { card, made, purse, legs } => {
@@ -173,7 +160,9 @@ impl Hub {
                 self.by_sn.insert(&made.card_sn, card.0);
                 let making = self.card_mut(*card);
                 making.made = Some(made.clone());
-                making.purse = *purse;
+                if *purse != Fen::ZERO {
+                    making.seldom.purse = *purse;
+                }
                 self.ledger.post(legs);
                 self.set_both(*card, ZoneState::Made);
             }
@@ -191,7 +180,7 @@ impl Hub {
             Fact::CardReportedLost { card, zones, loss, until_ms, .. } => {
                 for zone in zones {
                     self.change_zone(*card, *zone, |zone| match loss {
-                        Loss::Temporary => zone.lost_until_ms = *until_ms,
+                        Loss::Temporary => zone.lost_until_ms = until_ms.and_then(NonZeroI64::new),
                         Loss::Formal => zone.state = ZoneState::FormalLost,
                     });
                 }
@@ -218,7 +207,7 @@ impl Hub {
                     card.counter = card.counter.exhausted();
                 }
             }
-            Fact::PinSet { card, hashed } => self.card_mut(*card).pin = Some(Pin::new(*hashed)),
+            Fact::PinSet { card, hashed } => self.card_mut(*card).seldom.pin = Some(Pin::new(*hashed)),
             Fact::PinWrong { card, count } => self.count_wrong_pins(*card, *count),
             Fact::PinVerified { card } => self.count_wrong_pins(*card, 0),
             Fact::CardCancelled { card, zones, .. } => {
@@ -231,17 +220,18 @@ impl Hub {
     }
 
     fn count_wrong_pins(&mut self, card: CardId, count: u32) {
-        if let Some(pin) = &mut self.card_mut(card).pin {
-            pin.wrong = count;
+        let card = self.card_mut(card);
+        if card.seldom.pin.is_some() {
+            card.seldom.pin.as_mut().expect("there is one").wrong = count;
         }
     }
 
     fn apply_account(&mut self, fact: &Fact) {
         match fact {
             Fact::AccountCredited { person, amount, period_key, legs } => {
-                let account = &mut self.person_mut(*person).account;
-                account.balance += *amount;
-                account.note_credited(period_key);
+                let person = self.person_mut(*person);
+                person.account.balance += *amount;
+                person.years.note_credited(period_key);
                 self.ledger.post(legs);
             }
             Fact::ToppedUp { person, card, account, balance_after, legs, .. }
@@ -250,21 +240,23 @@ impl Hub {
                 self.ledger.post(legs);
             }
             Fact::PayOutMade { person, pay_out, legs, .. } => {
-                self.person_mut(*person).pay_outs.push(pay_out.clone());
+                self.person_mut(*person).seldom.pay_outs.push(pay_out.clone());
                 self.ledger.post(legs);
             }
             Fact::PayOutReleased { person, claim_number, legs, .. } => {
-                let pay_outs = &mut self.person_mut(*person).pay_outs;
+                let pay_outs = &mut self.person_mut(*person).seldom.pay_outs;
                 let waiting = pay_outs.iter_mut().find(|pay_out| pay_out.claim_number == *claim_number);
                 waiting.expect("what is released was made").waiting = false;
                 self.ledger.post(legs);
             }
             Fact::PayOutWithdrawn { person, claim_number, legs } => {
-                self.person_mut(*person).pay_outs.retain(|pay_out| pay_out.claim_number != *claim_number);
+                self.person_mut(*person).seldom.pay_outs.retain(|pay_out| pay_out.claim_number != *claim_number);
                 self.ledger.post(legs);
             }
-            Fact::FamilyLinked { person, payer } => self.person_mut(*person).payers.push(*payer),
-            Fact::FamilyUnlinked { person, payer } => self.person_mut(*person).payers.retain(|other| other != payer),
+            Fact::FamilyLinked { person, payer } => self.person_mut(*person).seldom.payers.push(*payer),
+            Fact::FamilyUnlinked { person, payer } => {
+                self.person_mut(*person).seldom.payers.retain(|other| other != payer);
+            }
             _ => unreachable!("only facts of accounts are sent here"),
         }
     }
@@ -273,13 +265,13 @@ impl Hub {
         let from = self.card_mut(moved.from);
         match moved.account {
             AccountKind::Purse => {
-                from.purse -= moved.amount;
+                from.seldom.purse -= moved.amount;
                 let person = from.person;
                 self.person_mut(person).account.balance += moved.amount;
             }
             AccountKind::Offline => {
-                from.offline -= moved.amount;
-                self.card_mut(to).offline += moved.amount;
+                from.seldom.offline -= moved.amount;
+                self.card_mut(to).seldom.offline += moved.amount;
             }
             _ => unreachable!("only purses belong to a card"),
         }
@@ -287,8 +279,8 @@ impl Hub {
 
     fn set_balance(&mut self, person: PersonId, card: CardId, account: AccountKind, balance: Fen) {
         match account {
-            AccountKind::Online => self.person_mut(person).online = balance,
-            AccountKind::Offline => self.card_mut(card).offline = balance,
+            AccountKind::Online => self.person_mut(person).seldom.online = balance,
+            AccountKind::Offline => self.card_mut(card).seldom.offline = balance,
             _ => unreachable!("only the online account and the purse in a chip are paid into and bought from"),
         }
     }
@@ -299,7 +291,7 @@ impl Hub {
                 self.note_shown(shown, stay.institution, now_ms);
                 self.open(Arc::clone(stay));
                 let used = Use::at_admission(stay, shown.card(), now_ms);
-                self.person_mut(stay.person).trail.note(used);
+                self.person_mut(stay.person).seldom.trail.note(used);
             }
             Fact::VoucherIssued { stay, voucher, .. } => self.stay_mut(*stay).voucher = Some(*voucher),
             Fact::StayUpdated { stay, admission, kind, department, diagnosis } => {
@@ -333,7 +325,7 @@ impl Hub {
                 stay.state = StayState::Open;
                 stay.discharge = None;
             }
-            Fact::AdmissionCancelled { stay } => self.close(*stay).trail.forget_admission(*stay),
+            Fact::AdmissionCancelled { stay } => self.close(*stay).seldom.trail.forget_admission(*stay),
             Fact::Settled { settlement } => self.apply_settlement(settlement),
             Fact::Unwound { unwind } => self.apply_unwind(unwind),
             Fact::SettlementCancelled { cancellation, stay } => {
@@ -356,11 +348,11 @@ impl Hub {
             }
             None => self.person_mut(settlement.person),
         };
-        person.trail.note(Use::at_settlement(settlement));
+        person.seldom.trail.note(Use::at_settlement(settlement));
         person.account.balance = settlement.balance_after;
         for (key, delta) in &settlement.deltas {
-            let used = person.used_mut(*key);
-            *used = used.checked_add(*delta).expect("decided within bounds");
+            let used = person.used(*key).checked_add(*delta).expect("decided within bounds");
+            person.years.set(*key, used);
         }
         self.set_family(&settlement.family);
         self.ledger.post(&settlement.legs);
@@ -374,11 +366,11 @@ impl Hub {
 
     fn apply_cancellation(&mut self, cancellation: &Cancellation) {
         let person = self.person_mut(cancellation.settlement.person);
-        person.trail.forget_settlement(cancellation.settlement.id);
+        person.seldom.trail.forget_settlement(cancellation.settlement.id);
         person.account.balance = cancellation.balance_after;
         for (key, delta) in &cancellation.deltas {
-            let used = person.used_mut(*key);
-            *used = used.checked_sub(*delta).expect("what is taken back was added before");
+            let used = person.used(*key).checked_sub(*delta).expect("what is taken back was added before");
+            person.years.set(*key, used);
         }
         self.set_family(&cancellation.family);
         self.ledger.post(&cancellation.legs);
@@ -389,13 +381,13 @@ impl Hub {
         for reversal in &unwind.reversals {
             let person = self.person_mut(unwind.person);
             person.account.balance = reversal.balance_after;
-            person.trail.forget_settlement(reversal.settlement);
+            person.seldom.trail.forget_settlement(reversal.settlement);
             if let Some(stay) = reversal.stay {
-                person.trail.forget_admission(stay);
+                person.seldom.trail.forget_admission(stay);
             }
             for (key, delta) in &reversal.deltas {
-                let used = person.used_mut(*key);
-                *used = used.checked_sub(*delta).expect("what is taken back was added before");
+                let used = person.used(*key).checked_sub(*delta).expect("what is taken back was added before");
+                person.years.set(*key, used);
             }
             self.set_family(&reversal.family);
             self.ledger.post(&reversal.legs);
@@ -407,15 +399,15 @@ impl Hub {
         for adjustment in adjustments {
             let person = self.person_mut(person);
             for (key, change) in &adjustment.changes {
-                let used = person.used_mut(*key);
-                *used = used.checked_add(*change).expect("decided within bounds");
+                let used = person.used(*key).checked_add(*change).expect("decided within bounds");
+                person.years.set(*key, used);
             }
             self.ledger.post(&adjustment.legs);
         }
     }
 
     fn open(&mut self, stay: Arc<Stay>) {
-        self.person_mut(stay.person).open_stays.push(stay.id);
+        self.person_mut(stay.person).seldom.open_stays.push(stay.id);
         self.stays.insert(stay);
     }
 
@@ -423,7 +415,7 @@ impl Hub {
     fn close(&mut self, id: StayId) -> &mut Person {
         let stay = self.stays.remove(id).expect("a closed stay was open");
         let patient = self.person_mut(stay.person);
-        patient.open_stays.retain(|open| *open != id);
+        patient.seldom.open_stays.retain(|open| *open != id);
         patient
     }
 

@@ -53,7 +53,7 @@ impl Hub {
         brought ^= self.by_certificate.bring(certificates.into_iter()) ^ self.stays.bring(&stays);
         brought ^= self.persons.bring(&persons) ^ self.cards.bring(&cards);
         for person in persons.iter().filter_map(|id| self.persons.get(*id)) {
-            brought ^= person.years.len() ^ person.cards.len() ^ usize::from(person.suspension.is_some());
+            brought ^= person.years.bring() ^ person.cards.len();
         }
         for card in cards.iter().filter_map(|id| self.cards.get(*id)) {
             brought ^= card.generation.len() ^ usize::from(card.made.is_some());

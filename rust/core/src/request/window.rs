@@ -147,9 +147,10 @@ mod tests {
     #[test]
     fn a_view_shares_every_chunk_that_came_before_it() {
         let mut window = Window::default();
-        (0..3_000).for_each(|n| drop(window.push(&key(n), Known::ReversedUnseen, n)));
+        let push = |window: &mut Window, n| window.push(&key(n), Known::ReversedUnseen, n);
+        (0..3_000).for_each(|n| assert!(push(&mut window, n) < 9_000));
         let view = window.clone();
-        (3_000..9_000).for_each(|n| drop(window.push(&key(n), Known::ReversedUnseen, n)));
+        (3_000..9_000).for_each(|n| assert!(push(&mut window, n) < 9_000));
         let shared = view.chunks.iter().zip(&window.chunks).filter(|(then, now)| Arc::ptr_eq(then, now)).count();
         assert_eq!((shared, view.chunks.len()), (2, 3), "the last had room");
     }

@@ -32,14 +32,14 @@ pub(super) fn card(view: &CardView) -> v1::Card {
         bank_state,
         insurance_lost_until_ms,
         bank_lost_until_ms,
-        predecessor_card_id: card.predecessor.map_or(0, |card| card.0),
+        predecessor_card_id: card.seldom.predecessor.map_or(0, |card| card.0),
         atc: u32::from(card.counter.highest),
         generation: card.generation.to_string(),
-        purse_fen: card.purse.0,
-        offline_fen: card.offline.0,
+        purse_fen: card.seldom.purse.0,
+        offline_fen: card.seldom.offline.0,
         chipless: made.is_some() && chip.is_none(),
-        pin_tries_left: card.pin.map_or(0, |pin| pin.tries_left()),
-        pin_set: card.pin.is_some(),
+        pin_tries_left: card.seldom.pin.map_or(0, |pin| pin.tries_left()),
+        pin_set: card.seldom.pin.is_some(),
     }
 }
 

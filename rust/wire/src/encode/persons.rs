@@ -9,7 +9,7 @@ use crate::refused::refusal;
 use crate::v1;
 
 pub(super) fn person(person: &Person) -> v1::Person {
-    let profile = &person.profile;
+    let (profile, suspension) = (person.documents.profile(), person.seldom.suspension);
     v1::Person {
         person_id: person.id.0,
         name: profile.name.to_string(),
@@ -18,8 +18,8 @@ pub(super) fn person(person: &Person) -> v1::Person {
         certificates: from_certificates(&profile.certificates),
         spells: from_spells(&profile.spells),
         entitlements: from_entitlements(&profile.entitlements),
-        network_suspended_from: person.suspension.map(|days| days.from.to_string()),
-        network_suspended_to: person.suspension.and_then(|days| days.to).map(|to| to.to_string()),
+        network_suspended_from: suspension.map(|days| days.from.to_string()),
+        network_suspended_to: suspension.and_then(|days| days.to).map(|to| to.to_string()),
     }
 }
 

@@ -1,7 +1,9 @@
 //! The table above `Zone::after`, walked cell by cell for both zones.
 
+use std::num::NonZeroI64;
+
 use super::*;
-use crate::card::{CardState, TEMPORARY_LOSS_MS};
+use crate::card::{CardState, Generation, TEMPORARY_LOSS_MS};
 
 const NOW: i64 = 1_000_000;
 const UNTIL: i64 = NOW + 1;
@@ -52,7 +54,7 @@ fn zones(name: &str) -> Vec<(Zone, Moment)> {
     let everything = ["Applied", "Failed", "Made", "Issued", "Enabled", "FormalLost", "Cancelled"].map(state);
     let mut found = Vec::new();
     for state in everything {
-        for lost_until_ms in [None, Some(NOW), Some(UNTIL)] {
+        for lost_until_ms in [None, NonZeroI64::new(NOW), NonZeroI64::new(UNTIL)] {
             for (locked, retired) in [(false, false), (false, true), (true, false), (true, true)] {
                 let (zone, at) = (Zone { state, lost_until_ms, locked }, Moment { now_ms: NOW, retired });
                 if format!("{:?}", zone.shown(at).name()) == name {
@@ -70,7 +72,7 @@ fn expected(zone: Zone, shown: CardState, event: Event, cell: &str) -> Result<Zo
     match (cell, event) {
         ("-", _) => Err(Reject::CardStateForbids { state: shown, event: event.name() }),
         ("lost", _) => Err(Reject::CardLost { until_ms: Some(UNTIL) }),
-        ("TempLost", _) => Ok(Zone { lost_until_ms: Some(NOW + TEMPORARY_LOSS_MS), ..zone }),
+        ("TempLost", _) => Ok(Zone { lost_until_ms: NonZeroI64::new(NOW + TEMPORARY_LOSS_MS), ..zone }),
         ("Locked", _) => Ok(Zone { locked: true, ..zone }),
         ("before", Event::Unlock) => Ok(Zone { locked: false, ..zone }),
         ("before", _) => Ok(Zone { lost_until_ms: None, ..zone }),
@@ -90,7 +92,8 @@ fn expected_with_time(zone: Zone, at: Moment, cell: &str) -> Shown {
 
 fn card_with(kind: ZoneKind, zone: Zone) -> Card {
     let region = crate::ids::RegionCode::parse("110000").unwrap();
-    let mut card = Card::applied(crate::ids::CardId(2), crate::ids::PersonId(1), region, "3".into(), None);
+    let mut card =
+        Card::applied(crate::ids::CardId(2), crate::ids::PersonId(1), region, Generation::new("3".into()), None);
     *card.zone_mut(kind) = zone;
     card
 }
@@ -145,7 +148,7 @@ fn every_event_in_every_state_does_what_the_table_says() {
 fn a_loss_report_kills_the_zone_that_it_can_and_leaves_the_other() {
     let at = Moment { now_ms: NOW, retired: false };
     let mut card = card_with(ZoneKind::Insurance, Zone::plain(ZoneState::Enabled));
-    card.bank = Zone { lost_until_ms: Some(UNTIL), ..Zone::plain(ZoneState::Enabled) };
+    card.bank = Zone { lost_until_ms: NonZeroI64::new(UNTIL), ..Zone::plain(ZoneState::Enabled) };
     let temporary = Event::ReportLoss(Loss::Temporary);
     let (changed, after) = card.after_in(&[], temporary, at).unwrap();
     assert_eq!(changed, [ZoneKind::Insurance]);

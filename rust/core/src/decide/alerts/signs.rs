@@ -36,7 +36,7 @@ pub(super) fn seen_by(hub: &Hub, rule: &AlertRule, seen: &Seen<'_>) -> Option<St
 fn two_places(regions: &RegionTree, rule: &AlertRule, seen: &Seen<'_>) -> Option<String> {
     let (here, card) = (&seen.used, seen.used.card?);
     let is_apart = |other: &&Use| other.card == Some(card) && lie_apart(regions, other.region, here.region, rule.apart);
-    let other = seen.person.trail.within(rule.window_hours, here.at_ms).find(is_apart)?;
+    let other = seen.person.seldom.trail.within(rule.window_hours, here.at_ms).find(is_apart)?;
     let minutes = (here.at_ms - other.at_ms) / MS_PER_MINUTE;
     Some(format!(
         "the card is shown at {} in {} {} h {} min after it was shown at {} in {}",
@@ -66,16 +66,16 @@ fn overlap(hub: &Hub, seen: &Seen<'_>) -> Option<String> {
         Subject::Admission { .. } => {
             let Purpose::Admission { day: first } = seen.used.purpose else { return None };
             let later = |used: &&Use| used.visit_day().is_some_and(|day| day > first);
-            let visit = person.trail.iter().find(later)?;
+            let visit = person.seldom.trail.iter().find(later)?;
             let day = visit.visit_day()?;
             Some(format!("an admission on {first} before a visit on {day} at {}", visit.institution))
         }
         Subject::Settlement { .. } => {
             let day = seen.used.visit_day()?;
             let holds = |first: Date, last: Option<Date>| first < day && last.is_none_or(|last| day < last);
-            let open = person.open_stays.iter().map(|id| &hub.stays[*id]);
+            let open = person.seldom.open_stays.iter().map(|id| &hub.stays[*id]);
             let mut open = open.filter(|stay| holds(stay.admission, stay.discharge));
-            let mut settled = person.trail.iter().filter_map(|used| match used.purpose {
+            let mut settled = person.seldom.trail.iter().filter_map(|used| match used.purpose {
                 Purpose::Stay { admission, discharge } if holds(admission, Some(discharge)) => {
                     Some((used.institution, admission))
                 }
@@ -94,7 +94,7 @@ fn many_institutions(rule: &AlertRule, seen: &Seen<'_>) -> Option<String> {
     let mut known = [here.institution; MAX_USES];
     let mut count = 1;
     let limit = rule.count as usize;
-    for used in seen.person.trail.within(rule.window_hours, here.at_ms) {
+    for used in seen.person.seldom.trail.within(rule.window_hours, here.at_ms) {
         if count == limit {
             break;
         }
@@ -140,12 +140,12 @@ fn reaches(used: Fen, cap: Fen, ratio_bp: u32) -> bool {
 }
 
 fn sex_conflict(seen: &Seen<'_>) -> Option<String> {
-    let (observed, documented) = (seen.holder.sex?, seen.person.profile.sex);
+    let (observed, documented) = (seen.holder.sex?, seen.person.documents.born().0);
     (observed != documented).then(|| format!("{observed:?} was seen, {documented:?} is documented").to_lowercase())
 }
 
 fn age_conflict(rule: &AlertRule, seen: &Seen<'_>) -> Option<String> {
-    let (observed, documented) = (seen.holder.birth_year?, seen.person.profile.birth_date.year());
+    let (observed, documented) = (seen.holder.birth_year?, seen.person.documents.born().1.year());
     let off = observed.abs_diff(documented);
     (off > rule.tolerance_years?)
         .then(|| format!("someone born about {observed} was seen, {off} years from {documented} as documented"))
@@ -158,9 +158,9 @@ fn readmission(hub: &Hub, rule: &AlertRule, seen: &Seen<'_>) -> Option<String> {
         return None;
     };
     let person = seen.person;
-    let waiting = person.open_stays.iter().map(|id| &hub.stays[*id]);
+    let waiting = person.seldom.open_stays.iter().map(|id| &hub.stays[*id]);
     let waiting = waiting.filter_map(|stay| Some((stay.discharge?, stay.institution)));
-    let settled = person.trail.iter().filter_map(|used| match used.purpose {
+    let settled = person.seldom.trail.iter().filter_map(|used| match used.purpose {
         Purpose::Stay { discharge, .. } => Some((discharge, used.institution)),
         _ => None,
     });
@@ -178,7 +178,7 @@ fn many_purchases(rule: &AlertRule, seen: &Seen<'_>) -> Option<String> {
     if !is_purchase(here) {
         return None;
     }
-    let recent = seen.person.trail.within(rule.window_hours, here.at_ms);
+    let recent = seen.person.seldom.trail.within(rule.window_hours, here.at_ms);
     let alike = recent.filter(|used| used.institution == here.institution && is_purchase(used));
     let count = 1 + alike.take(rule.count as usize - 1).count();
     (count >= rule.count as usize)

@@ -3,7 +3,7 @@
 //! Invariant: application, making, collection and, if asked, enabling are one record; a refusal leaves none of them.
 
 use super::{Decided, check_application, check_numbers, enabling, is_replaced, of_person, shown};
-use crate::card::{Card, Event, Personalisation, ZoneKind, ZoneState};
+use crate::card::{Card, Event, Generation, Personalisation, ZoneKind, ZoneState};
 use crate::fact::Fact;
 use crate::hub::{Context, Hub};
 use crate::ids::CardId;
@@ -29,7 +29,7 @@ pub(super) fn decide(hub: &Hub, lost: CardId, new: &New<'_>, context: &Context<'
     check_numbers(hub, new.made, context)?;
     let id = CardId(hub.number.id(context.sequence));
     let (region, generation) = (person.home, Box::from(new.generation));
-    let mut card = Card::applied(id, person.id, region, generation, Some(lost.id));
+    let mut card = Card::applied(id, person.id, region, Generation::new(generation), Some(lost.id));
     let now = hub.moment(&card, context.stamp_ms);
     card = card.after(Event::MarkMade, now)?.after(Event::HandOver, now)?;
     card.made = Some(new.made.clone());
@@ -38,8 +38,8 @@ pub(super) fn decide(hub: &Hub, lost: CardId, new: &New<'_>, context: &Context<'
             card: id,
             person: person.id,
             region,
-            generation: card.generation.clone(),
-            predecessor: card.predecessor,
+            generation: Box::clone(&card.generation),
+            predecessor: card.seldom.predecessor,
         },
         Fact::CardMade { card: id, made: new.made.clone(), purse: Fen::ZERO, legs: Vec::new() },
         Fact::CardHandedOver { card: id, collected_by: COLLECTED_BY.into() },
@@ -72,5 +72,5 @@ fn check_lost(hub: &Hub, lost: &Card, person: &Person, context: &Context<'_>) ->
 }
 
 fn predecessors(hub: &Hub, card: &Card) -> Vec<CardId> {
-    std::iter::successors(card.predecessor, |id| hub.cards[*id].predecessor).collect()
+    std::iter::successors(card.seldom.predecessor, |id| hub.cards[*id].seldom.predecessor).collect()
 }

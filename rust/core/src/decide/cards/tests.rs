@@ -204,7 +204,7 @@ fn a_card_formally_lost_is_replaced_on_the_spot_in_one_record() {
     let Ok(Reply::Card(view)) = desk.run(replace(old, 7, true)) else { panic!("replaced") };
     let new = view.card.id;
     assert_eq!(view.card, desk.hub.cards[new]);
-    assert_eq!((view.card.predecessor, &view.card.made), (Some(old), &Some(personalisation(7))));
+    assert_eq!((view.card.seldom.predecessor, &view.card.made), (Some(old), &Some(personalisation(7))));
     let enabled = Fact::CardEnabled {
         card: new,
         zone: ZoneKind::Insurance,

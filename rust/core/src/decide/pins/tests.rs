@@ -31,7 +31,7 @@ fn verify(desk: &mut Desk, card: CardId, pin: Digits) -> Result<Reply, Reject> {
 }
 
 fn tries_left(desk: &Desk, card: CardId) -> u32 {
-    desk.hub.cards[card].pin.unwrap().tries_left()
+    desk.hub.cards[card].seldom.pin.unwrap().tries_left()
 }
 
 fn insurance(desk: &Desk, card: CardId) -> Shown {
@@ -123,7 +123,7 @@ fn equal_pins_of_two_cards_have_different_hashes() {
     let (mut desk, card) = with_pin();
     let other = desk.patient("P2");
     desk.run(Command::SetPin { card: other }).unwrap();
-    assert_ne!(desk.hub.cards[card].pin, desk.hub.cards[other].pin);
+    assert_ne!(desk.hub.cards[card].seldom.pin, desk.hub.cards[other].seldom.pin);
 }
 
 #[test]

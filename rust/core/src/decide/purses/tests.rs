@@ -122,7 +122,7 @@ fn a_lost_chip_keeps_its_purse_because_whoever_has_it_can_still_spend() {
         desk.lose(old, loss).unwrap();
         assert_eq!(desk.purchase(old, AccountKind::Offline, 500), Ok(Fen(1_500)));
         desk.enable(new).unwrap();
-        assert_eq!(desk.hub.cards[new].offline, Fen::ZERO);
+        assert_eq!(desk.hub.cards[new].seldom.offline, Fen::ZERO);
         assert_eq!(desk.purchase(old, AccountKind::Offline, 1_500), Ok(Fen::ZERO));
         let spent = desk.purchase(old, AccountKind::Offline, 1);
         match loss {
@@ -140,7 +140,7 @@ fn the_purse_under_a_lost_card_comes_back_with_its_successor() {
     desk.lose(old, Loss::Formal).unwrap();
     let new = desk.issue(desk.holder(old), Some(old));
     desk.enable(new).unwrap();
-    assert_eq!((desk.balance(new), desk.hub.cards[old].purse), (Fen(7_000), Fen::ZERO));
+    assert_eq!((desk.balance(new), desk.hub.cards[old].seldom.purse), (Fen(7_000), Fen::ZERO));
 }
 
 #[test]
@@ -177,10 +177,10 @@ fn the_online_account_pays_only_with_the_pin_and_the_purse_without() {
     let right = std::mem::replace(&mut desk.pin, Digits(Some("135791"), [1; 3]));
     assert_eq!(desk.purchase(card, AccountKind::Online, 1), Err(Reject::PinWrong { tries_left: 5 }));
     assert_eq!(desk.purchase(card, AccountKind::Offline, 1), Ok(Fen(2_999)));
-    assert_eq!(desk.hub.cards[card].pin.map(|pin| pin.wrong), Some(1), "the purse asks for none");
+    assert_eq!(desk.hub.cards[card].seldom.pin.map(|pin| pin.wrong), Some(1), "the purse asks for none");
     desk.pin = right;
     assert_eq!(desk.purchase(card, AccountKind::Online, 1), Ok(Fen(2_999)));
-    assert_eq!(desk.hub.cards[card].pin.map(|pin| pin.wrong), Some(0));
+    assert_eq!(desk.hub.cards[card].seldom.pin.map(|pin| pin.wrong), Some(0));
 }
 
 #[test]

@@ -49,13 +49,14 @@ pub(super) fn check(
         (None, None) => return Err(Reject::malformed("credential", "a card or a certificate is needed")),
     };
     let card = shown.or_else(|| in_state(hub, person, ZoneState::Enabled));
-    let spell = person.profile.spell_on(day);
+    let spell = person.documents.spell_on(day);
+    let spell = spell.as_ref();
     let institution = hub.institutions.get(context.actor.institution);
     let visit = Visit { hub, person, card, spell, institution, kind, day };
     let filing = institution.and_then(|i| filing::applying(person, &hub.regions, i.region, day).next());
     Ok(Reply::Eligibility(Box::new(Eligibility {
         person: person.id,
-        masked_name: person.profile.masked_name(),
+        masked_name: person.documents.masked_name(),
         insured_region: spell.map(|spell| spell.region),
         insurance_type: spell.map(|spell| spell.insurance_type),
         category: spell.map(|spell| spell.category),
@@ -83,7 +84,7 @@ impl<'a> Visit<'a> {
     /// Stays that are open or discharged.
     fn stays(&self) -> impl Iterator<Item = &'a Stay> {
         let hub = self.hub;
-        self.person.open_stays.iter().map(|id| &hub.stays[*id])
+        self.person.seldom.open_stays.iter().map(|id| &hub.stays[*id])
     }
 
     /// What is left of each limit of the year, in the order in which the funds pay.
@@ -92,7 +93,7 @@ impl<'a> Visit<'a> {
         let insurance_type = spell.insurance_type;
         let key = AccumulatorKey { insurance_type, year: self.day.year(), counter: policy.counter() };
         let used = self.person.used(key);
-        let held = self.person.profile.entitlements_on(self.day);
+        let held = self.person.documents.entitlements_on(self.day);
         let layers = policy.layers.iter().filter(|layer| layer.is_for(&held));
         layers
             .map(|layer| (layer.fund, layer.annual_cap.map(|cap| cap.left_after(counted(policy, layer, &used)))))

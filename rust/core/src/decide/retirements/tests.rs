@@ -106,11 +106,11 @@ fn walk(desk: &Desk, code: Option<&str>, generation: Option<&str>) -> (Vec<(Card
     let wanted = |of| code.is_none_or(|code| hub.regions.within(of, region(code)));
     let count = |state: CardState| {
         let cards = hub.cards.values().filter(|card| wanted(card.region));
-        let cards = cards.filter(|card| generation.is_none_or(|generation| *card.generation == *generation));
+        let cards = cards.filter(|card| generation.is_none_or(|generation| **card.generation == *generation));
         cards.filter(|card| shown(desk, card.id).name() == state).count() as u64
     };
     let insured = hub.persons.values().filter(|person| {
-        person.profile.spell_on(Date::business_day(desk.now_ms)).is_some_and(|spell| wanted(spell.region))
+        person.documents.spell_on(Date::business_day(desk.now_ms)).is_some_and(|spell| wanted(spell.region))
     });
     (CardState::ALL.map(|state| (state, count(state))).to_vec(), insured.count() as u64)
 }

@@ -50,7 +50,7 @@ fn the_old_spell_ends_the_day_before_the_old_card_ends_and_the_balance_goes_alon
     let after = &desk.hub.persons[person];
     assert_eq!(*shown_person, *after);
     assert_eq!(after.home, region("110101"));
-    let spells: Vec<_> = after.profile.spells.iter().map(|spell| (spell.region, spell.to)).collect();
+    let spells: Vec<_> = after.documents.spells().iter().map(|spell| (spell.region, spell.to)).collect();
     assert_eq!(spells, [(region("110100"), Some(day("2026-02-28"))), (region("110101"), None)]);
     assert_eq!(after.account.balance, Fen(100_000));
     assert_eq!((in_books(&desk, "110100"), in_books(&desk, "110101")), (0, 100_000));
@@ -144,7 +144,7 @@ fn the_online_account_goes_along_and_what_is_in_a_card_stays_where_the_card_was_
     let new = desk.issue(person, Some(card));
     desk.run(Command::EnableCard { card: new, zone: ZoneKind::Insurance }).unwrap();
     let after = &desk.hub.persons[person];
-    assert_eq!((after.online, desk.hub.cards[card].offline), (Fen(700), Fen(40)));
+    assert_eq!((after.seldom.online, desk.hub.cards[card].seldom.offline), (Fen(700), Fen(40)));
     let books = desk.books();
     let booked = |account: fn(RegionCode) -> LedgerAccount, code| books.get(&account(region(code))).copied();
     let online = ["110100", "110101"].map(|code| booked(LedgerAccount::OnlineAccounts, code).unwrap_or(0));

@@ -62,7 +62,7 @@ fn neither_the_admission_nor_the_settlement_of_a_thief_is_a_place_once_it_was_un
     let scope = UnwindScope { card, since_ms: 0, until_ms: None, excluded: Vec::new(), excluded_stays: Vec::new() };
     let (case_number, second_approver) = ("F-2026-1".into(), "director".into());
     desk.run(Command::Unwind(UnwindRequest { scope, case_number, second_approver, preview: None })).unwrap();
-    assert_eq!(desk.hub.persons[desk.holder(card)].trail.iter().count(), 0);
+    assert_eq!(desk.hub.persons[desk.holder(card)].seldom.trail.iter().count(), 0);
     visit_at_neighbour(&mut desk, card).unwrap();
     assert_eq!(desk.raised_kinds(), []);
 }
@@ -132,5 +132,5 @@ fn a_replay_of_the_journal_finds_the_same_trails_and_alerts() {
         hub.apply(record);
     }
     assert_eq!((&hub, &records), (&desk.hub, &desk.records));
-    assert_eq!(desk.hub.persons[desk.holder(card)].trail.iter().count(), 3);
+    assert_eq!(desk.hub.persons[desk.holder(card)].seldom.trail.iter().count(), 3);
 }

@@ -130,7 +130,7 @@ fn a_withdrawn_filing_permits_nothing() {
     desk.file(card, FilingKind::LongTerm, "310000", "2026-01-01", None);
     let stay = stay(&mut desk, card, AdmissionKind::Planned);
     let person = desk.holder(card);
-    let filing = desk.hub.persons[person].filings[0].id;
+    let filing = desk.hub.persons[person].seldom.filings[0].id;
     desk.run(Command::WithdrawFiling { person, filing }).unwrap();
     assert_eq!(settle(&mut desk, stay, card), Err(Reject::FilingMissing));
 }

@@ -35,7 +35,7 @@ fn every_amount_leg_and_accumulator_is_negated_and_no_stay_is_left() {
     assert_eq!((&cancellation.legs, &cancellation.deltas), (&negated(&settlement.legs), &settlement.deltas));
     assert_eq!((desk.books(), desk.balance(card)), (books, balance));
     assert_eq!(desk.used_by_visits(card, 2026), Accumulators::default());
-    assert_eq!((desk.hub.stays.len(), desk.hub.persons[desk.holder(card)].open_stays.len()), (0, 0));
+    assert_eq!((desk.hub.stays.len(), desk.hub.persons[desk.holder(card)].seldom.open_stays.len()), (0, 0));
     let (rows, totals) = desk.today();
     assert_eq!((rows[1].cancels, rows[1].total), (Some(settlement.id), Fen(-20_000)));
     assert_eq!((totals.count, totals.total, totals.fund_total, totals.account), (2, Fen::ZERO, Fen::ZERO, Fen::ZERO));
