@@ -5,12 +5,13 @@
 //! `MEDSETTLE_BENCH_DIR` chooses the file system.
 
 mod hub;
+mod town;
 
 use std::fs;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,17 +22,13 @@ use medsettle_engine::limits::READ_WINDOW_LEN;
 use medsettle_engine::storage::DataDirectory;
 use medsettle_engine::{Config, Engine, verify};
 use medsettle_wire::record::SCHEMA;
-use medsettle_wire::v1::command::Command;
-use medsettle_wire::v1::command_result::Result as Outcome;
 use medsettle_wire::{Operation, v1};
 
 use crate::hub::{caller, process, request, support, visits, watched};
-use crate::request::Patient;
 use crate::support::{NOW_MS, OFFICE, Time, config, hospital, office, open_with};
+use crate::town::{Holder, settle_in};
 
 const CALLERS: usize = 32;
-/// Persons of one batch.
-const BATCH_LEN: u64 = 1_000;
 /// How often it is verified, beside bare reading.
 const ROUNDS: usize = 3;
 /// How long they settle without a snapshot.
@@ -47,41 +44,6 @@ fn open(data: &Path) -> Engine {
     open_with(storage, settings(data), &Time::at(NOW_MS)).expect("opened")
 }
 
-/// Send one command for each, and give what the results hold.
-fn all<T>(engine: &Engine, commands: impl Iterator<Item = Command>, read: impl Fn(Outcome) -> T) -> Vec<T> {
-    let response = office(engine).submit(commands.collect());
-    response.results.into_iter().map(|result| read(result.result.expect("a result"))).collect()
-}
-
-/// Enrol persons with these numbers, with cards and 5,000.00 each.
-fn enroll(engine: &Engine, numbers: std::ops::Range<u64>) -> Vec<Patient> {
-    let enrol = numbers.clone().map(|number| Command::PersonsEnroll(request::enrolment(number)));
-    let persons = all(engine, enrol, |outcome| match outcome {
-        Outcome::PersonsEnroll(enrolled) => enrolled.person_id,
-        other => panic!("{other:?}"),
-    });
-    let patients: Vec<Patient> = numbers.zip(persons).map(|(number, person)| Patient { number, person }).collect();
-    let apply = patients.iter().map(|patient| Command::CardsApply(request::apply_for_card(*patient, 0)));
-    let cards = all(engine, apply, |outcome| match outcome {
-        Outcome::CardsApply(applied) => applied.card_id,
-        other => panic!("{other:?}"),
-    });
-    let of = |command: fn(Patient, u64) -> Command| {
-        let commands = patients.iter().zip(&cards).map(move |(patient, card)| command(*patient, *card));
-        all(engine, commands, |outcome| assert!(!matches!(outcome, Outcome::Refusal(_)), "{outcome:?}"));
-    };
-    of(|patient, card| Command::CardsMarkMade(request::mark_made(patient, card)));
-    of(|_, card| Command::CardsHandOver(request::hand_over(card)));
-    of(|patient, _| Command::AccountsCredit(request::credit(patient.person, 500_000, "2026-02")));
-    patients
-}
-
-/// Somebody with a chip, and how often it was shown.
-struct Holder {
-    patient: Patient,
-    shown: AtomicU32,
-}
-
 /// Settle with 32 callers until `done` says so; the latencies in order.
 fn settle(engine: &Engine, holders: &[Holder], done: &(dyn Fn() -> bool + Sync)) -> Vec<Duration> {
     let share = holders.len().div_ceil(CALLERS);
@@ -95,8 +57,7 @@ fn settle(engine: &Engine, holders: &[Holder], done: &(dyn Fn() -> bool + Sync))
                         if done() {
                             break;
                         }
-                        let atc = holder.shown.fetch_add(1, Relaxed) + 1;
-                        let claim = visits::claim(holder.patient, atc, false);
+                        let claim = holder.claim();
                         let start = Instant::now();
                         let _: v1::VisitsSettleResponse = hospital(engine).get(Operation::VisitsSettle, &claim);
                         spent.push(start.elapsed());
@@ -233,12 +194,7 @@ fn main() {
     let engine = open(&data);
     visits::furnish(&office(&engine));
     let start = Instant::now();
-    let mut holders = Vec::new();
-    for first in (1..=persons).step_by(usize::try_from(BATCH_LEN).expect("few")) {
-        let made = enroll(&engine, first..(first + BATCH_LEN).min(persons + 1));
-        // Those who are ill live all over the table.
-        holders.extend(made.into_iter().step_by(10).map(|patient| Holder { patient, shown: AtomicU32::new(0) }));
-    }
+    let holders = settle_in(&engine, persons, 10);
     println!("{persons} persons with cards in {:?}, {} MiB", start.elapsed(), resident_mib());
     while_a_snapshot_is_cut(&engine, &holders);
     drop(engine);
