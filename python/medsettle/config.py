@@ -6,6 +6,7 @@ Invariant: an unknown name or a value of the wrong type is refused, never ignore
 
 import json
 import tomllib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from os import PathLike
 from typing import Self
@@ -22,7 +23,8 @@ class EngineSettings:
     `segment_bytes` is the length of new journal segments, `queue_commands` how many commands may wait, `seal_after_ms`
     after which idle time the journal is sealed. `snapshot_segments` is how many segments are begun between two
     snapshots; 0 leaves them to `Operations.Snapshot`. `archive` is the directory for segments that no start needs any
-    more; without it they stay, compressed, in the data directory.
+    more; without it they stay, compressed, in the data directory. `cores` binds the threads that prepare, decide and
+    write to cores of the machine, in this order; the system places those for which none is named.
     """
 
     hub_number: int = 1
@@ -31,6 +33,7 @@ class EngineSettings:
     seal_after_ms: int | None = None
     snapshot_segments: int | None = None
     archive: str | None = None
+    cores: Sequence[int] | None = None
 
     def __post_init__(self) -> None:
         for name in ("hub_number", "segment_bytes", "queue_commands", "seal_after_ms"):
@@ -38,6 +41,8 @@ class EngineSettings:
         _check_number("snapshot_segments", self.snapshot_segments, least=0)
         if self.archive is not None and not (isinstance(self.archive, str) and self.archive):
             raise ValueError(f"archive must be the path of a directory, not {self.archive!r}")
+        for core in self.cores or ():
+            _check_number("cores", core, least=0)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Self:

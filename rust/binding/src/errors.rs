@@ -52,7 +52,9 @@ pub(crate) fn os_failure(text: String) -> PyErr {
 pub(crate) fn open_error(error: &OpenError) -> PyErr {
     match error {
         OpenError::Journal(error) | OpenError::Archive(ArchiveError::Journal(error)) => journal_error(error),
-        OpenError::Archive(ArchiveError::Elsewhere { .. } | ArchiveError::Foreign { .. }) => value_error(error),
+        OpenError::Core { .. } | OpenError::Archive(ArchiveError::Elsewhere { .. } | ArchiveError::Foreign { .. }) => {
+            value_error(error)
+        }
         OpenError::Archive(ArchiveError::Lacks { .. }) => PyOSError::new_err(error.to_string()),
         OpenError::Keys(error) => key_ring_error(error),
         OpenError::Directory { .. } | OpenError::Thread { .. } | OpenError::Random(_) | OpenError::Index(_) => {

@@ -11,6 +11,9 @@ use crate::index::IndexHome;
 use crate::keyring::Kek;
 use crate::limits::{DEFAULT_SEGMENT_LEN, MAX_QUEUE_LEN, MIN_SEGMENT_LEN, QUEUE_LEN, SEAL_AFTER_MS, SNAPSHOT_SEGMENTS};
 
+/// Threads that may be bound to cores.
+const BOUND_THREADS: usize = 3;
+
 /// Settings of an engine.
 pub struct Config {
     /// Data directory.
@@ -31,6 +34,8 @@ pub struct Config {
     pub snapshot_segments: u64,
     /// Where the records index lies.
     pub index: IndexHome,
+    /// Cores to which the preparing, the deciding and the writing thread are bound, in this order; those without one are not.
+    pub cores: Vec<usize>,
 }
 
 /// The JSON text.
@@ -49,6 +54,8 @@ struct Settings {
     archive: Option<PathBuf>,
     #[serde(default = "default_snapshot")]
     snapshot_segments: u64,
+    #[serde(default)]
+    cores: Vec<usize>,
 }
 
 fn default_hub() -> u32 {
@@ -80,7 +87,7 @@ impl Config {
     /// Read the settings of a data directory.
     pub fn from_json(data: PathBuf, keys: Option<(PathBuf, Kek)>, json: &str) -> Result<Self, ConfigError> {
         let settings: Settings = serde_json::from_str(json).map_err(|error| ConfigError(error.to_string()))?;
-        let Settings { hub_number, segment_bytes, queue_commands, seal_after_ms, archive, snapshot_segments } =
+        let Settings { hub_number, segment_bytes, queue_commands, seal_after_ms, archive, snapshot_segments, cores } =
             settings;
         let hub = HubNumber::new(hub_number)
             .ok_or_else(|| ConfigError(format!("hub_number must lie between 1 and {MAX_HUB_NUMBER}")))?;
@@ -93,6 +100,11 @@ impl Config {
         if seal_after_ms == 0 {
             return Err(ConfigError("seal_after_ms must be at least 1".into()));
         }
+        if cores.len() > BOUND_THREADS {
+            return Err(ConfigError(format!(
+                "cores must name at most {BOUND_THREADS}: to prepare, to decide, to write"
+            )));
+        }
         let index = IndexHome::within(&data);
         Ok(Self {
             data,
@@ -104,6 +116,7 @@ impl Config {
             archive,
             snapshot_segments,
             index,
+            cores,
         })
     }
 }
@@ -122,6 +135,7 @@ mod tests {
             (r#"{"seal_after_ms": 0}"#, "seal_after_ms"),
             (r#"{"snapshot_segments": -1}"#, "-1"),
             (r#"{"archive": 7}"#, "7"),
+            (r#"{"cores": [0, 1, 2, 3]}"#, "cores"),
         ] {
             let error = Config::from_json("data".into(), None, json).err().expect(json);
             assert!(error.to_string().contains(named), "{error}");

@@ -15,7 +15,9 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
 use medsettle_wire::Reason;
 use medsettle_wire::encode::HubState;
 use medsettle_wire::record::SCHEMA;
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::signal::SigSet;
+use nix::unistd::Pid;
 
 use crate::archive::{self, ArchiveError, JournalFiles, refuse_within_index};
 use crate::clock::{Clock, SystemTimeSource, TimeSource};
@@ -26,6 +28,7 @@ use crate::index::{IndexError, IndexStatus};
 use crate::journal::{Appended, DiskState, HubId, JournalPort, LocalJournal, WriterStopper};
 use crate::keeper::{Keeper, Task};
 use crate::keyring::{KeyRing, KeyRingError};
+use crate::pipeline::prepare::Preparer;
 use crate::pipeline::{InFlight, Pipeline, Recovered, SnapshotSchedule, Written, order, panic_message};
 use crate::recovery::{OpenReport, Options};
 use crate::reply::{Sink, Waiter, refuse_all, release};
@@ -67,6 +70,14 @@ pub enum OpenError {
     /// The key ring cannot be used.
     #[error(transparent)]
     Keys(#[from] KeyRingError),
+    /// A thread shall run on a core that there is not, or not for this process.
+    #[error("cores: {core}: {cause}")]
+    Core {
+        /// Which.
+        core: usize,
+        /// Why not.
+        cause: std::io::Error,
+    },
     /// A thread could not be started.
     #[error("starting {thread}: {cause}")]
     Thread {
@@ -211,7 +222,7 @@ impl Engine {
     #[expect(clippy::needless_pass_by_value, reason = "the key that unwraps the ring ends with the opening")]
     pub fn open_on(files: JournalFiles, config: Config, time: Box<dyn TimeSource>) -> Result<Self, OpenError> {
         let began = Instant::now();
-        let keys = config.keys.as_ref().map(|(path, kek)| KeyRing::load(path, kek)).transpose()?;
+        let keys = config.keys.as_ref().map(|(path, kek)| KeyRing::load(path, kek).map(Arc::new)).transpose()?;
         let mut seed = [0; 8];
         getrandom::fill(&mut seed).map_err(OpenError::Random)?;
         let seed = u64::from_le_bytes(seed);
@@ -240,7 +251,7 @@ impl Engine {
         let recovered =
             Recovered { hub, index, clock, keys, chain: opened.chain, disk: disk.clone(), seal_after, snapshots };
         let keeper = Keeper { files, identity, shared: Arc::clone(&shared) };
-        let (jobs, mut threads) = start(journal, recovered, keeper, config.queue_len, &shared)?;
+        let (jobs, mut threads) = start(journal, recovered, keeper, &config, &shared)?;
         threads.push(spawn("medsettle-take", taking)?);
         Ok(Self {
             jobs: Mutex::new(Some(jobs)),
@@ -358,30 +369,71 @@ fn start(
     journal: LocalJournal,
     recovered: Recovered,
     keeper: Keeper,
-    queue_len: usize,
+    config: &Config,
     shared: &Arc<Shared>,
 ) -> Result<Running, OpenError> {
-    let (jobs, queue) = bounded(queue_len);
+    let cores: [Option<usize>; 3] = std::array::from_fn(|stage| config.cores.get(stage).copied());
+    for core in cores.into_iter().flatten() {
+        may_run_on(core).map_err(|cause| OpenError::Core { core, cause })?;
+    }
+    let [prepare_on, decide_on, write_on] = cores;
+    let (jobs, queue) = bounded(config.queue_len);
+    let (prepared, ready) = bounded(1);
     let (frames, to_write) = bounded::<InFlight>(1);
     let (done, written) = bounded(1);
     let (orders, tasks) = unbounded();
     let keeping = spawn("medsettle-keep", move || keeper.run(&tasks))?;
     let writer = spawn("medsettle-write", {
         let (shared, orders) = (Arc::clone(shared), orders.clone());
-        move || guarded("write", &shared, || write_frames(journal, &to_write, &done, &orders, &shared.halt))
+        move || {
+            bind(write_on);
+            guarded("write", &shared, || write_frames(journal, &to_write, &done, &orders, &shared.halt));
+        }
     })?;
+    let mut preparer = Preparer::new(recovered.keys.clone(), Arc::clone(shared));
     let decider = spawn("medsettle-decide", {
         let shared = Arc::clone(shared);
         move || {
+            bind(decide_on);
             let mut pipeline = Pipeline::new(recovered, orders, Arc::clone(&shared));
-            guarded("decide", &shared, || pipeline.run(&queue, &frames, &written));
+            guarded("decide", &shared, || pipeline.run(&ready, &frames, &written));
             // After a panic this answers all who wait in it.
             drop(pipeline);
             drop(frames);
+            // Until nobody prepares any more: a batch that waits here would be answered only when both sides are gone.
+            for batch in ready {
+                drop(batch);
+            }
+        }
+    })?;
+    let preparing = spawn("medsettle-prep", {
+        let shared = Arc::clone(shared);
+        move || {
+            bind(prepare_on);
+            guarded("prepare", &shared, || preparer.run(&queue, &prepared));
+            // Whoever decides learns that nothing more comes, also after a panic here.
+            drop(prepared);
             answer_the_rest(&queue);
         }
     })?;
-    Ok((jobs, vec![decider, writer, keeping]))
+    Ok((jobs, vec![preparing, decider, writer, keeping]))
+}
+
+/// Bind the calling thread to a core, where one is named. That it may run there was seen before it was started.
+fn bind(core: Option<usize>) {
+    let bound = core.map(|core| {
+        let mut only = CpuSet::new();
+        only.set(core).and_then(|()| sched_setaffinity(Pid::from_raw(0), &only))
+    });
+    if let Some(Err(error)) = bound {
+        log(&format!("a thread runs on any core: {error}"));
+    }
+}
+
+/// Whether this process may run on a core.
+fn may_run_on(core: usize) -> std::io::Result<()> {
+    let allowed = sched_getaffinity(Pid::from_raw(0))?.is_set(core)?;
+    if allowed { Ok(()) } else { Err(std::io::Error::other("this process may not run there")) }
 }
 
 /// After a halt, or once the queue is closed, whoever still waits in it is told.

@@ -50,6 +50,10 @@ pub const QUEUE_LEN: usize = 8_192;
 /// The longest queue that may be configured; beyond it memory, not patience, is the bound.
 pub const MAX_QUEUE_LEN: usize = 1 << 20;
 
+/// Commands that are prepared together: enough that the lanes of cryptograms are full, few enough that the deciding thread soon has something
+/// to decide. The rest of a longer message comes with it.
+pub const PREPARED_COMMANDS: usize = 512;
+
 /// Commands of one frame: enough that the sync is shared to nothing, few enough that the first does not wait for the last.
 pub const MAX_FRAME_COMMANDS: usize = 10_000;
 

@@ -1,8 +1,9 @@
-//! The deciding thread: drains what is queued as one batch, decides it in order, and hands a frame to the writer.
+//! The deciding thread: takes what was prepared beside it, decides it in order, and hands a frame to the writer.
 //!
 //! ```text
-//! jobs -> decode, rights -> cryptograms of the batch -> decide, apply -> frame -> writer -> answers
-//!                                                          ^ goes on while a frame is being written
+//! thread    prepare                                         decide                     write
+//! jobs ->   decode, rights, cryptograms of the batch   ->   decide, apply, frame   ->  write, sync, answers
+//!           ^ the next batch meanwhile                      ^ the next frame meanwhile
 //! ```
 //!
 //! Invariant: one frame is in flight; what is decided meanwhile waits for it, answers of reads as well.
@@ -10,6 +11,7 @@
 //! Leaves out: bytes of messages (`wire`), rules (`core`), writing (`writer`).
 
 mod command;
+pub(crate) mod prepare;
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,12 +23,11 @@ use crossbeam_channel::{Receiver, Sender, select};
 use medsettle_core::fact::Record;
 use medsettle_core::hub::Hub;
 use medsettle_core::records::Closing;
-use medsettle_cryptogram::Verifier;
 use medsettle_wire::Reason;
 
-use self::command::Work;
+use self::prepare::{Batch, Work};
 use crate::clock::Clock;
-use crate::engine::{Job, Shared};
+use crate::engine::Shared;
 use crate::halt::HaltReason;
 use crate::index::Index;
 use crate::journal::{self, Chain, DiskState, FrameHash};
@@ -70,8 +71,7 @@ pub(crate) struct Pipeline {
     pub(crate) hub: Hub,
     pub(crate) index: Index,
     pub(crate) clock: Clock,
-    pub(crate) keys: Option<KeyRing>,
-    verifier: Verifier,
+    pub(crate) keys: Option<Arc<KeyRing>>,
     pub(crate) chain: Chain,
     pub(crate) disk: DiskState,
     pub(crate) shared: Arc<Shared>,
@@ -107,7 +107,7 @@ pub(crate) struct Recovered {
     pub(crate) hub: Hub,
     pub(crate) index: Index,
     pub(crate) clock: Clock,
-    pub(crate) keys: Option<KeyRing>,
+    pub(crate) keys: Option<Arc<KeyRing>>,
     pub(crate) chain: Chain,
     pub(crate) disk: DiskState,
     pub(crate) seal_after: Duration,
@@ -125,7 +125,6 @@ impl Pipeline {
             index,
             clock,
             keys,
-            verifier: Verifier::new(),
             disk,
             shared,
             seal_after,
@@ -147,7 +146,7 @@ impl Pipeline {
     }
 
     /// Work until the queue is closed and everything decided is durable, or until a halt.
-    pub(crate) fn run(&mut self, jobs: &Receiver<Job>, frames: &Sender<InFlight>, written: &Receiver<Written>) {
+    pub(crate) fn run(&mut self, ready: &Receiver<Batch>, frames: &Sender<InFlight>, written: &Receiver<Written>) {
         let mut open = true;
         let nobody = crossbeam_channel::never();
         while open || self.in_flight || self.is_awaited() {
@@ -155,10 +154,10 @@ impl Pipeline {
                 break;
             }
             let idle = !self.in_flight && !self.sealed && !self.is_awaited();
-            let jobs_now = if open && self.has_room() && self.backlog.is_empty() { jobs } else { &nobody };
+            let ready_now = if open && self.has_room() && self.backlog.is_empty() { ready } else { &nobody };
             select! {
-                recv(jobs_now) -> job => match job {
-                    Ok(job) => self.take_batch(job, jobs),
+                recv(ready_now) -> batch => match batch {
+                    Ok(batch) => self.take_batch(batch),
                     Err(_) => open = false,
                 },
                 recv(written) -> done => match done {
@@ -196,12 +195,9 @@ impl Pipeline {
         !self.filling.answers.is_empty() || !self.orders.is_empty()
     }
 
-    /// What is queued is the batch; no timer holds anybody back.
-    fn take_batch(&mut self, first: Job, jobs: &Receiver<Job>) {
-        let room = MAX_FRAME_COMMANDS.saturating_sub(self.filling.commands).max(1);
-        let batch: Vec<Job> = std::iter::once(first).chain(jobs.try_iter().take(room - 1)).collect();
+    fn take_batch(&mut self, batch: Batch) {
         self.shared.metrics.batches.fetch_add(1, Relaxed);
-        self.queue_batch(batch);
+        self.backlog.extend(batch);
         self.decide_backlog();
     }
 

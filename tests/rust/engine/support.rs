@@ -72,6 +72,7 @@ pub(crate) fn config() -> Config {
         seal_after_ms: 3_600_000,
         archive: None,
         snapshot_segments: 0,
+        cores: Vec::new(),
         index: IndexHome::Memory(MemoryIndex::default()),
     }
 }

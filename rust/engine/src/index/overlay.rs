@@ -34,8 +34,9 @@ impl Rows {
     }
 
     fn append(&mut self, newer: Self) {
-        for (mine, mut newer) in self.tables.iter_mut().zip(newer.tables) {
-            mine.append(&mut newer);
+        for (mine, newer) in self.tables.iter_mut().zip(newer.tables) {
+            // Row by row: what comes is a few records, what is there is most of a frame, and `append` builds all of both anew.
+            if mine.is_empty() { *mine = newer } else { mine.extend(newer) }
         }
         self.bytes += newer.bytes;
     }
@@ -152,21 +153,34 @@ impl View {
         let overlay = self.read();
         let count = overlay.durable().count();
         let Some(closed) = overlay.durable().next_back().and_then(|set| set.closed) else { return Ok(None) };
-        let mut merged: [Changes; Table::ALL.len()] = Default::default();
-        for set in overlay.durable() {
-            for (all, rows) in merged.iter_mut().zip(&set.rows.tables) {
-                all.extend(rows.iter().map(|(key, value)| (key.clone(), value.clone())));
-            }
-        }
+        let rows_of = |table: Table| {
+            let rows = overlay.durable().flat_map(|set| &set.rows.tables[table as usize]);
+            newest_of(rows.map(|(key, value)| (key.clone(), value.clone())).collect())
+        };
+        let changed: Vec<Vec<(Slice, Option<Slice>)>> = Table::ALL.into_iter().map(rows_of).collect();
         drop(overlay);
         let mark = Mark { sequence: closed.sequence, hash: closed.hash, ..self.whose };
-        let changed = merged.into_iter().zip(Table::ALL);
+        let changed = changed.into_iter().zip(Table::ALL);
         let changed = changed.flat_map(|(rows, table)| rows.into_iter().map(move |(key, value)| (table, key, value)));
         let marked: Change = (Table::Mark, MARK.into(), Some(encode(&mark).into()));
         self.store.commit(&mut changed.chain([marked]))?;
         self.overlay.write().unwrap_or_else(PoisonError::into_inner).sets.drain(..count);
         Ok(Some(mark))
     }
+}
+
+/// The newest of the rows with one key, in the order of keys; they come set by set, each in that order.
+fn newest_of(mut rows: Vec<(Slice, Option<Slice>)>) -> Vec<(Slice, Option<Slice>)> {
+    // It keeps the order of equal keys and merges what is in order already.
+    rows.sort_by(|(one, _), (other, _)| one.cmp(other));
+    rows.dedup_by(|later, kept| {
+        let same = later.0 == kept.0;
+        if same {
+            std::mem::swap(later, kept);
+        }
+        same
+    });
+    rows
 }
 
 /// Rows of the store with those of the overlay in their places.

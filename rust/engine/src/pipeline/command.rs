@@ -1,57 +1,28 @@
-//! One batch of commands: decoded, verified together, decided one after the other.
+//! Prepared commands, decided one after the other.
 //!
-//! Invariant: rights are checked for every command, single, batched or embedded, before anything else is done with it.
 //! Invariant: order within a batch is the order of arrival; one bad command never spoils its neighbours.
 
-use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::Relaxed;
 
-use medsettle_core::command::{ARC_APPROVED, Outcome, Reply, Request, Verdict};
+use medsettle_core::command::{Outcome, Reply, Request, Verdict};
 use medsettle_core::fact::Record;
 use medsettle_core::hub::{Actor, Context, Decision};
-use medsettle_core::ids::{CardId, Hash32, InstitutionCode, RegionCode};
+use medsettle_core::ids::{CardId, Hash32, RegionCode};
 use medsettle_core::pin::{HashedPin, ShownPin};
-use medsettle_cryptogram::{Request as CryptogramRequest, Verdict as CryptogramVerdict};
-use medsettle_wire::decode::{CryptogramCheck, Decoded, EngineRequest, MadeKey, Proof, decode, split_batch};
+use medsettle_wire::decode::{Decoded, EngineRequest, Proof};
 use medsettle_wire::encode::{HubStatus, encode_reply, encode_status};
 use medsettle_wire::record::encode_record;
-use medsettle_wire::{Operation, Reason, Refused, encode_refusal, refusal, rights};
+use medsettle_wire::{Operation, Reason, Refused, encode_refusal, refusal};
 
-use super::{Pipeline, panic_message};
-use crate::engine::{BATCH, EMPTY_COMMIT, Job, Shared, log};
+use super::Pipeline;
+use super::prepare::{Prepared, Ready, Work, caught};
 use crate::index::FirstAnswer;
 use crate::keeper::Order;
-use crate::keyring::{IssuerKey, KeyRing};
+use crate::keyring::KeyRing;
 use crate::limits::MAX_BATCH_ANSWER_BYTES;
 use crate::reply::{Frame, Part, Parts, Waiter, refused};
 
-/// A command that can be decided, or what is wrong with it.
-pub(super) type Prepared = Result<Ready, Vec<u8>>;
-
-pub(super) struct Ready {
-    operation: Operation,
-    actor: Actor,
-    decoded: Decoded,
-    verdict: Verdict,
-}
-
-/// A job taken apart.
-pub(super) enum Work {
-    Empty,
-    One(Prepared),
-    Many(Vec<(Option<Operation>, Prepared)>),
-    Refused(Vec<u8>),
-}
-
 impl Pipeline {
-    /// Decode and verify a batch, so that it can be decided.
-    pub(super) fn queue_batch(&mut self, jobs: Vec<Job>) {
-        let mut batch: Vec<(Waiter, Work)> = jobs.into_iter().map(|job| take_apart(job, &self.shared)).collect();
-        self.verify(&mut batch);
-        self.backlog.extend(batch);
-    }
-
     /// Decide what waits, in its order, until the frame is full.
     pub(super) fn decide_backlog(&mut self) {
         while self.has_room() {
@@ -113,43 +84,6 @@ impl Pipeline {
         commands.into_iter().map(decide).collect()
     }
 
-    /// Verify the cryptograms of the whole batch in one call.
-    fn verify(&mut self, batch: &mut [(Waiter, Work)]) {
-        let keys = self.keys.as_ref();
-        let mut ready: Vec<(&mut Verdict, &CryptogramCheck, &IssuerKey)> = Vec::new();
-        for prepared in batch.iter_mut().flat_map(|(_, work)| work.commands_mut()) {
-            match &prepared.decoded {
-                Decoded::Core { proof: Some(Proof::Cryptogram(check)), .. } => match key_of(keys, check) {
-                    Some(key) => ready.push((&mut prepared.verdict, check, key)),
-                    None => prepared.verdict = Verdict::SchemeNotAllowed,
-                },
-                Decoded::Core { proof: Some(Proof::Token(check)), .. } => {
-                    let signed = keys.is_some_and(|keys| keys.has_signed(check));
-                    prepared.verdict = if signed { Verdict::Signed } else { Verdict::Invalid };
-                }
-                Decoded::Core { proof: Some(Proof::MadeKey(made)), .. } if !may_be_made(keys, made) => {
-                    prepared.verdict = Verdict::SchemeNotAllowed;
-                }
-                _ => {}
-            }
-        }
-        let requests: Vec<CryptogramRequest<'_>> = ready.iter().map(|(_, check, key)| request(check, key)).collect();
-        let mut verdicts = Vec::with_capacity(requests.len());
-        let verifier = &mut self.verifier;
-        let verified = catch_unwind(AssertUnwindSafe(|| verifier.verify(&requests, ARC_APPROVED, &mut verdicts)));
-        if verified.is_err() {
-            // Nothing was decided by it: without a verdict every presentation of the batch is refused.
-            self.shared.metrics.panics.fetch_add(1, Relaxed);
-            return;
-        }
-        for ((verdict, ..), found) in ready.iter_mut().zip(verdicts) {
-            **verdict = match found {
-                CryptogramVerdict::Valid(session) => Verdict::Valid { arpc: session.arpc_method_1() },
-                CryptogramVerdict::Invalid => Verdict::Invalid,
-            };
-        }
-    }
-
     fn decide(&mut self, prepared: Prepared) -> Part {
         let decided = prepared.and_then(|ready| {
             if self.shared.halt.reason().is_some() {
@@ -191,7 +125,7 @@ impl Pipeline {
             operation: operation.number(),
             digest,
             verdict,
-            pin: &PinToHash { keys: self.keys.as_ref(), proof },
+            pin: &PinToHash { keys: self.keys.as_deref(), proof },
             records: &self.index,
         };
         let decision = caught(&self.shared, "deciding", operation, || Ok(self.hub.decide(request, &context)))?;
@@ -330,97 +264,6 @@ impl Pipeline {
     }
 }
 
-impl Work {
-    fn commands_mut(&mut self) -> Box<dyn Iterator<Item = &mut Ready> + '_> {
-        match self {
-            Self::One(prepared) => Box::new(prepared.as_mut().ok().into_iter()),
-            Self::Many(commands) => Box::new(commands.iter_mut().filter_map(|(_, prepared)| prepared.as_mut().ok())),
-            Self::Empty | Self::Refused(_) => Box::new(std::iter::empty()),
-        }
-    }
-}
-
-fn take_apart(job: Job, shared: &Shared) -> (Waiter, Work) {
-    let Job { ticket, operation, roles, institution, request, sink } = job;
-    let work = match InstitutionCode::parse(&institution) {
-        None => Work::Refused(refused(Reason::CertificateNotAccepted)),
-        Some(_) if operation == EMPTY_COMMIT => Work::Empty,
-        Some(institution) => {
-            let actor = Actor { institution, roles };
-            if operation == BATCH {
-                split(actor, &request, shared).unwrap_or_else(Work::Refused)
-            } else {
-                Work::One(prepare_number(operation, actor, &request, shared))
-            }
-        }
-    };
-    (Waiter::new(ticket, sink), work)
-}
-
-fn split(actor: Actor, request: &[u8], shared: &Shared) -> Result<Work, Vec<u8>> {
-    let commands =
-        caught(shared, "splitting", "a batch", || split_batch(request).map_err(|refused| encode_refusal(&refused)))?;
-    let prepare_one = |command| match command {
-        Ok((operation, bytes)) => (Some(operation), prepare(operation, actor, bytes, shared)),
-        Err(refused) => (None, Err(encode_refusal(&refused))),
-    };
-    Ok(Work::Many(commands.into_iter().map(prepare_one).collect()))
-}
-
-fn prepare_number(operation: u32, actor: Actor, request: &[u8], shared: &Shared) -> Prepared {
-    match Operation::from_number(operation) {
-        Some(operation) => prepare(operation, actor, request, shared),
-        None => Err(refused(Reason::MethodNotAvailable)),
-    }
-}
-
-/// Decode a command and check its caller's right to it.
-fn prepare(operation: Operation, actor: Actor, bytes: &[u8], shared: &Shared) -> Prepared {
-    let decode_and_check = || {
-        // Who may not ask learns nothing about the request.
-        if !rights::holds_one_of(actor.roles, operation) {
-            return Err(Refused::role_forbidden(operation));
-        }
-        let decoded = decode(operation, bytes)?;
-        let right = match &decoded {
-            Decoded::Core { request, .. } => rights::check(operation, &actor, request),
-            Decoded::Engine(
-                EngineRequest::Status { .. }
-                | EngineRequest::TakeJournal { .. }
-                | EngineRequest::TakeSnapshot { .. }
-                | EngineRequest::Digest,
-            ) => rights::check_header(operation, &actor, None),
-            Decoded::Engine(EngineRequest::ConfirmClock(header) | EngineRequest::Snapshot(header)) => {
-                rights::check_header(operation, &actor, Some(header))
-            }
-        };
-        right.map_err(|reject| about(&refusal(&reject), operation, &decoded))?;
-        Ok(Ready { operation, actor, decoded, verdict: Verdict::NotPresented })
-    };
-    caught(shared, "decoding", operation, || decode_and_check().map_err(|refused: Refused| encode_refusal(&refused)))
-}
-
-/// Do something that changes nothing. A panic in it is INTERNAL for the one command, and nobody else's matter.
-fn caught<T>(
-    shared: &Shared,
-    doing: &str,
-    what: impl fmt::Display,
-    work: impl FnOnce() -> Result<T, Vec<u8>>,
-) -> Result<T, Vec<u8>> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        shared.metrics.panics.fetch_add(1, Relaxed);
-        log(&format!("{doing} {what} panicked: {}", panic_message(&*panic)));
-        Err(refused(Reason::Internal))
-    })
-}
-
-fn about(refused: &Refused, operation: Operation, decoded: &Decoded) -> Refused {
-    match decoded {
-        Decoded::Core { request, .. } => refused.clone().about(operation, request),
-        Decoded::Engine(_) => refused.clone(),
-    }
-}
-
 /// The PIN of a request; it is hashed when its card is known.
 struct PinToHash<'a> {
     keys: Option<&'a KeyRing>,
@@ -431,29 +274,5 @@ impl ShownPin for PinToHash<'_> {
     fn hashed(&self, card: CardId) -> Option<HashedPin> {
         let Some(Proof::Pin(pin)) = self.proof else { return None };
         Some(self.keys?.pin_key()?.hash(card, pin))
-    }
-}
-
-/// Whether the cryptograms of a chip that shall be made could be told. A hub without an issuer's key tells none, and cannot know which
-/// key another hub has.
-fn may_be_made(keys: Option<&KeyRing>, made: &MadeKey) -> bool {
-    let Some(keys) = keys.filter(|keys| keys.issuers().len() > 0) else { return true };
-    u8::try_from(made.key_index).is_ok_and(|index| keys.find(&made.pan, made.scheme, index).is_some())
-}
-
-fn key_of<'a>(keys: Option<&'a KeyRing>, check: &CryptogramCheck) -> Option<&'a IssuerKey> {
-    keys?.find(&check.pan, check.scheme, u8::try_from(check.key_index).ok()?)
-}
-
-fn request<'a>(check: &'a CryptogramCheck, key: &'a IssuerKey) -> CryptogramRequest<'a> {
-    CryptogramRequest {
-        scheme: check.scheme,
-        derivation: key.attributes().derivation,
-        key: key.master_key(),
-        pan: check.pan,
-        sequence_number: check.sequence_number,
-        atc: check.atc,
-        data: check.data.as_bytes(),
-        cryptogram: check.cryptogram,
     }
 }
