@@ -30,6 +30,9 @@ R = TypeVar("R", bound=Message)
 Answer = tuple[bool, bytes]
 """Whether the request was accepted, and the encoded response or Refusal."""
 
+VERSION = _core.VERSION
+"""Of the engine, as `Operations.Status` tells it."""
+
 ManualClock = _core.ManualClock
 """A clock that stands until it is told that time passes; for tests, simulations and rehearsals."""
 

@@ -17,8 +17,8 @@ from cryptography import x509
 import medsettle
 from medsettle.auth.revocation import RevocationList
 from medsettle.config import EngineSettings
-from medsettle.v1 import common_pb2, messages_pb2, packages_pb2, persons_pb2, presentation_pb2
-from trial_command import Run
+from medsettle.v1 import common_pb2, messages_pb2, operations_pb2, packages_pb2, persons_pb2, presentation_pb2
+from trial_command import Outcome, Run
 
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parents[1] / "vectors" / "benefit_cases.json").read_text())
 OPERATOR = "S37000000001"
@@ -441,6 +441,14 @@ def test_every_command_explains_itself(run: Run, command: str) -> None:
     outcome = run(command, "--help")
     assert outcome.code == 0
     assert f"Usage: medsettle {command}" in outcome.out
+
+
+def test_the_version_is_that_which_a_hub_tells(run: Run, journal: Path, tmp_path: Path) -> None:
+    data = shutil.copytree(journal, tmp_path / "data")
+    with medsettle.Hub.open(data, settings=EngineSettings(segment_bytes=64 << 10)) as hub:
+        asked = operations_pb2.OperationsStatusRequest()
+        version = hub.acting(["OPERATOR"], OPERATOR).operations.status(asked).version
+    assert run("--version") == Outcome(0, f"medsettle {version}\n", "")
 
 
 def test_help_needs_neither_the_engine_nor_the_network(tmp_path: Path) -> None:

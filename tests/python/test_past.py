@@ -193,7 +193,7 @@ def moment_now() -> str:
             "no person has the id 12 behind sequence 5; the newest decision was 5",
         ),
         (["person", "Li", "--sequence", "5"], 2, "'Li' is no id"),
-        (["person", "12"], 2, "give --at MOMENT or --sequence N"),
+        (["person", "12"], 1, "no person has the id 12 behind sequence "),
         (["person", "12", "--at", "2020-01-01", "--sequence", "5"], 2, "give one of --at, --sequence"),
         (["person", "12", "--sequence", "999999"], 2, "there is no sequence 999999 yet"),
         (["person", "12", "--at", "2999-01-01"], 2, "the moment lies in the future"),
@@ -245,6 +245,14 @@ def test_today_is_what_there_is_of_it_so_far(told: Told, run: Run) -> None:
         tomorrow = before + timedelta(days=1)
         code, _, err = run("as-of", "stay", told.stay_id, "--data", told.data, "--at", f"{tomorrow:%Y-%m-%d}")
         assert (code, "the moment lies in the future" in err) == (2, True)
+
+
+def test_without_a_place_the_newest_decision_is_taken(told: Told, run: Run) -> None:
+    newest = list(journal.inspect(told.data))[-1]["last_sequence"]
+    assert journal.as_of(told.data).sequence == newest
+    code, text, err = run("as-of", "stay", told.stay_id, "--data", told.data)
+    assert (code, err) == (0, "")
+    assert text.startswith(f"stay {told.stay_id} behind sequence {newest}, decided ")
 
 
 def test_no_past_is_told_from_a_damaged_journal(damaged: Path, run: Run) -> None:

@@ -41,7 +41,8 @@ def backup(
     that the restored hub starts with it; a backup without one is whole all the same. It needs a certificate with the
     role OPERATOR.
 
-    To use it: medsettle restore --backup DIR --to DATA.
+    Of what the backup holds already, the newest frames and the snapshot are read again, and a snapshot that rotted is
+    taken anew. To check all of it: medsettle verify DIR. To use it: medsettle restore --backup DIR --to DATA.
 
     Exit codes: 0 all that was durable is in the backup; 1 the hub has forgotten what the backup holds, refuses, or the
     backup is damaged; 2 could not run.
