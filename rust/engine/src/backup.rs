@@ -21,7 +21,7 @@ pub use restore::{Restored, restore};
 use self::piece::{PieceName, PieceReader, PieceWriter};
 use self::snapshot::SnapshotWriter;
 use crate::archive::is_archived;
-use crate::error::{Damage, Finding};
+use crate::error::{Damage, Finding, JournalError};
 use crate::index::IndexError;
 use crate::journal::frame::HEADER_LEN;
 use crate::journal::segment::{IDENTITY_NAME, number_of};
@@ -58,7 +58,7 @@ pub enum BackupError {
         cause: io::Error,
     },
     #[error(transparent)]
-    Journal(#[from] crate::error::JournalError),
+    Journal(#[from] JournalError),
     #[error(transparent)]
     Index(#[from] IndexError),
 }
@@ -70,6 +70,15 @@ fn directory_of(finding: &Finding) -> std::path::Display<'_> {
 fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BackupError {
     let path = path.display().to_string();
     move |cause| BackupError::Io { action, path, cause }
+}
+
+/// The same for a file that counts: what is no file is damage.
+fn opening(path: &Path) -> impl FnOnce(io::Error) -> BackupError {
+    let path = path.to_owned();
+    move |cause| match JournalError::opening(path, String::new())(cause) {
+        JournalError::Corrupt { finding, .. } => BackupError::Damaged(*finding),
+        error => error.into(),
+    }
 }
 
 fn damaged(path: &Path, offset: u64, damage: Damage) -> BackupError {

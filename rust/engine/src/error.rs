@@ -61,6 +61,8 @@ pub enum Damage {
     SegmentMissing { first: u64, last: u64, places: Option<String> },
     #[error("the file is {found} bytes long, it was made with {expected}")]
     FileLength { expected: u64, found: u64 },
+    #[error("it is no regular file but {found}")]
+    NoRegularFile { found: &'static str },
     #[error("the label at the beginning of the file is damaged")]
     Label,
     #[error(
@@ -141,10 +143,13 @@ fn missing(first: u64, last: u64, places: Option<&str>) -> String {
     format!("{} {are} missing{places}", segments(first, last))
 }
 
+const RESTORE_COMMAND: &str = "medsettle restore --backup YOUR_BACKUP --to NEW_DIR";
+
 impl Finding {
     /// The place in the file; in an archived segment, that in what it decompresses to.
     pub fn place(&self) -> String {
-        let is_archived = self.path.extension().is_some_and(|end| end == "archive");
+        let is_file = !matches!(self.damage, Damage::NoRegularFile { .. });
+        let is_archived = is_file && self.path.extension().is_some_and(|end| end == "archive");
         format!("offset {}{}", self.offset, if is_archived { " of its uncompressed content" } else { "" })
     }
 
@@ -161,8 +166,11 @@ impl Finding {
             ),
             Damage::RestoreInterrupted => "run the same medsettle restore again".to_owned(),
             Damage::NewerFormat { .. } => "use the program that wrote it, or a later one".to_owned(),
+            Damage::NoRegularFile { .. } => {
+                format!("move it away and put the file back in its place; what a backup holds: {RESTORE_COMMAND}")
+            }
             damage => format!(
-                "what can still be read: {}; what a backup holds: medsettle restore --backup YOUR_BACKUP --to NEW_DIR",
+                "what can still be read: {}; what a backup holds: {RESTORE_COMMAND}",
                 inspect_command(damage, &directory)
             ),
         }

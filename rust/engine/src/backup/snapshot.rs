@@ -63,8 +63,7 @@ pub(super) fn read_whole(
 ) -> Result<Result<Head, Unfit>, BackupError> {
     let path = directory.join(name);
     let storage = DataDirectory::existing(directory).map_err(io("opening", directory))?;
-    let file = storage.open(name, access).map_err(io("opening", &path))?;
-    match sound(file, hub, number) {
+    match storage.open(name, access).map_err(Unfit::from).and_then(|file| sound(file, hub, number)) {
         Err(Unfit::Io(error)) if error.raw_os_error().is_some() => Err(io("reading", &path)(error)),
         read => Ok(read),
     }
