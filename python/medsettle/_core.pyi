@@ -161,6 +161,9 @@ class Backup:
     def keep(self) -> None:
         """Make durable what was taken in of frames; raises OSError."""
 
+    def close(self) -> None:
+        """Make durable what was taken in of frames, and release the directory; raises OSError."""
+
     def snapshot_frame(self) -> int:
         """Give the frame behind which its newest snapshot stands; 0 without one that can be used."""
 

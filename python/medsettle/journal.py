@@ -235,6 +235,7 @@ def as_of(
 class Backup:
     """A backup in a directory, which takes frames and a snapshot in; a context manager that keeps what was taken in.
 
+    It has the directory for itself until it is closed; what it holds can be asked afterwards, too.
     Raises ServerForgot when a hub's frames do not go on where the backup ends, BackupUnusable for frames that cannot
     follow, CorruptJournal when the newest of its files is damaged, DirectoryLocked, OSError.
     """
@@ -316,6 +317,10 @@ class Backup:
         """Make durable what was taken in of frames."""
         self._native.keep()
 
+    def close(self) -> None:
+        """Make durable what was taken in of frames, and let others have the directory."""
+        self._native.close()
+
     def __enter__(self) -> Self:
         return self
 
@@ -323,7 +328,7 @@ class Backup:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         # What came before an interruption is sound: every frame was checked as it came.
-        self.keep()
+        self.close()
 
 
 @dataclass(frozen=True, slots=True)

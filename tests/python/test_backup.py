@@ -3,8 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from medsettle import Hub
+import pytest
+
+from medsettle import DirectoryLocked, Hub
 from medsettle.config import EngineSettings
+from medsettle.errors import BackupUnusable
 from medsettle.journal import Backup, restore
 from medsettle.v1 import operations_pb2, packages_pb2
 from medsettle.v1.operations_pb2 import OperationsTakeSnapshotResponse as Page
@@ -41,3 +44,19 @@ def test_a_snapshot_that_ends_as_another_one_is_left_and_the_backup_stays_whole(
         assert (kept.snapshot_frame, list(backup.glob("snapshot*"))) == (0, [])
     restored = restore(backup, tmp_path / "restored", settings)
     assert (restored.frames, restored.snapshot_frame, restored.passed) == (kept.last_frame, 0, [])
+
+
+def test_a_backup_that_was_closed_lets_others_have_its_directory_and_takes_nothing_in(tmp_path: Path) -> None:
+    frame = operations_pb2.JournalFrame(frame_number=1, content=b"any")
+    with Backup(tmp_path / "backup") as kept:
+        with pytest.raises(DirectoryLocked, match="is in use by another backup"):
+            Backup(tmp_path / "backup")
+    again = Backup(tmp_path / "backup")
+    (tmp_path / "backup" / "snapshot.tmp").write_bytes(b"of the other one")
+    for taking in (lambda: kept.take([frame]), lambda: kept.take_snapshot(lambda _: iter([Page()]))):
+        with pytest.raises(BackupUnusable, match="was closed"):
+            taking()
+    assert (kept.last_frame, kept.snapshot_frame) == (0, 0)
+    assert (tmp_path / "backup" / "snapshot.tmp").exists()
+    again.close()
+    again.close()

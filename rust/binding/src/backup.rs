@@ -45,6 +45,11 @@ impl Backup {
         self.on(py, backup::Backup::keep)
     }
 
+    /// Make durable what was taken in of frames, and release the directory.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        self.on(py, backup::Backup::close)
+    }
+
     /// The frame behind which the newest snapshot of the backup stands; 0 without one that can be used.
     fn snapshot_frame(&self) -> u64 {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).snapshot_frame()
@@ -152,7 +157,9 @@ fn backup_error(error: BackupError) -> PyErr {
         BackupError::Damaged(_) => CorruptJournal::new_err(text),
         BackupError::Forgotten { .. } => ServerForgot::new_err(text),
         BackupError::Busy { .. } => DirectoryLocked::new_err(text),
-        BackupError::NotNext { .. } | BackupError::NoBackup { .. } => BackupUnusable::new_err(text),
+        BackupError::NotNext { .. } | BackupError::NoBackup { .. } | BackupError::Closed { .. } => {
+            BackupUnusable::new_err(text)
+        }
         BackupError::TargetNotEmpty { .. } | BackupError::OfHub { .. } => value_error(text),
         BackupError::Io { .. } | BackupError::Index(_) => os_failure(text),
         BackupError::Journal(error) => journal_error(&error),

@@ -44,6 +44,8 @@ pub enum BackupError {
     Forgotten { directory: String, number: u64, expected: FrameHash, found: FrameHash },
     #[error("what came as frame {number} cannot follow in the backup: {what}")]
     NotNext { number: u64, what: String },
+    #[error("the backup in {directory} was closed")]
+    Closed { directory: String },
     #[error("{directory} is in use by another backup")]
     Busy { directory: String },
     #[error("{directory} is not empty; a restore makes a directory of its own")]
@@ -122,7 +124,8 @@ pub struct Backup {
     /// The frame behind which the kept snapshot stands; 0 without one that is sound.
     snapshot_frame: u64,
     passed: Vec<Passed>,
-    _lock: DirectoryLock,
+    /// None once it was closed.
+    lock: Option<DirectoryLock>,
 }
 
 impl Backup {
@@ -152,8 +155,17 @@ impl Backup {
         }
         let directory = directory.to_owned();
         let (snapshot_frame, passed) = (0, Vec::new());
-        let mut backup =
-            Self { directory, schema, hub, tail, piece: None, snapshot: None, snapshot_frame, passed, _lock: lock };
+        let mut backup = Self {
+            directory,
+            schema,
+            hub,
+            tail,
+            piece: None,
+            snapshot: None,
+            snapshot_frame,
+            passed,
+            lock: Some(lock),
+        };
         backup.find_snapshot()?;
         Ok(backup)
     }
@@ -188,6 +200,7 @@ impl Backup {
 
     /// Take in the content of a frame: the last one again, which must be the same, or the next one.
     pub fn take(&mut self, number: u64, content: &[u8]) -> Result<(), BackupError> {
+        self.check_open()?;
         if number == self.tail.number && number > 0 {
             return self.compare(number, content);
         }
@@ -238,6 +251,7 @@ impl Backup {
 
     /// Take in the next bytes of the snapshot behind a frame. With another frame it begins anew.
     pub fn take_snapshot(&mut self, frame: u64, content: &[u8]) -> Result<(), BackupError> {
+        self.check_open()?;
         if self.snapshot.as_ref().is_none_or(|begun| begun.frame != frame) {
             self.snapshot = Some(SnapshotWriter::begin(&self.directory, frame)?);
         }
@@ -266,8 +280,23 @@ impl Backup {
         }
     }
 
+    /// Make durable what was taken in of frames, and let others have the directory. Nothing is taken in any more.
+    pub fn close(&mut self) -> Result<(), BackupError> {
+        let kept = self.keep();
+        (self.snapshot, self.lock) = (None, None);
+        kept
+    }
+
+    fn check_open(&self) -> Result<(), BackupError> {
+        if self.lock.is_some() {
+            return Ok(());
+        }
+        Err(BackupError::Closed { directory: self.directory.display().to_string() })
+    }
+
     /// Throw away what was taken in of a snapshot that was not finished.
     pub fn discard_snapshot(&mut self) -> Result<(), BackupError> {
+        self.check_open()?;
         self.snapshot = None;
         snapshot::discard(&self.directory)
     }
