@@ -48,9 +48,8 @@ def test_a_snapshot_that_ends_as_another_one_is_left_and_the_backup_stays_whole(
 
 def test_a_backup_that_was_closed_lets_others_have_its_directory_and_takes_nothing_in(tmp_path: Path) -> None:
     frame = operations_pb2.JournalFrame(frame_number=1, content=b"any")
-    with Backup(tmp_path / "backup") as kept:
-        with pytest.raises(DirectoryLocked, match="is in use by another backup"):
-            Backup(tmp_path / "backup")
+    with Backup(tmp_path / "backup") as kept, pytest.raises(DirectoryLocked, match="is in use by another backup"):
+        Backup(tmp_path / "backup")
     again = Backup(tmp_path / "backup")
     (tmp_path / "backup" / "snapshot.tmp").write_bytes(b"of the other one")
     for taking in (lambda: kept.take([frame]), lambda: kept.take_snapshot(lambda _: iter([Page()]))):
