@@ -45,9 +45,6 @@ class BatchStreams:
                 await context.send_initial_metadata(self._start)
                 with self._place(self._identify(context).institution):
                     await self._serve(context)
-            except grpc.aio.InternalError:
-                # The transport's word for an answer that nobody can be given any more: the caller is gone.
-                raise asyncio.CancelledError from None
             except Exception as error:
                 outcome, refusal = refusal_of(error, _NAME)
             else:
