@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import grpc
-
 from medsettle.errors import HubUnusable, Overloaded, decoded_refusal
 from medsettle.ops.counters import Counters
 from medsettle.rpc import limits
