@@ -14,6 +14,7 @@ import logging
 import os
 import secrets
 import signal
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import cast
 
 import grpc
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
@@ -80,6 +82,40 @@ class Listening:
         if self.insecure and not _is_loopback(host):
             raise CannotListen(f"without TLS a hub listens on loopback only; {host or 'every address'} is not")
 
+    def rehearse(self) -> None:
+        """Raise what the start of a service would: CannotListen, and OSError and ValueError for files.
+
+        For whoever opens, or makes, a hub for it first.
+        """
+        self.check()
+        if self.tls is not None:
+            _ServerCertificate(self.tls)
+        if self.revoked is not None:
+            RevocationList.load(self.revoked)
+        if not _can_bind(self.address):
+            raise _taken(self.address)
+
+
+def _can_bind(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        found = socket.getaddrinfo(
+            host.strip("[]") or None, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except OSError:
+        return False
+    for family, kind, protocol, _, where in found:
+        with contextlib.suppress(OSError), socket.socket(family, kind, protocol) as tried:
+            # As gRPC does: what lingers of a service that ended is in nobody's way.
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind(where)
+            return True
+    return False
+
+
+def _taken(address: str) -> CannotListen:
+    return CannotListen(f"cannot listen on {address}: it is in use, or no address of this machine")
+
 
 def _is_loopback(host: str) -> bool:
     try:
@@ -126,8 +162,7 @@ class Service:
             else:
                 port = server.add_secure_port(self._listening.address, self._credentials)
         except RuntimeError:
-            address = self._listening.address
-            raise CannotListen(f"cannot listen on {address}: it is in use, or no address of this machine") from None
+            raise _taken(self._listening.address) from None
         await server.start()
         self._server = server
         self._follower = asyncio.create_task(self._follow_state())
@@ -202,11 +237,24 @@ class _ServerCertificate:
         authority, chain, key = (
             Path(path).read_bytes() for path in (self._files.ca, self._files.cert, self._files.key)
         )
-        x509.load_pem_x509_certificates(authority)
-        own = x509.load_pem_x509_certificates(chain)[0]
-        if load_pem_private_key(key, password=None).public_key() != own.public_key():
+        _certificates(self._files.ca, authority)
+        own = _certificates(self._files.cert, chain)[0]
+        try:
+            public_key = load_pem_private_key(key, password=None).public_key()
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            raise ValueError(
+                f"{self._files.key} holds no private key (PEM) that can be read without a password"
+            ) from None
+        if public_key != own.public_key():
             raise ValueError(f"{self._files.key} is not the key of {self._files.cert}")
         return grpc.ssl_server_certificate_configuration([(key, chain)], root_certificates=authority)
+
+
+def _certificates(path: str | os.PathLike[str], content: bytes) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(content)
+    except ValueError:
+        raise ValueError(f"{os.fspath(path)} holds no certificate (PEM)") from None
 
 
 async def serve(
