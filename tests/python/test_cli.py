@@ -435,7 +435,11 @@ def test_a_hub_that_is_not_there_has_no_status(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["serve", "status", "verify", "inspect", "reindex", "demo", "keys", "certs", "policy"]
+    "command",
+    [
+        *("serve", "status", "verify", "inspect", "reindex", "demo", "keys", "certs", "policy", "explain", "as-of"),
+        *("export", "backup", "restore", "snapshot", "digest", "trial-balance", "confirm-clock"),
+    ],
 )
 def test_every_command_explains_itself(run: Run, command: str) -> None:
     outcome = run(command, "--help")
