@@ -1,6 +1,7 @@
 """The journal told again: a state as it was, tables for analysts, frames by their places; nothing of it opens a hub."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -170,6 +171,8 @@ def test_as_of_shows_each_kind_as_text_and_as_json(told: Told, run: Run) -> None
         assert (code, err) == (0, ""), err
         assert text.startswith(f"{kind} {number} behind sequence {first}, decided ")
         assert patient.certificate.number not in text
+        assert not re.search(r"_(fen|ms|days)=", text), "an amount in yuan and a date do not bear the unit of numbers"
+        assert ("balance=500.00 yuan" in text) == (kind == "account")
     code, text, _ = run("as-of", "account", patient.person_id, "--data", told.data, "--sequence", first, "--json")
     assert json.loads(text)["accounts"][0]["balance_fen"] == 50_000
     code, text, _ = run("as-of", "card", patient.chip.card_sn, "--data", told.data, "--sequence", last, "--json")

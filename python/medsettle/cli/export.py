@@ -78,11 +78,11 @@ def export(
     for name, count in written.items():
         print(f"{out / name}.parquet: {count:,} rows")
     print(
-        f"{data}: exported up to sequence {last:,}; the ledger's legs sum to {yuan(legs_fen)}, the accounts and purses "
-        f"hold {yuan(held_fen)}"
+        f"{data}: exported up to sequence {last:,}; the ledger's legs sum to {yuan(legs_fen)} yuan, the accounts and "
+        f"purses hold {yuan(held_fen)} yuan"
     )
     if legs_fen:
-        raise CommandFailed(f"{data}: the ledger's legs sum to {yuan(legs_fen)}, not to zero", ExitCode.BAD_NEWS)
+        raise CommandFailed(f"{data}: the ledger's legs sum to {yuan(legs_fen)} yuan, not to zero", ExitCode.BAD_NEWS)
 
 
 def _check_reached(data: Path, sequence: int) -> None:

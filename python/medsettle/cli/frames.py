@@ -4,7 +4,7 @@ Owns the reading of bodies (journal.proto) and their shape on the screen and in 
 Invariant: names, card numbers and numbers of certificates never leave here unmasked.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, cast
@@ -161,9 +161,9 @@ def grow(tree: "Tree", message: Message) -> None:
     simple: list[str] = []
     for field, value in _shown_fields(message):
         if field.message_type is None and not field.is_repeated:
-            simple.append(f"{field.name}={_shown(field, value)}")
+            simple.append(f"{_label(field)}={_shown(field, value)}")
         elif field.message_type is None:
-            simple.append(f"{field.name}={','.join(_shown(field, item) for item in value)}")
+            simple.append(f"{_label(field)}={','.join(_shown(field, item) for item in value)}")
         elif field.message_type.GetOptions().map_entry:
             tree.add(f"{field.name}: {len(value)}")
         elif field.is_repeated:
@@ -193,6 +193,23 @@ def _grow_list(tree: "Tree", items: Iterable[Message]) -> None:
         tree.add(f"... {hidden} more; --json shows all")
 
 
+def _day(days: int) -> str:
+    return (date(1970, 1, 1) + timedelta(days=days)).isoformat()
+
+
+_CONVERTED: Mapping[str, Callable[[int], str]] = {
+    "_fen": lambda fen: f"{yuan(fen)} yuan",
+    "_ms": moment,
+    "_days": _day,
+}
+"""How numbers are shown whose names end with these units."""
+
+
+def _label(field: FieldDescriptor) -> str:
+    """Name a field; what is shown in another unit does not bear its own."""
+    return next((field.name.removesuffix(unit) for unit in _CONVERTED if field.name.endswith(unit)), field.name)
+
+
 def _shown(field: FieldDescriptor, value: int | str | bytes) -> str:
     if isinstance(value, bytes):
         return value[:8].hex() + ("..." if len(value) > 8 else "")
@@ -201,10 +218,7 @@ def _shown(field: FieldDescriptor, value: int | str | bytes) -> str:
     if field.enum_type is not None:
         known = field.enum_type.values_by_number.get(value)
         return str(value) if known is None else known.name
-    if field.name.endswith("_fen"):
-        return yuan(value)
-    if field.name.endswith("_ms"):
-        return moment(value)
-    if field.name.endswith("_days"):
-        return (date(1970, 1, 1) + timedelta(days=value)).isoformat()
+    for unit, converted in _CONVERTED.items():
+        if field.name.endswith(unit):
+            return converted(value)
     return str(value)
