@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +159,8 @@ def test_inspect_shows_the_decisions_and_no_identity_number(run: Run, journal: P
     assert f"number={'*' * 14}{IDENTITY_NUMBER[-4:]}" in outcome.out
     assert IDENTITY_NUMBER not in outcome.out
     assert "Example" not in outcome.out
+    assert "birth=1990******" in outcome.out
+    assert "1990-03-07" not in outcome.out
 
 
 def test_inspect_as_json_gives_one_object_per_frame(run: Run, journal: Path) -> None:
@@ -170,6 +172,8 @@ def test_inspect_as_json_gives_one_object_per_frame(run: Run, journal: Path) -> 
     assert records["enroll"]["operation"] == "Persons.Enroll"
     assert records["enroll"]["response"]["person_id"] == enrolled["person_id"] > 0
     assert enrolled["profile"]["certificates"][0]["number"] == "*" * 14 + IDENTITY_NUMBER[-4:]
+    first_of_the_year = (date(1990, 1, 1) - date(1970, 1, 1)).days
+    assert enrolled["profile"]["birth_days"] == first_of_the_year, "of a birth the year stays"
     assert IDENTITY_NUMBER not in outcome.out
 
 

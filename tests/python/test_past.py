@@ -183,6 +183,16 @@ def test_as_of_shows_each_kind_as_text_and_as_json(told: Told, run: Run) -> None
     assert code == 1
 
 
+def test_charges_are_shown_with_quantities_and_prices_as_bills_have_them(told: Told, run: Run) -> None:
+    code, text, err = run("inspect", told.data, "--to-sequence", told.balances[-1][0])
+    assert (code, err) == (0, "")
+    charged = [row for row in text.splitlines() if "item_code=" in row]
+    assert charged
+    assert all(re.search(r"  quantity=[\d.]+  unit_price=[\d,.]+ yuan  ", row) for row in charged), charged
+    alone = re.findall(r"^frame \d+ .*  sequence (\d+)  hash", text, re.MULTILINE)
+    assert alone, "a frame of one decision names it once"
+
+
 def moment_now() -> str:
     return datetime.now(UTC).isoformat()
 

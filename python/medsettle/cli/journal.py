@@ -238,7 +238,8 @@ def _tree(frame: "Frame") -> "Tree":
 
     from medsettle.cli.frames import grow
 
-    records = f"sequence {frame.first_sequence} to {frame.last_sequence}" if frame.records else "no decision"
+    to_last = f" to {frame.last_sequence}" * (frame.first_sequence != frame.last_sequence)
+    records = f"sequence {frame.first_sequence}{to_last}" if frame.records else "no decision"
     kind = "" if frame.kind == "business" else f"{frame.kind}  "
     tree = Tree(
         f"frame {frame.number}  {kind}epoch {frame.epoch}  {moment(frame.stamp_ms)}  {records}  hash {frame.hash[:16]}"
