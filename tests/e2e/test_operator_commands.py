@@ -91,3 +91,16 @@ def test_a_certificate_that_names_nobody_is_told_before_the_hub_is_asked(pki: Pk
     files = ["--tls-ca", tls.ca, "--tls-cert", tls.cert, "--tls-key", tls.key]
     told = f"medsettle: {tls.cert} names no institution; is it a client certificate?\n"
     assert run("snapshot", "--target", "127.0.0.1:1", *files) == (2, "", told)
+
+
+def test_tls_files_that_cannot_be_used_are_named_before_the_hub_is_asked(tmp_path: Path, pki: Pki, run: Run) -> None:
+    own, other = pki.client(OPERATOR), pki.client(AUDITOR)
+    (text := tmp_path / "text.pem").write_text("no certificate")
+    for (ca, cert, key), told in {
+        (text, own.cert, own.key): f"{text} holds no certificate (PEM)",
+        (own.ca, text, own.key): f"{text} holds no certificate (PEM)",
+        (own.ca, own.cert, text): f"{text} holds no private key (PEM) that can be read without a password",
+        (own.ca, own.cert, other.key): f"{other.key} is not the key of {own.cert}",
+    }.items():
+        files = ["--tls-ca", ca, "--tls-cert", cert, "--tls-key", key]
+        assert run("status", "--target", "127.0.0.1:1", *files) == (2, "", f"medsettle: {told}\n")

@@ -21,12 +21,10 @@ from pathlib import Path
 from typing import cast
 
 import grpc
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from medsettle.auth import tls_files
 from medsettle.auth.revocation import RevocationList
 from medsettle.config import START_METADATA_KEY, TlsFiles
 from medsettle.errors import HubUnusable, MedsettleError
@@ -234,27 +232,8 @@ class _ServerCertificate:
         return tuple((one.st_mtime_ns, one.st_ino) for one in status)
 
     def _read(self) -> grpc.ServerCertificateConfiguration:
-        authority, chain, key = (
-            Path(path).read_bytes() for path in (self._files.ca, self._files.cert, self._files.key)
-        )
-        _certificates(self._files.ca, authority)
-        own = _certificates(self._files.cert, chain)[0]
-        try:
-            public_key = load_pem_private_key(key, password=None).public_key()
-        except (ValueError, TypeError, UnsupportedAlgorithm):
-            raise ValueError(
-                f"{self._files.key} holds no private key (PEM) that can be read without a password"
-            ) from None
-        if public_key != own.public_key():
-            raise ValueError(f"{self._files.key} is not the key of {self._files.cert}")
+        authority, chain, key = tls_files.read(self._files.ca, self._files.cert, self._files.key)
         return grpc.ssl_server_certificate_configuration([(key, chain)], root_certificates=authority)
-
-
-def _certificates(path: str | os.PathLike[str], content: bytes) -> list[x509.Certificate]:
-    try:
-        return x509.load_pem_x509_certificates(content)
-    except ValueError:
-        raise ValueError(f"{os.fspath(path)} holds no certificate (PEM)") from None
 
 
 async def serve(
