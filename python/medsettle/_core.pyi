@@ -3,6 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import TypedDict, final
 
+VERSION: str
+"""Of the engine, as `Operations.Status` tells it."""
+
 @final
 class ManualClock:
     """A clock that stands until it is told that time passes; for tests, simulations and rehearsals."""
@@ -130,7 +133,7 @@ def inspect(data: str, from_frame: int | None, from_sequence: int | None) -> Fra
 class Past:
     @staticmethod
     def replay(data: str, at_ms: int | None, sequence: int | None, progress: Callable[[int, int], None] | None) -> Past:
-        """Fold the journal up to a moment or a sequence; raises CorruptJournal, OSError, ValueError."""
+        """Fold the journal up to a moment, a sequence, or its end; raises CorruptJournal, OSError, ValueError."""
 
     @property
     def sequence(self) -> int:
@@ -158,8 +161,14 @@ class Backup:
     def keep(self) -> None:
         """Make durable what was taken in of frames; raises OSError."""
 
+    def close(self) -> None:
+        """Make durable what was taken in of frames, and release the directory; raises OSError."""
+
     def snapshot_frame(self) -> int:
-        """Give the frame behind which its newest snapshot stands; 0 without one."""
+        """Give the frame behind which its newest snapshot stands; 0 without one that can be used."""
+
+    def passed(self) -> list[str]:
+        """Tell the snapshots that were there as it was opened and cannot be used, each with the reason."""
 
     def take_snapshot(self, frame: int, content: bytes) -> None:
         """Take in the next bytes of the snapshot behind a frame; with another frame it begins anew."""
@@ -169,6 +178,24 @@ class Backup:
 
     def discard_snapshot(self) -> None:
         """Throw away what was taken in of a snapshot."""
+
+class _VerifiedBackup(TypedDict):
+    pieces: int
+    frames: int
+    records: int
+    last_frame: int
+    last_sequence: int
+    last_hash: bytes
+    snapshots: list[dict[str, object]]
+    unfinished: list[str]
+    frames_are_whole: bool
+    findings: list[dict[str, object]]
+
+def is_backup(directory: str) -> bool:
+    """Tell whether a directory holds pieces of a backup, and no journal."""
+
+def verify_backup(directory: str, progress: Callable[[int, int], None] | None) -> _VerifiedBackup:
+    """Check all of a backup, as `verify` does a data directory; raises BackupUnusable, OSError."""
 
 class _Restored(TypedDict):
     hub: int

@@ -21,6 +21,7 @@ import grpc
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
+from medsettle.auth import tls_files
 from medsettle.auth.actor import Actor
 from medsettle.config import ACTOR_METADATA_KEY, START_METADATA_KEY, TlsFiles
 from medsettle.errors import MedsettleError, NoAnswer, Rejected, Unavailable, refusal_error
@@ -514,5 +515,5 @@ def _plaintext_metadata(tls: TlsFiles | None, actor: Actor | None) -> tuple[tupl
 
 
 def _credentials(tls: TlsFiles) -> grpc.ChannelCredentials:
-    ca, key, cert = (Path(path).read_bytes() for path in (tls.ca, tls.key, tls.cert))
-    return grpc.ssl_channel_credentials(ca, key, cert)
+    authority, chain, key = tls_files.read(tls.ca, tls.cert, tls.key)
+    return grpc.ssl_channel_credentials(authority, key, chain)

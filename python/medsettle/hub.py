@@ -30,6 +30,9 @@ R = TypeVar("R", bound=Message)
 Answer = tuple[bool, bytes]
 """Whether the request was accepted, and the encoded response or Refusal."""
 
+VERSION = _core.VERSION
+"""Of the engine, as `Operations.Status` tells it."""
+
 ManualClock = _core.ManualClock
 """A clock that stands until it is told that time passes; for tests, simulations and rehearsals."""
 
@@ -99,6 +102,10 @@ def _open(
         settings = EngineSettings(hub_number=1 if hub_number is None else hub_number)
     elif hub_number is not None:
         raise ValueError("give hub_number or settings, which contain it")
+    if _core.is_backup(fspath(data)):
+        # A new hub would begin in it, and no backup would go on there any more.
+        told = f"{fspath(data)} holds a backup; a data directory is made of it by"
+        raise ValueError(f"{told} medsettle restore --backup {fspath(data)} --to NEW_DIR")
     native = _core.Engine.open(
         fspath(data), keys=None if keys is None else fspath(keys), kek=kek, config=settings.to_json(), clock=clock
     )

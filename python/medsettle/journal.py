@@ -65,6 +65,39 @@ def verify(data: str | PathLike[str], progress: Progress | None = None, *, repla
     return Verified(**_core.verify(fspath(data), replay, progress))
 
 
+@dataclass(frozen=True, slots=True)
+class VerifiedBackup:
+    """What a check of a backup found; `findings` and `snapshots` are as those of `Verified`.
+
+    There is at most one finding of each piece. While `frames_are_whole`, a restore loses nothing. `unfinished` are the
+    files that an interrupted backup left; the next one removes them.
+    """
+
+    pieces: int
+    frames: int
+    records: int
+    last_frame: int
+    last_sequence: int
+    last_hash: bytes
+    snapshots: list[dict[str, object]]
+    unfinished: list[str]
+    frames_are_whole: bool
+    findings: list[dict[str, object]]
+
+
+def is_backup(directory: str | PathLike[str]) -> bool:
+    """Tell whether a directory holds a backup, and no journal."""
+    return _core.is_backup(fspath(directory))
+
+
+def verify_backup(directory: str | PathLike[str], progress: Progress | None = None) -> VerifiedBackup:
+    """Read every frame and the snapshot of a backup, and gather all that is wrong; nothing is changed.
+
+    Raises BackupUnusable where there is none, OSError when it cannot be read.
+    """
+    return VerifiedBackup(**_core.verify_backup(fspath(directory), progress))
+
+
 def inspect(
     data: str | PathLike[str],
     *,
@@ -186,11 +219,12 @@ def as_of(
 ) -> Past:
     """Give the hub as it was at a moment, in milliseconds since 1970 UTC, or behind the decision of a sequence.
 
+    Without either it is the state behind the newest decision that the journal holds.
     Everything decided at that moment is in it. Raises ValueError for a moment in the future or a sequence that is not
     there yet, CorruptJournal when the journal up to there is damaged, OSError when the directory cannot be read.
     """
-    if (at_ms is None) == (sequence is None):
-        raise ValueError("give either a moment or a sequence")
+    if at_ms is not None and sequence is not None:
+        raise ValueError("give a moment or a sequence, not both")
     if at_ms is not None and at_ms > time.time_ns() // 1_000_000:
         raise ValueError("the moment lies in the future; what will be decided until then is not known")
     if sequence is not None and sequence < 0:
@@ -201,12 +235,13 @@ def as_of(
 class Backup:
     """A backup in a directory, which takes frames and a snapshot in; a context manager that keeps what was taken in.
 
+    It has the directory for itself until it is closed; what it holds can be asked afterwards, too.
     Raises ServerForgot when a hub's frames do not go on where the backup ends, BackupUnusable for frames that cannot
     follow, CorruptJournal when the newest of its files is damaged, DirectoryLocked, OSError.
     """
 
     def __init__(self, directory: str | PathLike[str]) -> None:
-        """Begin a backup, or go on with the one that is there."""
+        """Begin a backup, or go on with the one that is there: its newest frames and its snapshot are read again."""
         self._native = _core.Backup.open(fspath(directory))
 
     @property
@@ -230,7 +265,7 @@ class Backup:
 
     @property
     def snapshot_frame(self) -> int:
-        """The frame behind which its snapshot stands; 0 without one."""
+        """The frame behind which its snapshot stands; 0 without one that can be used."""
         return self._native.snapshot_frame()
 
     def take_snapshot(
@@ -240,10 +275,11 @@ class Backup:
     ) -> list[str]:
         """Take the newest snapshot that its frames cover, unless it has that already; it replaces the one before.
 
+        One that it has and that rotted is taken anew.
         `ask` gives what `Operations.TakeSnapshot` answers for the newest frame wanted. A snapshot that the hub removes
         meanwhile, or that cannot be used, is left for an older one; returns why, for each. The frames suffice without.
         """
-        passed: list[str] = []
+        passed = self._native.passed()
         try:
             self._take_snapshot(ask, progress, passed)
         finally:
@@ -281,6 +317,10 @@ class Backup:
         """Make durable what was taken in of frames."""
         self._native.keep()
 
+    def close(self) -> None:
+        """Make durable what was taken in of frames, and let others have the directory."""
+        self._native.close()
+
     def __enter__(self) -> Self:
         return self
 
@@ -288,7 +328,7 @@ class Backup:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         # What came before an interruption is sound: every frame was checked as it came.
-        self.keep()
+        self.close()
 
 
 @dataclass(frozen=True, slots=True)

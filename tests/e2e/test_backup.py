@@ -19,6 +19,7 @@ from medsettle.config import EngineSettings
 from medsettle.errors import Rejected
 from medsettle.journal import Backup
 from medsettle.v1 import inpatient_pb2, operations_pb2, packages_pb2
+from trial_backup import TIMEOUT_S, back_up, command, cut_snapshot, flip, pieces, restore, settings, tls_options
 from trial_site import SEGMENT_BYTES, HubProcess, Office, Pki
 from trial_world import BEIJING_HOSPITAL, OPERATOR, Patient, Ward, days_ago, line
 
@@ -26,7 +27,6 @@ CALLERS = 16
 FEW, MANY = 60, 200
 """Answers to wait for before and behind a backup."""
 
-TIMEOUT_S = 60
 TAKE_ALL = operations_pb2.OperationsTakeJournalRequest()
 
 Answered = tuple[str, Message, Message]
@@ -84,39 +84,8 @@ class Settling:
         self._pool.shutdown()
 
 
-def tls_options(pki: Pki, institution: str = OPERATOR) -> list[str]:
-    tls = pki.client(institution)
-    return ["--tls-ca", str(tls.ca), "--tls-cert", str(tls.cert), "--tls-key", str(tls.key)]
-
-
-def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "medsettle", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-    )
-
-
-def back_up(hub: HubProcess, directory: Path) -> str:
-    done = command("backup", "--from", hub.target, "--to", directory, *tls_options(hub.pki))
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def restore(backup: Path, data: Path, config: Path) -> subprocess.CompletedProcess[str]:
-    return command("restore", "--backup", backup, "--to", data, "--config", config)
-
-
 def sequence_in(text: str) -> int:
     return int(text.rpartition("sequence ")[2].partition(", hash")[0].replace(",", ""))
-
-
-def settings(root: Path) -> Path:
-    config = root / "restore.toml"
-    config.write_text(f"[engine]\nsegment_bytes = {SEGMENT_BYTES}\n")
-    return config
 
 
 @pytest.mark.timeout(240)
@@ -202,27 +171,12 @@ def with_snapshot(stood_still: tuple[Path, bytes]) -> Path:
     return stood_still[0]
 
 
-def cut_snapshot(office: Office) -> None:
-    header = office.agency.operator.header()
-    office.operator.operations.snapshot(operations_pb2.OperationsSnapshotRequest(header=header))
-
-
 def digest_of(data: Path) -> tuple[bytes, int]:
     """Open a directory; the digest of its state, and the frame of the snapshot that it began with."""
     with Hub.open(data, settings=EngineSettings(segment_bytes=SEGMENT_BYTES)) as hub:
         auditor = hub.acting(["AUDITOR"], OPERATOR)
         digest = auditor.operations.digest(operations_pb2.OperationsDigestRequest()).digest
         return digest, hub.metrics()["begun_behind_frame"]
-
-
-def pieces(backup: Path) -> list[Path]:
-    return sorted(backup.glob("*.frames"))
-
-
-def flip(path: Path, offset: int) -> None:
-    content = bytearray(path.read_bytes())
-    content[offset] ^= 1
-    path.write_bytes(content)
 
 
 def test_a_backup_goes_on_where_it_ended_and_restores_whole(made: Path, tmp_path: Path) -> None:

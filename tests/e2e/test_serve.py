@@ -212,6 +212,26 @@ def test_a_second_hub_on_the_port_is_refused(site: Site) -> None:
         assert site.status(port).returncode == 0
 
 
+def test_a_hub_that_cannot_listen_or_read_its_files_makes_no_directory(site: Site) -> None:
+    new, tls = site.root / "new", _tls_options(site.server)
+    (site.root / "empty.pem").write_text("")
+    anywhere, empty, none = ("--listen", "127.0.0.1:0"), str(site.root / "empty.pem"), str(site.root / "none")
+    with site.serve() as hub:
+        address = f"127.0.0.1:{hub.ready()[0]}"
+        for told, options in {
+            f"cannot listen on {address}: it is in use": ("--listen", address),
+            "cannot listen on nowhere.invalid:1": ("--listen", "nowhere.invalid:1"),
+            "empty.pem holds no certificate (PEM)": (*anywhere, "--tls-ca", empty),
+            "empty.pem holds no private key (PEM)": (*anywhere, "--tls-key", empty),
+            f"{none}: ": (*anywhere, "--revoked", none),
+            f"{none}: cannot read the key-encryption key": (*anywhere, "--keys", none, "--kek", f"file:{none}"),
+        }.items():
+            refused = command("serve", "--data", str(new), *tls, *options)
+            assert (refused.returncode, refused.stdout) == (2, ""), refused.stderr
+            assert told in refused.stderr
+            assert not new.exists(), told
+
+
 @pytest.mark.fault(11)
 def test_a_second_hub_on_the_directory_is_refused(site: Site) -> None:
     with site.serve() as first:

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,8 @@ from cryptography import x509
 import medsettle
 from medsettle.auth.revocation import RevocationList
 from medsettle.config import EngineSettings
-from medsettle.v1 import common_pb2, messages_pb2, packages_pb2, persons_pb2, presentation_pb2
-from trial_command import Run
+from medsettle.v1 import common_pb2, messages_pb2, operations_pb2, packages_pb2, persons_pb2, presentation_pb2
+from trial_command import Outcome, Run
 
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parents[1] / "vectors" / "benefit_cases.json").read_text())
 OPERATOR = "S37000000001"
@@ -159,6 +159,8 @@ def test_inspect_shows_the_decisions_and_no_identity_number(run: Run, journal: P
     assert f"number={'*' * 14}{IDENTITY_NUMBER[-4:]}" in outcome.out
     assert IDENTITY_NUMBER not in outcome.out
     assert "Example" not in outcome.out
+    assert "birth=1990******" in outcome.out
+    assert "1990-03-07" not in outcome.out
 
 
 def test_inspect_as_json_gives_one_object_per_frame(run: Run, journal: Path) -> None:
@@ -170,6 +172,8 @@ def test_inspect_as_json_gives_one_object_per_frame(run: Run, journal: Path) -> 
     assert records["enroll"]["operation"] == "Persons.Enroll"
     assert records["enroll"]["response"]["person_id"] == enrolled["person_id"] > 0
     assert enrolled["profile"]["certificates"][0]["number"] == "*" * 14 + IDENTITY_NUMBER[-4:]
+    first_of_the_year = (date(1990, 1, 1) - date(1970, 1, 1)).days
+    assert enrolled["profile"]["birth_days"] == first_of_the_year, "of a birth the year stays"
     assert IDENTITY_NUMBER not in outcome.out
 
 
@@ -435,12 +439,24 @@ def test_a_hub_that_is_not_there_has_no_status(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["serve", "status", "verify", "inspect", "reindex", "demo", "keys", "certs", "policy"]
+    "command",
+    [
+        *("serve", "status", "verify", "inspect", "reindex", "demo", "keys", "certs", "policy", "explain", "as-of"),
+        *("export", "backup", "restore", "snapshot", "digest", "trial-balance", "confirm-clock"),
+    ],
 )
 def test_every_command_explains_itself(run: Run, command: str) -> None:
     outcome = run(command, "--help")
     assert outcome.code == 0
     assert f"Usage: medsettle {command}" in outcome.out
+
+
+def test_the_version_is_that_which_a_hub_tells(run: Run, journal: Path, tmp_path: Path) -> None:
+    data = shutil.copytree(journal, tmp_path / "data")
+    with medsettle.Hub.open(data, settings=EngineSettings(segment_bytes=64 << 10)) as hub:
+        asked = operations_pb2.OperationsStatusRequest()
+        version = hub.acting(["OPERATOR"], OPERATOR).operations.status(asked).version
+    assert run("--version") == Outcome(0, f"medsettle {version}\n", "")
 
 
 def test_help_needs_neither_the_engine_nor_the_network(tmp_path: Path) -> None:

@@ -211,6 +211,12 @@ def test_a_fault_of_ours_goes_out_without_its_text(site: Site, caplog: pytest.Lo
     assert "secret of the house" in caplog.text
 
 
+def test_an_answer_that_nobody_can_be_given_ends_its_call_and_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(asyncio.CancelledError):
+        edge.refusal_of(grpc.aio.InternalError("execute_batch"), "Operations.TakeJournal")
+    assert not caplog.records
+
+
 def test_a_request_over_the_limit_gets_a_reason_and_one_over_twice_the_limit_a_bare_status(site: Site) -> None:
     async def main() -> None:
         hub = ScriptedHub(echo)

@@ -1,6 +1,7 @@
 """The journal told again: a state as it was, tables for analysts, frames by their places; nothing of it opens a hub."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -170,6 +171,8 @@ def test_as_of_shows_each_kind_as_text_and_as_json(told: Told, run: Run) -> None
         assert (code, err) == (0, ""), err
         assert text.startswith(f"{kind} {number} behind sequence {first}, decided ")
         assert patient.certificate.number not in text
+        assert not re.search(r"_(fen|ms|days)=", text), "an amount in yuan and a date do not bear the unit of numbers"
+        assert ("balance=500.00 yuan" in text) == (kind == "account")
     code, text, _ = run("as-of", "account", patient.person_id, "--data", told.data, "--sequence", first, "--json")
     assert json.loads(text)["accounts"][0]["balance_fen"] == 50_000
     code, text, _ = run("as-of", "card", patient.chip.card_sn, "--data", told.data, "--sequence", last, "--json")
@@ -178,6 +181,16 @@ def test_as_of_shows_each_kind_as_text_and_as_json(told: Told, run: Run) -> None
     assert json.loads(text)["stay"]["stay_id"] == told.stay_id
     code, text, _ = run("as-of", "person", patient.person_id, "--data", told.data, "--at", "2020-01-01")
     assert code == 1
+
+
+def test_charges_are_shown_with_quantities_and_prices_as_bills_have_them(told: Told, run: Run) -> None:
+    code, text, err = run("inspect", told.data, "--to-sequence", told.balances[-1][0])
+    assert (code, err) == (0, "")
+    charged = [row for row in text.splitlines() if "item_code=" in row]
+    assert charged
+    assert all(re.search(r"  quantity=[\d.]+  unit_price=[\d,.]+ yuan  ", row) for row in charged), charged
+    alone = re.findall(r"^frame \d+ .*  sequence (\d+)  hash", text, re.MULTILINE)
+    assert alone, "a frame of one decision names it once"
 
 
 def moment_now() -> str:
@@ -193,7 +206,7 @@ def moment_now() -> str:
             "no person has the id 12 behind sequence 5; the newest decision was 5",
         ),
         (["person", "Li", "--sequence", "5"], 2, "'Li' is no id"),
-        (["person", "12"], 2, "give --at MOMENT or --sequence N"),
+        (["person", "12"], 1, "no person has the id 12 behind sequence "),
         (["person", "12", "--at", "2020-01-01", "--sequence", "5"], 2, "give one of --at, --sequence"),
         (["person", "12", "--sequence", "999999"], 2, "there is no sequence 999999 yet"),
         (["person", "12", "--at", "2999-01-01"], 2, "the moment lies in the future"),
@@ -247,12 +260,20 @@ def test_today_is_what_there_is_of_it_so_far(told: Told, run: Run) -> None:
         assert (code, "the moment lies in the future" in err) == (2, True)
 
 
+def test_without_a_place_the_newest_decision_is_taken(told: Told, run: Run) -> None:
+    newest = list(journal.inspect(told.data))[-1]["last_sequence"]
+    assert journal.as_of(told.data).sequence == newest
+    code, text, err = run("as-of", "stay", told.stay_id, "--data", told.data)
+    assert (code, err) == (0, "")
+    assert text.startswith(f"stay {told.stay_id} behind sequence {newest}, decided ")
+
+
 def test_no_past_is_told_from_a_damaged_journal(damaged: Path, run: Run) -> None:
     for arguments in (["as-of", "person", "12", "--sequence", "5"], ["export", "--out", str(damaged / "out")]):
         code, out, err = run(*arguments, "--data", damaged)
         assert (code, out) == (1, "")
         assert f"{damaged / '00000001.journal'} at offset 4096" in err
-    assert not list((damaged / "out").iterdir()), "there is no half export"
+    assert not (damaged / "out").exists(), "there is no half export"
     program = [sys.executable, "-m", "medsettle", "as-of", "person", "12", "--sequence", "5", "--data", str(damaged)]
     told = subprocess.run(program, capture_output=True, text=True, timeout=60, check=False)
     assert len(told.stderr.splitlines()) == 1, "what cannot be folded is not tried"

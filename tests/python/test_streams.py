@@ -102,6 +102,26 @@ def test_a_caller_that_reads_slowly_is_sent_no_more_than_fits_its_window(site: S
     asyncio.run(main())
 
 
+def test_a_caller_that_goes_while_it_is_answered_is_no_fault_of_ours(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with site.serving(ScriptedHub(_endless(1 << 20))):
+            assert site.service is not None
+            counters, tls = site.service.counters, site.client("going")
+            for _ in range(10):
+                async with site.channel(tls) as channel:
+                    method: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(STATEMENT)
+                    await method(b"", timeout=10).read()
+            async with asyncio.timeout(10):
+                while counters.in_flight:
+                    await asyncio.sleep(0.01)
+            assert {outcome for _, outcome in counters.snapshot()} == {"CANCELLED"}
+            assert not caplog.records
+
+    asyncio.run(main())
+
+
 def _endless(padding: int) -> Answer:
     def answer(request: bytes) -> tuple[bool, bytes]:
         shown = accounts_pb2.AccountsStatementResponse.FromString(page(request, padding))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from medsettle import Hub, journal
+from medsettle import CorruptJournal, Hub, journal
 from medsettle.cli import main
 from medsettle.cli.terminal import byte_rate
 from medsettle.config import EngineSettings
@@ -122,6 +122,23 @@ def test_a_replay_says_what_it_compared(made: Path, flipped: Path, capsys: pytes
 def test_the_rate_of_a_small_journal_can_be_read() -> None:
     assert byte_rate(3_450_000, 1.5) == "2.3 MB/s"
     assert byte_rate(2_000_000_000, 1.0) == "2.00 GB/s"
+
+
+def test_the_advice_shows_the_frames_around_the_damage(made: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(made, data)
+    second = list(journal.inspect(data))[1]
+    segment = data / "00000001.journal"
+    content = bytearray(segment.read_bytes())
+    content[content.index(second["hash"])] ^= 1  # type: ignore[arg-type]
+    segment.write_bytes(content)
+    (finding,) = journal.verify(data).findings
+    assert finding["advice"] == (
+        f"what can still be read: medsettle inspect {data} --from 1 --to 3; what a backup holds: medsettle restore "
+        "--backup YOUR_BACKUP --to NEW_DIR"
+    )
+    with pytest.raises(CorruptJournal, match=f"frame by frame: medsettle inspect {data} --from 1 --to 3$"):
+        Hub.open(data, settings=SMALL)
 
 
 def test_the_digest_of_a_snapshot_is_that_which_the_hub_tells(

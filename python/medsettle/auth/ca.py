@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from medsettle.auth.actor import Actor
+from medsettle.auth.actor import Actor, actor_from_uri
 from medsettle.auth.revocation import append_revoked
 
 AUTHORITY_VALIDITY = timedelta(days=365)
@@ -59,6 +59,20 @@ class IssuedCertificate:
         _write_new(key, self.key_pem, 0o600)
         _write_new(certificate, self.certificate_pem, 0o644)
         return certificate, key
+
+
+def actor_of(certificate: Path) -> Actor:
+    """Read whom a client certificate (PEM) names; raises ValueError where it names nobody."""
+    try:
+        read = x509.load_pem_x509_certificate(certificate.read_bytes())
+    except ValueError:
+        raise ValueError(f"{certificate} holds no certificate (PEM)") from None
+    try:
+        names = read.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        (uri,) = names.get_values_for_type(x509.UniformResourceIdentifier)
+        return actor_from_uri(uri)
+    except (x509.ExtensionNotFound, ValueError):
+        raise ValueError(f"{certificate} names no institution; is it a client certificate?") from None
 
 
 class CertificateAuthority:

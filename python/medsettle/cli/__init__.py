@@ -7,11 +7,25 @@ Leaves out the work itself: every command is a thin layer over a public module o
 
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
-from medsettle.cli import as_of, backup, bench, certs, demo, export, journal, keys, policy, reindex, serve, status
+from medsettle.cli import (
+    as_of,
+    backup,
+    bench,
+    certs,
+    demo,
+    export,
+    journal,
+    keys,
+    operations,
+    policy,
+    reindex,
+    serve,
+    status,
+)
 from medsettle.cli.terminal import CommandFailed, ExitCode
 
 app = typer.Typer(
@@ -24,9 +38,32 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from medsettle.hub import VERSION
+
+        print(f"medsettle {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
 app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
 app.command("status")(status.status)
+app.command("snapshot")(operations.snapshot)
+app.command("digest")(operations.digest)
+app.command("trial-balance")(operations.trial_balance)
+app.command("confirm-clock")(operations.confirm_clock)
 app.command("verify")(journal.verify)
 app.command("inspect")(journal.inspect)
 app.command("explain")(journal.explain)
@@ -55,13 +92,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _fail_by_package(error: Exception) -> NoReturn:
-    from medsettle.errors import CorruptJournal, MedsettleError, Rejected, ServerForgot
+    from medsettle.errors import CorruptJournal, Halted, MedsettleError, Rejected, ServerForgot
 
     match error:
         case Rejected():
             _fail(f"refused: {error}. {error.advice}".rstrip(), ExitCode.BAD_NEWS)
         case CorruptJournal() | ServerForgot():
             _fail(str(error), ExitCode.BAD_NEWS)
+        case Halted():
+            _fail(f"the hub halted. {error}", ExitCode.HALTED)
         case MedsettleError():
             _fail(str(error), ExitCode.COULD_NOT_RUN)
         case _:

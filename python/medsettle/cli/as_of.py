@@ -54,6 +54,8 @@ def as_of(
 ) -> None:
     """Show what a person, card, account or stay was at a moment, or behind a decision; from the journal alone.
 
+    Without --at and --sequence it is shown as it is behind the newest decision.
+
     Facts are folded up to there, and the hub is asked as it was: what an auditor would have been answered then. Nothing
     is changed. Names and numbers are masked as `medsettle inspect` masks them.
 
@@ -64,8 +66,6 @@ def as_of(
 
     if at is not None and sequence is not None:
         raise CommandFailed("give one of --at, --sequence")
-    if at is None and sequence is None:
-        raise CommandFailed("give --at MOMENT or --sequence N")
     with wrong_input():
         at_ms = None if at is None else moment_ms(at)
         with bytes_progress("reading the journal") as show:

@@ -41,7 +41,8 @@ def backup(
     that the restored hub starts with it; a backup without one is whole all the same. It needs a certificate with the
     role OPERATOR.
 
-    To use it: medsettle restore --backup DIR --to DATA.
+    Of what the backup holds already, the newest frames and the snapshot are read again, and a snapshot that rotted is
+    taken anew. To check all of it: medsettle verify DIR. To use it: medsettle restore --backup DIR --to DATA.
 
     Exit codes: 0 all that was durable is in the backup; 1 the hub has forgotten what the backup holds, refuses, or the
     backup is damaged; 2 could not run.
@@ -57,22 +58,25 @@ def backup(
     with wrong_input():
         client = connected(source, tls_cert, tls_key, tls_ca, insecure, retries)
     taken = taken_bytes = 0
-    with client, Backup(directory) as kept:
-        before = kept.last_frame
-        # The last frame again: that it is the same shows that the hub is still the one that was backed up.
-        request = operations_pb2.OperationsTakeJournalRequest(from_frame_number=before)
-        with steps_progress("taking frames") as show:
-            for page in _frames_of(client, request, source):
-                if page.durable_frame_number < before:
-                    raise ServerForgot(
-                        f"the hub has forgotten: its newest frame is {page.durable_frame_number}, the backup in "
-                        f"{directory} holds frame {before} with the hash {kept.last_hash.hex()}"
-                    )
-                kept.take(page.frames)
-                taken_bytes += sum(len(frame.content) for frame in page.frames)
-                show(kept.last_frame, page.durable_frame_number)
-        kept.keep()
-        _take_snapshot(client, kept, directory)
+    with client:
+        with wrong_input():
+            opened = Backup(directory)
+        with opened as kept:
+            before = kept.last_frame
+            # The last frame again: that it is the same shows that the hub is still the one that was backed up.
+            request = operations_pb2.OperationsTakeJournalRequest(from_frame_number=before)
+            with steps_progress("taking frames") as show:
+                for page in _frames_of(client, request, source):
+                    if page.durable_frame_number < before:
+                        raise ServerForgot(
+                            f"the hub has forgotten: its newest frame is {page.durable_frame_number}, the backup in "
+                            f"{directory} holds frame {before} with the hash {kept.last_hash.hex()}"
+                        )
+                    kept.take(page.frames)
+                    taken_bytes += sum(len(frame.content) for frame in page.frames)
+                    show(kept.last_frame, page.durable_frame_number)
+            kept.keep()
+            _take_snapshot(client, kept, directory)
     taken = kept.last_frame - before
     took_s = max(time.monotonic() - started_s, 1e-9)
     rate = f"{taken_bytes / 1e6:,.1f} MB in {took_s:.1f} s" if taken else "nothing new"

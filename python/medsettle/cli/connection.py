@@ -1,5 +1,8 @@
 """What commands that ask a running hub share: where it is and who asks."""
 
+import getpass
+import time
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -10,10 +13,13 @@ from medsettle.cli.terminal import CommandFailed
 if TYPE_CHECKING:
     from medsettle.client import Client, Retries
     from medsettle.config import TlsFiles
+    from medsettle.v1 import common_pb2
 
 # A hub without TLS is told who asks.
 _PLAINTEXT_CODE = "MEDSETTLECLI"
 
+Target: TypeAlias = Annotated[str, typer.Option("--target", "--from", metavar="HOST:PORT", help="Address of the hub.")]
+Timeout: TypeAlias = Annotated[float, typer.Option(metavar="SECONDS", min=0.1, help="How long to wait for the answer.")]
 TlsCert: TypeAlias = Annotated[Path | None, typer.Option(help="Own certificate (PEM).", dir_okay=False)]
 TlsKey: TypeAlias = Annotated[Path | None, typer.Option(help="Private key of the certificate (PEM).", dir_okay=False)]
 TlsCa: TypeAlias = Annotated[
@@ -24,14 +30,36 @@ Insecure: TypeAlias = Annotated[
 ]
 
 
-def connected(
-    target: str, cert: Path | None, key: Path | None, ca: Path | None, insecure: bool, retries: "Retries | None" = None
-) -> "Client":
-    """Make a client of the hub; without `retries` it asks once."""
-    from medsettle.auth.actor import Actor
-    from medsettle.client import Retries, connect
+def once(timeout_s: float) -> "Retries":
+    """Ask once, and wait so long for the answer."""
+    from medsettle.client import Retries
 
-    retries = retries or Retries(attempts=1)
+    return Retries(attempts=1, attempt_timeout_s=timeout_s)
+
+
+def header_of(cert: Path | None) -> "common_pb2.RequestHeader":
+    """Begin a command of the institution that the certificate names, or that a hub without TLS is told.
+
+    Raises ValueError for a certificate that names none.
+    """
+    from medsettle.auth.ca import actor_of
+    from medsettle.v1 import common_pb2
+
+    return common_pb2.RequestHeader(
+        request_id=f"cli-{uuid.uuid4().hex}",
+        created_ms=time.time_ns() // 1_000_000,
+        institution_code=_PLAINTEXT_CODE if cert is None else actor_of(cert).institution,
+        operator=getpass.getuser(),
+    )
+
+
+def connected(
+    target: str, cert: Path | None, key: Path | None, ca: Path | None, insecure: bool, retries: "Retries"
+) -> "Client":
+    """Make a client of the hub."""
+    from medsettle.auth.actor import Actor
+    from medsettle.client import connect
+
     if insecure:
         if cert or key or ca:
             raise CommandFailed("--insecure uses no certificates: leave the TLS files out")

@@ -22,7 +22,10 @@ def export(
     to_sequence: Annotated[
         int | None,
         typer.Option(
-            metavar="N", min=1, max=MAX_NUMBER, help="Last decision to export; all that are durable if unset."
+            metavar="N",
+            min=1,
+            max=MAX_NUMBER,
+            help="Last decision to export, which must be there; all that are durable if unset.",
         ),
     ] = None,
 ) -> None:
@@ -49,6 +52,8 @@ def export(
             "the tables are written by pyarrow, which is not installed: pip install 'medsettle[export]'"
         ) from None
 
+    if to_sequence is not None:
+        _check_reached(data, to_sequence)
     files = tables.ParquetFiles(out)
     last = legs_fen = held_fen = 0
     try:
@@ -73,8 +78,17 @@ def export(
     for name, count in written.items():
         print(f"{out / name}.parquet: {count:,} rows")
     print(
-        f"{data}: exported up to sequence {last:,}; the ledger's legs sum to {yuan(legs_fen)}, the accounts and purses "
-        f"hold {yuan(held_fen)}"
+        f"{data}: exported up to sequence {last:,}; the ledger's legs sum to {yuan(legs_fen)} yuan, the accounts and "
+        f"purses hold {yuan(held_fen)} yuan"
     )
     if legs_fen:
-        raise CommandFailed(f"{data}: the ledger's legs sum to {yuan(legs_fen)}, not to zero", ExitCode.BAD_NEWS)
+        raise CommandFailed(f"{data}: the ledger's legs sum to {yuan(legs_fen)} yuan, not to zero", ExitCode.BAD_NEWS)
+
+
+def _check_reached(data: Path, sequence: int) -> None:
+    """Refuse an end that the journal has not come to, before anything is written."""
+    from medsettle import journal
+
+    if not list(journal.inspect(data, from_sequence=sequence, limit=1)):
+        last = max((cast(int, frame["last_sequence"]) for frame in journal.inspect(data)), default=0)
+        raise CommandFailed(f"{data}: the journal ends with sequence {last:,}; there is no sequence {sequence:,} yet")

@@ -4,7 +4,7 @@ Owns the reading of bodies (journal.proto) and their shape on the screen and in 
 Invariant: names, card numbers and numbers of certificates never leave here unmasked.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, cast
@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 
 from medsettle import jsonform
 from medsettle.cli.terminal import moment, yuan
-from medsettle.v1 import journal_pb2, refusal_pb2
+from medsettle.v1 import cards_pb2, common_pb2, journal_pb2, persons_pb2, refusal_pb2
 from medsettle.v1.facade import METHODS
 
 if TYPE_CHECKING:
@@ -26,15 +26,22 @@ _ITEMS_SHOWN = 8
 _KEEP_FIRST, _KEEP_LAST = slice(0, 1), slice(-4, None)
 _KEEP_YEAR = slice(0, 4)
 _MASKED = {
-    "medsettle.v1.Certificate.number": _KEEP_LAST,
-    "medsettle.v1.CardMade.pan": _KEEP_LAST,
-    "medsettle.v1.Card.pan": _KEEP_LAST,
-    "medsettle.v1.Profile.name": _KEEP_FIRST,
-    "medsettle.v1.Profile.birth_date": _KEEP_YEAR,
-    "medsettle.v1.Person.name": _KEEP_FIRST,
-    "medsettle.v1.Person.birth_date": _KEEP_YEAR,
+    message.DESCRIPTOR.fields_by_name[name].full_name: kept
+    for message, name, kept in (
+        (common_pb2.Certificate, "number", _KEEP_LAST),
+        (cards_pb2.Card, "pan", _KEEP_LAST),
+        (journal_pb2.CardMade, "pan", _KEEP_LAST),
+        (journal_pb2.Profile, "name", _KEEP_FIRST),
+        (persons_pb2.Person, "name", _KEEP_FIRST),
+        (persons_pb2.Person, "birth_date", _KEEP_YEAR),
+    )
 }
 """Fields that name a person or a card, with the part that stays readable."""
+
+_BIRTH_DAYS = journal_pb2.Profile.DESCRIPTOR.fields_by_name["birth_days"].full_name
+"""A date as a number: of it the first day of its year stays."""
+
+_EPOCH = date(1970, 1, 1)
 
 _METHOD_OF_OPERATION = {method.operation: method for method in METHODS.values() if method.operation}
 
@@ -146,6 +153,9 @@ def mask(message: Message) -> None:
     for field, value in message.ListFields():
         if (kept := _MASKED.get(field.full_name)) is not None:
             setattr(message, field.name, _masked(value, kept))
+        elif field.full_name == _BIRTH_DAYS:
+            born = _EPOCH + timedelta(days=value)
+            setattr(message, field.name, (date(born.year, 1, 1) - _EPOCH).days)
         elif field.message_type is not None and not field.message_type.GetOptions().map_entry:
             for child in value if field.is_repeated else (value,):
                 mask(child)
@@ -161,9 +171,9 @@ def grow(tree: "Tree", message: Message) -> None:
     simple: list[str] = []
     for field, value in _shown_fields(message):
         if field.message_type is None and not field.is_repeated:
-            simple.append(f"{field.name}={_shown(field, value)}")
+            simple.append(f"{_label(field)}={_shown(field, value)}")
         elif field.message_type is None:
-            simple.append(f"{field.name}={','.join(_shown(field, item) for item in value)}")
+            simple.append(f"{_label(field)}={','.join(_shown(field, item) for item in value)}")
         elif field.message_type.GetOptions().map_entry:
             tree.add(f"{field.name}: {len(value)}")
         elif field.is_repeated:
@@ -193,6 +203,32 @@ def _grow_list(tree: "Tree", items: Iterable[Message]) -> None:
         tree.add(f"... {hidden} more; --json shows all")
 
 
+def _day(days: int) -> str:
+    return (_EPOCH + timedelta(days=days)).isoformat()
+
+
+def _decimal(parts: int, of: int) -> str:
+    """Show a number of parts exactly, without zeros behind."""
+    whole, rest = divmod(abs(parts), of)
+    shown = f"{whole:,}.{rest:0{len(str(of)) - 1}}".rstrip("0").rstrip(".")
+    return f"-{shown}" if parts < 0 else shown
+
+
+_CONVERTED: Mapping[str, Callable[[int], str]] = {
+    "_fen": lambda fen: f"{yuan(fen)} yuan",
+    "_ms": moment,
+    "_days": _day,
+    "_ten_thousandths": lambda parts: _decimal(parts, 10_000),
+    "_millionths": lambda parts: f"{_decimal(parts, 1_000_000)} yuan",
+}
+"""How numbers are shown whose names end with these units."""
+
+
+def _label(field: FieldDescriptor) -> str:
+    """Name a field; what is shown in another unit does not bear its own."""
+    return next((field.name.removesuffix(unit) for unit in _CONVERTED if field.name.endswith(unit)), field.name)
+
+
 def _shown(field: FieldDescriptor, value: int | str | bytes) -> str:
     if isinstance(value, bytes):
         return value[:8].hex() + ("..." if len(value) > 8 else "")
@@ -201,10 +237,9 @@ def _shown(field: FieldDescriptor, value: int | str | bytes) -> str:
     if field.enum_type is not None:
         known = field.enum_type.values_by_number.get(value)
         return str(value) if known is None else known.name
-    if field.name.endswith("_fen"):
-        return yuan(value)
-    if field.name.endswith("_ms"):
-        return moment(value)
-    if field.name.endswith("_days"):
-        return (date(1970, 1, 1) + timedelta(days=value)).isoformat()
+    if field.full_name == _BIRTH_DAYS:
+        return _masked(_day(value), _KEEP_YEAR)
+    for unit, converted in _CONVERTED.items():
+        if field.name.endswith(unit):
+            return converted(value)
     return str(value)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.tree import Tree
 
     from medsettle.cli.frames import Frame
-    from medsettle.journal import Verified
+    from medsettle.journal import Verified, VerifiedBackup
 
 _FRAMES_SHOWN = 100
 """Of a tree without an end: what a terminal scrolls back to."""
@@ -25,7 +25,9 @@ _Directory = Annotated[Path, typer.Argument(metavar="DIR", help="Data directory;
 
 
 def verify(
-    directory: _Directory,
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Data directory, which a hub may be using; or a backup.")
+    ],
     replay: Annotated[
         bool,
         typer.Option("--replay", help="Fold the journal too: each snapshot must have the digest that it gives."),
@@ -37,10 +39,15 @@ def verify(
     Each finding is one line: FILE at offset N: what is wrong; what to do about it. A snapshot that cannot be used costs
     the next start time, and nothing else: it begins with an older one, or with the journal.
 
+    Of a backup, made by `medsettle backup`, every frame and the snapshot are checked likewise.
+
     Exit codes: 0 nothing is wrong; 1 damage; 2 could not run.
     """
     from medsettle import journal
 
+    is_backup = journal.is_backup(directory)
+    if is_backup and replay:
+        raise CommandFailed(f"{directory} is a backup; medsettle restore folds its frames into a data directory")
     started_s, bytes_checked = time.monotonic(), 0
     with bytes_progress("checking") as show:
 
@@ -49,20 +56,34 @@ def verify(
             bytes_checked = done_bytes
             show(done_bytes, total_bytes)
 
-        verified = journal.verify(directory, progress, replay=replay)
+        verified: Verified | VerifiedBackup
+        if is_backup:
+            verified = journal.verify_backup(directory, progress)
+        else:
+            verified = journal.verify(directory, progress, replay=replay)
     took_s = max(time.monotonic() - started_s, 1e-9)
     if as_json:
         _print_json(directory, verified, replay, bytes_checked, took_s)
     else:
         _print_text(directory, verified, replay, bytes_checked, took_s)
     if verified.findings:
-        saved = "the journal is whole; " * verified.journal_is_whole
+        saved = _saved(verified)
         raise CommandFailed(
             f"{directory}: {len(verified.findings)} finding(s); {saved}nothing was changed", ExitCode.BAD_NEWS
         )
 
 
-def _print_json(directory: Path, verified: "Verified", replayed: bool, bytes_checked: int, took_s: float) -> None:
+def _saved(verified: "Verified | VerifiedBackup") -> str:
+    from medsettle.journal import Verified
+
+    if isinstance(verified, Verified):
+        return "the journal is whole; " * verified.journal_is_whole
+    return "the frames are whole; " * verified.frames_are_whole
+
+
+def _print_json(
+    directory: Path, verified: "Verified | VerifiedBackup", replayed: bool, bytes_checked: int, took_s: float
+) -> None:
     shown = dataclasses.asdict(verified) | {
         "directory": str(directory),
         "replayed": replayed,
@@ -72,20 +93,30 @@ def _print_json(directory: Path, verified: "Verified", replayed: bool, bytes_che
     print(json.dumps(shown, ensure_ascii=False, default=bytes.hex))
 
 
-def _print_text(directory: Path, verified: "Verified", replayed: bool, bytes_checked: int, took_s: float) -> None:
+def _print_text(
+    directory: Path, verified: "Verified | VerifiedBackup", replayed: bool, bytes_checked: int, took_s: float
+) -> None:
+    from medsettle.journal import Verified
+
     for finding in verified.findings:
         print(f"{finding['path']} at {finding['place']}: {finding['problem']}; {finding['advice']}")
-    if verified.torn is not None:
-        print(f"{verified.torn.partition(';')[0]}; opening the directory cuts it, and it is no damage")
-    if verified.unfinished_snapshot is not None:
-        print(f"{verified.unfinished_snapshot}: a snapshot that was not finished; the next replaces it, no damage")
+    if isinstance(verified, Verified):
+        files = f"{verified.segments:,} segment(s)"
+        if verified.torn is not None:
+            print(f"{verified.torn.partition(';')[0]}; opening the directory cuts it, and it is no damage")
+        if verified.unfinished_snapshot is not None:
+            print(f"{verified.unfinished_snapshot}: a snapshot that was not finished; the next replaces it, no damage")
+    else:
+        files = f"{verified.pieces:,} piece(s) of a backup"
+        for left in verified.unfinished:
+            print(f"{left}: left by a backup that was interrupted, or is running; the next removes it, no damage")
     for snapshot in verified.snapshots:
         print(
             f"{snapshot['path']}: the state behind frame {snapshot['frame']:,}, sequence {snapshot['sequence']:,}, "
             f"digest {cast(bytes, snapshot['digest']).hex()}"
         )
     print(
-        f"{directory}: {bytes_checked:,} bytes in {verified.segments:,} segment(s), {verified.frames:,} frames and "
+        f"{directory}: {bytes_checked:,} bytes in {files}, {verified.frames:,} frames and "
         f"{verified.records:,} decisions checked in {took_s:.1f} s: {byte_rate(bytes_checked, took_s)}, "
         f"{verified.records / took_s:,.0f} decisions/s"
     )
@@ -207,7 +238,8 @@ def _tree(frame: "Frame") -> "Tree":
 
     from medsettle.cli.frames import grow
 
-    records = f"sequence {frame.first_sequence} to {frame.last_sequence}" if frame.records else "no decision"
+    to_last = f" to {frame.last_sequence}" * (frame.first_sequence != frame.last_sequence)
+    records = f"sequence {frame.first_sequence}{to_last}" if frame.records else "no decision"
     kind = "" if frame.kind == "business" else f"{frame.kind}  "
     tree = Tree(
         f"frame {frame.number}  {kind}epoch {frame.epoch}  {moment(frame.stamp_ms)}  {records}  hash {frame.hash[:16]}"

@@ -37,8 +37,8 @@ def run_hub(data: Path, keys: Path | None, kek: str | None, settings: EngineSett
 async def _run_hub(
     data: Path, keys: Path | None, kek: str | None, settings: EngineSettings, listening: Listening
 ) -> str:
-    # What cannot be listened on is said before a long recovery.
-    listening.check()
+    # What cannot be listened on is said before a long recovery, and before a new directory is made.
+    listening.rehearse()
     async with await AsyncHub.open(data, keys=keys, kek=kek, settings=settings) as hub:
         own = hub.acting(["OPERATOR"], _OWN_CODE)
         status = await own.operations.status(operations_pb2.OperationsStatusRequest())

@@ -6,17 +6,17 @@ from typing import Annotated
 
 import typer
 
-from medsettle.cli.connection import Insecure, TlsCa, TlsCert, TlsKey, connected
+from medsettle.cli.connection import Insecure, Target, Timeout, TlsCa, TlsCert, TlsKey, connected, once
 from medsettle.cli.terminal import CommandFailed, ExitCode, console, moment, wrong_input
 
 
 def status(
-    target: Annotated[str, typer.Option(metavar="HOST:PORT", help="Address of the hub.")],
+    target: Target,
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
     tls_ca: TlsCa = None,
     insecure: Insecure = False,
-    timeout: Annotated[float, typer.Option(metavar="SECONDS", min=0.1, help="How long to wait for the answer.")] = 5.0,
+    timeout: Timeout = 5.0,
     as_json: Annotated[bool, typer.Option("--json", help="The hub's answer as JSON.")] = False,
 ) -> None:
     """Show a hub's state, its newest frame, how many persons and open stays it holds, and its version.
@@ -34,7 +34,7 @@ def status(
     from medsettle.v1 import operations_pb2
 
     with wrong_input():
-        client = connected(target, tls_cert, tls_key, tls_ca, insecure)
+        client = connected(target, tls_cert, tls_key, tls_ca, insecure, once(timeout))
     try:
         with client:
             answer = client.operations.status(operations_pb2.OperationsStatusRequest(), timeout=timeout)

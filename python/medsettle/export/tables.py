@@ -3,11 +3,14 @@
 Owns names and types of columns: amounts are whole fen in 64 bits, times are milliseconds in UTC, days are dates.
 Invariant: memory holds one row group of each table, however long the journal is.
 Invariant: `tmp -> sync -> rename`; a directory holds all tables of one run, or none of them under its name.
+Invariant: one export at a time writes to a directory; it holds a lock on it.
 Leaves out which facts become which rows: rows.py.
 """
 
+import fcntl
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -159,15 +162,35 @@ class ParquetFiles:
     """All tables as files `NAME.parquet` of a directory that holds none of them yet."""
 
     def __init__(self, directory: Path) -> None:
-        """Begin the files; raises FileExistsError when one of them is there."""
+        """Begin the files; raises OSError: where one of them is there, too, and while another export writes there."""
+        if directory.is_symlink() and not directory.exists():
+            raise FileNotFoundError(2, f"is a link to {os.readlink(directory)}, which is not there", str(directory))
+        if directory.exists() and not directory.is_dir():
+            raise NotADirectoryError(20, "is no directory", str(directory))
+        self._made = not directory.exists()
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
-        for name in TABLES:
-            if (path := directory / f"{name}.parquet").exists():
-                raise FileExistsError(17, "is there already; an export never replaces another", str(path))
+        self._taken = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
         self._tables: dict[str, _Writing] = {}
+        try:
+            self._begin()
+        except BaseException:
+            self.discard()
+            raise
+
+    def _begin(self) -> None:
+        try:
+            fcntl.flock(self._taken, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FileExistsError(17, "another export is writing there", str(self._directory)) from None
+        for name in TABLES:
+            # Whatever has the name, also a link that leads nowhere.
+            if os.path.lexists(path := self._directory / f"{name}.parquet"):
+                raise FileExistsError(17, "is there already; an export never replaces another", str(path))
         for name, table in TABLES.items():
-            temporary = directory / f"{name}.parquet.tmp"
+            temporary = self._directory / f"{name}.parquet.tmp"
+            # Of an export that was killed; nobody else writes there.
+            temporary.unlink(missing_ok=True)
             writer = pq.ParquetWriter(temporary, table.schema, compression="zstd")
             self._tables[name] = _Writing(table, temporary, writer)
 
@@ -183,14 +206,21 @@ class ParquetFiles:
             _sync(writing.temporary)
         for name, writing in self._tables.items():
             writing.temporary.rename(self._directory / f"{name}.parquet")
-        _sync(self._directory)
+        os.fsync(self._taken)
+        os.close(self._taken)
         return {name: writing.rows for name, writing in self._tables.items()}
 
     def discard(self) -> None:
         """Remove what was written; there is no half export."""
         for writing in self._tables.values():
-            writing.writer.close()
+            # On a full disk closing fails as well; the file goes all the same.
+            with suppress(OSError, pa.ArrowException):
+                writing.writer.close()
             writing.temporary.unlink(missing_ok=True)
+        os.close(self._taken)
+        if self._made:
+            with suppress(OSError):
+                self._directory.rmdir()
 
 
 def _sync(path: Path) -> None:

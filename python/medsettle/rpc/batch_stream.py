@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import grpc
-
 from medsettle.errors import HubUnusable, Overloaded, decoded_refusal
 from medsettle.ops.counters import Counters
 from medsettle.rpc import limits
@@ -45,9 +43,6 @@ class BatchStreams:
                 await context.send_initial_metadata(self._start)
                 with self._place(self._identify(context).institution):
                     await self._serve(context)
-            except grpc.aio.InternalError:
-                # The transport's word for an answer that nobody can be given any more: the caller is gone.
-                raise asyncio.CancelledError from None
             except Exception as error:
                 outcome, refusal = refusal_of(error, _NAME)
             else:

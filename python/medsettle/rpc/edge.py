@@ -230,10 +230,11 @@ def stream_handler(
 
 
 def refusal_of(error: Exception, method: str) -> tuple[str, WireRefusal]:
-    """Map an error to the outcome that is counted and what goes out.
+    """Map an error to the outcome that is counted and what goes out; of a caller that is gone, end its call.
 
     | error | out |
     | --- | --- |
+    | grpc.aio.InternalError | nothing: the transport's word for an answer that nobody can be given any more |
     | Rejected | by the catalog |
     | Unavailable | by the catalog |
     | TimeoutError | DEADLINE_EXCEEDED, no reason: the outcome is unknown unless its text says otherwise |
@@ -241,6 +242,8 @@ def refusal_of(error: Exception, method: str) -> tuple[str, WireRefusal]:
     | anything else | INTERNAL; what it was stands in the log only |
     """
     match error:
+        case grpc.aio.InternalError():
+            raise asyncio.CancelledError from None
         case Rejected():
             return error.reason, wire_refusal(error.reason, error.detail)
         case Unavailable():

@@ -14,17 +14,17 @@ import logging
 import os
 import secrets
 import signal
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import grpc
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from medsettle.auth import tls_files
 from medsettle.auth.revocation import RevocationList
 from medsettle.config import START_METADATA_KEY, TlsFiles
 from medsettle.errors import HubUnusable, MedsettleError
@@ -80,6 +80,40 @@ class Listening:
         if self.insecure and not _is_loopback(host):
             raise CannotListen(f"without TLS a hub listens on loopback only; {host or 'every address'} is not")
 
+    def rehearse(self) -> None:
+        """Raise what the start of a service would: CannotListen, and OSError and ValueError for files.
+
+        For whoever opens, or makes, a hub for it first.
+        """
+        self.check()
+        if self.tls is not None:
+            _ServerCertificate(self.tls)
+        if self.revoked is not None:
+            RevocationList.load(self.revoked)
+        if not _can_bind(self.address):
+            raise _taken(self.address)
+
+
+def _can_bind(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        found = socket.getaddrinfo(
+            host.strip("[]") or None, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except OSError:
+        return False
+    for family, kind, protocol, _, where in found:
+        with contextlib.suppress(OSError), socket.socket(family, kind, protocol) as tried:
+            # As gRPC does: what lingers of a service that ended is in nobody's way.
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind(where)
+            return True
+    return False
+
+
+def _taken(address: str) -> CannotListen:
+    return CannotListen(f"cannot listen on {address}: it is in use, or no address of this machine")
+
 
 def _is_loopback(host: str) -> bool:
     try:
@@ -126,8 +160,7 @@ class Service:
             else:
                 port = server.add_secure_port(self._listening.address, self._credentials)
         except RuntimeError:
-            address = self._listening.address
-            raise CannotListen(f"cannot listen on {address}: it is in use, or no address of this machine") from None
+            raise _taken(self._listening.address) from None
         await server.start()
         self._server = server
         self._follower = asyncio.create_task(self._follow_state())
@@ -199,13 +232,7 @@ class _ServerCertificate:
         return tuple((one.st_mtime_ns, one.st_ino) for one in status)
 
     def _read(self) -> grpc.ServerCertificateConfiguration:
-        authority, chain, key = (
-            Path(path).read_bytes() for path in (self._files.ca, self._files.cert, self._files.key)
-        )
-        x509.load_pem_x509_certificates(authority)
-        own = x509.load_pem_x509_certificates(chain)[0]
-        if load_pem_private_key(key, password=None).public_key() != own.public_key():
-            raise ValueError(f"{self._files.key} is not the key of {self._files.cert}")
+        authority, chain, key = tls_files.read(self._files.ca, self._files.cert, self._files.key)
         return grpc.ssl_server_certificate_configuration([(key, chain)], root_certificates=authority)
 
 

@@ -1,11 +1,12 @@
-//! Making and restoring backups, behind `medsettle.journal`.
+//! Making, checking and restoring backups, behind `medsettle.journal`.
 //!
 //! Invariant: files are written and read detached.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use medsettle_engine::backup::{self, BackupError};
+use medsettle_engine::backup::{self, BackupError, CheckedBackup};
+use medsettle_engine::error::Finding;
 use medsettle_wire::record::SCHEMA;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
@@ -13,7 +14,7 @@ use pyo3::types::{PyBytes, PyDict};
 use crate::errors::{
     BackupUnusable, CorruptJournal, DirectoryLocked, ServerForgot, journal_error, os_failure, value_error,
 };
-use crate::journal::Telling;
+use crate::journal::{Telling, described, described_snapshot};
 
 /// A backup that takes frames and snapshots in.
 #[pyclass(frozen, module = "medsettle._core")]
@@ -44,9 +45,20 @@ impl Backup {
         self.on(py, backup::Backup::keep)
     }
 
-    /// The frame behind which the newest snapshot of the backup stands; 0 without one.
-    fn snapshot_frame(&self, py: Python<'_>) -> PyResult<u64> {
-        self.on(py, |backup| backup.snapshot_frame())
+    /// Make durable what was taken in of frames, and release the directory.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        self.on(py, backup::Backup::close)
+    }
+
+    /// The frame behind which the newest snapshot of the backup stands; 0 without one that can be used.
+    fn snapshot_frame(&self) -> u64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).snapshot_frame()
+    }
+
+    /// The snapshots that were there as it was opened and cannot be used, each with the reason.
+    fn passed(&self) -> Vec<String> {
+        let backup = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        backup.passed().iter().map(ToString::to_string).collect()
     }
 
     /// Take in the next bytes of the snapshot behind a frame.
@@ -73,6 +85,41 @@ impl Backup {
     ) -> PyResult<T> {
         py.detach(|| work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))).map_err(backup_error)
     }
+}
+
+/// Whether a directory holds a backup rather than a journal.
+#[pyfunction]
+pub(crate) fn is_backup(directory: PathBuf) -> bool {
+    backup::is_backup(&directory)
+}
+
+/// Check all of a backup; `progress` gets the bytes done and the bytes in all.
+#[pyfunction]
+#[pyo3(signature = (directory, progress))]
+pub(crate) fn verify_backup(
+    py: Python<'_>,
+    directory: PathBuf,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<Bound<'_, PyDict>> {
+    let mut telling = Telling::to(progress);
+    let checked = py.detach(|| backup::check(&directory, SCHEMA, &mut |done, total| telling.tell(done, total)));
+    telling.raised()?;
+    let CheckedBackup { pieces, frames, records, tail, snapshots, unfinished, findings } =
+        checked.map_err(backup_error)?;
+    let dict = PyDict::new(py);
+    dict.set_item("pieces", pieces)?;
+    dict.set_item("frames", frames)?;
+    dict.set_item("records", records)?;
+    dict.set_item("last_frame", tail.number)?;
+    dict.set_item("last_sequence", tail.last_sequence)?;
+    dict.set_item("last_hash", PyBytes::new(py, &tail.hash.0))?;
+    let snapshots: PyResult<Vec<_>> = snapshots.iter().map(|sound| described_snapshot(py, sound)).collect();
+    dict.set_item("snapshots", snapshots?)?;
+    dict.set_item("unfinished", unfinished.iter().map(|path| path.display().to_string()).collect::<Vec<_>>())?;
+    dict.set_item("frames_are_whole", findings.iter().all(|finding| finding.damage.spares_the_journal()))?;
+    let told = |finding: &Finding| described(py, finding, &finding.advice_in_backup());
+    dict.set_item("findings", findings.iter().map(told).collect::<PyResult<Vec<_>>>()?)?;
+    Ok(dict)
 }
 
 /// Make a data directory of a backup.
@@ -110,7 +157,9 @@ fn backup_error(error: BackupError) -> PyErr {
         BackupError::Damaged(_) => CorruptJournal::new_err(text),
         BackupError::Forgotten { .. } => ServerForgot::new_err(text),
         BackupError::Busy { .. } => DirectoryLocked::new_err(text),
-        BackupError::NotNext { .. } | BackupError::NoBackup { .. } => BackupUnusable::new_err(text),
+        BackupError::NotNext { .. } | BackupError::NoBackup { .. } | BackupError::Closed { .. } => {
+            BackupUnusable::new_err(text)
+        }
         BackupError::TargetNotEmpty { .. } | BackupError::OfHub { .. } => value_error(text),
         BackupError::Io { .. } | BackupError::Index(_) => os_failure(text),
         BackupError::Journal(error) => journal_error(&error),

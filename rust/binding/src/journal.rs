@@ -53,7 +53,8 @@ pub(crate) fn verify(
     dict.set_item("snapshots", snapshots?)?;
     dict.set_item("unfinished_snapshot", unfinished_snapshot.map(|path| path.display().to_string()))?;
     dict.set_item("journal_is_whole", findings.iter().all(|finding| finding.damage.spares_the_journal()))?;
-    let findings: PyResult<Vec<_>> = findings.iter().map(|finding| described(py, finding, &data)).collect();
+    let findings: PyResult<Vec<_>> =
+        findings.iter().map(|finding| described(py, finding, &finding.advice(&data))).collect();
     dict.set_item("findings", findings?)?;
     Ok(dict)
 }
@@ -72,7 +73,7 @@ fn walked(
     walk::verify_records(directory, SCHEMA, progress)
 }
 
-fn described_snapshot<'py>(py: Python<'py>, sound: &Sound) -> PyResult<Bound<'py, PyDict>> {
+pub(crate) fn described_snapshot<'py>(py: Python<'py>, sound: &Sound) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
     dict.set_item("path", sound.path.to_string_lossy())?;
     dict.set_item("frame", sound.head.tail.number)?;
@@ -95,13 +96,13 @@ pub(crate) fn reindex(py: Python<'_>, data: PathBuf, progress: Option<Py<PyAny>>
     Ok((frames, records))
 }
 
-fn described<'py>(py: Python<'py>, finding: &Finding, data: &Path) -> PyResult<Bound<'py, PyDict>> {
+pub(crate) fn described<'py>(py: Python<'py>, finding: &Finding, advice: &str) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
     dict.set_item("path", finding.path.to_string_lossy())?;
     dict.set_item("offset", finding.offset)?;
     dict.set_item("place", finding.place())?;
     dict.set_item("problem", finding.damage.to_string())?;
-    dict.set_item("advice", finding.advice(data))?;
+    dict.set_item("advice", advice)?;
     Ok(dict)
 }
 
@@ -182,7 +183,7 @@ impl Frames {
         let told = py.detach(|| self.told.lock().unwrap_or_else(PoisonError::into_inner).recv());
         match told {
             Ok(Told::Frame(frame)) => frame.shown(py).map(Some),
-            Ok(Told::Finding(finding)) => described(py, &finding, &self.data).map(Some),
+            Ok(Told::Finding(finding)) => described(py, &finding, &finding.advice(&self.data)).map(Some),
             Ok(Told::Failed(error)) => Err(journal_error(&error)),
             Err(_) => Ok(None),
         }

@@ -27,7 +27,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[pyo3::pymodule]
 mod _core {
     #[pymodule_export]
-    use crate::backup::{Backup, restore};
+    use crate::backup::{Backup, is_backup, restore, verify_backup};
+    #[pymodule_export]
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
     #[pymodule_export]
     use crate::benefit::{alert_rules_problems, benefit_quote, catalogue_problems, policy_problems};
     #[pymodule_export]

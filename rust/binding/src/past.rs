@@ -17,7 +17,7 @@ pub(crate) struct Past(medsettle_engine::Past);
 
 #[pymethods]
 impl Past {
-    /// Fold the journal up to a moment or to a sequence; one of the two is given.
+    /// Fold the journal up to a moment or to a sequence, or to its end.
     #[staticmethod]
     #[pyo3(signature = (data, at_ms, sequence, progress))]
     fn replay(
@@ -31,7 +31,8 @@ impl Past {
         let until = match (at_ms, sequence) {
             (Some(moment), None) => Until::Moment(moment),
             (None, Some(sequence)) => Until::Sequence(sequence),
-            _ => return Err(value_error("give either a moment or a sequence")),
+            (None, None) => Until::Newest,
+            (Some(_), Some(_)) => return Err(value_error("give either a moment or a sequence")),
         };
         let mut telling = Telling::to(progress);
         let past = py.detach(|| medsettle_engine::Past::replay(&directory, until, &mut |d, t| telling.tell(d, t)));

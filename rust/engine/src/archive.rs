@@ -8,6 +8,7 @@
 mod file;
 mod place;
 
+use std::fs::File;
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -18,7 +19,9 @@ use crate::index::INDEX_NAME;
 use crate::journal::frame::BLOCK_LEN;
 use crate::journal::segment::{Label, name_of, number_of};
 use crate::journal::{Dialect, DirectoryId, Scanned, SegmentScan, Tail};
-use crate::storage::{Access, AlignedBuffer, DataDirectory, DirectoryLock, LockError, Storage, StorageFile};
+use crate::storage::{
+    Access, AlignedBuffer, DataDirectory, DirectoryLock, LockError, Storage, StorageFile, open_regular,
+};
 
 pub use self::file::{ARCHIVE_MAGIC, ENTRY_FIELDS, FORMAT_VERSION, TRAILER_FIELDS};
 pub use self::place::ArchiveError;
@@ -40,7 +43,7 @@ fn note_archive(data: &Path, archive: &Path) -> io::Result<()> {
     file.write_all(text.as_bytes())?;
     file.as_file().sync_all()?;
     file.persist(&pointer)?;
-    std::fs::File::open(data)?.sync_all()
+    File::open(data)?.sync_all()
 }
 
 /// Refuse a place for an archive from which a new records index would throw it away.
@@ -69,7 +72,7 @@ fn resolved(path: &Path) -> io::Result<PathBuf> {
 
 /// The directory that a data directory names as its archive.
 fn noted_archive(data: &Path) -> io::Result<Option<PathBuf>> {
-    match std::fs::read_to_string(data.join(POINTER_NAME)) {
+    match open_regular(File::options().read(true), &data.join(POINTER_NAME)).and_then(io::read_to_string) {
         Ok(path) => Ok(Some(path.trim_end_matches('\n').into())),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
@@ -116,7 +119,10 @@ impl JournalFiles {
 
     /// The journal of a data directory, archived where its hub was told to.
     pub fn of(data: DataDirectory) -> io::Result<Self> {
-        let Some(archive) = noted_archive(data.path())? else { return Ok(Self::in_one(Arc::new(data))) };
+        let pointer = |error: io::Error| io::Error::new(error.kind(), format!("{POINTER_NAME}: {error}"));
+        let Some(archive) = noted_archive(data.path()).map_err(pointer)? else {
+            return Ok(Self::in_one(Arc::new(data)));
+        };
         let named = |error: io::Error| {
             io::Error::new(error.kind(), format!("its archive {} cannot be read: {error}", archive.display()))
         };

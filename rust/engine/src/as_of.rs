@@ -1,4 +1,4 @@
-//! The state of a hub as it was, from the journal alone: facts are folded up to a moment or a sequence, then the ordinary reads are asked.
+//! The state of a hub as it was, from the journal alone: facts are folded up to a moment, a sequence or the end, then the ordinary reads are asked.
 //!
 //! Invariant: nothing is changed and no lock is taken; a hub may be writing meanwhile.
 //! Invariant: up to the place where it ends the journal is sound: a state of half a history would be another one.
@@ -31,6 +31,8 @@ pub enum Until {
     Moment(i64),
     /// All up to the decision of this sequence.
     Sequence(u64),
+    /// All that the journal holds.
+    Newest,
 }
 
 /// Why there is no such state.
@@ -108,6 +110,7 @@ impl Past {
         match self.until {
             Until::Moment(moment_ms) => stamp_ms > moment_ms,
             Until::Sequence(last) => sequence > last,
+            Until::Newest => false,
         }
     }
 
@@ -136,7 +139,7 @@ impl Past {
         let context = Context {
             stamp_ms: match self.until {
                 Until::Moment(moment_ms) => moment_ms,
-                Until::Sequence(_) => self.stamp_ms,
+                Until::Sequence(_) | Until::Newest => self.stamp_ms,
             },
             sequence: self.hub.sequence() + 1,
             actor,

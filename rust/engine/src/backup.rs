@@ -1,10 +1,11 @@
 //! A backup: the frames of one hub's journal, and a snapshot that they cover, in files beside nobody's hub. `piece` and `snapshot` write
-//! and read the files, `restore` makes a data directory of them.
+//! and read the files, `restore` makes a data directory of them, `check` only reads.
 //!
 //! Invariant: a piece gets its name only when it is whole and synced; the name says which frames are in it.
 //! Invariant: every frame that is taken in follows the one before by number, hash, sequence and stamp, or nothing is kept of it.
 //! Leaves out: where frames and snapshots come from (the caller), what bodies mean while a backup is made; a restore reads every one.
 
+mod check;
 mod piece;
 mod placing;
 mod restore;
@@ -14,25 +15,26 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use check::{CheckedBackup, check, is_backup};
 pub use restore::{Restored, restore};
 
 use self::piece::{PieceName, PieceReader, PieceWriter};
 use self::snapshot::SnapshotWriter;
 use crate::archive::is_archived;
-use crate::error::{Damage, Finding};
+use crate::error::{Damage, Finding, JournalError};
 use crate::index::IndexError;
 use crate::journal::frame::HEADER_LEN;
 use crate::journal::segment::{IDENTITY_NAME, number_of};
 use crate::journal::{FrameHash, FrameHeader, HubId, Tail};
 use crate::limits::BACKUP_PIECE_GOAL;
-use crate::snapshot::{Passed, TEMPORARY_NAME, Unfit, name_of};
+use crate::snapshot::{Head, Passed, TEMPORARY_NAME, Unfit, name_of};
 use crate::storage::{Access, DataDirectory, DirectoryLock, LockError, Storage};
 
 /// Why a backup cannot be made, gone on with, or restored.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the message of each variant says what it and its fields are")]
 pub enum BackupError {
-    #[error("the backup is damaged, and nothing of it is used. {0}")]
+    #[error("the backup is damaged, and nothing of it is used. {0}. All that is wrong: medsettle verify {dir}", dir = directory_of(.0))]
     Damaged(Finding),
     #[error("{directory} holds no backup")]
     NoBackup { directory: String },
@@ -42,6 +44,8 @@ pub enum BackupError {
     Forgotten { directory: String, number: u64, expected: FrameHash, found: FrameHash },
     #[error("what came as frame {number} cannot follow in the backup: {what}")]
     NotNext { number: u64, what: String },
+    #[error("the backup in {directory} was closed")]
+    Closed { directory: String },
     #[error("{directory} is in use by another backup")]
     Busy { directory: String },
     #[error("{directory} is not empty; a restore makes a directory of its own")]
@@ -56,14 +60,27 @@ pub enum BackupError {
         cause: io::Error,
     },
     #[error(transparent)]
-    Journal(#[from] crate::error::JournalError),
+    Journal(#[from] JournalError),
     #[error(transparent)]
     Index(#[from] IndexError),
+}
+
+fn directory_of(finding: &Finding) -> std::path::Display<'_> {
+    finding.path.parent().unwrap_or(Path::new(".")).display()
 }
 
 fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BackupError {
     let path = path.display().to_string();
     move |cause| BackupError::Io { action, path, cause }
+}
+
+/// The same for a file that counts: what is no file is damage.
+fn opening(path: &Path) -> impl FnOnce(io::Error) -> BackupError {
+    let path = path.to_owned();
+    move |cause| match JournalError::opening(path, String::new())(cause) {
+        JournalError::Corrupt { finding, .. } => BackupError::Damaged(*finding),
+        error => error.into(),
+    }
 }
 
 fn damaged(path: &Path, offset: u64, damage: Damage) -> BackupError {
@@ -104,11 +121,15 @@ pub struct Backup {
     tail: Tail,
     piece: Option<PieceWriter>,
     snapshot: Option<SnapshotWriter>,
-    _lock: DirectoryLock,
+    /// The frame behind which the kept snapshot stands; 0 without one that is sound.
+    snapshot_frame: u64,
+    passed: Vec<Passed>,
+    /// None once it was closed.
+    lock: Option<DirectoryLock>,
 }
 
 impl Backup {
-    /// Begin a backup in a directory, or go on with the one that is there; its newest piece is read and checked.
+    /// Begin a backup in a directory, or go on with the one that is there; its newest piece and its snapshot are read and checked.
     pub fn open(directory: &Path, schema: u32) -> Result<Self, BackupError> {
         let storage = DataDirectory::create(directory).map_err(io("making", directory))?;
         refuse_of_hub(directory)?;
@@ -132,7 +153,44 @@ impl Backup {
                 tail = Tail::after(&frame.header, frame.hash);
             }
         }
-        Ok(Self { directory: directory.to_owned(), schema, hub, tail, piece: None, snapshot: None, _lock: lock })
+        let directory = directory.to_owned();
+        let (snapshot_frame, passed) = (0, Vec::new());
+        let mut backup = Self {
+            directory,
+            schema,
+            hub,
+            tail,
+            piece: None,
+            snapshot: None,
+            snapshot_frame,
+            passed,
+            lock: Some(lock),
+        };
+        backup.find_snapshot()?;
+        Ok(backup)
+    }
+
+    /// Read the kept snapshots again: one that rotted is as good as none, so that it is taken anew.
+    fn find_snapshot(&mut self) -> Result<(), BackupError> {
+        for number in snapshot::numbers(&self.directory)? {
+            match self.examine(&name_of(number), number)? {
+                Ok(_) => {
+                    self.snapshot_frame = number;
+                    break;
+                }
+                Err(unfit) => self.passed.push(Passed { path: self.directory.join(name_of(number)), unfit }),
+            }
+        }
+        Ok(())
+    }
+
+    /// Read a snapshot whole, against the frame behind which it says that it stands.
+    fn examine(&self, name: &str, frame: u64) -> Result<Result<Head, Unfit>, BackupError> {
+        let pieces = pieces_of(&self.directory)?;
+        match (snapshot::frame_of(&self.directory, &pieces, frame, self.schema)?, self.hub) {
+            (Some(tail), Some(hub)) => snapshot::examine(&self.directory, name, Access::ReadMedium, hub, &tail),
+            _ => Ok(Err(Unfit::Ahead { frame, last: self.tail.number })),
+        }
     }
 
     /// The last frame that was taken in.
@@ -142,6 +200,7 @@ impl Backup {
 
     /// Take in the content of a frame: the last one again, which must be the same, or the next one.
     pub fn take(&mut self, number: u64, content: &[u8]) -> Result<(), BackupError> {
+        self.check_open()?;
         if number == self.tail.number && number > 0 {
             return self.compare(number, content);
         }
@@ -180,13 +239,19 @@ impl Backup {
         self.piece.take().map_or(Ok(()), |piece| piece.finish(self.tail.number))
     }
 
-    /// The frame behind which the newest snapshot of the backup stands; 0 without one.
-    pub fn snapshot_frame(&self) -> Result<u64, BackupError> {
-        Ok(snapshot::numbers(&self.directory)?.first().copied().unwrap_or(0))
+    /// The frame behind which the newest snapshot of the backup stands; 0 without one that can be used.
+    pub fn snapshot_frame(&self) -> u64 {
+        self.snapshot_frame
+    }
+
+    /// The snapshots that were there as it was opened and cannot be used.
+    pub fn passed(&self) -> &[Passed] {
+        &self.passed
     }
 
     /// Take in the next bytes of the snapshot behind a frame. With another frame it begins anew.
     pub fn take_snapshot(&mut self, frame: u64, content: &[u8]) -> Result<(), BackupError> {
+        self.check_open()?;
         if self.snapshot.as_ref().is_none_or(|begun| begun.frame != frame) {
             self.snapshot = Some(SnapshotWriter::begin(&self.directory, frame)?);
         }
@@ -200,16 +265,14 @@ impl Backup {
         let Some(taken) = self.snapshot.take() else { return Ok(None) };
         let frame = taken.frame;
         taken.finish()?;
-        let pieces = pieces_of(&self.directory)?;
-        let behind = snapshot::frame_of(&self.directory, &pieces, frame, self.schema)?;
-        let examined = match (behind, self.hub) {
-            (Some(tail), Some(hub)) => {
-                snapshot::examine(&self.directory, TEMPORARY_NAME, Access::ReadMedium, hub, &tail)?
+        match self.examine(TEMPORARY_NAME, frame)? {
+            Ok(_) => {
+                snapshot::keep(&self.directory, frame)?;
+                self.snapshot_frame = frame;
+                // They were removed.
+                self.passed.clear();
+                Ok(None)
             }
-            _ => Err(Unfit::Ahead { frame, last: self.tail.number }),
-        };
-        match examined {
-            Ok(_) => snapshot::keep(&self.directory, frame).map(|()| None),
             Err(unfit) => {
                 snapshot::discard(&self.directory)?;
                 Ok(Some(Passed { path: self.directory.join(name_of(frame)), unfit }))
@@ -217,8 +280,23 @@ impl Backup {
         }
     }
 
+    /// Make durable what was taken in of frames, and let others have the directory. Nothing is taken in any more.
+    pub fn close(&mut self) -> Result<(), BackupError> {
+        let kept = self.keep();
+        (self.snapshot, self.lock) = (None, None);
+        kept
+    }
+
+    fn check_open(&self) -> Result<(), BackupError> {
+        if self.lock.is_some() {
+            return Ok(());
+        }
+        Err(BackupError::Closed { directory: self.directory.display().to_string() })
+    }
+
     /// Throw away what was taken in of a snapshot that was not finished.
     pub fn discard_snapshot(&mut self) -> Result<(), BackupError> {
+        self.check_open()?;
         self.snapshot = None;
         snapshot::discard(&self.directory)
     }

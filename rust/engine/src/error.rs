@@ -2,6 +2,7 @@
 //!
 //! Invariant: a `Finding` always names a place; `JournalError` always names the directory or a file in it.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -60,6 +61,8 @@ pub enum Damage {
     SegmentMissing { first: u64, last: u64, places: Option<String> },
     #[error("the file is {found} bytes long, it was made with {expected}")]
     FileLength { expected: u64, found: u64 },
+    #[error("it is no regular file but {found}")]
+    NoRegularFile { found: &'static str },
     #[error("the label at the beginning of the file is damaged")]
     Label,
     #[error(
@@ -82,7 +85,7 @@ pub enum Damage {
     Cut { frame: u64 },
     #[error("the file holds more than the frames up to {last} that its name promises")]
     BehindPiece { last: u64 },
-    #[error("the frames {first} to {last} are missing before it")]
+    #[error("{}", piece_missing(*first, *last))]
     PieceMissing { first: u64, last: u64 },
     #[error("this segment is in use although the one before it is not")]
     UsedBehindPrepared,
@@ -100,6 +103,37 @@ impl Damage {
     pub fn spares_the_journal(&self) -> bool {
         matches!(self, Self::Snapshot { .. })
     }
+
+    /// The frame in which it lies, where it lies in one.
+    fn frame(&self) -> Option<u64> {
+        match self {
+            Self::SectorDamaged { frame, .. }
+            | Self::SectorLost { frame }
+            | Self::FrameMisplaced { expected: frame, .. }
+            | Self::WrittenBehind { frame }
+            | Self::Header { frame, .. }
+            | Self::Number { frame, .. }
+            | Self::Hub { frame, .. }
+            | Self::Previous { frame, .. }
+            | Self::Hash { frame }
+            | Self::Order { frame, .. }
+            | Self::BeyondSegment { frame }
+            | Self::Padding { frame }
+            | Self::Body { frame, .. }
+            | Self::EndsBeforeSnapshot { frame, .. }
+            | Self::Cut { frame } => Some(*frame),
+            _ => None,
+        }
+    }
+}
+
+/// A piece that begins too early has no frames missing before it: two pieces hold the same.
+fn piece_missing(first: u64, last: u64) -> String {
+    match first.cmp(&last) {
+        Ordering::Less => format!("the frames {first} to {last} are missing before it"),
+        Ordering::Equal => format!("frame {first} is missing before it"),
+        Ordering::Greater => format!("it begins with frame {}, which the piece before it holds as well", last + 1),
+    }
 }
 
 /// Where segments were looked for is only told if it was in more than one place.
@@ -109,10 +143,13 @@ fn missing(first: u64, last: u64, places: Option<&str>) -> String {
     format!("{} {are} missing{places}", segments(first, last))
 }
 
+const RESTORE_COMMAND: &str = "medsettle restore --backup YOUR_BACKUP --to NEW_DIR";
+
 impl Finding {
     /// The place in the file; in an archived segment, that in what it decompresses to.
     pub fn place(&self) -> String {
-        let is_archived = self.path.extension().is_some_and(|end| end == "archive");
+        let is_file = !matches!(self.damage, Damage::NoRegularFile { .. });
+        let is_archived = is_file && self.path.extension().is_some_and(|end| end == "archive");
         format!("offset {}{}", self.offset, if is_archived { " of its uncompressed content" } else { "" })
     }
 
@@ -129,10 +166,37 @@ impl Finding {
             ),
             Damage::RestoreInterrupted => "run the same medsettle restore again".to_owned(),
             Damage::NewerFormat { .. } => "use the program that wrote it, or a later one".to_owned(),
-            _ => format!(
-                "what can still be read: medsettle inspect {directory}; what a backup holds: medsettle restore --help"
+            Damage::NoRegularFile { .. } => {
+                format!("move it away and put the file back in its place; what a backup holds: {RESTORE_COMMAND}")
+            }
+            damage => format!(
+                "what can still be read: {}; what a backup holds: {RESTORE_COMMAND}",
+                inspect_command(damage, &directory)
             ),
         }
+    }
+
+    /// What to do about it where it was found in a backup.
+    pub fn advice_in_backup(&self) -> String {
+        match &self.damage {
+            Damage::Snapshot { .. } => {
+                "a restore passes over it, and nothing is lost but time; the next medsettle backup takes it anew"
+            }
+            Damage::NewerFormat { .. } => "use the program that wrote it, or a later one",
+            _ => "no restore takes it; make another while the hub runs: medsettle backup --from HOST:PORT --to NEW_DIR",
+        }
+        .to_owned()
+    }
+}
+
+/// The command that shows the frames around the damage, or all where it is of no frame.
+fn inspect_command(damage: &Damage, directory: &dyn fmt::Display) -> String {
+    match damage.frame() {
+        Some(frame) => {
+            let (first, last) = (frame.saturating_sub(1).max(1), frame.saturating_add(1));
+            format!("medsettle inspect {directory} --from {first} --to {last}")
+        }
+        None => format!("medsettle inspect {directory} --json"),
     }
 }
 
@@ -156,7 +220,7 @@ impl From<Unreadable> for io::Error {
 pub enum JournalError {
     /// Something no crash leaves behind. Nothing was changed.
     #[error(
-        "the journal is damaged and stays closed. {finding}. All that is wrong: medsettle verify {directory}; frame by frame: medsettle inspect {directory}"
+        "the journal is damaged and stays closed. {finding}. All that is wrong: medsettle verify {directory}; frame by frame: {}", inspect_command(&finding.damage, directory)
     )]
     Corrupt { finding: Box<Finding>, directory: String },
     #[error(
@@ -193,5 +257,18 @@ impl JournalError {
             }
             None => Self::io("opening", path)(cause),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_piece_says_what_is_missing_before_it_or_what_is_held_twice() {
+        let told = |first, last| Damage::PieceMissing { first, last }.to_string();
+        assert_eq!(told(3, 7), "the frames 3 to 7 are missing before it");
+        assert_eq!(told(3, 3), "frame 3 is missing before it");
+        assert_eq!(told(8, 4), "it begins with frame 5, which the piece before it holds as well");
     }
 }

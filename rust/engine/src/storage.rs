@@ -14,7 +14,7 @@ mod disk;
 pub mod simulated;
 
 pub use disk::DataDirectory;
-pub(crate) use disk::{LOCK_NAME, close_directory, free_bytes, make_directory, make_file};
+pub(crate) use disk::{LOCK_NAME, close_directory, free_bytes, make_directory, make_file, open_regular};
 
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

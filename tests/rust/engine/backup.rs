@@ -58,7 +58,7 @@ pub(crate) fn backed_up() -> (Place, PathBuf) {
     let mut backup = Backup::open(&directory, SCHEMA).expect("begun");
     take_frames(&engine, &mut backup);
     let frame = take_snapshot(&engine, &mut backup);
-    assert_eq!(backup.snapshot_frame().expect("listed"), frame);
+    assert_eq!(backup.snapshot_frame(), frame);
     assert!(frame < backup.tail().number, "there is more behind it");
     drop((engine, backup));
     (place, directory)

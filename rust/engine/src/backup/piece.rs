@@ -8,11 +8,11 @@ use std::fs::{self, File};
 use std::io::{BufReader, BufWriter, ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::{BackupError, Decoded, damaged, decode, io};
+use super::{BackupError, Decoded, damaged, decode, io, opening};
 use crate::error::Damage;
 use crate::journal::frame::HEADER_LEN;
 use crate::journal::{FrameHeader, HubId, Tail};
-use crate::storage::make_file;
+use crate::storage::{make_file, open_regular};
 
 /// First bytes of a piece.
 pub(super) const PIECE_MAGIC: [u8; 8] = *b"MEDPIECE";
@@ -111,7 +111,7 @@ pub(super) struct PieceReader {
 impl PieceReader {
     pub(super) fn open(directory: &Path, name: PieceName) -> Result<Self, BackupError> {
         let path = directory.join(name.to_string());
-        let file = File::open(&path).map_err(io("opening", &path))?;
+        let file = open_regular(File::options().read(true), &path).map_err(opening(&path))?;
         let file = BufReader::with_capacity(BUFFER_LEN, file);
         let mut reader = Self { path, name, file, offset: 0, content: Vec::new(), peeked: false };
         reader.content.resize(PIECE_HEAD_LEN, 0);

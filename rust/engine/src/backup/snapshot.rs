@@ -49,21 +49,31 @@ pub(super) fn examine(
     hub: HubId,
     frame: &Tail,
 ) -> Result<Result<Head, Unfit>, BackupError> {
+    let examined = read_whole(directory, name, access, hub, frame.number)?;
+    Ok(examined.and_then(|head| head.stands_behind(frame).map(|()| head)))
+}
+
+/// The same without the frame, of which only the number is known.
+pub(super) fn read_whole(
+    directory: &Path,
+    name: &str,
+    access: Access,
+    hub: HubId,
+    number: u64,
+) -> Result<Result<Head, Unfit>, BackupError> {
     let path = directory.join(name);
     let storage = DataDirectory::existing(directory).map_err(io("opening", directory))?;
-    let file = storage.open(name, access).map_err(io("opening", &path))?;
-    match sound(file, hub, frame) {
+    match storage.open(name, access).map_err(Unfit::from).and_then(|file| sound(file, hub, number)) {
         Err(Unfit::Io(error)) if error.raw_os_error().is_some() => Err(io("reading", &path)(error)),
-        examined => Ok(examined),
+        read => Ok(read),
     }
 }
 
-fn sound(file: Box<dyn StorageFile>, hub: HubId, frame: &Tail) -> Result<Head, Unfit> {
-    let number = u32::try_from(hub.0).ok().and_then(HubNumber::new).ok_or(Unfit::Foreign)?;
-    let mut rows = RowCheck::new(number);
+fn sound(file: Box<dyn StorageFile>, hub: HubId, number: u64) -> Result<Head, Unfit> {
+    let hub_number = u32::try_from(hub.0).ok().and_then(HubNumber::new).ok_or(Unfit::Foreign)?;
+    let mut rows = RowCheck::new(hub_number);
     let head = snapshot::read_file(file, &mut |_| {}, &mut |row| rows.add(row))?;
-    head.is_of(head.directory, hub, frame.number)?;
-    head.stands_behind(frame)?;
+    head.is_of(head.directory, hub, number)?;
     let (found, expected) = (rows.finish()?, head.tail.last_sequence);
     if found == expected { Ok(head) } else { Err(Unfit::Sequence { found, expected }) }
 }

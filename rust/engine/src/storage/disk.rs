@@ -4,13 +4,14 @@
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, FileTypeExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Advice, CWD, OFlags, RenameFlags, fadvise, fcntl_getfl, fcntl_setfl, renameat_with};
 use rustix::io::Errno;
 
 use super::{Access, DirectoryLock, LockError, Storage, StorageFile};
+use crate::error::{Damage, Unreadable};
 
 pub(crate) const LOCK_NAME: &str = "LOCK";
 /// Facts name persons: nobody but the hub's user reads them.
@@ -37,6 +38,19 @@ pub(crate) fn free_bytes(path: &Path) -> io::Result<u64> {
 /// Make a file anew that nobody but the hub's user reads.
 pub(crate) fn make_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(true).mode(FILE_MODE).open(path)
+}
+
+/// Open the file at `path`; of what else may lie there a pipe would be waited for, and a directory is refused only when it is read.
+pub(crate) fn open_regular(options: &OpenOptions, path: &Path) -> io::Result<File> {
+    let kind = std::fs::metadata(path)?.file_type();
+    let found = match kind {
+        _ if kind.is_file() => return options.open(path),
+        _ if kind.is_dir() => "a directory",
+        _ if kind.is_fifo() => "a named pipe",
+        _ if kind.is_socket() => "a socket",
+        _ => "a device",
+    };
+    Err(Unreadable { offset: 0, damage: Damage::NoRegularFile { found } }.into())
 }
 
 /// A data directory on a local file system.
@@ -95,7 +109,7 @@ impl Storage for DataDirectory {
 
     fn open(&self, name: &str, access: Access) -> io::Result<Box<dyn StorageFile>> {
         let path = self.path.join(name);
-        let file = OpenOptions::new().read(true).write(access == Access::Write).open(&path)?;
+        let file = open_regular(OpenOptions::new().read(true).write(access == Access::Write), &path)?;
         match access {
             Access::Read => fadvise(&file, 0, None, Advice::Sequential)?,
             Access::Write => {}

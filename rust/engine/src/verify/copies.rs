@@ -21,7 +21,12 @@ pub(super) fn compared(storage: &dyn Storage, number: u64) -> Result<Option<Find
         Err(error) => return Err(error),
     };
     let segment_path = storage.path_of(&name);
-    let file = storage.open(&name, Access::Read).map_err(JournalError::io("opening", segment_path.clone()))?;
+    let file = storage.open(&name, Access::Read);
+    let file = match file.map_err(JournalError::opening(segment_path.clone(), directory_of(storage))) {
+        // The walk has told of it.
+        Err(JournalError::Corrupt { .. }) => return Ok(None),
+        opened => opened?,
+    };
     let differs = difference(&(&*file, segment_path), &(&*copy, path.clone()))?;
     Ok(differs.map(|offset| Finding { path, offset, damage: Damage::ArchivedOtherwise }))
 }
