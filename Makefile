@@ -4,6 +4,7 @@
 #   make test      set up and run all tests                make protos   generate what comes from protos/
 #   make kills     SIGKILL under load, KILLS=100 times
 #   make bench-history HISTORY=1000000  what years of history cost
+#   make bench-peers  the same job done by PostgreSQL, side by side
 #   make bench-snapshot PERSONS=1000000  what a snapshot costs those who settle, and saves at a start
 #   make faults    failing calls, full disks, power cuts: FAULT_CALLS=20 calls of a kind, CUTS=20 cuts
 #   make fuzz      invented requests, frames and journals, FUZZ_SECONDS=60 for each target
@@ -30,7 +31,7 @@ SOURCES := pyproject.toml Cargo.toml Cargo.lock \
 	$(shell find python -type f \( -name '*.py' -o -name '*.pyi' -o -name '*.json' \) -not -path '*/.*')
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test kills race simulate mutants secrets faults fuzz golden lint venv develop protos bench bench-history bench-snapshot clean
+.PHONY: demo test kills race simulate mutants secrets faults fuzz golden lint venv develop protos bench bench-peers bench-history bench-snapshot clean
 
 demo: $(VENV)/installed
 	$(BIN)/medsettle demo
@@ -118,6 +119,11 @@ bench: venv
 	$(BIN)/python benches/python/grpc_unary.py
 	$(BIN)/python benches/python/grpc_stream.py
 	$(BIN)/python benches/python/loss_report.py
+
+# Needs PostgreSQL with pgbench: apt-get install postgresql.
+bench-peers: venv
+	$(PIP) install '.[bench]'
+	$(BIN)/python benches/peers/postgres/compare.py
 
 bench-history: $(BIN)/python
 	HISTORY=$(HISTORY) cargo bench --locked --package medsettle-benches --bench history
