@@ -76,6 +76,7 @@ def figure(
     floors: Sequence[float] | None = None,
 ) -> Figure:
     """Make a figure of its runs and those of its floor, which stood beside them; a single floor counts for all."""
+    machine = machine.removeprefix("machine: ")
     if floors is None:
         return Figure(name, unit, Spread.over(values), len(values), "", None, None, machine)
     beside = list(floors) * (len(values) if len(floors) == 1 else 1)
