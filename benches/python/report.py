@@ -18,7 +18,7 @@ import criterion_report
 from baseline import BASELINE, DEFAULT_FIGURES, Change, changes, load
 from figures import FILE, Figure, Spread, read
 from machine import machine_line, scratch_directory
-from targets import TARGETS, By, Target
+from targets import TARGETS, By, Target, persons_of
 
 
 def _value(spread: Spread, unit: str) -> str:
@@ -39,7 +39,7 @@ def _row(cells: Sequence[str]) -> str:
 
 def _reached(target: Target, figure: Figure | None) -> str:
     if figure is None:
-        return "not measured"
+        return f"not measured: `{target.how}`"
     return "reached" if target.is_reached(figure) else "**not reached**"
 
 
@@ -54,6 +54,8 @@ def _target_rows(figures: Mapping[str, Figure]) -> Iterator[str]:
             # The interval of a rate is that of the time, turned round.
             us = figure.value
             measured = _value(Spread(1e6 / us.median, 1e6 / us.most, 1e6 / us.least), "/s")
+        if persons := persons_of(figure.name):
+            measured += f", {persons:,} persons"
         yield _row([target.what, measured, *_beside(figure), target.text(), _reached(target, figure)])
 
 
@@ -63,8 +65,8 @@ def markdown(figures: Mapping[str, Figure], found: Sequence[Change], machine: st
     lines = [
         "# Benchmarks",
         "",
-        f"{today}, {machine}. Medians, in brackets least and most of the runs; a ratio is to the floor beside it, which "
-        "was measured in the same run.",
+        f"{today}, {machine}. Medians, in brackets least and most of the runs; a ratio is to the floor beside it, "
+        "which was measured in the same run.",
         "",
         _row(["target", "measured", "floor", "ratio", "wanted", ""]),
         _row(["---"] * 6),
@@ -98,6 +100,7 @@ def document(figures: Mapping[str, Figure], found: Sequence[Change], machine: st
             {
                 "target": target.what,
                 "wanted": target.text(),
+                "measured_by": target.how,
                 "figure": None if figure is None else figure.name,
                 "compared": None if figure is None else target.measured(figure),
                 "reached": None if figure is None else target.is_reached(figure),

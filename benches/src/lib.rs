@@ -3,10 +3,13 @@
 //! Invariant: everything goes through `Hub::decide`; nothing is put into the state by hand.
 
 mod card_events;
+pub mod figures;
+mod population;
 pub mod process;
 mod rounds;
 mod watch;
 
+pub use population::Population;
 pub use rounds::Rounds;
 
 use std::sync::Arc;
@@ -214,10 +217,18 @@ impl Ward {
     }
 
     fn issue(&mut self, id: CardId, card: u64) {
-        let made =
-            Personalisation { pan: pan(card), card_sn: card_sn(card), chip: Some(Chip { scheme: 1, key_index: 1 }) };
-        self.run(Command::MarkCardMade { card: id, made, purse: Fen::ZERO });
-        self.run(Command::HandOverCard { card: id, collected_by: "holder".into() });
+        self.run(Self::made(id, card));
+        self.run(Self::handed_over(id));
+    }
+
+    fn made(id: CardId, card: u64) -> Command {
+        let chip = Some(Chip { scheme: 1, key_index: 1 });
+        let made = Personalisation { pan: pan(card), card_sn: card_sn(card), chip };
+        Command::MarkCardMade { card: id, made, purse: Fen::ZERO }
+    }
+
+    fn handed_over(id: CardId) -> Command {
+        Command::HandOverCard { card: id, collected_by: "holder".into() }
     }
 }
 
@@ -288,7 +299,7 @@ fn enrolment(card: u64) -> Command {
 }
 
 /// Deductible, pool with a cap, large-sum: as most cities have it.
-fn policy() -> BenefitPolicy {
+pub fn policy() -> BenefitPolicy {
     let band = |rate_bp| Band {
         levels: AnyOf::ANY,
         categories: AnyOf::ANY,
