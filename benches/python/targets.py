@@ -30,7 +30,7 @@ def persons_of(name: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A target. `figures` is a pattern of the names of figures, of which that with most persons decides, or the best."""
+    """A target. `figures` is a pattern of names of figures, of which that with most persons decides, or the best."""
 
     what: str
     figures: str
