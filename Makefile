@@ -132,7 +132,7 @@ bench: venv
 	$(FIGURES) $(BIN)/python benches/python/loss_report.py
 	$(FIGURES) $(BIN)/python benches/python/report.py
 
-bench-report: $(BIN)/python
+bench-report: venv
 	$(FIGURES) $(BIN)/python benches/python/report.py
 
 # Needs PostgreSQL with pgbench: apt-get install postgresql.
