@@ -4,8 +4,9 @@
     python benches/python/baseline.py --write       # take the figures of the last run into it
 
 Machines differ, so ratios to floors are compared and nothing else; a figure without a floor is not in the baseline.
-The noise of a figure is the widest spread that its runs had, of the baseline and of now. `--write` to a baseline that
-knows a figure already keeps what its runs spread over then: write several runs, one after the other, to learn it.
+`--write` to a baseline that knows a figure already, from such a machine, keeps between what its ratios lay: measure
+and write several times to learn how much it differs from one time to the next. Beyond the noise is what lies farther
+outside of these than either median may be off by chance, and than a twentieth.
 
 Leaves out the figures (figures.py) and the table in which a slowdown is shown (report.py).
 """
@@ -18,7 +19,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from figures import FILE, Figure, Spread, read
+from figures import FILE, Figure, read
 
 BASELINE = Path(__file__).parents[1] / "baseline.json"
 DEFAULT_FIGURES = Path("target/bench/figures.jsonl")
@@ -29,39 +30,40 @@ LEAST_NOISE = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A figure as it was: its ratio to the floor, and between which values its runs and its days lay."""
+    """A figure as it was: its ratio to the floor when it was last written, and between what it lay at all times."""
 
     floor: str
-    ratio: Spread
+    ratio: float
+    least: float
+    most: float
+    noise: float
+    """How far one of them may be off by chance, at the worst."""
+    times: int
     machine: str
     written: str
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A figure that lies beyond its noise. `times` says how much more of the floor it takes, or of its rate is gone."""
+    """A figure that lies beyond its noise. `times` says how many times it is slower or faster."""
 
     name: str
-    before: Spread
-    now: Spread
+    before: float
+    now: float
     is_worse: bool
     times: float
 
     def text(self) -> str:
         """Say it in a line."""
-        what = "slower" if self.is_worse else "faster"
-        return (
-            f"{self.name}: {self.times:.2f} times {what}, {self.now.text(3)} of its floor; "
-            f"{self.before.text(3)} in the baseline"
-        )
+        speed = f"{self.times:.2f} times {'slower' if self.is_worse else 'faster'}"
+        return f"{self.name}: {speed}; {self.now:.3f} of its floor, {self.before:.3f} in the baseline"
 
 
 def load(file: Path = BASELINE) -> dict[str, Known]:
     """Read a baseline; nothing is known where there is none."""
     if not file.exists():
         return {}
-    document = json.loads(file.read_text("utf-8"))
-    return {name: Known(**{**known, "ratio": Spread(**known["ratio"])}) for name, known in document.items()}
+    return {name: Known(**known) for name, known in json.loads(file.read_text("utf-8")).items()}
 
 
 def changes(figures: Mapping[str, Figure], known: Mapping[str, Known]) -> Iterator[Change]:
@@ -70,17 +72,12 @@ def changes(figures: Mapping[str, Figure], known: Mapping[str, Known]) -> Iterat
         before = known.get(name)
         if before is None or figure.ratio is None or figure.floor != before.floor:
             continue
-        noise = max(LEAST_NOISE, _noise(before.ratio), _noise(figure.ratio))
-        least, most = before.ratio.median * (1 - noise), before.ratio.median * (1 + noise)
-        if least <= figure.ratio.median <= most:
+        noise = max(LEAST_NOISE * before.ratio, before.noise, figure.ratio.noise)
+        if before.least - noise <= figure.ratio.median <= before.most + noise:
             continue
-        grown = figure.ratio.median / before.ratio.median
+        grown = figure.ratio.median / before.ratio
         is_worse = (grown < 1) == figure.more_is_better
-        yield Change(name, before.ratio, figure.ratio, is_worse, max(grown, 1 / grown))
-
-
-def _noise(ratio: Spread) -> float:
-    return max(ratio.most - ratio.median, ratio.median - ratio.least) / ratio.median
+        yield Change(name, before.ratio, figure.ratio.median, is_worse, max(grown, 1 / grown))
 
 
 def taken_in(figures: Mapping[str, Figure], known: Mapping[str, Known]) -> dict[str, Known]:
@@ -90,11 +87,13 @@ def taken_in(figures: Mapping[str, Figure], known: Mapping[str, Known]) -> dict[
     for name, figure in figures.items():
         if figure.ratio is None:
             continue
-        least, most = figure.ratio.least, figure.ratio.most
+        ratio, machine = figure.ratio, _kind(figure.machine)
+        least, most, noise, times = ratio.median, ratio.median, ratio.noise, 1
         before = known.get(name)
-        if before is not None and before.floor == figure.floor and before.machine == _kind(figure.machine):
-            least, most = min(least, before.ratio.least), max(most, before.ratio.most)
-        merged[name] = Known(figure.floor, Spread(figure.ratio.median, least, most), _kind(figure.machine), today)
+        if before is not None and (before.floor, before.machine) == (figure.floor, machine):
+            least, most = min(least, before.least), max(most, before.most)
+            noise, times = max(noise, before.noise), before.times + 1
+        merged[name] = Known(figure.floor, ratio.median, least, most, noise, times, machine, today)
     return dict(sorted(merged.items()))
 
 

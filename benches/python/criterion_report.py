@@ -39,9 +39,13 @@ def times_us(target: Path) -> dict[str, Spread]:
         median = json.loads(file.with_name("estimates.json").read_text())["median"]
         elements = 1e3 * (described["throughput"] or {}).get("Elements", 1)
         interval = median["confidence_interval"]
-        times[described["full_id"]] = Spread(
-            median["point_estimate"] / elements, interval["lower_bound"] / elements, interval["upper_bound"] / elements
+        parts = (
+            median["point_estimate"],
+            interval["lower_bound"],
+            interval["upper_bound"],
+            3 * median["standard_error"],
         )
+        times[described["full_id"]] = Spread(*(part / elements for part in parts))
     return times
 
 
@@ -51,7 +55,9 @@ def figures(target: Path, machine: str) -> Iterator[Figure]:
     for name, us in times.items():
         floor = FLOORS.get(name, "")
         if beside := times.get(floor):
-            ratio = Spread(us.median / beside.median, us.least / beside.most, us.most / beside.least)
+            middle = us.median / beside.median
+            noise = middle * (us.noise / us.median + beside.noise / beside.median)
+            ratio = Spread(middle, us.least / beside.most, us.most / beside.least, noise)
             yield Figure(name, "us", us, 1, floor, beside, ratio, machine)
         else:
             yield Figure(name, "us", us, 1, "", None, None, machine)

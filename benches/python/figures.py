@@ -7,6 +7,7 @@ Leaves out what a figure should be: targets.py.
 """
 
 import json
+import math
 import os
 import statistics
 from collections.abc import Sequence
@@ -16,18 +17,32 @@ from pathlib import Path
 FILE = "MEDSETTLE_BENCH_FIGURES"
 
 
+FEW_RUNS = 5
+
+_ERROR_OF_MEDIAN = 1.4826 * 1.2533
+"""Standard error of the median of one run, in median absolute deviations, where runs deviate as by chance."""
+
+
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """The median over runs, with least and most."""
+    """The median over runs, with least and most, and its noise: how far it may be off by chance.
+
+    Of a few runs the noise is as far as the farthest lies from the median, of more it is three standard errors.
+    """
 
     median: float
     least: float
     most: float
+    noise: float
 
     @classmethod
     def over(cls, values: Sequence[float]) -> "Spread":
         """Take it from the runs."""
-        return cls(statistics.median(values), min(values), max(values))
+        median, least, most = statistics.median(values), min(values), max(values)
+        if len(values) <= FEW_RUNS:
+            return cls(median, least, most, max(most - median, median - least))
+        deviation = statistics.median(abs(value - median) for value in values)
+        return cls(median, least, most, 3 * _ERROR_OF_MEDIAN * deviation / math.sqrt(len(values)))
 
     def text(self, digits: int) -> str:
         """Show the median, and in brackets least and most where they differ."""

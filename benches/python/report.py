@@ -53,7 +53,8 @@ def _target_rows(figures: Mapping[str, Figure]) -> Iterator[str]:
         if target.by is By.RATE:
             # The interval of a rate is that of the time, turned round.
             us = figure.value
-            measured = _value(Spread(1e6 / us.median, 1e6 / us.most, 1e6 / us.least), "/s")
+            rate = Spread(1e6 / us.median, 1e6 / us.most, 1e6 / us.least, us.noise / us.median * 1e6 / us.median)
+            measured = _value(rate, "/s")
         if persons := persons_of(figure.name):
             measured += f", {persons:,} persons"
         yield _row([target.what, measured, *_beside(figure), target.text(), _reached(target, figure)])

@@ -5,7 +5,7 @@
 //! year of work: memory of the process for each person.
 
 use medsettle_benches::Population;
-use medsettle_benches::figures::{Floor, note};
+use medsettle_benches::figures::{Floor, median, note};
 use medsettle_benches::process::resident_kib;
 
 /// From here on what the process has anyhow is little beside its people.
@@ -34,9 +34,8 @@ fn main() {
         if fewest.is_empty() {
             fewest.clone_from(&visits);
         }
-        let mut sorted = visits.clone();
-        sorted.sort_by(f64::total_cmp);
-        let (median, least, most) = (sorted[RUNS / 2], sorted[0], sorted[RUNS - 1]);
+        let (least, most) = visits.iter().fold((f64::MAX, 0.0), |(least, most), us| (us.min(least), us.max(most)));
+        let median = median(&visits);
         println!("{point:>9} persons: decide+apply of a visit {median:.2} us ({least:.2}-{most:.2})");
         let floor = (point > FEWEST).then_some(Floor { name: "10000 persons", values: &fewest });
         note(&format!("decide+apply of a visit, {point} persons"), "us", &visits, floor);

@@ -38,13 +38,32 @@ pub fn note(name: &str, unit: &str, values: &[f64], floor: Option<Floor<'_>>) {
     writeln!(lines, "{figure}").expect("a figure is noted");
 }
 
+/// Of so many runs the noise is as far as the farthest lies from the median; of more it is three standard errors of the median.
+const FEW_RUNS: usize = 5;
+
+/// Standard error of the median of one run, in median absolute deviations.
+const ERROR_OF_MEDIAN: f64 = 1.4826 * 1.2533;
+
+#[expect(clippy::cast_precision_loss, reason = "runs are few")]
 fn spread(values: &[f64]) -> Value {
+    let median = median(values);
+    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let noise = if values.len() <= FEW_RUNS {
+        (most - median).max(median - least)
+    } else {
+        let deviations: Vec<f64> = values.iter().map(|value| (value - median).abs()).collect();
+        3.0 * ERROR_OF_MEDIAN * self::median(&deviations) / (values.len() as f64).sqrt()
+    };
+    json!({ "median": median, "least": least, "most": most, "noise": noise })
+}
+
+/// The middle of some runs.
+pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
-    let (half, last) = (sorted.len() / 2, sorted.len() - 1);
-    let median =
-        if sorted.len().is_multiple_of(2) { f64::midpoint(sorted[half - 1], sorted[half]) } else { sorted[half] };
-    json!({ "median": median, "least": sorted[0], "most": sorted[last] })
+    let half = sorted.len() / 2;
+    if sorted.len().is_multiple_of(2) { f64::midpoint(sorted[half - 1], sorted[half]) } else { sorted[half] }
 }
 
 /// The processor, its cores, the kernel and what else is running; the file system is in the lines of those who use one.

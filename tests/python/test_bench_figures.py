@@ -71,14 +71,25 @@ def test_another_floor_is_not_compared_and_a_figure_without_one_is_not_kept(figu
     assert baseline.taken_in(_named(figures.figure("g", "/s", [100], "M")), known) == known
 
 
-def test_a_baseline_that_is_written_again_keeps_the_wider_spread(figures: Any, baseline: Any, tmp_path: Path) -> None:
-    wide = figures.figure("f", "/s", [50, 100, 150], "M, load 1", "floor", [100])
-    narrow = figures.figure("f", "/s", [99, 100, 101], "M, load 2", "floor", [100])
+def test_a_baseline_that_is_written_again_keeps_between_what_its_figures_lay(
+    figures: Any, baseline: Any, tmp_path: Path
+) -> None:
+    def at(value: float) -> dict[str, Any]:
+        return _named(figures.figure("f", "/s", [value], f"M, load {value}", "floor", [100]))
+
     file = tmp_path / "baseline.json"
-    baseline.write(baseline.taken_in(_named(wide), {}), file)
-    baseline.write(baseline.taken_in(_named(narrow), baseline.load(file)), file)
-    ratio = baseline.load(file)["f"].ratio
-    assert (ratio.least, ratio.median, ratio.most) == (0.5, 1.0, 1.5)
+    for value in (100, 60, 80):
+        baseline.write(baseline.taken_in(at(value), baseline.load(file)), file)
+    known = baseline.load(file)["f"]
+    assert (known.least, known.ratio, known.most, known.times) == (0.6, 0.8, 1.0, 3)
+    assert not list(baseline.changes(at(58), baseline.load(file)))
+    assert [change.is_worse for change in baseline.changes(at(50), baseline.load(file))] == [True]
+
+
+def test_many_runs_that_scatter_still_know_their_median(figures: Any) -> None:
+    few = figures.Spread.over([50, 100, 150])
+    many = figures.Spread.over([50, 150] + [90, 95, 100, 105, 110] * 20)
+    assert few.noise == 50 and 1 < many.noise < 5
 
 
 def test_the_figure_with_most_persons_decides_a_target_and_of_cryptograms_the_widest_words(
