@@ -2,7 +2,7 @@
 
 Owns where the programs are found, as whom they run and how the cluster is set.
 Invariant: everything a commit promises is kept: fsync, synchronous_commit and full_page_writes are on.
-Invariant: no program but those started here is touched; the cluster listens on no network.
+Invariant: no program but those started here is touched; the cluster listens on no network and ends with this process.
 Leaves out tables and load: state.py, load.py.
 """
 
@@ -10,14 +10,16 @@ import os
 import pwd
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-PROGRAMS = ("initdb", "pg_ctl", "postgres", "psql", "pgbench")
+PROGRAMS = ("initdb", "pg_isready", "postgres", "psql", "pgbench")
 
 SETTINGS = {
     "fsync": "on",
@@ -38,9 +40,12 @@ SETTINGS = {
 
 SUPERUSER = "postgres"
 
+_SETPRIV = "setpriv"
+
 _LONGEST_SOCKET_PATH = 107
 _START_TIMEOUT_S = 60
 _STOP_TIMEOUT_S = 120
+_LOOK_AGAIN_S = 0.1
 
 
 class Missing(Exception):
@@ -70,6 +75,14 @@ class Programs:
             raise RuntimeError(f"{name} ended with {done.returncode}: {done.stderr.strip() or done.stdout.strip()}")
         return done.stdout
 
+    def start(self, name: str, *arguments: str, log: Path) -> "subprocess.Popen[bytes]":
+        """Start a program that is interrupted when this process ends, however it ends; it writes into a log."""
+        command = [str(self.directory / name), *arguments]
+        if shutil.which(_SETPRIV):
+            command = [*(self._as_user() or [_SETPRIV, "--"])[:-1], "--pdeathsig=INT", "--", *command]
+        with log.open("wb") as output:
+            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/")
+
     def _as_user(self) -> list[str]:
         """Give the beginning of a command line that runs as the user.
 
@@ -77,7 +90,7 @@ class Programs:
         """
         if self.user is None:
             return []
-        return ["setpriv", f"--reuid={self.user.pw_uid}", f"--regid={self.user.pw_gid}", "--clear-groups", "--"]
+        return [_SETPRIV, f"--reuid={self.user.pw_uid}", f"--regid={self.user.pw_gid}", "--clear-groups", "--"]
 
 
 def found_programs() -> Programs:
@@ -103,7 +116,7 @@ def _number(directory: Path) -> int:
 def _unprivileged() -> pwd.struct_passwd | None:
     if os.geteuid() != 0:
         return None
-    if shutil.which("setpriv") is None:
+    if shutil.which(_SETPRIV) is None:
         raise Missing("root may not run PostgreSQL, and setpriv, which would make it another user, is not installed")
     for name in ("postgres", "nobody"):
         try:
@@ -151,20 +164,32 @@ def running(programs: Programs) -> Iterator[Cluster]:
             os.chown(root, programs.user.pw_uid, programs.user.pw_gid)
         if len(f"{root}/.s.PGSQL.5432") > _LONGEST_SOCKET_PATH:
             raise Missing(f"the path of a socket in {root} is too long: set MEDSETTLE_BENCH_DIR to a shorter one")
-        data, log = str(root / "data"), str(root / "log")
+        data, log = str(root / "data"), root / "log"
         programs.run(
             "initdb", "--pgdata", data, "--username", SUPERUSER, "--auth=trust", "--encoding=UTF8", "--locale=C"
         )
-        settings = [f"-c {name}={value}" if value else f"-c {name}=''" for name, value in SETTINGS.items()]
-        options = " ".join([*settings, f"-c unix_socket_directories={root}", "-c unix_socket_permissions=0700"])
-        control = ("--pgdata", data, "--wait")
-        programs.run(
-            "pg_ctl", "start", *control, "--timeout", str(_START_TIMEOUT_S), "--log", log, "--options", options
-        )
+        settings = SETTINGS | {"unix_socket_directories": str(root), "unix_socket_permissions": "0700"}
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        server = programs.start("postgres", "-D", data, *options, log=log)
         try:
-            yield Cluster(programs, root)
+            cluster = Cluster(programs, root)
+            _await_ready(cluster, server, log)
+            yield cluster
         finally:
-            # By the process id that the cluster keeps in its directory.
-            programs.run("pg_ctl", "stop", *control, "--mode=fast", "--timeout", str(_STOP_TIMEOUT_S))
+            # Its fast shutdown: clients are cut off, and nothing that was committed is lost.
+            server.send_signal(signal.SIGINT)
+            server.wait(_STOP_TIMEOUT_S)
     finally:
         shutil.rmtree(root)
+
+
+def _await_ready(cluster: Cluster, server: "subprocess.Popen[bytes]", log: Path) -> None:
+    end_s = time.monotonic() + _START_TIMEOUT_S
+    while server.poll() is None and time.monotonic() < end_s:
+        try:
+            cluster.programs.run("pg_isready", "--quiet", *cluster.connection)
+        except RuntimeError:
+            time.sleep(_LOOK_AGAIN_S)
+        else:
+            return
+    raise RuntimeError(f"PostgreSQL did not start; it said:\n{log.read_text(errors='replace')}")

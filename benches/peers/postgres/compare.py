@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -252,6 +253,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.persons < max(CLIENTS) or options.visits < 200 or options.runs < 1:
         parser.error(f"at least {max(CLIENTS)} persons, 200 visits, one run")
+    # So that what was started is stopped and removed as at any other end.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit("stopped"))
     try:
         programs = found_programs()
         for what, policy in packages():
