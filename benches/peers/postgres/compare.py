@@ -232,14 +232,15 @@ def print_table(found: Stretches) -> None:
 
 
 def figures_of(found: Stretches, machine: str) -> Iterator[Figure]:
-    """Give every figure, with PostgreSQL as its floor."""
+    """Give every figure, those of hubs with PostgreSQL as their floor."""
     for clients, by_name in found.items():
         for name, stretches in by_name.items():
             for unit, read in (("/s", "per_second"), ("p50 ms", "p50_ms"), ("p99 ms", "p99_ms")):
                 values = [getattr(one, read) for one in stretches]
                 beside = [getattr(one, read) for one in by_name[POSTGRES]]
                 title = f"visits, {name}, {clients} callers" + ("" if unit == "/s" else f", {unit.split()[0]}")
-                yield figure(title, unit.split()[-1], values, machine, POSTGRES, beside)
+                floor = (POSTGRES, beside) if name != POSTGRES else ("", None)
+                yield figure(title, unit.split()[-1], values, machine, *floor)
 
 
 def main() -> None:
