@@ -4,7 +4,9 @@
 #   make test      set up and run all tests                make protos   generate what comes from protos/
 #   make kills     SIGKILL under load, KILLS=100 times
 #   make bench-history HISTORY=1000000  what years of history cost
+#   make bench-peers  the same job done by PostgreSQL, side by side
 #   make bench-snapshot PERSONS=1000000  what a snapshot costs those who settle, and saves at a start
+#   make bench-persons PERSONS=1000000  what a person takes of memory, and whether settlements cost more among many
 #   make faults    failing calls, full disks, power cuts: FAULT_CALLS=20 calls of a kind, CUTS=20 cuts
 #   make fuzz      invented requests, frames and journals, FUZZ_SECONDS=60 for each target
 #   make golden    keep what this version writes, once for every release
@@ -12,7 +14,7 @@
 #   make simulate  SEEDS=20000 simulated histories with crashes anywhere, or the one of SEED=7
 #   make mutants   plant known bugs in a copy and show that the simulator catches each
 #   make secrets   show by Valgrind that no key decides where the processor goes or what it reads
-#   make develop   install editable, for work on Python    make bench    print all benchmarks
+#   make develop   install editable, for work on Python    make bench    all benchmarks in one table
 
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; done)
@@ -30,7 +32,8 @@ SOURCES := pyproject.toml Cargo.toml Cargo.lock \
 	$(shell find python -type f \( -name '*.py' -o -name '*.pyi' -o -name '*.json' \) -not -path '*/.*')
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test kills race simulate mutants secrets faults fuzz golden lint venv develop protos bench bench-history bench-snapshot clean
+.PHONY: demo test kills race simulate mutants secrets faults fuzz golden lint venv develop protos \
+	bench bench-report bench-peers bench-history bench-snapshot bench-persons clean
 
 demo: $(VENV)/installed
 	$(BIN)/medsettle demo
@@ -110,22 +113,47 @@ protos: venv
 	$(BIN)/python protos/generate.py
 	cargo run --locked --package medsettle-wire --example generate
 
+# Persons of those benchmarks that ask how many there are: enough for a table, and few enough to wait for.
+BENCH_PERSONS ?= 100000
+BENCH_DIR := $(CURDIR)/target/bench
+# Where every benchmark notes its figures, this one alone or all of them; of a name the last counts.
+FIGURES := MEDSETTLE_BENCH_FIGURES=$(BENCH_DIR)/figures.jsonl
+
 bench: venv
 	$(PIP) install '.[bench]'
-	cargo bench --locked --package medsettle-benches
-	$(BIN)/python benches/python/criterion_report.py
-	$(BIN)/pytest benches --numprocesses=0 --override-ini=pythonpath=benches/python
-	$(BIN)/python benches/python/grpc_unary.py
-	$(BIN)/python benches/python/grpc_stream.py
-	$(BIN)/python benches/python/loss_report.py
+	rm -rf target/criterion $(BENCH_DIR)
+	mkdir -p $(BENCH_DIR)
+	$(FIGURES) PERSONS=$(BENCH_PERSONS) cargo bench --locked --package medsettle-benches
+	$(FIGURES) $(BIN)/pytest benches --numprocesses=0 --override-ini=pythonpath=benches/python
+	$(FIGURES) $(BIN)/python benches/python/embedded.py --persons $(BENCH_PERSONS)
+	$(FIGURES) $(BIN)/python benches/python/grpc_unary.py
+	$(FIGURES) $(BIN)/python benches/python/grpc_stream.py
+	$(FIGURES) $(BIN)/python benches/python/open_loop.py
+	$(FIGURES) $(BIN)/python benches/python/loss_report.py
+	$(FIGURES) $(BIN)/python benches/python/report.py
+
+bench-report: venv
+	$(FIGURES) $(BIN)/python benches/python/report.py
+
+# Needs PostgreSQL with pgbench: apt-get install postgresql.
+bench-peers: venv
+	$(PIP) install '.[bench]'
+	mkdir -p $(BENCH_DIR)
+	$(FIGURES) $(BIN)/python benches/peers/postgres/compare.py
 
 bench-history: $(BIN)/python
-	HISTORY=$(HISTORY) cargo bench --locked --package medsettle-benches --bench history
+	mkdir -p $(BENCH_DIR)
+	$(FIGURES) HISTORY=$(HISTORY) cargo bench --locked --package medsettle-benches --bench history
 
 PERSONS ?= 1000000
 
 bench-snapshot: $(BIN)/python
-	PERSONS=$(PERSONS) cargo bench --locked --package medsettle-benches --bench snapshot
+	mkdir -p $(BENCH_DIR)
+	$(FIGURES) PERSONS=$(PERSONS) cargo bench --locked --package medsettle-benches --bench snapshot
+
+bench-persons: $(BIN)/python
+	mkdir -p $(BENCH_DIR)
+	$(FIGURES) PERSONS=$(PERSONS) cargo bench --locked --package medsettle-benches --bench persons
 
 clean:
 	rm -rf .venv target dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

@@ -1,16 +1,19 @@
-"""What `cargo bench` measured, in lines: each figure, its ratio to the floor of the same run, the machine.
+"""What `cargo bench` measured by criterion, as figures: each median, its ratio to the floor of the same run.
 
     python benches/python/criterion_report.py
 
-Criterion keeps the estimates of its last run as JSON below cargo's target directory; this reads the medians.
-Leaves out whether a figure is good: the targets stand in the README beside this folder.
+Criterion keeps the estimates of its last run as JSON below cargo's target directory; this reads the medians, with the
+confidence interval as their spread.
+Leaves out whether a figure is good (targets.py), and the benchmarks that note their figures themselves.
 """
 
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+from figures import Figure, Spread
 from machine import machine_line, scratch_directory
 
 FLOORS = {
@@ -28,28 +31,49 @@ FLOORS = {
 """The floor of a figure, both by criterion's names of them."""
 
 
-def medians_ns(target: Path) -> dict[str, float]:
-    """Read the median time of one element of every benchmark of the last run."""
-    medians: dict[str, float] = {}
+def times_us(target: Path) -> dict[str, Spread]:
+    """Read the median time of one element of every benchmark of the last run, and its confidence interval."""
+    times: dict[str, Spread] = {}
     for file in sorted(target.glob("criterion/**/new/benchmark.json")):
         described = json.loads(file.read_text())
-        estimates = json.loads(file.with_name("estimates.json").read_text())
-        elements = (described["throughput"] or {}).get("Elements", 1)
-        medians[described["full_id"]] = estimates["median"]["point_estimate"] / elements
-    return medians
+        median = json.loads(file.with_name("estimates.json").read_text())["median"]
+        elements = 1e3 * (described["throughput"] or {}).get("Elements", 1)
+        interval = median["confidence_interval"]
+        parts = (
+            median["point_estimate"],
+            interval["lower_bound"],
+            interval["upper_bound"],
+            3 * median["standard_error"],
+        )
+        times[described["full_id"]] = Spread(*(part / elements for part in parts))
+    return times
+
+
+def figures(target: Path, machine: str) -> Iterator[Figure]:
+    """Give what the last run measured."""
+    times = times_us(target)
+    for name, us in times.items():
+        floor = FLOORS.get(name, "")
+        if beside := times.get(floor):
+            middle = us.median / beside.median
+            noise = middle * (us.noise / us.median + beside.noise / beside.median)
+            ratio = Spread(middle, us.least / beside.most, us.most / beside.least, noise)
+            yield Figure(name, "us", us, 1, floor, beside, ratio, machine)
+        else:
+            yield Figure(name, "us", us, 1, "", None, None, machine)
 
 
 def main(target: Path) -> None:
     """Print one line a figure."""
-    medians = medians_ns(target)
-    if not medians:
-        sys.exit(f"there is nothing below {target}/criterion; run cargo bench before")
     with scratch_directory() as root:
-        print(machine_line(root))
-    for name, median_ns in medians.items():
-        floor = FLOORS.get(name)
-        ratio = f"  {median_ns / medians[floor]:6.2f} x {floor}" if floor in medians else ""
-        print(f"{name:42}  {median_ns / 1e3:10.3f} us  {1e9 / median_ns:12,.0f}/s{ratio}")
+        machine = machine_line(root)
+    found = list(figures(target, machine.removeprefix("machine: ")))
+    if not found:
+        sys.exit(f"there is nothing below {target}/criterion; run cargo bench before")
+    print(machine)
+    for one in found:
+        ratio = "" if one.ratio is None else f"  {one.ratio.median:6.2f} x {one.floor}"
+        print(f"{one.name:42}  {one.value.median:10.3f} us  {1e6 / one.value.median:12,.0f}/s{ratio}")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from pathlib import Path
 import grpc
 import uvloop
 import ward
+from figures import figure, note
 from grpc_unary import Server, running_server
 from hdrh.histogram import HdrHistogram
 from machine import machine_line, scratch_directory
@@ -72,9 +73,13 @@ def cut(commands: Iterator[batch_pb2.Command], items: int, size: int) -> list[by
 
 
 async def throughput(
-    server: Server, channel: grpc.aio.Channel, commands: Iterator[batch_pb2.Command], options: argparse.Namespace
+    server: Server,
+    channel: grpc.aio.Channel,
+    commands: Iterator[batch_pb2.Command],
+    options: argparse.Namespace,
+    machine: str,
 ) -> None:
-    """Measure settlements and echoes in turn, and print a line for each size."""
+    """Measure settlements and echoes in turn, and print and note a line for each size."""
     print(f"{'items/message':>13}  {'settlements/s':>24}  {'server us each':>14}  {'echo items/s':>12}  ratio to echo")
     for size in ITEMS_PER_MESSAGE:
         items = options.items // (FEWER_MESSAGES if size == 1 else 1)
@@ -88,11 +93,13 @@ async def throughput(
             check_settled(answers, items)
             rates.append(items / spent_s)
             echoes.append(items / echo_s)
-        middle, echo = statistics.median(rates), statistics.median(echoes)
-        ratio = statistics.median(rate / floor for rate, floor in zip(rates, echoes, strict=True))
-        spread = f"{middle:,.0f} ({min(rates):,.0f}-{max(rates):,.0f})"
+        found = figure(f"gRPC stream, settlements, {size:,} a message", "/s", rates, machine, "echo stream", echoes)
+        note(found)
+        assert found.ratio is not None
         print(
-            f"{size:>13}  {spread:>24}  {statistics.median(server_us):>14.0f}  {echo:>12,.0f}  {ratio:.2f}", flush=True
+            f"{size:>13}  {found.value.text(0):>24}  {statistics.median(server_us):>14.0f}  "
+            f"{statistics.median(echoes):>12,.0f}  {found.ratio.text(2)}",
+            flush=True,
         )
 
 
@@ -112,7 +119,9 @@ async def asked(channel: grpc.aio.Channel, asks: int) -> HdrHistogram:
     return latencies
 
 
-async def beside_slow_streams(fast: grpc.aio.Channel, slow: Sequence[grpc.aio.Channel], count: int, asks: int) -> None:
+async def beside_slow_streams(
+    fast: grpc.aio.Channel, slow: Sequence[grpc.aio.Channel], count: int, asks: int, machine: str
+) -> None:
     """Measure a fast stream alone and beside streams that never read, and print both."""
     alone = await asked(fast, asks)
     status = batch_pb2.Command(operations_status=operations_pb2.OperationsStatusRequest())
@@ -126,7 +135,9 @@ async def beside_slow_streams(fast: grpc.aio.Channel, slow: Sequence[grpc.aio.Ch
             await stream.write(question)
             written += 1
 
-    streams = [slow[number % len(slow)].stream_stream(STREAM)(timeout=_TIMEOUT_S) for number in range(count)]
+    streams: list[grpc.aio.StreamStreamCall[bytes, bytes]] = [
+        slow[number % len(slow)].stream_stream(STREAM)(timeout=_TIMEOUT_S) for number in range(count)
+    ]
     floods = [asyncio.create_task(flood(stream)) for stream in streams]
     seen = -1
     while seen != written:
@@ -140,11 +151,18 @@ async def beside_slow_streams(fast: grpc.aio.Channel, slow: Sequence[grpc.aio.Ch
     for name, latencies in (("alone", alone), (f"beside {count} slow streams", beside)):
         p50, p99 = (latencies.get_value_at_percentile(percentile) / 1e3 for percentile in (50, 99))
         print(f"a fast stream {name}: p50 {p50:.2f} ms, p99 {p99:.2f} ms over {asks} messages")
-    ratio = beside.get_value_at_percentile(99) / alone.get_value_at_percentile(99)
-    print(f"p99 beside slow streams / alone: {ratio:.2f}")
+    p99_ms, alone_ms = (one.get_value_at_percentile(99) / 1e3 for one in (beside, alone))
+    note(
+        figure(
+            f"gRPC stream, a question beside {count} slow streams, p99", "ms", [p99_ms], machine, "alone", [alone_ms]
+        )
+    )
+    print(f"p99 beside slow streams / alone: {p99_ms / alone_ms:.2f}")
 
 
-async def benchmark(server: Server, tls: TlsFiles, furnished: ward.Ward, options: argparse.Namespace) -> None:
+async def benchmark(
+    server: Server, tls: TlsFiles, furnished: ward.Ward, options: argparse.Namespace, machine: str
+) -> None:
     ca, key, cert = (Path(path).read_bytes() for path in (tls.ca, tls.key, tls.cert))
     credentials = grpc.ssl_channel_credentials(ca, key, cert)
     # Each has a connection of its own, and takes answers as long as the hub gives them.
@@ -155,8 +173,8 @@ async def benchmark(server: Server, tls: TlsFiles, furnished: ward.Ward, options
             for _ in range(1 + -(-options.slow // 100))
         ]
         commands = (batch_pb2.Command(inpatient_settle=request) for request in furnished.settlements)
-        await throughput(server, channels[0], commands, options)
-        await beside_slow_streams(channels[0], channels[1:], options.slow, options.asks)
+        await throughput(server, channels[0], commands, options, machine)
+        await beside_slow_streams(channels[0], channels[1:], options.slow, options.asks, machine)
 
 
 def main() -> None:
@@ -169,12 +187,13 @@ def main() -> None:
     parser.add_argument("--bind-python", action="store_true", help="bind the server's Python threads to one core")
     options = parser.parse_args()
     with scratch_directory() as root:
-        print(machine_line(root), flush=True)
+        machine = machine_line(root)
+        print(machine, flush=True)
         patients = options.runs * (2 * options.items + options.items // FEWER_MESSAGES)
         scratch, furnished = ward.furnish(root, patients)
         tls = scratch.client_tls(ward.HOSPITAL.code, "HOSPITAL")
         with running_server(scratch, bind_python=options.bind_python) as server:
-            uvloop.run(benchmark(server, tls, furnished, options))
+            uvloop.run(benchmark(server, tls, furnished, options, machine))
 
 
 if __name__ == "__main__":

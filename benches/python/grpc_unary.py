@@ -24,7 +24,8 @@ from typing import TypeAlias
 import grpc
 import uvloop
 import ward
-from machine import Floor, machine_line, scratch_directory
+from figures import figure, note
+from machine import FLOOR, Floor, machine_line, scratch_directory
 
 from medsettle.config import TlsFiles
 from medsettle.demo.scratch import Scratch
@@ -33,9 +34,6 @@ from medsettle.v1.facade import METHODS
 
 WARM_UP_CALLS = 500
 """Calls of each kind before the first that counts: connections, code paths and the engine's tables are warm then."""
-
-SETTLED_RATIO_TARGET = 0.8
-P50_TARGET_MS = 2.0
 
 _STOP_TIMEOUT_S = 30
 _CALL_TIMEOUT_S = 30
@@ -217,6 +215,34 @@ def ratios(figures: Figures, name: str) -> list[float]:
     return [a.per_second / b.per_second for a, b in zip(figures[name], figures["empty commit"], strict=True)]
 
 
+def note_figures(figures: dict[int, Figures], machine: str, bare_sync: float) -> None:
+    """Note settlements beside both commits, the commits beside the echo, and the latency of one caller."""
+    for callers, by_kind in figures.items():
+        rates = {name: [run.per_second for run in runs] for name, runs in by_kind.items()}
+        for name, floor in (
+            ("bare commit", "echo"),
+            ("empty commit", "echo"),
+            ("settle", "empty commit"),
+            ("settle", "bare commit"),
+        ):
+            title = f"gRPC unary, {callers} callers, {name} beside {floor}"
+            note(figure(title, "/s", rates[name], machine, floor, rates[floor]))
+        for percentile in ("p50_ms", "p99_ms"):
+            settle, empty = ([getattr(run, percentile) for run in by_kind[name]] for name in ("settle", "empty commit"))
+            title = f"gRPC unary, {callers} callers, settle, {percentile.removesuffix('_ms')}"
+            note(figure(title, "ms", settle, machine, "empty commit", empty))
+    note(
+        figure(
+            "gRPC unary, echo of one caller",
+            "/s",
+            [r.per_second for r in figures[1]["echo"]],
+            machine,
+            FLOOR,
+            [bare_sync],
+        )
+    )
+
+
 def _spread(values: Sequence[float], digits: int) -> str:
     middle, least, most = statistics.median(values), min(values), max(values)
     return f"{middle:,.{digits}f} ({least:,.{digits}f}-{most:,.{digits}f})"
@@ -232,7 +258,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures of every run to this file")
     options = parser.parse_args()
     with scratch_directory() as root:
-        print(machine_line(root), flush=True)
+        machine = machine_line(root)
+        print(machine, flush=True)
         patients = WARM_UP_CALLS + 2 * options.calls * options.runs
         scratch, furnished = ward.furnish(root, patients)
         tls = scratch.client_tls(ward.HOSPITAL.code, "HOSPITAL")
@@ -241,10 +268,7 @@ def main() -> None:
         with running_server(scratch, bind_python=options.bind_python) as server:
             figures = uvloop.run(benchmark(server, tls, furnished, options))
     print_figures(figures)
-    p50_ms = statistics.median(run.p50_ms for run in figures[1]["settle"])
-    ratio = statistics.median(ratios(figures[options.callers], "settle"))
-    print(f"settle, one caller: p50 {p50_ms:.2f} ms (target below {P50_TARGET_MS:g} ms)")
-    print(f"settle / empty commit, {options.callers} callers: {ratio:.2f} (target at least {SETTLED_RATIO_TARGET:g})")
+    note_figures(figures, machine, floor)
     if options.json:
         document = {
             str(callers): {name: [asdict(run) for run in runs] for name, runs in by_kind.items()}

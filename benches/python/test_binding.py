@@ -62,7 +62,7 @@ def settlements(furnished: tuple[Hub, Ward]) -> Iterator[Settlement]:
 
 @pytest.fixture(params=THREADS, ids=lambda threads: f"threads={threads}")
 def measure(
-    request: pytest.FixtureRequest, benchmark: BenchmarkFixture, figures: dict[str, dict[str, float]]
+    request: pytest.FixtureRequest, benchmark: BenchmarkFixture, figures: dict[str, dict[str, list[float]]]
 ) -> Iterator[Measure[R]]:
     threads: int = request.param
     benchmark.group = f"{threads} thread{'s' * (threads > 1)}"
@@ -81,7 +81,8 @@ def measure(
         benchmark.pedantic(one_round, setup=shares, rounds=ROUNDS, warmup_rounds=WARM_UP_ROUNDS)
         # With --benchmark-disable nothing is measured.
         if benchmark.stats is not None:
-            figures.setdefault(benchmark.group, {})[name] = CALLS / benchmark.stats.stats.median
+            rates = [CALLS / seconds for seconds in benchmark.stats.stats.data]
+            figures.setdefault(benchmark.group, {})[name] = rates
 
     with ThreadPoolExecutor(threads) as pool:
         yield measured

@@ -12,6 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use medsettle_benches::figures::{Floor, note};
 use medsettle_benches::process::{resident_mib, scratch};
 use medsettle_engine::index::IndexHome;
 use medsettle_engine::storage::DataDirectory;
@@ -172,6 +173,11 @@ fn bytes_of(path: &Path) -> u64 {
     entries.map(size).sum()
 }
 
+#[expect(clippy::cast_precision_loss, reason = "a handful of digits is noted")]
+fn number(of: u64) -> f64 {
+    of as f64
+}
+
 fn main() {
     let history: u64 = std::env::var("HISTORY").ok().and_then(|count| count.parse().ok()).unwrap_or(100_000);
     let scratch = scratch();
@@ -189,6 +195,7 @@ fn main() {
         Run { engine: &engine, hospital, time, patients, per_day, made: 0, waiting: VecDeque::new(), sequence: 0 };
     println!("{history} settlements of {PATIENTS} persons, {per_day} a day; {} MiB before the first", resident_mib());
     let mut index_before = bytes_of(&data.join("index"));
+    let (mut rates, mut memory) = (Vec::new(), Vec::new());
     for checkpoint in 1..=CHECKPOINTS {
         let (start, before) = (Instant::now(), run.made);
         run.settle_until(history * checkpoint / CHECKPOINTS);
@@ -203,10 +210,17 @@ fn main() {
             index.saturating_sub(index_before) / made.max(1),
         );
         index_before = index;
+        rates.push(number(made) / spent.as_secs_f64());
+        memory.push(number(resident_mib()));
         if checkpoint == 1 || checkpoint == CHECKPOINTS {
             // The chips' counters go on where they are; cancellations are few.
             run.measure();
         }
+    }
+    let last = rates.len() - 1;
+    for (what, unit, of) in [("rate", "/s", &rates), ("memory", "MiB", &memory)] {
+        let floor = Floor { name: "the first tenth", values: &of[..1] };
+        note(&format!("history of {history} settlements, {what} of the last tenth"), unit, &of[last..], Some(floor));
     }
     let started = Instant::now();
     let persisted = engine.index().persist().expect("persisted");

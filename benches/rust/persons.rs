@@ -1,37 +1,43 @@
-//! What a hub keeps in memory of one insured person, and of one request id of the window.
+//! What a person takes of memory, and whether a settlement costs more where there are many: the state of a hub alone, without journal.
 //!
-//! `PERSONS` persons, each with a card in use, money, two years of sums and every index. They come in so slowly that the window holds few of
-//! their requests; after that, requests alone come in at one moment.
+//! `PERSONS` people with a card, an account and accumulators of two years. At every power of ten from ten thousand on, and at the end:
+//! `decide` and `apply` of a visit of people all over the table. At the end, when request ids of three days of two thousand are there as in
+//! years of work: memory of the process for each person.
 
-use std::time::Instant;
+use medsettle_benches::Population;
+use medsettle_benches::figures::{Floor, median, note};
+use medsettle_benches::process::resident_kib;
 
-use medsettle_benches::Ward;
-use medsettle_benches::process::resident_bytes;
+/// From here on what the process has anyhow is little beside its people.
+const FEWEST: u64 = 10_000;
+/// Visits that are timed together; each person has one in a run.
+const VISITS: u64 = 5_000;
+const RUNS: usize = 5;
 
-/// Requests of a person until there is nothing left to be had.
-const REQUESTS_EACH: i64 = 8;
-/// Ids that the window holds while persons come in.
-const IN_WINDOW: i64 = 100_000;
-const WINDOW_MS: i64 = 72 * 3_600_000;
-
+#[expect(clippy::cast_precision_loss, reason = "a handful of digits is shown")]
 fn main() {
     let persons: u64 = std::env::var("PERSONS").ok().and_then(|count| count.parse().ok()).unwrap_or(100_000);
-    let mut ward = Ward::with_patients(0);
-    // The window is full, and the allocator has what it needs for it, before anything is counted.
-    let first = u64::try_from(IN_WINDOW / REQUESTS_EACH).expect("a count");
-    let insure = |ward: &mut Ward, numbers: std::ops::RangeInclusive<u64>| {
-        numbers.for_each(|number| ward.insure(number, WINDOW_MS / IN_WINDOW));
-    };
-    insure(&mut ward, 1..=first);
-    let (before, start) = (resident_bytes(), Instant::now());
-    insure(&mut ward, first + 1..=first + persons);
-    let each = (resident_bytes() - before) / persons;
-    println!("{persons} persons in {:?}: {each} bytes each (at most 512)", start.elapsed());
-    let before = resident_bytes();
-    let more = persons / 10;
-    for number in 1..=more {
-        ward.insure(first + persons + number, 0);
+    let powers = (4..).map(|exponent| 10_u64.pow(exponent)).take_while(|&power| power < persons);
+    let points: Vec<u64> = powers.chain([persons.max(FEWEST)]).collect();
+    let mut people = Population::begin(persons);
+    let before_kib = resident_kib();
+    let mut fewest = Vec::new();
+    for point in points {
+        people.grow(point);
+        if point >= persons {
+            let bytes = (resident_kib() - before_kib) as f64 * 1_024.0 / point as f64;
+            println!("{point:>9} persons: {bytes:.0} bytes of memory each");
+            note(&format!("memory of a person, {point} persons"), "bytes", &[bytes], None);
+        }
+        people.settle(VISITS);
+        let visits: Vec<f64> = (0..RUNS).map(|_| people.settle(VISITS).as_secs_f64() * 1e6 / VISITS as f64).collect();
+        if fewest.is_empty() {
+            fewest.clone_from(&visits);
+        }
+        let (least, most) = visits.iter().fold((f64::MAX, 0.0), |(least, most), us| (us.min(least), us.max(most)));
+        let median = median(&visits);
+        println!("{point:>9} persons: decide+apply of a visit {median:.2} us ({least:.2}-{most:.2})");
+        let floor = (point > FEWEST).then_some(Floor { name: "10000 persons", values: &fewest });
+        note(&format!("decide+apply of a visit, {point} persons"), "us", &visits, floor);
     }
-    let of_requests = (resident_bytes() - before).saturating_sub(more * each) / (more * REQUESTS_EACH.unsigned_abs());
-    println!("{} request ids: {of_requests} bytes each", more * REQUESTS_EACH.unsigned_abs());
 }

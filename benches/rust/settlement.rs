@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use medsettle_benches::figures::{Floor, note};
 use medsettle_benches::{Rounds, Ward};
 use medsettle_core::command::Request;
 
@@ -54,6 +55,13 @@ fn watch(_: &mut Criterion) {
                 with.push(stretch(&mut watched, start..start + STRETCH));
             }
         }
+        // A run is a round: what its stretches took by the median.
+        let of_rounds = |all: &[Duration]| {
+            all.chunks(all.len() / ROUNDS).map(|round| median_us(round.to_vec())).collect::<Vec<_>>()
+        };
+        let floor = of_rounds(&without);
+        let floor = Floor { name: "settlement without rules", values: &floor };
+        note(&format!("settlement/alert rules after {used}"), "us", &of_rounds(&with), Some(floor));
         let (without, with) = (median_us(without), median_us(with));
         println!(
             "settlement/alert rules after {used}: {without:.2} us without, {with:.2} us with, ratio {:.3}",

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use medsettle_benches::figures::{Floor, note};
 use medsettle_benches::process::{resident_mib, scratch};
 use medsettle_engine::archive::JournalFiles;
 use medsettle_engine::index::IndexHome;
@@ -29,6 +30,8 @@ use crate::support::{NOW_MS, OFFICE, Time, config, hospital, office, open_with};
 use crate::town::{Holder, settle_in};
 
 const CALLERS: usize = 32;
+/// Of so many persons one is ill.
+const HOLDERS_AMONG: usize = 10;
 /// How often it is verified, beside bare reading.
 const ROUNDS: usize = 3;
 /// How long they settle without a snapshot.
@@ -125,30 +128,53 @@ fn while_a_snapshot_is_cut(engine: &Engine, holders: &[Holder]) {
         ratio(percentile(&with, 990), percentile(&without, 990)),
         ratio(peak.into(), before.into())
     );
+    let persons = holders.len() * HOLDERS_AMONG;
+    note(
+        &format!("settlement of 32 callers while a snapshot is cut, p99, {persons} persons"),
+        "us",
+        &[ratio(percentile(&with, 990), 1)],
+        Some(Floor { name: "without a snapshot", values: &[ratio(percentile(&without, 990), 1)] }),
+    );
+    note(
+        &format!("memory while a snapshot is cut, {persons} persons"),
+        "MiB",
+        &[ratio(peak.into(), 1)],
+        Some(Floor { name: "before", values: &[ratio(before.into(), 1)] }),
+    );
 }
 
-fn starts(data: &Path) {
+fn starts(data: &Path, persons: u64) {
+    let (mut from_snapshot, mut from_journal, mut bare) = (Vec::new(), Vec::new(), Vec::new());
     for round in 1..=2 * ROUNDS {
         if round == ROUNDS + 1 {
             for snapshot in files_with(data, "snapshot") {
                 fs::remove_file(snapshot).expect("removed");
             }
         }
+        // What is in the page cache already, as what a start reads is.
+        let (_, reading) = bare_read(data);
         let start = Instant::now();
         let engine = open(data);
         let (spent, records) = (start.elapsed(), engine.report().tail.last_sequence);
         if round <= ROUNDS {
             println!("    start from the snapshot: {spent:?}");
+            from_snapshot.push(spent.as_secs_f64());
         } else {
             let rate = ratio(records.into(), spent.as_micros());
+            from_journal.push(rate * 1e6);
+            bare.push(ratio(records.into(), reading.as_micros()) * 1e6);
             println!("    start from the journal: {spent:?} for {records} records, {rate:.2} M/s (at least 1)");
         }
     }
-    verified(data);
+    note(&format!("start from a snapshot, {persons} persons"), "s", &from_snapshot, None);
+    let floor = Floor { name: "bare reading of the segments", values: &bare };
+    note(&format!("start from the journal, records, {persons} persons"), "/s", &from_journal, Some(floor));
+    verified(data, persons);
 }
 
 /// Verify as `medsettle verify` does, beside reading the same files and nothing else.
-fn verified(data: &Path) {
+fn verified(data: &Path, persons: u64) {
+    let (mut bytes, mut floor) = (Vec::new(), Vec::new());
     let files = JournalFiles::of(DataDirectory::existing(data).expect("there")).expect("there");
     for _ in 0..ROUNDS {
         let (read, bare) = bare_read(data);
@@ -160,6 +186,8 @@ fn verified(data: &Path) {
         let report = verify::verify_records(&files, SCHEMA, &mut |_, _| {}).expect("it can be read");
         assert_eq!(report.findings, []);
         let every_record = start.elapsed();
+        bytes.push(ratio(read.into(), every_byte.as_nanos()));
+        floor.push(ratio(read.into(), bare.as_nanos()));
         println!(
             "    verify {} MB with {} records: every byte {:.2} GB/s, {:.2} x of bare reading ({:.2} GB/s); and every record {:.2} GB/s",
             read / 1_000_000,
@@ -170,6 +198,8 @@ fn verified(data: &Path) {
             ratio(read.into(), every_record.as_nanos()),
         );
     }
+    let floor = Floor { name: "bare reading of the segments", values: &floor };
+    note(&format!("verify, every byte, {persons} persons"), "GB/s", &bytes, Some(floor));
 }
 
 /// Bytes of all segments, and how long it takes to read them.
@@ -194,9 +224,9 @@ fn main() {
     let engine = open(&data);
     visits::furnish(&office(&engine));
     let start = Instant::now();
-    let holders = settle_in(&engine, persons, 10);
+    let holders = settle_in(&engine, persons, HOLDERS_AMONG);
     println!("{persons} persons with cards in {:?}, {} MiB", start.elapsed(), resident_mib());
     while_a_snapshot_is_cut(&engine, &holders);
     drop(engine);
-    starts(&data);
+    starts(&data, persons);
 }

@@ -3,11 +3,13 @@
 //! Invariant: everything goes through `Hub::decide`; nothing is put into the state by hand.
 
 mod card_events;
-mod insured;
+pub mod figures;
+mod population;
 pub mod process;
 mod rounds;
 mod watch;
 
+pub use population::Population;
 pub use rounds::Rounds;
 
 use std::sync::Arc;
@@ -217,17 +219,18 @@ impl Ward {
     }
 
     fn issue(&mut self, id: CardId, card: u64) {
-        for command in Self::issuing(id, card) {
-            self.run(command);
-        }
+        self.run(Self::made(id, card));
+        self.run(Self::handed_over(id));
     }
 
-    /// What makes a card that was applied for one in its holder's hands.
-    fn issuing(id: CardId, card: u64) -> [Command; 2] {
+    fn made(id: CardId, card: u64) -> Command {
         let chip = Some(Chip { scheme: 1, key_index: 1 });
         let made = Personalisation { pan: pan(card), card_sn: card_sn(card), chip };
-        let made = Command::MarkCardMade { card: id, made, purse: Fen::ZERO };
-        [made, Command::HandOverCard { card: id, collected_by: "holder".into() }]
+        Command::MarkCardMade { card: id, made, purse: Fen::ZERO }
+    }
+
+    fn handed_over(id: CardId) -> Command {
+        Command::HandOverCard { card: id, collected_by: "holder".into() }
     }
 }
 
@@ -302,7 +305,7 @@ fn enrolment_with(certificate: Certificate, name: &str) -> Command {
 }
 
 /// Deductible, pool with a cap, large-sum: as most cities have it.
-fn policy() -> BenefitPolicy {
+pub fn policy() -> BenefitPolicy {
     let band = |rate_bp| Band {
         levels: AnyOf::ANY,
         categories: AnyOf::ANY,

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 /// Memory of this process that is in use, in MiB.
 pub fn resident_mib() -> u64 {
-    resident_bytes() >> 20
+    resident_kib() >> 10
 }
 
-/// The same in bytes.
-pub fn resident_bytes() -> u64 {
+/// The same in KiB.
+pub fn resident_kib() -> u64 {
     let status = fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a process has memory");
-    line.trim().trim_end_matches(" kB").trim().parse::<u64>().expect("a number") << 10
+    line.trim().trim_end_matches(" kB").trim().parse().expect("a number")
 }
 
 /// A directory that is taken away again, on the file system that `MEDSETTLE_BENCH_DIR` names or where temporary files are.
