@@ -7,6 +7,10 @@ Leaves out what a role may do: the engine decides that for every command.
 
 import re
 from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+from cryptography import x509
 
 ROLES = frozenset({"HOSPITAL", "PHARMACY", "DESK", "ISSUER", "OPERATOR", "AUDITOR", "HUB"})
 
@@ -49,3 +53,14 @@ def actor_from_uri(uri: str) -> Actor:
     if len(set(named)) != len(named):
         raise ValueError(f"a role is named twice in {uri!r}")
     return Actor(institution, frozenset(named))
+
+
+def actor_of_certificate(path: str | PathLike[str]) -> Actor:
+    """Read whom a client certificate (PEM) names; raises OSError, ValueError."""
+    certificate = x509.load_pem_x509_certificate(Path(path).read_bytes())
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        (uri,) = names.get_values_for_type(x509.UniformResourceIdentifier)
+    except (x509.ExtensionNotFound, ValueError):
+        raise ValueError(f"{path}: names no institution, so it is no client certificate of a hub") from None
+    return actor_from_uri(uri)

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
-from cryptography import x509
 
-from medsettle.auth.actor import Actor, actor_from_uri
+from medsettle.auth.actor import Actor, actor_of_certificate
 from medsettle.bench import trial
 from medsettle.bench.machine import EngineThreads, own_spent_ns, process_spent_ns
 from medsettle.bench.measure import Cpu
@@ -211,10 +210,7 @@ async def _connected(
 
 def actor_of(tls: TlsFiles) -> Actor:
     """Read whom a certificate names, and check that it can play both parts; raises WrongPlan."""
-    certificate = x509.load_pem_x509_certificate(Path(tls.cert).read_bytes())
-    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    (uri,) = names.get_values_for_type(x509.UniformResourceIdentifier)
-    actor = actor_from_uri(uri)
+    actor = actor_of_certificate(tls.cert)
     needed = trial.HOSPITAL.roles | trial.AGENCY.roles
     if missing := sorted(needed - actor.roles):
         raise WrongPlan(

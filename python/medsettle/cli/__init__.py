@@ -11,7 +11,21 @@ from typing import NoReturn
 
 import typer
 
-from medsettle.cli import as_of, backup, bench, certs, demo, export, journal, keys, policy, reindex, serve, status
+from medsettle.cli import (
+    as_of,
+    backup,
+    bench,
+    certs,
+    demo,
+    export,
+    importing,
+    journal,
+    keys,
+    policy,
+    reindex,
+    serve,
+    status,
+)
 from medsettle.cli.terminal import CommandFailed, ExitCode
 
 app = typer.Typer(
@@ -33,6 +47,7 @@ app.command("explain")(journal.explain)
 app.command("reindex")(reindex.reindex)
 app.command("as-of")(as_of.as_of)
 app.command("export")(export.export)
+app.command("import")(importing.import_)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.add_typer(bench.app, name="bench")

@@ -27,16 +27,25 @@ pub struct Column {
     pub name: &'static str,
     /// The header must name it.
     pub required: bool,
-    /// It may stand again with `_2`, `_3` and `_4` behind its name, for a further part of the same person.
-    pub repeats: bool,
+    /// What it is a column of, where a person may have several: it may stand again with `_2`, `_3` and `_4` behind its name.
+    pub part: Option<Part>,
     /// Fen that count in the control totals.
     pub money: bool,
     /// What stands in it.
     pub about: &'static str,
 }
 
+/// A part of which a person may have several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Its name.
+    pub name: &'static str,
+    /// A file that has any column of such a part has this one.
+    pub needed: bool,
+}
+
 const fn column(name: &'static str, about: &'static str) -> Column {
-    Column { name, required: true, repeats: false, money: false, about }
+    Column { name, required: true, part: None, money: false, about }
 }
 
 impl Column {
@@ -44,8 +53,15 @@ impl Column {
         Self { required: false, ..self }
     }
 
-    const fn repeating(self) -> Self {
-        Self { repeats: true, ..self }
+    const fn of(self, name: &'static str) -> Self {
+        Self { part: Some(Part { name, needed: true }), ..self }
+    }
+
+    const fn may_lack(self) -> Self {
+        match self.part {
+            Some(part) => Self { required: false, part: Some(Part { needed: false, ..part }), ..self },
+            None => self,
+        }
     }
 
     const fn money(self) -> Self {
@@ -57,17 +73,17 @@ const PERSONS: &[Column] = &[
     column("name", "full name, at most 200 characters"),
     column("sex", "MALE, FEMALE"),
     column("birth_date", "day"),
-    column("certificate_kind", "IDENTITY_CARD, PASSPORT, RESIDENCE_PERMIT, MILITARY").repeating(),
-    column("certificate_number", "upper-case letters and digits, at most 32; names the row").repeating(),
-    column("insurance_type", "EMPLOYEE, RESIDENT").repeating(),
-    column("region", "six digits").repeating(),
-    column("category", "ACTIVE, RETIRED, RESIDENT").repeating(),
-    column("status", "NORMAL, SUSPENDED, ENDED; empty means NORMAL").optional().repeating(),
-    column("from_date", "first day of the insurance").repeating(),
-    column("to_date", "last day of the insurance; empty means no end").optional().repeating(),
-    column("entitlement_name", "such as civil_servant, at most 32 characters").optional().repeating(),
-    column("entitlement_from_date", "first day").optional().repeating(),
-    column("entitlement_to_date", "last day; empty means no end").optional().repeating(),
+    column("certificate_kind", "IDENTITY_CARD, PASSPORT, RESIDENCE_PERMIT, MILITARY").of("certificate"),
+    column("certificate_number", "upper-case letters and digits, at most 32; names the row").of("certificate"),
+    column("insurance_type", "EMPLOYEE, RESIDENT").of("insurance"),
+    column("region", "six digits").of("insurance"),
+    column("category", "ACTIVE, RETIRED, RESIDENT").of("insurance"),
+    column("status", "NORMAL, SUSPENDED, ENDED; empty means NORMAL").of("insurance").may_lack(),
+    column("from_date", "first day of the insurance").of("insurance"),
+    column("to_date", "last day of the insurance; empty means no end").of("insurance").may_lack(),
+    column("entitlement_name", "such as civil_servant, at most 32 characters").of("entitlement").optional(),
+    column("entitlement_from_date", "first day").of("entitlement").optional(),
+    column("entitlement_to_date", "last day; empty means no end").of("entitlement").may_lack(),
 ];
 
 const PERSON_ID: Column =

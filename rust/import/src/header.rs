@@ -29,13 +29,15 @@ impl Header {
         }
         let mut seen = HashSet::new();
         let own = |name: &&String| !name.starts_with(REJECT_PREFIX);
-        let twice = names.iter().filter(|name| !seen.insert(name.as_str())).collect();
-        refuse("columns that stand twice", twice)?;
-        let unknown = names.iter().filter(own).filter(|name| !is_known(name, columns)).collect();
-        refuse("unknown columns", unknown)?;
+        let twice: Vec<_> = names.iter().filter(|name| !seen.insert(name.as_str())).collect();
+        refuse("columns that stand twice", &twice)?;
+        let unknown: Vec<_> = names.iter().filter(own).filter(|name| !is_known(name, columns)).collect();
+        refuse("unknown columns", &unknown)?;
         let required = columns.iter().filter(|column| column.required).map(|column| column.name);
-        let missing: Vec<&str> = required.filter(|name| !seen.contains(name)).collect();
-        refuse("missing columns", missing)?;
+        let mut missing: Vec<String> = required.filter(|name| !seen.contains(name)).map(str::to_owned).collect();
+        missing.extend(missing_of_parts(&seen, columns));
+        missing.dedup();
+        refuse("missing columns", &missing)?;
         Ok(Self { names })
     }
 
@@ -55,7 +57,7 @@ impl Header {
 
     /// Where a column that comes several times stands for its `n`-th part, counted from 0.
     pub(crate) fn find_part(&self, name: &str, part: usize) -> Option<usize> {
-        if part == 0 { self.find(name) } else { self.find(&format!("{name}_{}", part + 1)) }
+        self.find(&numbered(name, part))
     }
 
     /// Columns of the file itself, without those of a rejects file.
@@ -65,7 +67,7 @@ impl Header {
     }
 }
 
-fn refuse<T: AsRef<str>>(what: &str, names: Vec<T>) -> Result<(), FileError> {
+fn refuse<T: AsRef<str>>(what: &str, names: &[T]) -> Result<(), FileError> {
     if names.is_empty() {
         return Ok(());
     }
@@ -79,12 +81,29 @@ fn shortened(name: &str) -> String {
     name.chars().take(40).collect()
 }
 
+fn numbered(name: &str, part: usize) -> String {
+    if part == 0 { name.to_owned() } else { format!("{name}_{}", part + 1) }
+}
+
 fn is_known(name: &str, columns: &[Column]) -> bool {
-    let part = |column: &Column| {
-        let rest = name.strip_prefix(column.name)?.strip_prefix('_')?;
-        (column.repeats && (2..=MAX_PARTS).any(|part| rest == part.to_string())).then_some(())
-    };
-    columns.iter().any(|column| column.name == name || part(column).is_some())
+    columns.iter().any(|column| {
+        let times = if column.part.is_some() { MAX_PARTS } else { 1 };
+        (0..times).any(|part| name == numbered(column.name, part))
+    })
+}
+
+/// Columns without which a part of a person that has others would be passed over.
+fn missing_of_parts(seen: &HashSet<&str>, columns: &[Column]) -> Vec<String> {
+    let mut missing = Vec::new();
+    for number in 0..MAX_PARTS {
+        let there = |column: &Column| seen.contains(numbered(column.name, number).as_str());
+        let begun: HashSet<&str> = columns.iter().filter(|c| there(c)).filter_map(|c| Some(c.part?.name)).collect();
+        let lacks = |column: &&Column| {
+            column.part.is_some_and(|part| part.needed && begun.contains(part.name)) && !there(column)
+        };
+        missing.extend(columns.iter().filter(lacks).map(|column| numbered(column.name, number)));
+    }
+    missing
 }
 
 #[cfg(test)]
@@ -108,12 +127,23 @@ mod tests {
     }
 
     #[test]
-    fn only_parts_that_repeat_have_columns_with_numbers() {
-        let names = |name: &str| vec![name.to_owned()];
-        for (name, known) in
-            [("region_2", true), ("region_4", true), ("region_5", false), ("region_1", false), ("name_2", false)]
-        {
-            assert_eq!(is_known(&names(name)[0], Kind::Persons.columns()), known, "{name}");
+    fn only_parts_of_which_a_person_may_have_several_have_columns_with_numbers() {
+        let cases =
+            [("region_2", true), ("region_4", true), ("region_5", false), ("region_1", false), ("name_2", false)];
+        for (name, known) in cases {
+            assert_eq!(is_known(name, Kind::Persons.columns()), known, "{name}");
         }
+    }
+
+    #[test]
+    fn a_part_that_lacks_a_column_is_refused_and_never_passed_over() {
+        let whole = Kind::Persons.columns().iter().filter(|column| column.required).map(|column| column.name);
+        let with = |name: &'static str| whole.clone().chain([name]).map(str::to_owned).collect();
+        let refused = |name| Header::new(with(name), Kind::Persons.columns()).unwrap_err().to_string();
+        assert_eq!(refused("certificate_number_2"), "missing columns: \"certificate_kind_2\"");
+        let spell = "missing columns: \"insurance_type_3\", \"region_3\", \"category_3\", \"from_date_3\"";
+        assert_eq!(refused("status_3"), spell);
+        assert_eq!(refused("entitlement_name"), "missing columns: \"entitlement_from_date\"");
+        assert!(Header::new(with("to_date"), Kind::Persons.columns()).is_ok());
     }
 }

@@ -44,6 +44,18 @@ pub struct Behind {
     pub chain_hash: [u8; 32],
 }
 
+impl Behind {
+    /// As it is kept from one run to the next.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("it has string keys and numbers only")
+    }
+
+    /// As an earlier run kept it.
+    pub fn from_json(json: &str) -> Result<Self, FileError> {
+        serde_json::from_str(json).map_err(|error| FileError::Checkpoint(error.to_string()))
+    }
+}
+
 /// The import of one file.
 pub struct Import {
     source: Source,

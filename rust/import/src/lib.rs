@@ -13,6 +13,7 @@ mod check;
 mod columns;
 mod csv;
 mod fault;
+mod fingerprint;
 mod header;
 mod import;
 mod kind;
@@ -27,8 +28,9 @@ mod source;
 mod totals;
 
 pub use check::Check;
-pub use columns::{Column, Kind};
+pub use columns::{Column, Kind, Part};
 pub use fault::{Fault, FileError, Stopped};
+pub use fingerprint::fingerprint;
 pub use header::{Header, REJECT_PREFIX};
 pub use import::{Behind, Import};
 pub use message::Caller;

@@ -33,3 +33,6 @@ pub const PARQUET_ROWS: usize = 1_024;
 
 /// Cards of a person that are looked through for one in use; it is a page of the hub's.
 pub const CARDS_OF_PERSON: u32 = 500;
+
+/// Bytes of one read of a file that is hashed.
+pub const HASH_BYTES: usize = 1 << 20;

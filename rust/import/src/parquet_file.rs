@@ -127,7 +127,6 @@ impl ParquetFile {
         self.next += 1;
         self.rows_read += 1;
         if length > MAX_ROW_BYTES {
-            rows.mark_cut();
             return Ok(Found::Cut);
         }
         Ok(Found::Row)

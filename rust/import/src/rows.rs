@@ -16,8 +16,6 @@ pub(crate) struct Rows {
     ends: Vec<usize>,
     /// Where each row begins, in `bytes` and in `ends`.
     begins: Vec<(usize, usize)>,
-    /// Rows that were longer than a row may be: what is kept of them is their beginning.
-    cut: Vec<usize>,
 }
 
 impl Rows {
@@ -51,14 +49,6 @@ impl Rows {
         let begin = self.bytes.len();
         self.bytes.extend_from_slice(bytes);
         self.ends.extend(ends.iter().map(|end| begin + end));
-    }
-
-    pub(crate) fn mark_cut(&mut self) {
-        self.cut.push(self.len() - 1);
-    }
-
-    pub(crate) fn is_cut(&self, row: usize) -> bool {
-        self.cut.contains(&row)
     }
 
     pub(crate) fn row(&self, row: usize) -> Row<'_> {

@@ -78,11 +78,10 @@ impl Cards {
             _ => return Err(cells.named(self.insurance_state, "is none of MADE, ISSUED, ENABLED")),
         };
         let bank_enabled = match (self.bank_state, cells.optional(self.bank_state)?) {
-            (_, None) => false,
-            (_, Some("ENABLED")) if rank > 0 => true,
+            (Some(_), Some("ENABLED")) if rank > 0 => true,
             (Some(cell), Some("ENABLED")) => return Err(cells.named(cell, "is of a card that nobody has collected")),
             (Some(cell), Some(_)) => return Err(cells.named(cell, "is neither ENABLED nor empty")),
-            (None, Some(_)) => false,
+            _ => false,
         };
         Ok(Wanted { handed_over: rank > 0, enabled: rank > 1, bank_enabled })
     }

@@ -45,25 +45,14 @@ struct Entitlement {
 
 impl Persons {
     pub(super) fn new(header: &Header) -> Self {
-        let parts = |of: fn(&dyn Fn(&str) -> Option<usize>) -> Option<Part>| -> Vec<Part> {
-            (0..MAX_PARTS).filter_map(|part| of(&|name| header.find_part(name, part))).collect()
-        };
-        let mut persons = Self {
+        Self {
             name: header.required("name"),
             sex: header.required("sex"),
             birth_date: header.required("birth_date"),
-            certificates: Vec::new(),
-            spells: Vec::new(),
-            entitlements: Vec::new(),
-        };
-        for part in parts(certificate).into_iter().chain(parts(spell)).chain(parts(entitlement)) {
-            match part {
-                Part::Certificate(part) => persons.certificates.push(part),
-                Part::Spell(part) => persons.spells.push(part),
-                Part::Entitlement(part) => persons.entitlements.push(part),
-            }
+            certificates: parts(header, Certificate::find),
+            spells: parts(header, Spell::find),
+            entitlements: parts(header, Entitlement::find),
         }
-        persons
     }
 
     fn enrolment(&self, cells: &Cells<'_>) -> Result<v1::PersonsEnrollRequest, Fault> {
@@ -112,33 +101,12 @@ impl Persons {
     }
 }
 
-enum Part {
-    Certificate(Certificate),
-    Spell(Spell),
-    Entitlement(Entitlement),
-}
+/// Finds the column of a name for the part that is being looked for.
+type Find<'a> = &'a dyn Fn(&str) -> Option<usize>;
 
-fn certificate(find: &dyn Fn(&str) -> Option<usize>) -> Option<Part> {
-    Some(Part::Certificate(Certificate { kind: find("certificate_kind")?, number: find("certificate_number")? }))
-}
-
-fn spell(find: &dyn Fn(&str) -> Option<usize>) -> Option<Part> {
-    Some(Part::Spell(Spell {
-        insurance_type: find("insurance_type")?,
-        region: find("region")?,
-        category: find("category")?,
-        status: find("status"),
-        from_date: find("from_date")?,
-        to_date: find("to_date"),
-    }))
-}
-
-fn entitlement(find: &dyn Fn(&str) -> Option<usize>) -> Option<Part> {
-    Some(Part::Entitlement(Entitlement {
-        name: find("entitlement_name")?,
-        from_date: find("entitlement_from_date")?,
-        to_date: find("entitlement_to_date"),
-    }))
+/// The parts for which the file has columns.
+fn parts<T>(header: &Header, find: fn(Find<'_>) -> Option<T>) -> Vec<T> {
+    (0..MAX_PARTS).filter_map(|part| find(&|name| header.find_part(name, part))).collect()
 }
 
 /// Whether a row has a part: something stands in one of the columns that every such part fills.
@@ -152,6 +120,10 @@ fn is_there(cells: &Cells<'_>, columns: &[usize]) -> Result<bool, Fault> {
 }
 
 impl Certificate {
+    fn find(find: Find<'_>) -> Option<Self> {
+        Some(Self { kind: find("certificate_kind")?, number: find("certificate_number")? })
+    }
+
     fn read(&self, cells: &Cells<'_>) -> Result<v1::Certificate, Fault> {
         Ok(v1::Certificate {
             kind: cells.coded(self.kind, v1::certificate::Kind::from_str_name)?,
@@ -161,6 +133,17 @@ impl Certificate {
 }
 
 impl Spell {
+    fn find(find: Find<'_>) -> Option<Self> {
+        Some(Self {
+            insurance_type: find("insurance_type")?,
+            region: find("region")?,
+            category: find("category")?,
+            status: find("status"),
+            from_date: find("from_date")?,
+            to_date: find("to_date"),
+        })
+    }
+
     fn read(&self, cells: &Cells<'_>) -> Result<v1::InsuranceSpell, Fault> {
         let status = match (self.status, cells.optional(self.status)?) {
             (Some(cell), Some(_)) => cells.coded(cell, v1::insurance_spell::Status::from_str_name)?,
@@ -178,6 +161,14 @@ impl Spell {
 }
 
 impl Entitlement {
+    fn find(find: Find<'_>) -> Option<Self> {
+        Some(Self {
+            name: find("entitlement_name")?,
+            from_date: find("entitlement_from_date")?,
+            to_date: find("entitlement_to_date"),
+        })
+    }
+
     fn read(&self, cells: &Cells<'_>) -> Result<v1::Entitlement, Fault> {
         Ok(v1::Entitlement {
             name: cells.given(self.name)?.to_owned(),
