@@ -117,6 +117,7 @@ bench: venv
 	$(BIN)/pytest benches --numprocesses=0 --override-ini=pythonpath=benches/python
 	$(BIN)/python benches/python/grpc_unary.py
 	$(BIN)/python benches/python/grpc_stream.py
+	$(BIN)/python benches/python/import_file.py
 	$(BIN)/python benches/python/loss_report.py
 
 bench-history: $(BIN)/python
