@@ -14,7 +14,7 @@ from medsettle import Hub, journal
 from medsettle.auth.actor import Actor
 from medsettle.config import TlsFiles
 from medsettle.v1 import accounts_pb2, common_pb2, journal_pb2, operations_pb2, persons_pb2
-from trial_files import Told, holder, identity, person, rejected, told, write
+from trial_files import Told, card, holder, identity, person, rejected, told, write
 from trial_site import HubProcess, Pki
 from trial_world import AUDITOR, OPERATOR, found_world
 
@@ -111,6 +111,18 @@ def test_an_import_over_the_network_that_is_broken_off_goes_on_and_brings_everyb
         assert facts(hub.data) == {"person_enrolled": ROWS - 2}
     rejects = tmp_path / "persons.csv.rejects.csv"
     assert rejected(rejects) == [(2, "sex", "REQUEST_MALFORMED"), (ROWS, "", "REGION_UNKNOWN")]
+
+
+@pytest.mark.timeout(300)
+def test_a_right_that_the_certificate_lacks_ends_the_import_and_rejects_no_row(tmp_path: Path, pki: Pki) -> None:
+    with HubProcess(tmp_path / "hub", pki) as hub, hub.reach(OPERATOR) as operator:
+        found_world(operator)
+        where = over(hub, pki.client(OPERATOR))
+        assert finished("persons", write(tmp_path / "persons.csv", [person(0)]), where).imported == (1, 0)
+        process = started("cards", write(tmp_path / "cards.csv", [card(0)]), where)
+        _, err = process.communicate(timeout=TIMEOUT_S)
+        assert (process.returncode, "ROLE_FORBIDDEN (method=Cards.Apply)" in err) == (2, True), err
+    assert rejected(tmp_path / "cards.csv.rejects.csv") == []
 
 
 @pytest.mark.timeout(300)

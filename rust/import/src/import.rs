@@ -42,6 +42,8 @@ pub struct Behind {
     /// The hash of the frame that holds it.
     #[serde(with = "hex_hash")]
     pub chain_hash: [u8; 32],
+    /// No later decision is about the rows before, and no earlier one about the rows behind.
+    pub known: u64,
 }
 
 impl Behind {
@@ -104,7 +106,8 @@ impl Import {
         chain_hash: [u8; 32],
     ) -> Result<Self, FileError> {
         let source = Source::open(path, kind)?;
-        let behind = Behind { position: source.position(), sequence, chain_hash, ..Behind::default() };
+        let position = source.position();
+        let behind = Behind { position, totals: Totals::default(), sequence, chain_hash, known: sequence };
         Ok(Self::new(source, kind, caller, behind, false))
     }
 
@@ -121,7 +124,7 @@ impl Import {
     fn new(source: Source, kind: Kind, caller: Caller, behind: Behind, resumed: bool) -> Self {
         let header = source.header();
         let (rules, money) = (rules(kind, header), Money::new(kind, header));
-        let claims = Claims { known: behind.sequence, first: u64::MAX, taken: HashSet::new(), resumed };
+        let claims = Claims { known: behind.known, first: u64::MAX, taken: HashSet::new(), resumed };
         // A resumed import goes on with its rejects file, which has its header.
         let rejects = if resumed { Vec::new() } else { rejects::header_row(header) };
         Self {
@@ -190,11 +193,13 @@ impl Import {
         if let Some(stopped) = answer.results.iter().find_map(stops) {
             return Err(stopped);
         }
-        let header = answer.header.unwrap_or_default();
+        let newest = answer.header.unwrap_or_default();
         let claims = &mut self.claims;
+        let known = claims.known;
         let mut count = |fresh, sequence| claims.count(fresh, sequence);
-        piece.take(&*self.rules, self.source.header(), &mut self.busy, answer.results, &mut count)?;
-        piece.seen(header.sequence, &header.chain_hash);
+        let (rules, header) = (&*self.rules, self.source.header());
+        piece.take(rules, header, &mut self.busy, answer.results, known, &mut count)?;
+        piece.seen(newest.sequence, &newest.chain_hash);
         self.retire();
         Ok(())
     }
@@ -235,6 +240,10 @@ impl Import {
             }
             self.retired += 1;
         }
+        // Rows behind may be decided already: of a message that was split, or where one row had to wait for another.
+        let ahead = self.pieces.iter().filter_map(Piece::earliest).min();
+        let known = ahead.map_or(self.behind.sequence, |earliest| self.behind.sequence.min(earliest - 1));
+        self.behind.known = self.behind.known.max(known);
     }
 }
 

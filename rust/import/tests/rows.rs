@@ -85,7 +85,8 @@ struct Model {
 
 fn model() -> impl Strategy<Value = Model> {
     let name = "[\u{4e00}-\u{9fa5}a-z,\"' ]{0,10}[\u{4e00}-\u{9fa5}a-z]";
-    let rest = (any::<bool>(), any::<bool>(), 110_000_u32..820_000, (1950_i32..2030, 1_u32..13, 1_u32..29), any::<bool>());
+    let rest =
+        (any::<bool>(), any::<bool>(), 110_000_u32..820_000, (1950_i32..2030, 1_u32..13, 1_u32..29), any::<bool>());
     (name, any::<u32>(), rest).prop_map(|(name, passport, (male, employee, region, from, ends))| Model {
         name: name.trim().to_owned(),
         male,
@@ -232,7 +233,8 @@ fn the_same_rows_of_a_parquet_file_ask_for_the_same() {
     let header = "certificate_kind,certificate_number,person_id,amount_fen,period_key\n";
     let csv = file(&directory, format!("{header}{}{}", group(1), group(2)));
     assert_eq!(checked(&path, Kind::Accounts), checked(&csv, Kind::Accounts));
-    let (of_parquet, of_csv) = (begin(&path, Kind::Accounts).next_message(NOW_MS), begin(&csv, Kind::Accounts).next_message(NOW_MS));
+    let (of_parquet, of_csv) =
+        (begin(&path, Kind::Accounts).next_message(NOW_MS), begin(&csv, Kind::Accounts).next_message(NOW_MS));
     assert_eq!(of_parquet.unwrap(), of_csv.unwrap());
 }
 
@@ -257,7 +259,8 @@ fn a_parquet_column_of_another_type_is_refused_by_its_name() {
 
 #[test]
 fn days_of_a_parquet_file_are_days_of_the_calendar() {
-    let schema = "message rows { required int32 person_id; required binary kind (UTF8); required binary destination (UTF8);
+    let schema =
+        "message rows { required int32 person_id; required binary kind (UTF8); required binary destination (UTF8);
         required int32 valid_from (DATE); optional int32 valid_to (DATE); }";
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("rows");
@@ -267,7 +270,9 @@ fn days_of_a_parquet_file_are_days_of_the_calendar() {
     for cells in [None, Some("TRANSFER"), Some("310000"), None, None].into_iter().enumerate() {
         let mut column = columns.next_column().unwrap().unwrap();
         match cells {
-            (_, Some(text)) => column.typed::<ByteArrayType>().write_batch(&[ByteArray::from(text)], None, None).unwrap(),
+            (_, Some(text)) => {
+                column.typed::<ByteArrayType>().write_batch(&[ByteArray::from(text)], None, None).unwrap()
+            }
             (0, None) => column.typed::<Int32Type>().write_batch(&[5], None, None).unwrap(),
             (3, None) => column.typed::<Int32Type>().write_batch(&[20_454], None, None).unwrap(),
             _ => column.typed::<Int32Type>().write_batch(&[], Some(&[0]), None).unwrap(),

@@ -36,6 +36,8 @@ pub(super) struct Piece {
     totals: Totals,
     end: Position,
     newest: Option<(u64, [u8; 32])>,
+    /// The first decision about any of its rows.
+    earliest: Option<u64>,
 }
 
 #[derive(Clone, Copy)]
@@ -77,6 +79,10 @@ impl Piece {
 
     pub(super) fn newest(&self) -> Option<(u64, [u8; 32])> {
         self.newest
+    }
+
+    pub(super) fn earliest(&self) -> Option<u64> {
+        self.earliest
     }
 
     pub(super) fn seen(&mut self, sequence: u64, chain_hash: &[u8]) {
@@ -176,13 +182,14 @@ impl Piece {
     }
 
     /// Take in the results of the message that is out. `count` tells whether a row counts as imported, by whether something of it was new
-    /// and the sequence of its last decision.
+    /// and the sequence of its last decision; decisions up to `known` are of rows before.
     pub(super) fn take(
         &mut self,
         rules: &dyn Rules,
         header: &Header,
         busy: &mut HashSet<u64>,
         results: Vec<CommandResult>,
+        known: u64,
         count: &mut dyn FnMut(bool, u64) -> bool,
     ) -> Result<(), Stopped> {
         let asked = std::mem::take(&mut self.asked);
@@ -199,6 +206,9 @@ impl Piece {
             for header in of_row.iter().filter_map(decision) {
                 state.fresh |= !header.replayed;
                 state.sequence = header.sequence;
+                if header.sequence > known {
+                    self.earliest = Some(self.earliest.map_or(header.sequence, |first| first.min(header.sequence)));
+                }
             }
             let next = self.cells(row, header).and_then(|cells| rules.take(&cells, &mut state, of_row));
             match next {
