@@ -168,8 +168,8 @@ def main() -> None:
         last = imports[-1]
         print(f"dry run          {persons / dry_s:>12,.0f} persons/s")
         print(
-            f"import           {persons / took_s:>12,.0f} persons/s   {cpu_s / persons * 1e6:.2f} us of processor each, "
-            f"{took_s / dry_s:.1f} x the dry run (target 500,000)"
+            f"import           {persons / took_s:>12,.0f} persons/s   {cpu_s / persons * 1e6:.2f} us of processor "
+            f"each, {took_s / dry_s:.1f} x the dry run (target 500,000)"
         )
         print(
             f"floor: fdatasync {persons / floor_s:>12,.0f} persons/s   {last.frames} writes of "
