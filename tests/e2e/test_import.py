@@ -19,8 +19,8 @@ from trial_site import HubProcess, Pki
 from trial_world import AUDITOR, OPERATOR, found_world
 
 IMPORTER = "IMPORTER0001"
-ROWS = 12_000
-"""Some messages of five thousand commands, so that whatever is killed is killed between two of them."""
+ROWS = 40_000
+"""Eight messages of five thousand commands, so that whatever is killed once the first is decided is killed amid them."""
 
 TIMEOUT_S = 120
 COMMAND = (sys.executable, "-m", "medsettle", "import")
@@ -136,7 +136,7 @@ def test_a_hub_that_is_killed_under_an_import_ends_it_and_the_import_goes_on_whe
             process = started("persons", file, over(hub, importer))
             status = operations_pb2.OperationsStatusRequest()
             until(lambda: auditor.operations.status(status).persons > 0, process)
-        hub.kill()
+            hub.kill()
         _, err = process.communicate(timeout=TIMEOUT_S)
         assert (process.returncode, "no answer from the hub" in err) == (2, True), err
         hub.start()

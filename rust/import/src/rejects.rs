@@ -77,7 +77,7 @@ mod tests {
         let names = ["reject_row", "amount_fen", "period_key", "person_id"].map(str::to_owned).to_vec();
         let header = Header::new(names, Kind::Accounts.columns()).unwrap();
         let mut rows = Rows::default();
-        rows.push_row(b"712,\xFF\"k", &[1, 3, 6, 6]);
+        rows.push_row(b"712,\xFF\"k", &[1, 3, 7, 7]);
         let mut out = header_row(&header);
         let fault = Fault::malformed("amount_fen", "is no whole number, or too large a one");
         append(9, &fault, rows.row(0), &header, &mut out);

@@ -209,22 +209,18 @@ fn the_same_rows_of_a_parquet_file_ask_for_the_same() {
     for group in 0..2_i64 {
         let texts = |texts: [&str; 3]| texts.map(ByteArray::from);
         let mut columns = writer.next_row_group().unwrap();
-        let mut next = || columns.next_column().unwrap().unwrap();
-        let mut kinds = next();
-        kinds.typed::<ByteArrayType>().write_batch(&texts(["", "PASSPORT", ""]), None, None).unwrap();
-        kinds.close().unwrap();
-        let mut numbers = next();
-        numbers.typed::<ByteArrayType>().write_batch(&[ByteArray::from("P1")], Some(&[0, 1, 0]), None).unwrap();
-        numbers.close().unwrap();
-        let mut ids = next();
-        ids.typed::<Int64Type>().write_batch(&[7, 8], Some(&[1, 0, 1]), None).unwrap();
-        ids.close().unwrap();
-        let mut amounts = next();
-        amounts.typed::<Int64Type>().write_batch(&[group + 1, 2, i64::MAX], None, None).unwrap();
-        amounts.close().unwrap();
-        let mut periods = next();
-        periods.typed::<ByteArrayType>().write_batch(&texts(["2026-01", "a", "b"]), None, None).unwrap();
-        periods.close().unwrap();
+        for column in 0..5 {
+            let mut cells = columns.next_column().unwrap().unwrap();
+            let written = match column {
+                0 => cells.typed::<ByteArrayType>().write_batch(&texts(["", "PASSPORT", ""]), None, None),
+                1 => cells.typed::<ByteArrayType>().write_batch(&[ByteArray::from("P1")], Some(&[0, 1, 0]), None),
+                2 => cells.typed::<Int64Type>().write_batch(&[7, 8], Some(&[1, 0, 1]), None),
+                3 => cells.typed::<Int64Type>().write_batch(&[group + 1, 2, i64::MAX], None, None),
+                _ => cells.typed::<ByteArrayType>().write_batch(&texts(["2026-01", "a", "b"]), None, None),
+            };
+            written.unwrap();
+            cells.close().unwrap();
+        }
         columns.close().unwrap();
     }
     writer.close().unwrap();
