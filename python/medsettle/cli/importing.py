@@ -228,7 +228,7 @@ def _imported(job: "Job", where: _Where) -> "tuple[Totals, float]":
         of = session.subject(job, where.actor.institution, show)
     started = time.monotonic()
     try:
-        with bytes_progress("importing") as show:
+        with steps_progress("importing") as show:
             return asyncio.run(_run(job, of, where, show)), time.monotonic() - started
     except session.AlreadyImported as already:
         print(f"{job.file}: was imported before; {job.checkpoint} says so, and nothing was sent")

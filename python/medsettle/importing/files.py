@@ -77,6 +77,10 @@ class Checkpoint:
             os.close(directory)
 
 
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
 class RejectsFile:
     """Rejected rows at the end of a file; a context manager."""
 
@@ -92,7 +96,8 @@ class RejectsFile:
                 raise ValueError(
                     f"{path}: is there already, of an earlier import; move it or name another by --rejects"
                 )
-            self._file = path.open("wb")
+            # What is in it is of people, and was not everybody's to read.
+            self._file = open(path, "wb", opener=_private)  # noqa: SIM115
         else:
             self._file = path.open("r+b")
             if self._file.seek(0, os.SEEK_END) < keep_bytes:
