@@ -212,6 +212,70 @@ def restore(
 ) -> _Restored:
     """Make a data directory of a backup; raises CorruptJournal, BackupUnusable, OSError, ValueError."""
 
+@final
+class FileImport:
+    @staticmethod
+    def begin(path: str, kind: str, institution: str, operator: str, sequence: int, chain_hash: bytes) -> FileImport:
+        """Open a file at its beginning; `sequence` and `chain_hash` are of the hub's newest decision.
+
+        Raises OSError, and ValueError for what is no such file.
+        """
+
+    @staticmethod
+    def resume(path: str, kind: str, institution: str, operator: str, behind: str) -> FileImport:
+        """Open a file where an earlier run came to, by what that run told; raises OSError, ValueError."""
+
+    def next_message(self, now_ms: int) -> tuple[int, bytes] | None:
+        """Put together the next BatchSubmitRequest, with its number.
+
+        None where answers must come first, or all is done. Raises ImportStopped, OSError, ValueError.
+        """
+
+    def take_answer(self, number: int, answer: bytes) -> None:
+        """Take in the encoded BatchSubmitResponse to a message; raises ImportStopped."""
+
+    def take_rejects(self) -> bytes:
+        """Give what belongs at the end of the rejects file, once."""
+
+    def behind(self) -> str:
+        """Tell what is behind, to go on from; a JSON object."""
+
+    def seen(self) -> tuple[int, bytes]:
+        """Give sequence and frame hash of the hub's newest decision that is known."""
+
+    def totals(self) -> dict[str, tuple[int, int]]:
+        """Sum up what is behind: rows and fen `imported`, `already` there and `rejected`."""
+
+    def progress(self) -> tuple[int, int]:
+        """Tell how much of the file is read, and how much it is."""
+
+    def is_done(self) -> bool:
+        """Tell whether nothing is left."""
+
+@final
+class FileCheck:
+    @staticmethod
+    def open(path: str, kind: str) -> FileCheck:
+        """Open a file without a hub; raises OSError, ValueError."""
+
+    def step(self) -> bool:
+        """Look at some more rows; False at the end."""
+
+    def take_rejects(self) -> bytes:
+        """Give what belongs at the end of a rejects file, once."""
+
+    def totals(self) -> dict[str, tuple[int, int]]:
+        """Sum up what was seen; as imported counts what is well formed."""
+
+    def progress(self) -> tuple[int, int]:
+        """Tell how much of the file was seen, and how much it is."""
+
+def import_fingerprint(path: str, progress: Callable[[int, int], None] | None) -> tuple[int, str]:
+    """Give length and BLAKE3 of a file; raises OSError."""
+
+def import_columns(kind: str) -> list[tuple[str, bool, int, bool, str]]:
+    """Describe the columns of a kind of file: (name, required, how often it may stand, money, what stands in it)."""
+
 def explain(data: str, id: int) -> list[str] | None:
     """Tell a settlement or an unwind; None where the journal knows neither by this number."""
 

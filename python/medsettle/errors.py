@@ -164,6 +164,10 @@ class BackupUnusable(MedsettleError):
     """A directory holds no backup, or what came cannot go into it; the text says why."""
 
 
+class ImportStopped(MedsettleError):
+    """An import cannot go on now, for a reason that no row can mend; begun again it goes on where it was."""
+
+
 class CorruptJournal(MedsettleError):
     """The data directory holds something that no crash leaves behind; nothing was changed."""
 

@@ -14,12 +14,13 @@ CRATES = {
     "cryptogram": set(),
     "core": set(),
     "wire": {"cryptogram", "core"},
+    "import": {"core", "wire"},
     "engine": {"cryptogram", "core", "wire"},
-    "binding": {"cryptogram", "core", "wire", "engine"},
+    "binding": {"cryptogram", "core", "wire", "import", "engine"},
 }
 
 # Only the embedding API and the pure functions touch the extension.
-KNOWS_EXTENSION = {"hub", "cryptogram", "benefit", "journal", "keys"}
+KNOWS_EXTENSION = {"hub", "cryptogram", "benefit", "importing", "journal", "keys"}
 
 # What a module may import of the package; the first name of a dotted module decides.
 MODULES = {
@@ -42,10 +43,11 @@ MODULES = {
     "auth": {"auth"},
     "ops": {"ops", "v1"},
     "rpc": {"rpc", "hub", "v1", "errors", "config", "auth", "ops"},
+    "importing": {"importing", "hub", "client", "v1", "errors", "config", "auth", "witness"},
     "demo": {"demo", "client", "v1", "errors", "config", "auth", "softcard", "jsonform", "keys", "benefit", "journal"},
     "bench": {"bench", "demo", "hub", "client", "v1", "errors", "config", "auth", "softcard", "jsonform", "journal"},
     "cli": {"cli", "rpc", "hub", "client", "v1", "errors", "config", "auth", "jsonform", "keys", "benefit", "journal"}
-    | {"demo", "export", "bench"},
+    | {"demo", "export", "bench", "importing"},
 }
 
 

@@ -18,6 +18,7 @@ from medsettle.cli import (
     certs,
     demo,
     export,
+    importing,
     journal,
     keys,
     operations,
@@ -70,6 +71,7 @@ app.command("explain")(journal.explain)
 app.command("reindex")(reindex.reindex)
 app.command("as-of")(as_of.as_of)
 app.command("export")(export.export)
+app.command("import")(importing.import_)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.add_typer(bench.app, name="bench")

@@ -14,6 +14,7 @@ import_exception!(medsettle.errors, BackupUnusable);
 import_exception!(medsettle.errors, CorruptJournal);
 import_exception!(medsettle.errors, DirectoryLocked);
 import_exception!(medsettle.errors, HubUnusable);
+import_exception!(medsettle.errors, ImportStopped);
 import_exception!(medsettle.errors, KeyRingError);
 import_exception!(medsettle.errors, Rejected);
 import_exception!(medsettle.errors, ServerForgot);

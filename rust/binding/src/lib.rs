@@ -14,6 +14,7 @@ mod clock;
 mod cryptogram;
 mod engine;
 mod errors;
+mod import;
 mod journal;
 mod keys;
 mod mailbox;
@@ -38,6 +39,8 @@ mod _core {
     use crate::cryptogram::cryptogram_answer;
     #[pymodule_export]
     use crate::engine::{Engine, Port};
+    #[pymodule_export]
+    use crate::import::{FileCheck, FileImport, import_columns, import_fingerprint};
     #[pymodule_export]
     use crate::journal::{Frames, explain, inspect, reindex, verify};
     #[pymodule_export]

@@ -6,6 +6,7 @@
 
 mod append;
 mod batch;
+mod compose;
 mod convert;
 pub mod decode;
 pub mod encode;
@@ -21,6 +22,7 @@ mod schema;
 pub mod strict;
 
 pub use batch::{MAX_COMMANDS, command, commands};
+pub use compose::{append_command, batch_answer};
 pub use contract::{METHODS, Operation, Reason};
 pub use error::{BatchError, DecodeError};
 pub use method::{Method, Role, RoleSet};

@@ -1,0 +1,1 @@
+"""Import of files into a hub: what `medsettle import` stands on."""
