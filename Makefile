@@ -128,7 +128,7 @@ bench: venv
 	$(FIGURES) $(BIN)/python benches/python/embedded.py --persons $(BENCH_PERSONS)
 	$(FIGURES) $(BIN)/python benches/python/grpc_unary.py
 	$(FIGURES) $(BIN)/python benches/python/grpc_stream.py
-	$(FIGURES) $(BIN)/python benches/python/import_file.py
+	$(FIGURES) $(BIN)/python benches/python/import_file.py --persons $(BENCH_PERSONS)
 	$(FIGURES) $(BIN)/python benches/python/open_loop.py
 	$(FIGURES) $(BIN)/python benches/python/loss_report.py
 	$(FIGURES) $(BIN)/python benches/python/report.py

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
 
+from figures import figure, note
 from machine import machine_line, scratch_directory
 
 from medsettle import Hub, journal, jsonform
@@ -26,6 +27,7 @@ from medsettle.hub import AsyncHub
 from medsettle.importing import session, ways
 from medsettle.v1 import common_pb2, packages_pb2
 
+BARE = "bare writes and fdatasync of its frames"
 IMPORTER = "IMPORTER0001"
 REGION = "370102"
 WEIGHTS = [pow(2, 17 - place, 11) for place in range(17)]
@@ -151,7 +153,8 @@ def main() -> None:
     options = parser.parse_args()
     persons: int = options.persons
     with scratch_directory() as root:
-        print(machine_line(root))
+        machine = machine_line(root)
+        print(machine)
         file = made(root / "persons.csv", persons, options.parquet)
         print(f"{persons:,} persons in {file.stat().st_size / 1e6:.0f} MB of {file.suffix[1:]}")
         checks, imports, floors = [], [], []
@@ -165,11 +168,15 @@ def main() -> None:
             shutil.rmtree(directory)
         dry_s, took_s = statistics.median(checks), statistics.median(one.took_s for one in imports)
         floor_s, cpu_s = statistics.median(floors), statistics.median(one.cpu_s for one in imports)
+        for what, spent in (("import", [one.took_s for one in imports]), ("dry run of an import", checks)):
+            rates = [persons / seconds for seconds in spent]
+            beside = [persons / seconds for seconds in floors]
+            note(figure(f"{what}, {file.suffix[1:]}, {persons:,} persons", "/s", rates, machine, BARE, beside))
         last = imports[-1]
         print(f"dry run          {persons / dry_s:>12,.0f} persons/s")
         print(
             f"import           {persons / took_s:>12,.0f} persons/s   {cpu_s / persons * 1e6:.2f} us of processor "
-            f"each, {took_s / dry_s:.1f} x the dry run (target 500,000)"
+            f"each, {took_s / dry_s:.1f} x the dry run"
         )
         print(
             f"floor: fdatasync {persons / floor_s:>12,.0f} persons/s   {last.frames} writes of "

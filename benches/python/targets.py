@@ -117,6 +117,7 @@ TARGETS: Sequence[Target] = (
     _least("cryptogram batch of 512, one core, TDES", "cryptogram/PBOC_TDES, [!o]*/512", 2e6, "/s", By.RATE),
     _least("the same, SM4", "cryptogram/PBOC_SM4, [!o]*/512", 1e6, "/s", By.RATE),
     _least("the same, AES", "cryptogram/EMV_AES, [!o]*/512", 5e6, "/s", By.RATE),
+    _least("import of persons", "import, *", 500_000, "/s"),
     _most("benefit quote", "quote/deductible, two layers", 1, " us"),
     _least("recovery: facts applied per second", "start from the journal, records, *", 1e6, "/s"),
     _most(

@@ -193,8 +193,8 @@ class _Where:
         ca: Path | None,
         insecure: bool,
     ) -> None:
-        from medsettle.auth import ca
         from medsettle.auth.actor import Actor
+        from medsettle.auth.ca import actor_of
         from medsettle.importing.ways import ROLES
 
         if (data is None) == (to is None):
@@ -213,7 +213,7 @@ class _Where:
         self.config, self.keys = config, keys
         self.kek = None if keys is None else named_kek(kek)
         if self.tls is not None:
-            self.actor = ca.actor_of(Path(self.tls.cert))
+            self.actor = actor_of(Path(self.tls.cert))
             if institution not in (None, self.actor.institution):
                 raise CommandFailed(f"{self.tls.cert} names {self.actor.institution}, not {institution}")
         elif institution is None:

@@ -143,10 +143,10 @@ impl Hub {
         Self {
             number,
             persons: Table::seeded(seed),
-            by_certificate: Finder::seeded(seed),
+            by_certificate: Finder::seeded(number, seed),
             cards: Table::seeded(seed),
-            by_pan: Finder::seeded(seed),
-            by_sn: Finder::seeded(seed),
+            by_pan: Finder::seeded(number, seed),
+            by_sn: Finder::seeded(number, seed),
             retirements: Retirements::default(),
             census: Census::default(),
             suspensions: BTreeMap::new(),
