@@ -41,6 +41,8 @@ class EngineSettings:
         _check_number("snapshot_segments", self.snapshot_segments, least=0)
         if self.archive is not None and not (isinstance(self.archive, str) and self.archive):
             raise ValueError(f"archive must be the path of a directory, not {self.archive!r}")
+        if self.cores is not None and not isinstance(self.cores, list | tuple):
+            raise ValueError(f"cores must be a list of core numbers, not {self.cores!r}")
         for core in self.cores or ():
             _check_number("cores", core, least=0)
 

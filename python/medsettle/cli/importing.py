@@ -232,7 +232,9 @@ def _imported(job: "Job", where: _Where) -> "tuple[Totals, float]":
         with steps_progress("importing") as show:
             return asyncio.run(_run(job, of, where, show)), time.monotonic() - started
     except session.AlreadyImported as already:
-        print(f"{job.file}: was imported before; {job.checkpoint} says so, and nothing was sent")
+        print(
+            f"{job.file}: every row was sent before, by {job.checkpoint}; nothing was sent now, and these are the totals of then"
+        )
         return already.totals, 0.0
     except KeyboardInterrupt:
         raise CommandFailed("broken off; the same command goes on where it was") from None
@@ -296,6 +298,8 @@ def _tell_check(job: "Job", totals: "Totals", announced: dict[str, int]) -> None
     print(f"  well formed {totals.imported.rows:,} rows, {totals.imported.fen} fen")
     print(f"  rejected    {totals.rejected.rows:,} rows, {totals.rejected.fen} fen")
     print("nothing was sent; what depends on the hub (who is enrolled, which regions there are) was not looked at")
+    if totals.rejected.rows:
+        print(f"  {job.rejects} says why rows were rejected")
     _compare(job, totals, announced)
     _told_rejects(job, totals)
 
@@ -312,6 +316,7 @@ def _tell(job: "Job", totals: "Totals", took_s: float) -> None:
 def _told_rejects(job: "Job", totals: "Totals") -> None:
     if totals.rejected.rows:
         raise CommandFailed(
-            f"{totals.rejected.rows:,} rows were rejected: {job.rejects} says why; mended, it can be imported",
+            f"{totals.rejected.rows:,} rejected: {job.rejects} says why. Once its rows are mended, or the hub has "
+            "what they need, import that file",
             ExitCode.BAD_NEWS,
         )

@@ -21,7 +21,23 @@ const DAYS_MARCH_TO_DECEMBER: u32 = 306;
 
 /// A day. It counts from the day before [`Date::MIN`], so that no day is zero and one that may be missing takes no more room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "i32", into = "i32")]
 pub struct Date(NonZeroI32);
+
+/// Written as days since 1970.
+impl From<Date> for i32 {
+    fn from(date: Date) -> Self {
+        date.days()
+    }
+}
+
+impl TryFrom<i32> for Date {
+    type Error = &'static str;
+
+    fn try_from(days: i32) -> Result<Self, &'static str> {
+        Self::from_days(days).ok_or("no day of the calendar")
+    }
+}
 
 impl Date {
     /// 0001-01-01.

@@ -298,7 +298,10 @@ impl Hub {
 
     /// The person whom a certificate names.
     pub(crate) fn person_named(&self, certificate: &Certificate) -> Option<PersonId> {
-        let names = |id| self.persons[PersonId(id)].documents.profile().certificates.contains(certificate);
+        let names = |id| {
+            let person = self.persons.get(PersonId(id));
+            person.is_some_and(|person| person.documents.profile().certificates.contains(certificate))
+        };
         self.by_certificate.find(certificate, names).map(PersonId)
     }
 
@@ -313,7 +316,7 @@ impl Hub {
     }
 
     fn made(&self, card: u64) -> Option<&Personalisation> {
-        self.cards[CardId(card)].made.as_ref()
+        self.cards.get(CardId(card))?.made.as_ref()
     }
 
     /// The moment of a stamp for a card: whether its generation is over then.

@@ -76,7 +76,16 @@ given_ids! {
 
 /// Six-digit administrative division.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u32")]
 pub struct RegionCode(u32);
+
+impl TryFrom<u32> for RegionCode {
+    type Error = &'static str;
+
+    fn try_from(code: u32) -> Result<Self, &'static str> {
+        if (100_000..1_000_000).contains(&code) { Ok(Self(code)) } else { Err("no region code") }
+    }
+}
 
 impl RegionCode {
     /// Read six digits, the first not 0.
@@ -99,13 +108,26 @@ impl fmt::Display for RegionCode {
 
 /// Twelve characters that name an institution.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "[u8; 12]")]
 pub struct InstitutionCode([u8; 12]);
+
+impl TryFrom<[u8; 12]> for InstitutionCode {
+    type Error = &'static str;
+
+    fn try_from(code: [u8; 12]) -> Result<Self, &'static str> {
+        if code.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()) {
+            Ok(Self(code))
+        } else {
+            Err("no institution code")
+        }
+    }
+}
 
 impl InstitutionCode {
     /// Read 12 characters of `A-Z 0-9`.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes: [u8; 12] = text.as_bytes().try_into().ok()?;
-        bytes.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()).then_some(Self(bytes))
+        Self::try_from(bytes).ok()
     }
 
     /// The twelve characters.
@@ -207,7 +229,16 @@ impl fmt::Debug for CardSn {
 
 /// An institution's own name of a request, unique for ever within the institution. Cloning shares it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "&str")]
 pub struct RequestId(Arc<str>);
+
+impl TryFrom<&str> for RequestId {
+    type Error = &'static str;
+
+    fn try_from(text: &str) -> Result<Self, &'static str> {
+        Self::parse(text).ok_or("no request id")
+    }
+}
 
 impl RequestId {
     /// Read 1 to 64 characters of `A-Z a-z 0-9 . _ : -`.

@@ -19,19 +19,14 @@ impl Packed {
         Self::default().with([value])
     }
 
-    /// The first value as it is, and behind it these in the place of what was there.
-    pub(crate) fn keeping<'p, First: Deserialize<'p>, T: Serialize>(
-        &'p self,
-        values: impl IntoIterator<Item = T>,
-    ) -> Self {
-        let mut parts = self.read();
-        let _: First = parts.next();
-        Self::extended(&self.0[..self.0.len() - parts.0.len()], values)
-    }
-
     /// With these behind what is there.
     pub(crate) fn with<T: Serialize>(&self, values: impl IntoIterator<Item = T>) -> Self {
         Self::extended(&self.0, values)
+    }
+
+    /// With the rest of other values behind what is there.
+    pub(crate) fn followed_by(&self, rest: &Unpacking<'_>) -> Self {
+        Self([&*self.0, rest.0].concat().into())
     }
 
     fn extended<T: Serialize>(first: &[u8], values: impl IntoIterator<Item = T>) -> Self {

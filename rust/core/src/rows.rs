@@ -30,7 +30,7 @@ use crate::suspension::PlaceSuspension;
 use crate::token::UsedTokens;
 
 /// Raised by every change of what a row holds or means; a test compares rows of every kind with what they were.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// One row. The place of a variant is its number in the bytes: new ones come last.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -221,10 +221,26 @@ impl Restoring {
 
     /// Put the next row in.
     pub fn add(&mut self, row: &[u8]) -> Result<(), BadRow> {
-        if let Some(row) = self.check.read(row)? {
-            self.put(row);
+        match self.check.read(row)? {
+            Some(row) if self.is_foreign(&row) => {
+                Err(BadRow { number: self.check.rows, what: "has the id of another hub" })
+            }
+            Some(row) => {
+                self.put(row);
+                Ok(())
+            }
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Whether it is of somebody, or a card, to whom another hub gave the id.
+    fn is_foreign(&self, row: &Row) -> bool {
+        let id = match row {
+            Row::Person(person) => person.id.0,
+            Row::Card(card) => card.id.0,
+            _ => return false,
+        };
+        HubNumber::of_id(id) != Some(self.hub.number)
     }
 
     fn put(&mut self, row: Row) {

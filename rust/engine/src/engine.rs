@@ -214,6 +214,9 @@ impl Engine {
             let unfit = |cause| OpenError::Directory { path: path.clone(), cause };
             refuse_within_index(&config.data, path).map_err(unfit)?;
         }
+        for core in config.cores.iter().copied() {
+            may_run_on(core).map_err(|cause| OpenError::Core { core, cause })?;
+        }
         let files = archive::take_up(&directory(&config.data)?, hub_id(&config), config.archive.as_deref())?;
         Self::open_on(files, config, time)
     }
@@ -372,11 +375,7 @@ fn start(
     config: &Config,
     shared: &Arc<Shared>,
 ) -> Result<Running, OpenError> {
-    let cores: [Option<usize>; 3] = std::array::from_fn(|stage| config.cores.get(stage).copied());
-    for core in cores.into_iter().flatten() {
-        may_run_on(core).map_err(|cause| OpenError::Core { core, cause })?;
-    }
-    let [prepare_on, decide_on, write_on] = cores;
+    let [prepare_on, decide_on, write_on] = std::array::from_fn(|stage| config.cores.get(stage).copied());
     let (jobs, queue) = bounded(config.queue_len);
     let (prepared, ready) = bounded(1);
     let (frames, to_write) = bounded::<InFlight>(1);

@@ -1,7 +1,7 @@
 //! What grows with the years of one person: sums of each year, and which periods were credited to the account. Packed, because most sums
 //! of most years are zero or small: of a year stand its key, a bit for each sum that is not zero, and those sums.
 //!
-//! Invariant: periods in the order in which they were credited, then years in the order of their keys, each once.
+//! Invariant: how many years there are, the years in the order of their keys, then periods in the order in which they were credited, each once.
 
 use serde::ser::SerializeTuple;
 use serde::{Deserialize, Serialize, Serializer};
@@ -44,26 +44,18 @@ fn next_year(years: &mut Unpacking<'_>) -> Option<Year> {
     (present >> SUMS == 0).then(|| (key, Accumulators::from_sums(sums)))
 }
 
-fn written(years: impl Iterator<Item = Year>) -> impl Iterator<Item = Written> {
-    years.map(Written)
-}
-
 impl Default for Years {
     fn default() -> Self {
-        Self(Packed::of(&Vec::<&str>::new()))
+        Self(Packed::of(&0_u8))
     }
 }
 
 impl Years {
-    fn read(&self) -> (Vec<&str>, Unpacking<'_>) {
-        let mut parts = self.0.read();
-        (parts.next(), parts)
-    }
-
     /// Every year in which something was opened or used, in the order of the keys.
     pub fn iter(&self) -> impl Iterator<Item = Year> {
-        let mut years = self.read().1;
-        std::iter::from_fn(move || (!years.is_at_end()).then(|| next_year(&mut years).expect("it was written as one")))
+        let mut parts = self.0.read();
+        let count: u8 = parts.next();
+        (0..count).map(move |_| next_year(&mut parts).expect("it was written as one"))
     }
 
     /// The sums of a year, where there are any.
@@ -80,26 +72,42 @@ impl Years {
     pub(crate) fn set(&mut self, key: AccumulatorKey, sums: Accumulators) {
         let before = self.iter().take_while(|(of, _)| *of < key);
         let after = self.iter().skip_while(|(of, _)| *of <= key);
-        self.0 = self.0.keeping::<Vec<&str>, _>(written(before.chain([(key, sums)]).chain(after)));
+        let years = before.chain([(key, sums)]).chain(after).collect();
+        self.replace(years);
     }
 
     /// Forget years.
     pub(crate) fn forget(&mut self, keys: &[AccumulatorKey]) {
         if !keys.is_empty() {
-            self.0 = self.0.keeping::<Vec<&str>, _>(written(self.iter().filter(|(key, _)| !keys.contains(key))));
+            let years = self.iter().filter(|(key, _)| !keys.contains(key)).collect();
+            self.replace(years);
         }
+    }
+
+    fn replace(&mut self, years: Vec<Year>) {
+        let count = u8::try_from(years.len()).expect("nobody is insured for so many years");
+        self.0 = Packed::of(&count).with(years.into_iter().map(Written)).followed_by(&self.periods());
+    }
+
+    /// Where the periods begin; years are read without them, however many there are.
+    fn periods(&self) -> Unpacking<'_> {
+        let mut parts = self.0.read();
+        let count: u8 = parts.next();
+        for _ in 0..count {
+            next_year(&mut parts).expect("it was written as one");
+        }
+        parts
     }
 
     /// Whether a period was credited before.
     pub fn is_credited(&self, period_key: &str) -> bool {
-        self.read().0.contains(&period_key)
+        let mut keys = self.periods();
+        std::iter::from_fn(|| (!keys.is_at_end()).then(|| keys.next::<&str>())).any(|credited| credited == period_key)
     }
 
     pub(crate) fn note_credited(&mut self, period_key: &str) {
-        let mut credited = self.read().0;
-        if !credited.contains(&period_key) {
-            credited.push(period_key);
-            self.0 = Packed::of(&credited).with(written(self.iter()));
+        if !self.is_credited(period_key) {
+            self.0 = self.0.with([period_key]);
         }
     }
 }
@@ -108,13 +116,16 @@ impl TryFrom<Packed> for Years {
     type Error = &'static str;
 
     fn try_from(packed: Packed) -> Result<Self, &'static str> {
-        let (mut years, mut last) = (packed.read(), None);
-        years.try_next::<Vec<&str>>().ok_or("no period keys")?;
-        while !years.is_at_end() {
-            let (key, _) = next_year(&mut years).ok_or("no year")?;
+        let (mut parts, mut last) = (packed.read(), None);
+        let count: u8 = parts.try_next().ok_or("no count of years")?;
+        for _ in 0..count {
+            let (key, _) = next_year(&mut parts).ok_or("no year")?;
             if last.replace(key).is_some_and(|last| key <= last) {
                 return Err("years in another order");
             }
+        }
+        while !parts.is_at_end() {
+            parts.try_next::<&str>().ok_or("no period key")?;
         }
         Ok(Self(packed))
     }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: what comes out is in the order in which it came in, and nothing here depends on the state.
 //! Invariant: rights are checked for every command, single, batched or embedded, before anything else is done with it.
-//! Invariant: a panic here is INTERNAL for one command, or refuses the presentations of one batch; nothing was decided by it.
+//! Invariant: a panic here is INTERNAL for one command, or for those of one batch that showed a card; nothing was decided by it.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -105,9 +105,19 @@ impl Preparer {
         let mut verdicts = Vec::with_capacity(requests.len());
         let verifier = &mut self.verifier;
         let verified = catch_unwind(AssertUnwindSafe(|| verifier.verify(&requests, ARC_APPROVED, &mut verdicts)));
-        if verified.is_err() {
-            // Nothing was decided by it: without a verdict every presentation of the batch is refused.
+        if let Err(panic) = verified {
+            // A verdict that there is not must not count against a card: whoever showed one is told that it was no fault of theirs.
             self.shared.metrics.panics.fetch_add(1, Relaxed);
+            log(&format!("verifying cryptograms panicked: {}", panic_message(&*panic)));
+            for prepared in batch.iter_mut().flat_map(|(_, work)| work.prepared_mut()) {
+                let shows = matches!(
+                    prepared,
+                    Ok(Ready { decoded: Decoded::Core { proof: Some(Proof::Cryptogram(_)), .. }, .. })
+                );
+                if shows {
+                    *prepared = Err(refused(Reason::Internal));
+                }
+            }
             return;
         }
         for ((verdict, ..), found) in ready.iter_mut().zip(verdicts) {
@@ -127,10 +137,14 @@ impl Work {
         }
     }
 
-    fn commands_mut(&mut self) -> Box<dyn Iterator<Item = &mut Ready> + '_> {
+    fn commands_mut(&mut self) -> impl Iterator<Item = &mut Ready> {
+        self.prepared_mut().filter_map(|prepared| prepared.as_mut().ok())
+    }
+
+    fn prepared_mut(&mut self) -> Box<dyn Iterator<Item = &mut Prepared> + '_> {
         match self {
-            Self::One(prepared) => Box::new(prepared.as_mut().ok().into_iter()),
-            Self::Many(commands) => Box::new(commands.iter_mut().filter_map(|(_, prepared)| prepared.as_mut().ok())),
+            Self::One(prepared) => Box::new(std::iter::once(prepared)),
+            Self::Many(commands) => Box::new(commands.iter_mut().map(|(_, prepared)| prepared)),
             Self::Empty | Self::Refused(_) => Box::new(std::iter::empty()),
         }
     }

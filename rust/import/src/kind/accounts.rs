@@ -1,6 +1,5 @@
 //! Rows that credit a personal account: `Accounts.Credit`, once per person and period.
 
-use medsettle_wire::Reason;
 use medsettle_wire::v1;
 use medsettle_wire::v1::command::Command;
 use medsettle_wire::v1::command_result::Result as Answered;
@@ -55,8 +54,7 @@ impl Rules for Accounts {
         }
         match accepted(only(results)) {
             Ok(_) => Ok(Next::Done),
-            // Credited by somebody else, or under another institution's ids: the period is paid.
-            Err(refusal) if refusal.is(Reason::PeriodCredited) => Ok(Next::Done),
+            // Credited by somebody else, or under another institution's ids: with which amount is not known here, so somebody has to look.
             Err(refusal) => Err(refusal.fault(self)),
         }
     }

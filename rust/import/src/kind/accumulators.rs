@@ -1,6 +1,5 @@
 //! Rows that open a running year: `Accounts.OpenYear`, once per person, insurance, year and counter.
 
-use medsettle_wire::Reason;
 use medsettle_wire::v1;
 use medsettle_wire::v1::command::Command;
 use medsettle_wire::v1::command_result::Result as Answered;
@@ -119,8 +118,7 @@ impl Rules for Years {
         }
         match accepted(only(results)) {
             Ok(_) => Ok(Next::Done),
-            // Opened by somebody else, or used since: a year is opened once, whatever it began with.
-            Err(refusal) if refusal.is(Reason::YearOpened) => Ok(Next::Done),
+            // Opened by somebody else, or used since: with which sums is not known here, so somebody has to look.
             Err(refusal) => Err(refusal.fault(self)),
         }
     }

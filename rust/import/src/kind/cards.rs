@@ -97,7 +97,9 @@ impl Cards {
 
     fn apply(&self, cells: &Cells<'_>, person_id: u64, message: &mut Message<'_>) -> Result<(), Fault> {
         let generation = cells.given(self.generation)?.to_owned();
-        let header = message.header("card.apply", &[cells.given(self.card_sn)?.as_bytes()]);
+        // All that the application says, so that a row which is mended is another request.
+        let parts = [cells.given(self.card_sn)?.as_bytes(), &person_id.to_be_bytes(), generation.as_bytes()];
+        let header = message.header("card.apply", &parts);
         let request = v1::CardsApplyRequest { header, person_id, predecessor_card_id: 0, generation };
         message.push(Command::CardsApply(request));
         Ok(())
