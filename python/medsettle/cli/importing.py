@@ -232,9 +232,7 @@ def _imported(job: "Job", where: _Where) -> "tuple[Totals, float]":
         with steps_progress("importing") as show:
             return asyncio.run(_run(job, of, where, show)), time.monotonic() - started
     except session.AlreadyImported as already:
-        print(
-            f"{job.file}: every row was sent before, by {job.checkpoint}; nothing was sent now, and these are the totals of then"
-        )
+        print(f"{job.file}: by {job.checkpoint} every row was sent before; nothing was sent now. The totals of then:")
         return already.totals, 0.0
     except KeyboardInterrupt:
         raise CommandFailed("broken off; the same command goes on where it was") from None
