@@ -112,6 +112,25 @@ fn what_is_no_row_or_stands_in_the_wrong_place_is_named() {
     assert_eq!(empty, Err(BadRow { number: 1, what: "is missing" }));
 }
 
+#[test]
+fn what_no_hub_gives_or_another_one_gave_is_no_row() {
+    let hub = full().hub;
+    let head = rows_of(&hub).remove(0);
+    let foreign = HubNumber::new(hub.number.get() + 1).unwrap().id(5);
+    let mut person = Person::clone(hub.persons.values().next().unwrap());
+    person.id = crate::ids::PersonId(foreign);
+    let mut restoring = Restoring::new(hub.number, 1);
+    restoring.add(&head).unwrap();
+    let row = postcard::to_allocvec(&Row::Person(Arc::new(person))).unwrap();
+    assert_eq!(restoring.add(&row), Err(BadRow { number: 2, what: "has the id of another hub" }));
+    let day = postcard::to_allocvec(&i32::MIN).unwrap();
+    assert!(postcard::from_bytes::<crate::calendar::Date>(&day).is_err());
+    let request = postcard::to_allocvec("an id with blanks").unwrap();
+    assert!(postcard::from_bytes::<crate::ids::RequestId>(&request).is_err());
+    let institution = postcard::to_allocvec(&[0xff_u8; 12]).unwrap();
+    assert!(postcard::from_bytes::<crate::ids::InstitutionCode>(&institution).is_err());
+}
+
 /// With the count before each they fill 96 and 128 bytes, which are sizes that an allocator has; a word more would cost a hub of ten million
 /// persons as much as a row of pointers.
 #[test]
