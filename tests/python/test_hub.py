@@ -1,6 +1,7 @@
 """The engine inside the own process: its answers to threads and event loops, closing, fork, signals, the directory."""
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
@@ -322,9 +323,34 @@ def test_the_journal_is_taken_in_many_messages_each_frame_once_and_as_it_stands_
 
 @pytest.mark.parametrize(
     ("setting", "value"),
-    [("snapshot_segments", -1), ("snapshot_segments", True), ("archive", ""), ("archive", 7), ("segment_bytes", 0)],
+    [
+        *[
+            ("snapshot_segments", -1),
+            ("snapshot_segments", True),
+            ("archive", ""),
+            ("archive", 7),
+            ("segment_bytes", 0),
+        ],
+        *[("cores", 1), ("cores", "0"), ("cores", [-1]), ("cores", [True]), ("cores", range(2))],
+    ],
 )
 def test_a_setting_that_cannot_be_is_named(setting: str, value: object) -> None:
     with pytest.raises(ValueError, match=f"{setting} must be"):
         EngineSettings(**{setting: value})  # type: ignore[arg-type]
     assert EngineSettings(snapshot_segments=0).snapshot_segments == 0, "none but those that are asked for"
+
+
+def test_threads_are_bound_to_cores_that_there_are_and_nothing_is_made_for_others(tmp_path: Path) -> None:
+    own = min(os.sched_getaffinity(0))
+    missing = max(os.sched_getaffinity(0)) + 1
+    with pytest.raises(ValueError, match=f"cores: {missing}: "):
+        Hub.open(tmp_path / "none", settings=EngineSettings(cores=[own, missing]))
+    assert not (tmp_path / "none").exists()
+    with pytest.raises(ValueError, match="at most 3"):
+        Hub.open(tmp_path / "none", settings=EngineSettings(cores=[own] * 4))
+    with Hub.open(tmp_path / "data", settings=EngineSettings(segment_bytes=1 << 20, cores=[own])) as hub:
+        # What is answered went through the thread, which was bound before.
+        hub.acting(["OPERATOR"], "OPERATOR0001").operations.status(operations_pb2.OperationsStatusRequest())
+        tasks = Path("/proc/self/task").iterdir()
+        threads = [task.name for task in tasks if "medsettle-prep" in (task / "comm").read_text()]
+        assert [os.sched_getaffinity(int(thread)) for thread in threads] == [{own}]

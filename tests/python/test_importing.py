@@ -248,6 +248,21 @@ def test_a_card_that_is_malformed_leaves_no_application_behind(site: Site, tmp_p
     assert site.facts() == {"person_enrolled": 1}
 
 
+def test_a_card_that_was_refused_when_it_was_made_is_imported_once_its_row_is_mended(
+    site: Site, tmp_path: Path
+) -> None:
+    """Its application stands; the mended row goes on with it, or asks for one of its own for somebody else."""
+    site.bring("persons", write(tmp_path / "persons.csv", [person(n) for n in range(4)]))
+    taken = str(card(0)["pan"])
+    rows = [card(0), card(1, pan=taken), card(2, pan=taken)]
+    told = site.bring("cards", write(tmp_path / "cards.csv", rows))
+    assert total(told, code=1) == Told((1, 0), (0, 0), (2, 0))
+    assert [why for _, _, why in rejected(tmp_path / "cards.csv.rejects.csv")] == ["CARD_EXISTS"] * 2
+    mended = [card(1), card(2) | holder(3)]
+    assert total(site.bring("cards", write(tmp_path / "mended.csv", mended))) == Told((2, 0), (0, 0), (0, 0))
+    assert site.facts()["card_made"] == 3
+
+
 def test_a_checkpoint_of_another_hub_or_of_an_older_state_of_it_is_refused(site: Site, tmp_path: Path) -> None:
     """Rows that the hub had forgotten would otherwise be passed over for ever."""
     older = tmp_path / "older"

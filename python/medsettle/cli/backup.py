@@ -1,6 +1,5 @@
 """`medsettle backup` and `restore`: frames and a snapshot out of a running hub, and a data directory out of them."""
 
-import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -47,7 +46,6 @@ def backup(
     Exit codes: 0 all that was durable is in the backup; 1 the hub has forgotten what the backup holds, refuses, or the
     backup is damaged; 2 could not run.
     """
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from medsettle.client import Retries
     from medsettle.errors import ServerForgot
     from medsettle.journal import Backup

@@ -1,6 +1,7 @@
 """What commands that ask a running hub share: where it is and who asks."""
 
 import getpass
+import os
 import time
 import uuid
 from pathlib import Path
@@ -57,6 +58,8 @@ def connected(
     target: str, cert: Path | None, key: Path | None, ca: Path | None, insecure: bool, retries: "Retries"
 ) -> "Client":
     """Make a client of the hub."""
+    # What goes wrong is said by the command; the library is told so before it is loaded.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from medsettle.auth.actor import Actor
     from medsettle.client import connect
 

@@ -281,14 +281,18 @@ def _checked(job: "Job", rejects: Path | None) -> "Totals":
 
 
 def _compare(job: "Job", totals: "Totals", announced: dict[str, int]) -> None:
+    if wrong := _not_announced(totals, announced):
+        raise CommandFailed(f"{job.file}: {wrong}; nothing was sent", ExitCode.BAD_NEWS)
+
+
+def _not_announced(totals: "Totals", announced: dict[str, int]) -> str:
     found = {"rows": totals.all.rows, "total_fen": totals.all.fen}
     wrong = [
         f"{name} is {found[name]:,} and {value:,} was announced"
         for name, value in announced.items()
         if found[name] != value
     ]
-    if wrong:
-        raise CommandFailed(f"{job.file}: {'; '.join(wrong)}; nothing was sent", ExitCode.BAD_NEWS)
+    return "; ".join(wrong)
 
 
 def _tell_check(job: "Job", totals: "Totals", announced: dict[str, int]) -> None:
@@ -296,10 +300,9 @@ def _tell_check(job: "Job", totals: "Totals", announced: dict[str, int]) -> None
     print(f"  well formed {totals.imported.rows:,} rows, {totals.imported.fen} fen")
     print(f"  rejected    {totals.rejected.rows:,} rows, {totals.rejected.fen} fen")
     print("nothing was sent; what depends on the hub (who is enrolled, which regions there are) was not looked at")
-    if totals.rejected.rows:
-        print(f"  {job.rejects} says why rows were rejected")
-    _compare(job, totals, announced)
-    _told_rejects(job, totals)
+    wrong = [_not_announced(totals, announced), _of_rejects(job, totals)]
+    if any(wrong):
+        raise CommandFailed(f"{job.file}: {'; '.join(filter(None, wrong))}", ExitCode.BAD_NEWS)
 
 
 def _tell(job: "Job", totals: "Totals", took_s: float) -> None:
@@ -308,13 +311,14 @@ def _tell(job: "Job", totals: "Totals", took_s: float) -> None:
     print(f"  imported      {totals.imported.rows:,} rows, {totals.imported.fen} fen")
     print(f"  already there {totals.already.rows:,} rows, {totals.already.fen} fen")
     print(f"  rejected      {totals.rejected.rows:,} rows, {totals.rejected.fen} fen")
-    _told_rejects(job, totals)
+    if wrong := _of_rejects(job, totals):
+        raise CommandFailed(wrong, ExitCode.BAD_NEWS)
 
 
-def _told_rejects(job: "Job", totals: "Totals") -> None:
-    if totals.rejected.rows:
-        raise CommandFailed(
-            f"{totals.rejected.rows:,} rejected: {job.rejects} says why. Once its rows are mended, or the hub has "
-            "what they need, import that file",
-            ExitCode.BAD_NEWS,
-        )
+def _of_rejects(job: "Job", totals: "Totals") -> str:
+    if not totals.rejected.rows:
+        return ""
+    return (
+        f"{totals.rejected.rows:,} rejected: {job.rejects} says why. Once its rows are mended, or the hub has what "
+        "they need, import that file"
+    )

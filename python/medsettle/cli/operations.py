@@ -4,7 +4,6 @@ Leaves out how it is: status.py.
 """
 
 import json
-import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -47,7 +46,6 @@ def snapshot(
 
     Exit codes: 0 it is cut; 1 the hub refuses (no room, or the role is missing); 2 no answer; 3 the hub halted.
     """
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from medsettle.v1 import operations_pb2
 
     with wrong_input():
@@ -78,7 +76,6 @@ def digest(
 
     Exit codes: 0 shown; 1 the hub refuses; 2 no answer; 3 the hub halted.
     """
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from medsettle.v1 import operations_pb2
 
     with wrong_input():
@@ -108,7 +105,6 @@ def trial_balance(
 
     Exit codes: 0 the books are balanced; 1 they are not, or the hub refuses; 2 no answer; 3 the hub halted.
     """
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from medsettle import jsonform
     from medsettle.v1 import operations_pb2
 
@@ -168,7 +164,6 @@ def confirm_clock(
     Exit codes: 0 it does not suspect its clock any more, or never did; 1 the hub refuses; 2 no answer; 3 the hub
     halted.
     """
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from medsettle.v1 import operations_pb2
 
     with wrong_input():

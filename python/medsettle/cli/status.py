@@ -1,7 +1,6 @@
 """`medsettle status`: ask a running hub how it is."""
 
 import json
-import os
 from typing import Annotated
 
 import typer
@@ -26,7 +25,6 @@ def status(
 
     Exit codes: 0 it serves; 1 it answers but does not serve fully; 2 no answer; 3 it halted.
     """
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from rich.table import Table
 
     from medsettle import jsonform

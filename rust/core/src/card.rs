@@ -110,7 +110,7 @@ pub struct Personalisation {
     pub chip: Option<Chip>,
 }
 
-/// One card. It counts, as a [`crate::person::Person`] does.
+/// One card. There are millions, so every byte is one of a million.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Card {
     /// Given at application.

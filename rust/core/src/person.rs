@@ -210,7 +210,7 @@ pub fn covers(from: Date, to: Option<Date>, day: Date) -> bool {
     from <= day && to.is_none_or(|to| day <= to)
 }
 
-/// Everything the hub keeps of one person in memory. It counts: of everything here there are as many as there are persons.
+/// Everything the hub keeps of one person in memory. There are millions, so every byte is one of a million.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
     /// Given at enrolment.

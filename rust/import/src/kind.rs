@@ -8,11 +8,13 @@ mod accumulators;
 mod cards;
 mod filings;
 mod holder;
+mod of_person;
 mod persons;
 
 use medsettle_wire::v1;
 use medsettle_wire::{Reason, v1::command_result::Result as Answered};
 
+use self::of_person::OfPerson;
 use crate::columns::Kind;
 use crate::fault::Fault;
 use crate::header::Header;
@@ -80,8 +82,8 @@ pub(crate) fn rules(kind: Kind, header: &Header) -> Box<dyn Rules> {
     match kind {
         Kind::Persons => Box::new(persons::Persons::new(header)),
         Kind::Cards => Box::new(cards::Cards::new(header)),
-        Kind::Accounts => Box::new(accounts::Accounts::new(header)),
-        Kind::Accumulators => Box::new(accumulators::Years::new(header)),
+        Kind::Accounts => Box::new(OfPerson::new(header, accounts::Credit::new(header))),
+        Kind::Accumulators => Box::new(OfPerson::new(header, accumulators::Opening::new(header))),
         Kind::Filings => Box::new(filings::Filings::new(header)),
     }
 }

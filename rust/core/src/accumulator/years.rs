@@ -46,7 +46,7 @@ fn next_year(years: &mut Unpacking<'_>) -> Option<Year> {
 
 impl Default for Years {
     fn default() -> Self {
-        Self(Packed::of(&0_u8))
+        Self(Packed::of(&0_u32))
     }
 }
 
@@ -54,7 +54,7 @@ impl Years {
     /// Every year in which something was opened or used, in the order of the keys.
     pub fn iter(&self) -> impl Iterator<Item = Year> {
         let mut parts = self.0.read();
-        let count: u8 = parts.next();
+        let count: u32 = parts.next();
         (0..count).map(move |_| next_year(&mut parts).expect("it was written as one"))
     }
 
@@ -85,14 +85,14 @@ impl Years {
     }
 
     fn replace(&mut self, years: Vec<Year>) {
-        let count = u8::try_from(years.len()).expect("nobody is insured for so many years");
+        let count = u32::try_from(years.len()).expect("a calendar has fewer years");
         self.0 = Packed::of(&count).with(years.into_iter().map(Written)).followed_by(&self.periods());
     }
 
     /// Where the periods begin; years are read without them, however many there are.
     fn periods(&self) -> Unpacking<'_> {
         let mut parts = self.0.read();
-        let count: u8 = parts.next();
+        let count: u32 = parts.next();
         for _ in 0..count {
             next_year(&mut parts).expect("it was written as one");
         }
@@ -117,7 +117,7 @@ impl TryFrom<Packed> for Years {
 
     fn try_from(packed: Packed) -> Result<Self, &'static str> {
         let (mut parts, mut last) = (packed.read(), None);
-        let count: u8 = parts.try_next().ok_or("no count of years")?;
+        let count: u32 = parts.try_next().ok_or("no count of years")?;
         for _ in 0..count {
             let (key, _) = next_year(&mut parts).ok_or("no year")?;
             if last.replace(key).is_some_and(|last| key <= last) {
@@ -144,6 +144,18 @@ mod tests {
     fn key(n: i32) -> AccumulatorKey {
         let counter = Counter::ALL[usize::from(n % 2 != 0)];
         AccumulatorKey { insurance_type: InsuranceType::Employee, year: 2020 + n / 2, counter }
+    }
+
+    #[test]
+    fn a_person_may_have_as_many_years_as_the_calendar() {
+        let mut years = Years::default();
+        years.note_credited("2026-01");
+        for n in (0..600).rev() {
+            years.set(key(n), Accumulators { eligible: Fen(n.into()), ..Accumulators::default() });
+        }
+        assert!(years.iter().map(|(of, _)| of).eq((0..600).map(key)));
+        assert_eq!(years.get(key(599)).map(|sums| sums.eligible), Some(Fen(599)));
+        assert!(years.is_credited("2026-01"));
     }
 
     proptest! {

@@ -221,8 +221,8 @@ impl Hub {
 
     fn count_wrong_pins(&mut self, card: CardId, count: u32) {
         let card = self.card_mut(card);
-        if card.seldom.pin.is_some() {
-            card.seldom.pin.as_mut().expect("there is one").wrong = count;
+        if let Some(pin) = card.seldom.pin {
+            card.seldom.pin = Some(Pin { wrong: count, ..pin });
         }
     }
 

@@ -78,3 +78,58 @@ impl TryFrom<Packed> for Documents {
         if sound { Ok(Self(packed)) } else { Err("no profile") }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::RegionCode;
+    use crate::person::{CertificateKind, SpellStatus};
+    use crate::policy::{Category, InsuranceType};
+
+    fn day(text: &str) -> Date {
+        Date::parse(text).unwrap()
+    }
+
+    fn spell(insurance_type: InsuranceType, from: &str, to: Option<&str>) -> Spell {
+        Spell {
+            insurance_type,
+            region: RegionCode::parse("370100").unwrap(),
+            category: Category::Active,
+            status: SpellStatus::Normal,
+            from: day(from),
+            to: to.map(day),
+        }
+    }
+
+    #[test]
+    fn what_is_read_in_part_is_what_the_whole_profile_says() {
+        let held =
+            |name: &str, to: Option<&str>| Entitlement { name: name.into(), from: day("2026-01-01"), to: to.map(day) };
+        let certificate = |number| Certificate::new(CertificateKind::Passport, number).unwrap();
+        let profile = Profile {
+            name: "王小明".into(),
+            sex: Sex::Female,
+            birth_date: day("1990-03-07"),
+            certificates: vec![certificate("E1"), certificate("E2")],
+            spells: vec![
+                spell(InsuranceType::Resident, "2020-01-01", None),
+                spell(InsuranceType::Employee, "2025-01-01", Some("2025-12-31")),
+            ],
+            entitlements: vec![held("B", None), held("A", Some("2026-06-30")), held("B", Some("2026-02-01"))],
+        };
+        let documents = Documents::of(&profile);
+        assert_eq!(documents.profile(), profile);
+        assert_eq!(documents.spells(), profile.spells);
+        for text in ["2019-12-31", "2020-01-01", "2025-06-01", "2026-01-01"] {
+            assert_eq!(documents.spell_on(day(text)).as_ref(), profile.spell_on(day(text)), "{text}");
+            assert_eq!(documents.spell_on_or_last(day(text)).as_ref(), profile.spell_on_or_last(day(text)), "{text}");
+        }
+        assert_eq!(documents.entitlements_on(day("2026-01-15")), ["A", "B"]);
+        assert_eq!(documents.entitlements_on(day("2026-07-01")), ["B"]);
+        assert_eq!((documents.born(), documents.masked_name().as_str()), ((Sex::Female, profile.birth_date), "王**"));
+        let written = postcard::to_allocvec(&documents).unwrap();
+        assert_eq!(postcard::from_bytes::<Documents>(&written).unwrap(), documents);
+        let cut = postcard::to_allocvec(&Packed::of(&profile.spells)).unwrap();
+        assert!(postcard::from_bytes::<Documents>(&cut).is_err(), "spells alone are no documents");
+    }
+}

@@ -106,18 +106,9 @@ impl Preparer {
         let verifier = &mut self.verifier;
         let verified = catch_unwind(AssertUnwindSafe(|| verifier.verify(&requests, ARC_APPROVED, &mut verdicts)));
         if let Err(panic) = verified {
-            // A verdict that there is not must not count against a card: whoever showed one is told that it was no fault of theirs.
             self.shared.metrics.panics.fetch_add(1, Relaxed);
             log(&format!("verifying cryptograms panicked: {}", panic_message(&*panic)));
-            for prepared in batch.iter_mut().flat_map(|(_, work)| work.prepared_mut()) {
-                let shows = matches!(
-                    prepared,
-                    Ok(Ready { decoded: Decoded::Core { proof: Some(Proof::Cryptogram(_)), .. }, .. })
-                );
-                if shows {
-                    *prepared = Err(refused(Reason::Internal));
-                }
-            }
+            withhold(batch);
             return;
         }
         for ((verdict, ..), found) in ready.iter_mut().zip(verdicts) {
@@ -210,6 +201,17 @@ fn prepare(operation: Operation, actor: Actor, bytes: &[u8], shared: &Shared) ->
     caught(shared, "decoding", operation, || decode_and_check().map_err(|refused: Refused| encode_refusal(&refused)))
 }
 
+/// A verdict that there is not must not count against a card: whoever showed one is told that it was no fault of theirs.
+fn withhold(batch: &mut [(Waiter, Work)]) {
+    for prepared in batch.iter_mut().flat_map(|(_, work)| work.prepared_mut()) {
+        let shows =
+            matches!(prepared, Ok(Ready { decoded: Decoded::Core { proof: Some(Proof::Cryptogram(_)), .. }, .. }));
+        if shows {
+            *prepared = Err(refused(Reason::Internal));
+        }
+    }
+}
+
 /// Do something that changes nothing. A panic in it is INTERNAL for the one command, and nobody else's matter.
 pub(super) fn caught<T>(
     shared: &Shared,
@@ -252,5 +254,77 @@ fn request<'a>(check: &'a CryptogramCheck, key: &'a IssuerKey) -> CryptogramRequ
         atc: check.atc,
         data: check.data.as_bytes(),
         cryptogram: check.cryptogram,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use medsettle_core::command::{Query, Request};
+    use medsettle_core::ids::{Hash32, RequestId};
+    use medsettle_cryptogram::{Cryptogram, Pan, Scheme, SequenceNumber, SignedFields, TransactionDate};
+
+    use super::*;
+    use crate::reply::{Answer, Sink};
+
+    struct Nobody;
+
+    impl Sink for Nobody {
+        fn push(&self, _: Answer) {}
+
+        fn wake(&self) {}
+    }
+
+    fn ready(proof: Option<Proof>) -> Ready {
+        let request = Request::Query(Query::GetOutcome { request_id: RequestId::parse("q-1").unwrap() });
+        let institution = InstitutionCode::parse("H11010500001").unwrap();
+        Ready {
+            operation: Operation::MessagesGetOutcome,
+            actor: Actor { institution, roles: 0 },
+            decoded: Decoded::Core { request, digest: Hash32::default(), proof },
+            verdict: Verdict::NotPresented,
+        }
+    }
+
+    fn shown() -> Proof {
+        let fields = SignedFields {
+            amount_fen: 1,
+            other_amount_fen: 0,
+            terminal_country: 156,
+            tvr: [0; 5],
+            currency: 156,
+            transaction_date: TransactionDate::new(2026, 3, 2).unwrap(),
+            transaction_type: 0,
+            unpredictable_number: [0; 4],
+            aip: [0; 2],
+            atc: 1,
+            cvr: None,
+        };
+        Proof::Cryptogram(CryptogramCheck {
+            scheme: Scheme::PbocSm4,
+            key_index: 1,
+            pan: Pan::new("9156000000001").unwrap(),
+            sequence_number: SequenceNumber::new(0).unwrap(),
+            atc: 1,
+            data: fields.encode().unwrap(),
+            cryptogram: Cryptogram([0; 8]),
+        })
+    }
+
+    #[test]
+    fn where_no_verdict_came_about_cards_are_told_so_and_what_showed_none_goes_on() {
+        let works = [
+            Work::One(Ok(ready(Some(shown())))),
+            Work::Many(vec![(None, Ok(ready(None))), (None, Ok(ready(Some(shown()))))]),
+            Work::One(Ok(ready(None))),
+        ];
+        let waiter = || Waiter::new(1, Arc::new(Nobody) as Arc<dyn Sink>);
+        let mut batch: Vec<_> = works.into_iter().map(|work| (waiter(), work)).collect();
+        withhold(&mut batch);
+        let internal: Vec<_> = batch
+            .iter_mut()
+            .flat_map(|(_, work)| work.prepared_mut())
+            .map(|prepared| prepared.as_ref().err().map(|refusal| *refusal == refused(Reason::Internal)))
+            .collect();
+        assert_eq!(internal, [Some(true), None, Some(true), None]);
     }
 }

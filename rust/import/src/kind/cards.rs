@@ -17,8 +17,7 @@ use medsettle_wire::v1::card::State as CardState;
 use medsettle_wire::v1::command::Command;
 use medsettle_wire::v1::command_result::Result as Answered;
 
-use super::accounts::column_of_holder;
-use super::holder::Holder;
+use super::holder::{Holder, column_of_holder};
 use super::{Next, Rules, State, accepted, only, unexpected};
 use crate::fault::Fault;
 use crate::header::Header;

@@ -5,8 +5,7 @@ use medsettle_wire::v1;
 use medsettle_wire::v1::command::Command;
 use medsettle_wire::v1::command_result::Result as Answered;
 
-use super::accounts::column_of_holder;
-use super::holder::Holder;
+use super::holder::{Holder, column_of_holder};
 use super::{Next, Refusal, Rules, State, accepted, only, unexpected};
 use crate::fault::Fault;
 use crate::header::Header;
@@ -121,11 +120,7 @@ impl Rules for Filings {
     }
 
     fn rehearse(&self, cells: &Cells<'_>, message: &mut Message<'_>) -> Result<(), Fault> {
-        let person = self.holder.given(cells)?;
-        if person.is_none() {
-            self.holder.ask(cells, message)?;
-        }
-        self.file(cells, person.unwrap_or(1), message)
+        self.file(cells, self.holder.rehearsed(cells, message)?, message)
     }
 
     fn column(&self, field: &str) -> String {

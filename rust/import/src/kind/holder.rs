@@ -58,11 +58,29 @@ impl Holder {
         })
     }
 
+    /// The person whom a rehearsal is about: as if the hub had named somebody, where the row does not.
+    pub(super) fn rehearsed(&self, cells: &Cells<'_>, message: &mut Message<'_>) -> Result<u64, Fault> {
+        let person = self.given(cells)?;
+        if person.is_none() {
+            self.ask(cells, message)?;
+        }
+        Ok(person.unwrap_or(1))
+    }
+
     /// The person of the answer.
     pub(super) fn take(rules: &dyn Rules, result: Answered) -> Result<u64, Fault> {
         match accepted(result).map_err(|refusal| refusal.fault(rules))? {
             Answered::PersonsGet(found) => found.person.map(|person| person.person_id).ok_or_else(unexpected),
             _ => Err(unexpected()),
         }
+    }
+}
+
+/// Fields of `Persons.Get` under the names of their columns.
+pub(super) fn column_of_holder(field: &str) -> String {
+    match field {
+        "certificate.kind" => "certificate_kind".to_owned(),
+        "certificate.number" => "certificate_number".to_owned(),
+        other => other.to_owned(),
     }
 }
