@@ -13,6 +13,7 @@ import pytest
 from medsettle import Hub, journal
 from medsettle.auth.actor import Actor
 from medsettle.config import TlsFiles
+from medsettle.demo.relay import LossyRelay
 from medsettle.v1 import accounts_pb2, common_pb2, journal_pb2, operations_pb2, persons_pb2
 from trial_files import Told, card, holder, identity, person, rejected, told, write
 from trial_site import HubProcess, Pki
@@ -33,8 +34,21 @@ def importer(pki: Pki) -> TlsFiles:
     return pki.files(IMPORTER, pki.authority.issue_client(actor))
 
 
-def over(hub: HubProcess, tls: TlsFiles) -> list[str]:
-    return ["--to", hub.target, "--tls-ca", str(tls.ca), "--tls-cert", str(tls.cert), "--tls-key", str(tls.key)]
+class FirstMessage(LossyRelay):
+    """A line over which an import's first message of persons arrives and the second does not: none ends over it."""
+
+    _left = 1_050_000
+    """Of the bytes to the hub: those of 7,500 persons, of which a message has five thousand."""
+
+    def lets_through(self, chunk: bytes, from_hub: bool) -> bool:
+        """See `LossyRelay`."""
+        if not from_hub:
+            self._left -= len(chunk)
+        return from_hub or self._left > 0
+
+
+def over(target: str, tls: TlsFiles) -> list[str]:
+    return ["--to", target, "--tls-ca", str(tls.ca), "--tls-cert", str(tls.cert), "--tls-key", str(tls.key)]
 
 
 def into(data: Path, config: Path) -> list[str]:
@@ -56,16 +70,20 @@ def finished(kind: str, file: Path, where: list[str], code: int = 0) -> Told:
 
 
 def until(happened: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
-    """Wait for something that the process brings about."""
+    """Wait for something that the process brings about, and leave it stopped, so that it goes no further."""
     deadline_s = time.monotonic() + TIMEOUT_S
+    process.send_signal(signal.SIGSTOP)
     while not happened():
+        process.send_signal(signal.SIGCONT)
         assert process.poll() is None, "it ended before it could be killed"
         assert time.monotonic() < deadline_s
         time.sleep(0.005)
+        process.send_signal(signal.SIGSTOP)
 
 
 def end(process: "subprocess.Popen[str]", number: signal.Signals) -> str:
     process.send_signal(number)
+    process.send_signal(signal.SIGCONT)
     _, err = process.communicate(timeout=TIMEOUT_S)
     return err
 
@@ -100,12 +118,13 @@ def test_an_import_over_the_network_that_is_broken_off_goes_on_and_brings_everyb
         def persons() -> int:
             return auditor.operations.status(operations_pb2.OperationsStatusRequest()).persons
 
-        process = started("persons", file, over(hub, importer))
-        until(lambda: persons() > 0, process)
-        end(process, number)
+        with FirstMessage(hub.target) as line:
+            process = started("persons", file, over(line.target, importer))
+            until(lambda: persons() > 0, process)
+            end(process, number)
         assert 0 < persons() < ROWS
         # Everybody is imported by this import, whichever of its runs was answered.
-        assert finished("persons", file, over(hub, importer), code=1) == Told((ROWS - 2, 0), (0, 0), (2, 0))
+        assert finished("persons", file, over(hub.target, importer), code=1) == Told((ROWS - 2, 0), (0, 0), (2, 0))
         assert persons() == ROWS - 2
         assert hub.terminate() == 0
         assert facts(hub.data) == {"person_enrolled": ROWS - 2}
@@ -117,7 +136,7 @@ def test_an_import_over_the_network_that_is_broken_off_goes_on_and_brings_everyb
 def test_a_right_that_the_certificate_lacks_ends_the_import_and_rejects_no_row(tmp_path: Path, pki: Pki) -> None:
     with HubProcess(tmp_path / "hub", pki) as hub, hub.reach(OPERATOR) as operator:
         found_world(operator)
-        where = over(hub, pki.client(OPERATOR))
+        where = over(hub.target, pki.client(OPERATOR))
         assert finished("persons", write(tmp_path / "persons.csv", [person(0)]), where).imported == (1, 0)
         process = started("cards", write(tmp_path / "cards.csv", [card(0)]), where)
         _, err = process.communicate(timeout=TIMEOUT_S)
@@ -131,16 +150,17 @@ def test_a_hub_that_is_killed_under_an_import_ends_it_and_the_import_goes_on_whe
 ) -> None:
     file = persons_file(tmp_path)
     with HubProcess(tmp_path / "hub", pki) as hub:
-        with hub.reach(OPERATOR) as operator, hub.connect(AUDITOR) as auditor:
+        with hub.reach(OPERATOR) as operator, hub.connect(AUDITOR) as auditor, FirstMessage(hub.target) as line:
             found_world(operator)
-            process = started("persons", file, over(hub, importer))
+            process = started("persons", file, over(line.target, importer))
             status = operations_pb2.OperationsStatusRequest()
             until(lambda: auditor.operations.status(status).persons > 0, process)
             hub.kill()
-        _, err = process.communicate(timeout=TIMEOUT_S)
+            process.send_signal(signal.SIGCONT)
+            _, err = process.communicate(timeout=TIMEOUT_S)
         assert (process.returncode, "no answer from the hub" in err) == (2, True), err
         hub.start()
-        assert finished("persons", file, over(hub, importer), code=1) == Told((ROWS - 2, 0), (0, 0), (2, 0))
+        assert finished("persons", file, over(hub.target, importer), code=1) == Told((ROWS - 2, 0), (0, 0), (2, 0))
         assert hub.terminate() == 0
         assert facts(hub.data) == {"person_enrolled": ROWS - 2}
 

@@ -1,7 +1,7 @@
 """A line that loses replies: a relay between a hospital and the hub which can swallow what the hub sends back.
 
 Owns two byte streams per connection and nothing of what they mean; TLS runs through it unread.
-Invariant: what the hospital sends always arrives; only replies get lost.
+Invariant: what the hospital sends always arrives, and each side learns that the other has gone; only replies get lost.
 """
 
 import contextlib
@@ -31,14 +31,26 @@ class LossyRelay:
         """From now on no byte of the hub gets through."""
         self._losing.set()
 
+    def lets_through(self, chunk: bytes, from_hub: bool) -> bool:
+        """Say whether these bytes arrive."""
+        return not (from_hub and self._losing.is_set())
+
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
                 near, _ = self._listener.accept()
                 far = socket.create_connection(self._hub)
                 self._sockets += [near, far]
-                threading.Thread(target=_pass_on, args=(near, far, None), daemon=True).start()
-                threading.Thread(target=_pass_on, args=(far, near, self._losing), daemon=True).start()
+                for source, sink, from_hub in ((near, far, False), (far, near, True)):
+                    threading.Thread(target=self._pass_on, args=(source, sink, from_hub), daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, sink: socket.socket, from_hub: bool) -> None:
+        with contextlib.suppress(OSError):
+            while chunk := source.recv(_BYTES):
+                if self.lets_through(chunk, from_hub):
+                    sink.sendall(chunk)
+        with contextlib.suppress(OSError):
+            sink.shutdown(socket.SHUT_RDWR)
 
     def __enter__(self) -> "LossyRelay":
         return self
@@ -49,10 +61,3 @@ class LossyRelay:
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
             one.close()
-
-
-def _pass_on(source: socket.socket, sink: socket.socket, losing: threading.Event | None) -> None:
-    with contextlib.suppress(OSError):
-        while chunk := source.recv(_BYTES):
-            if losing is None or not losing.is_set():
-                sink.sendall(chunk)
