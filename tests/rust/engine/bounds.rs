@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use medsettle_core::ids::HubNumber;
 use medsettle_engine::archive::JournalFiles;
+use medsettle_engine::limits::PREPARED_COMMANDS;
 use medsettle_engine::storage::simulated::SimulatedDisk;
 use medsettle_engine::{BATCH, Config, EMPTY_COMMIT, Engine};
 use medsettle_wire::v1::{self, command::Command, presentation::Credential};
@@ -24,10 +25,15 @@ fn a_full_queue_refuses_at_once_and_answers_all_that_it_took() {
     process.set_sync(Sync::Held);
     let mut taken = vec![hospital.send(EMPTY_COMMIT, Vec::new())];
     process.until_held();
-    // The frame behind the held one is filled to its bound, so the next jobs stay in the queue.
+    // The frame behind the held one is filled to its bound, one batch waits behind it and another one behind that, each as long as batches
+    // become: so the next jobs stay in the queue.
     let status = Command::OperationsStatus(v1::OperationsStatusRequest::default());
-    taken.push(hospital.send(BATCH, batch(vec![status; MAX_COMMANDS])));
+    taken.push(hospital.send(BATCH, batch(vec![status.clone(); MAX_COMMANDS])));
     until("the batch is decided", || counted(&engine, "answered") == MAX_COMMANDS as u64);
+    for _ in 0..2 {
+        taken.push(hospital.send(BATCH, batch(vec![status.clone(); PREPARED_COMMANDS])));
+        until("the batch is prepared", || counted(&engine, "queued") == 0);
+    }
     let ask = || hospital.send(Operation::OperationsStatus.number(), Vec::new());
     taken.extend((0..4).map(|_| ask()));
     for _ in 0..3 {
