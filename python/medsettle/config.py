@@ -23,8 +23,8 @@ class EngineSettings:
     `segment_bytes` is the length of new journal segments, `queue_commands` how many commands may wait, `seal_after_ms`
     after which idle time the journal is sealed. `snapshot_segments` is how many segments are begun between two
     snapshots; 0 leaves them to `Operations.Snapshot`. `archive` is the directory for segments that no start needs any
-    more; without it they stay, compressed, in the data directory. `cores` binds the threads that prepare, decide and
-    write to cores of the machine, in this order; the system places those for which none is named.
+    more; without it they stay, compressed, in the data directory. `cores` binds the threads that prepare, decide,
+    encode and write to cores of the machine, in this order; the system places those for which none is named.
     """
 
     hub_number: int = 1

@@ -346,8 +346,8 @@ def test_threads_are_bound_to_cores_that_there_are_and_nothing_is_made_for_other
     with pytest.raises(ValueError, match=f"cores: {missing}: "):
         Hub.open(tmp_path / "none", settings=EngineSettings(cores=[own, missing]))
     assert not (tmp_path / "none").exists()
-    with pytest.raises(ValueError, match="at most 3"):
-        Hub.open(tmp_path / "none", settings=EngineSettings(cores=[own] * 4))
+    with pytest.raises(ValueError, match="at most 4"):
+        Hub.open(tmp_path / "none", settings=EngineSettings(cores=[own] * 5))
     with Hub.open(tmp_path / "data", settings=EngineSettings(segment_bytes=1 << 20, cores=[own])) as hub:
         # What is answered went through the thread, which was bound before.
         hub.acting(["OPERATOR"], "OPERATOR0001").operations.status(operations_pb2.OperationsStatusRequest())

@@ -12,7 +12,7 @@ use crate::keyring::Kek;
 use crate::limits::{DEFAULT_SEGMENT_LEN, MAX_QUEUE_LEN, MIN_SEGMENT_LEN, QUEUE_LEN, SEAL_AFTER_MS, SNAPSHOT_SEGMENTS};
 
 /// Threads that may be bound to cores.
-const BOUND_THREADS: usize = 3;
+const BOUND_THREADS: usize = 4;
 
 /// Settings of an engine.
 pub struct Config {
@@ -34,7 +34,7 @@ pub struct Config {
     pub snapshot_segments: u64,
     /// Where the records index lies.
     pub index: IndexHome,
-    /// Cores to which the preparing, the deciding and the writing thread are bound, in this order; those without one are not.
+    /// Cores to which the preparing, the deciding, the encoding and the writing thread are bound, in this order; those without one are not.
     pub cores: Vec<usize>,
 }
 
@@ -102,7 +102,7 @@ impl Config {
         }
         if cores.len() > BOUND_THREADS {
             return Err(ConfigError(format!(
-                "cores must name at most {BOUND_THREADS}: to prepare, to decide, to write"
+                "cores must name at most {BOUND_THREADS}: to prepare, to decide, to encode, to write"
             )));
         }
         let index = IndexHome::within(&data);
@@ -135,7 +135,7 @@ mod tests {
             (r#"{"seal_after_ms": 0}"#, "seal_after_ms"),
             (r#"{"snapshot_segments": -1}"#, "-1"),
             (r#"{"archive": 7}"#, "7"),
-            (r#"{"cores": [0, 1, 2, 3]}"#, "cores"),
+            (r#"{"cores": [0, 1, 2, 3, 4]}"#, "cores"),
         ] {
             let error = Config::from_json("data".into(), None, json).err().expect(json);
             assert!(error.to_string().contains(named), "{error}");

@@ -25,13 +25,15 @@ use crate::config::Config;
 use crate::error::JournalError;
 use crate::halt::{Halt, HaltReason};
 use crate::index::{IndexError, IndexStatus};
-use crate::journal::{Appended, DiskState, HubId, JournalPort, LocalJournal, WriterStopper};
+use crate::journal::{Appended, Chain, DiskState, HubId, JournalPort, LocalJournal, WriterStopper};
 use crate::keeper::{Keeper, Task};
 use crate::keyring::{KeyRing, KeyRingError};
+use crate::limits::INDEX_QUEUE;
+use crate::pipeline::encode::{BodyLength, Encoder, InFlight, Progress};
 use crate::pipeline::prepare::Preparer;
-use crate::pipeline::{InFlight, Pipeline, Recovered, SnapshotSchedule, Written, order, panic_message};
+use crate::pipeline::{Pipeline, Recovered, SnapshotSchedule, Written, order, panic_message};
 use crate::recovery::{OpenReport, Options};
-use crate::reply::{Sink, Waiter, refuse_all, release};
+use crate::reply::{Leaving, Sink, Waiter, refuse_all, release};
 use crate::start::{Started, Starting};
 use crate::storage::{DataDirectory, DirectoryLock};
 use crate::take::TakeQueue;
@@ -251,10 +253,11 @@ impl Engine {
         let snapshots =
             SnapshotSchedule { every_segments: config.snapshot_segments, last_segment: opened.report.first_read };
         let seal_after = Duration::from_millis(config.seal_after_ms);
+        let (tail, max_body_len) = (opened.report.tail, opened.chain.max_body_len());
         let recovered =
-            Recovered { hub, index, clock, keys, chain: opened.chain, disk: disk.clone(), seal_after, snapshots };
+            Recovered { hub, index, clock, keys, tail, max_body_len, disk: disk.clone(), seal_after, snapshots };
         let keeper = Keeper { files, identity, shared: Arc::clone(&shared) };
-        let (jobs, mut threads) = start(journal, recovered, keeper, &config, &shared)?;
+        let (jobs, mut threads) = start(journal, opened.chain, recovered, keeper, &config, &shared)?;
         threads.push(spawn("medsettle-take", taking)?);
         Ok(Self {
             jobs: Mutex::new(Some(jobs)),
@@ -370,14 +373,16 @@ type Running = (Sender<Job>, Vec<JoinHandle<()>>);
 
 fn start(
     journal: LocalJournal,
-    recovered: Recovered,
+    chain: Chain,
+    mut recovered: Recovered,
     keeper: Keeper,
     config: &Config,
     shared: &Arc<Shared>,
 ) -> Result<Running, OpenError> {
-    let [prepare_on, decide_on, write_on] = std::array::from_fn(|stage| config.cores.get(stage).copied());
+    let [prepare_on, decide_on, encode_on, write_on] = std::array::from_fn(|stage| config.cores.get(stage).copied());
     let (jobs, queue) = bounded(config.queue_len);
     let (prepared, ready) = bounded(1);
+    let (steps, to_encode) = bounded(INDEX_QUEUE);
     let (frames, to_write) = bounded::<InFlight>(1);
     let (done, written) = bounded(1);
     let (orders, tasks) = unbounded();
@@ -389,16 +394,26 @@ fn start(
             guarded("write", &shared, || write_frames(journal, &to_write, &done, &orders, &shared.halt));
         }
     })?;
+    let progress = Arc::new(Progress::default());
+    let body = BodyLength::new(Arc::clone(&progress));
+    let (end, to_index) = (recovered.end(), recovered.index.behind(steps));
+    let encoder = Encoder { chain, newest: end.newest, index: to_index, frames, progress, shared: Arc::clone(shared) };
+    let encoding = spawn("medsettle-code", {
+        let shared = Arc::clone(shared);
+        move || {
+            bind(encode_on);
+            guarded("encode", &shared, || encoder.run(&to_encode));
+        }
+    })?;
     let mut preparer = Preparer::new(recovered.keys.clone(), Arc::clone(shared));
     let decider = spawn("medsettle-decide", {
         let shared = Arc::clone(shared);
         move || {
             bind(decide_on);
-            let mut pipeline = Pipeline::new(recovered, orders, Arc::clone(&shared));
-            guarded("decide", &shared, || pipeline.run(&ready, &frames, &written));
+            let mut pipeline = Pipeline::new(recovered, end, body, orders, Arc::clone(&shared));
+            guarded("decide", &shared, || pipeline.run(&ready, &written));
             // After a panic this answers all who wait in it.
             drop(pipeline);
-            drop(frames);
             // Until nobody prepares any more: a batch that waits here would be answered only when both sides are gone.
             for batch in ready {
                 drop(batch);
@@ -415,7 +430,7 @@ fn start(
             answer_the_rest(&queue);
         }
     })?;
-    Ok((jobs, vec![preparing, decider, writer, keeping]))
+    Ok((jobs, vec![preparing, decider, encoding, writer, keeping]))
 }
 
 /// Bind the calling thread to a core, where one is named. That it may run there was seen before it was started.
@@ -450,12 +465,12 @@ fn write_frames(
     keeper: &Sender<Task>,
     halt: &Halt,
 ) {
-    for InFlight { frame, answers, seen, tasks } in frames {
-        let header = frame.header();
-        let (epoch, previous, number) = (header.epoch, header.previous, header.number);
+    for InFlight { frame, answers, made, newest, behind, tasks } in frames {
+        let (epoch, previous) = (frame.header().epoch, frame.header().previous);
+        let leaving = Leaving { made: Some(&made), newest };
         match journal.append(epoch, previous, &frame) {
             Appended::Durable => {
-                release(answers, Some(seen));
+                release(answers, leaving);
                 for task in tasks {
                     order(keeper, task);
                 }
@@ -466,7 +481,7 @@ fn write_frames(
                 return;
             }
         }
-        if done.send(Written { number, segment: journal.segment(), buffer: frame.into_buffer() }).is_err() {
+        if done.send(Written { behind, segment: journal.segment(), buffer: frame.into_buffer() }).is_err() {
             return;
         }
     }

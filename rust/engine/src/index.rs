@@ -19,7 +19,6 @@ mod row;
 mod store;
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::sync::atomic::Ordering::Acquire;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
@@ -38,8 +37,9 @@ use medsettle_core::settlement::Standing;
 use medsettle_core::statement::{Entry, Range};
 use medsettle_core::stay::Stay;
 
-use self::filler::{Fed, Filled, Filler};
-use self::fold::Observed;
+pub(crate) use self::filler::Fed;
+use self::filler::{Filled, Filler};
+pub(crate) use self::fold::Observed;
 pub(crate) use self::home::INDEX_NAME;
 pub use self::home::{IndexError, IndexHome};
 pub(crate) use self::opening::Opening;
@@ -47,13 +47,16 @@ use self::overlay::View;
 pub(crate) use self::query::FirstAnswer;
 pub(crate) use self::rebuild::{Making, decode};
 pub use self::rebuild::{Rebuilt, rebuild};
-use self::row::{FrameRow, Mark};
+use self::row::Mark;
 pub use self::store::MemoryIndex;
 use self::store::{Store, StoreError};
 use crate::engine::{OpenError, spawn};
 use crate::halt::Halt;
 use crate::journal::{DirectoryId, FrameHash, FrameHeader};
-use crate::limits::{INDEX_FULL_LEN, INDEX_HAND_OVER_LEN, INDEX_MAX_LAG_MS, INDEX_QUEUE, INDEX_WAIT_MS};
+use crate::limits::{
+    INDEX_FULL_LEN, INDEX_HAND_OVER_LEN, INDEX_MAX_LAG_MS, INDEX_QUEUE, INDEX_WAIT_MS, STEPS_HANDED_OVER,
+};
+use crate::pipeline::encode::{Close, Decided, Step};
 use crate::reply::Seen;
 
 /// What others than the deciding thread may ask of an index.
@@ -96,21 +99,56 @@ impl IndexStatus {
     }
 }
 
-/// The index as the deciding thread has it: it hands records over, and asks.
+/// What is collected for another thread, so that handing over costs nothing beside it.
+struct Outbox<T> {
+    to: Option<Sender<Vec<T>>>,
+    collected: RefCell<Vec<T>>,
+    /// Weight of what is collected, in whatever its limit counts.
+    weight: Cell<usize>,
+    limit: usize,
+}
+
+impl<T> Outbox<T> {
+    fn new(to: Option<Sender<Vec<T>>>, limit: usize) -> Self {
+        Self { to, collected: RefCell::default(), weight: Cell::default(), limit }
+    }
+
+    fn push(&self, what: T, weight: usize) {
+        self.collected.borrow_mut().push(what);
+        self.weight.set(self.weight.get() + weight);
+        if self.weight.get() >= self.limit {
+            self.hand_over();
+        }
+    }
+
+    /// Give the other thread what was collected. It waits while that is too far behind.
+    fn hand_over(&self) {
+        self.weight.set(0);
+        let collected = self.collected.take();
+        if !collected.is_empty()
+            && let Some(to) = &self.to
+        {
+            // A thread that has failed has halted the engine, which needs nothing of it any more.
+            let _ = to.send(collected);
+        }
+    }
+}
+
+/// The index as the deciding thread has it: it hands records over, and asks. While a journal is opened they go to the filling thread, and
+/// later to the encoding thread, which passes them on.
 pub(crate) struct Index {
     status: IndexStatus,
     view: Arc<View>,
     /// Found when it was opened: everything up to here is there.
     found: Mark,
     halt: Halt,
-    feed: Option<Sender<Vec<Fed>>>,
+    fed: Outbox<Fed>,
+    steps: Outbox<Step>,
     filler: Option<JoinHandle<()>>,
-    batch: RefCell<Vec<Fed>>,
-    batch_len: Cell<usize>,
     /// The newest record that was observed.
     observed: Cell<u64>,
-    /// Frames whose rows may not be taken in yet: the sequences that they end with.
-    frames: RefCell<VecDeque<(u64, Seen)>>,
+    /// The sequence that the newest frame ends with.
+    closed: Cell<u64>,
     lag: Cell<Lag>,
 }
 
@@ -154,14 +192,20 @@ impl Index {
             view,
             found,
             halt,
-            feed: Some(feed),
+            fed: Outbox::new(Some(feed), INDEX_HAND_OVER_LEN),
+            steps: Outbox::new(None, STEPS_HANDED_OVER),
             filler: Some(filler),
-            batch: RefCell::default(),
-            batch_len: Cell::default(),
             observed: Cell::new(found.sequence),
-            frames: RefCell::default(),
+            closed: Cell::new(found.sequence),
             lag: Cell::default(),
         })
+    }
+
+    /// From now on what is decided goes to the encoding thread. Returns how that reaches the filling thread.
+    pub(crate) fn behind(&mut self, encoder: Sender<Vec<Step>>) -> Sender<Vec<Fed>> {
+        self.fed.hand_over();
+        self.steps.to = Some(encoder);
+        self.fed.to.take().expect("it is open, and not behind another")
     }
 
     /// For other threads.
@@ -188,59 +232,50 @@ impl Index {
         (self.found.sequence, FrameHash(self.found.hash))
     }
 
-    /// Take note of a record that was decided.
-    pub(crate) fn observe(&self, record: Box<Record>, closing: Closing, answer: &[u8]) {
-        self.limit_lag(record.stamp_ms, record.sequence);
-        self.take(record, closing, answer);
-    }
-
     /// Take note of a record that comes from the journal, while nothing is decided.
     fn take(&self, record: Box<Record>, closing: Closing, answer: &[u8]) {
         self.observed.set(record.sequence);
         let len = answer.len() + size_of::<Observed>() + record.facts.len() * size_of::<medsettle_core::fact::Fact>();
-        self.hand_over_after(Fed::Record(Box::new(Observed { record, closing, answer: answer.into() })), len);
+        self.fed.push(Fed::Record(Box::new(Observed { record, closing, answer: answer.into() })), len);
     }
 
-    /// A frame was made that ends with this sequence; a frame without records is nothing to the index.
-    pub(crate) fn close_frame(&self, header: &FrameHeader, hash: FrameHash) {
-        if header.facts() > 0 {
-            let row = FrameRow { hash: hash.0, stamp_ms: header.stamp_ms };
-            self.push(Fed::Frame { number: header.number, sequence: header.last_sequence, row });
-            let mut frames = self.frames.borrow_mut();
-            let framed = self.status.filled.framed.load(Acquire);
-            while frames.pop_front_if(|(sequence, _)| *sequence <= framed).is_some() {}
-            frames.push_back((header.last_sequence, Seen { hash, stamp_ms: header.stamp_ms }));
+    /// A frame of the journal ends here.
+    fn close_frame(&self, header: &FrameHeader, hash: FrameHash) {
+        if let Some(fed) = Fed::frame(header, hash) {
+            self.fed.push(fed, 0);
+            self.closed.set(header.last_sequence);
         }
+    }
+
+    /// Take note of a record that was decided.
+    pub(crate) fn decided(&self, decided: Box<Decided>) {
+        let Record { stamp_ms, sequence, .. } = *decided.record;
+        self.limit_lag(stamp_ms, sequence);
+        self.observed.set(sequence);
+        self.steps.push(Step::Decided(decided), 1);
+    }
+
+    /// What was decided up to here is a frame.
+    pub(crate) fn close_filled(&self, close: Box<Close>) {
+        self.closed.set(self.observed.get());
+        self.steps.push(Step::Close(close), 0);
+        self.steps.hand_over();
     }
 
     /// A frame is durable, with all before it.
     pub(crate) fn note_durable(&self, number: u64) {
-        self.push(Fed::Durable { number });
-        self.hand_over();
-    }
-
-    fn push(&self, fed: Fed) {
-        self.batch.borrow_mut().push(fed);
-    }
-
-    fn hand_over_after(&self, fed: Fed, len: usize) {
-        self.push(fed);
-        self.batch_len.set(self.batch_len.get() + len);
-        if self.batch_len.get() >= INDEX_HAND_OVER_LEN {
-            self.hand_over();
+        if self.steps.to.is_some() {
+            self.steps.push(Step::Durable { number }, 0);
+        } else {
+            self.fed.push(Fed::Durable { number }, 0);
+            self.fed.hand_over();
         }
     }
 
-    /// Give the filling thread what was noted. It waits while that is too far behind.
-    fn hand_over(&self) {
-        self.batch_len.set(0);
-        let batch = self.batch.take();
-        if !batch.is_empty()
-            && let Some(feed) = &self.feed
-        {
-            // A filling thread that has failed has halted the engine, which needs nothing of it any more.
-            let _ = feed.send(batch);
-        }
+    /// Let the other threads have what was noted.
+    pub(crate) fn hand_over(&self) {
+        self.fed.hand_over();
+        self.steps.hand_over();
     }
 
     /// A request id of the window is in the state; it must be readable here before it leaves there. Records are taken in within moments,
@@ -292,9 +327,11 @@ impl Index {
     /// What was answered to the record of a sequence.
     pub(crate) fn first_answer(&self, sequence: u64) -> FirstAnswer {
         self.wait_for(sequence);
-        let newest = self.frames.borrow().iter().find(|(last, _)| *last >= sequence).map(|(_, seen)| *seen);
-        let answer = self.sure(self.view.first_answer(sequence));
-        FirstAnswer { frame: answer.frame.or(newest), ..answer }
+        if sequence <= self.closed.get() {
+            self.hand_over();
+            assert!(self.status.filled.wait_for_frame_of(sequence), "the records index has failed");
+        }
+        self.sure(self.view.first_answer(sequence))
     }
 
     /// The frame that holds the record of a sequence; none where there is no such record, or its frame is still being filled.
@@ -302,10 +339,10 @@ impl Index {
         (1..=self.observed.get()).contains(&sequence).then(|| self.first_answer(sequence).frame).flatten()
     }
 
-    /// Hand over the rest and wait until all that is durable is on disk.
+    /// Hand over the rest and wait until all that is durable is on disk. Whoever stands between must end when nothing more comes.
     pub(crate) fn close(&mut self) {
         self.hand_over();
-        self.feed = None;
+        (self.fed.to, self.steps.to) = (None, None);
         if let Some(filler) = self.filler.take() {
             // A filling thread that panicked has woken whoever waited.
             let _ = filler.join();

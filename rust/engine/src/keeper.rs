@@ -28,7 +28,7 @@ use crate::journal::{SegmentScan, Tail};
 use crate::limits::MAX_ORDERS;
 use crate::pipeline::panic_message;
 use crate::recovery::segment_numbers;
-use crate::reply::{Frame, Outgoing, Part, Parts, Seen, Waiter, refused, release};
+use crate::reply::{Frame, Leaving, Outgoing, Part, Parts, Seen, Waiter, release};
 use crate::snapshot::{self, Unfit};
 use crate::storage::{Access, Storage as _};
 
@@ -124,7 +124,7 @@ impl Keeper {
                     log(&format!("no snapshot behind frame {}: {uncut}", frozen.tail.number));
                     if let Some(waiter) = asked {
                         let reason = if uncut.is_disk_full() { Reason::DiskFull } else { Reason::Internal };
-                        release(vec![Outgoing { waiter, parts: Parts::One(Part::Refusal(refused(reason))) }], None);
+                        waiter.refuse_now(reason);
                     }
                 }
             },
@@ -215,9 +215,9 @@ impl Uncut {
 }
 
 fn answer(waiter: Waiter, frozen: &Frozen, body: Vec<u8>) {
-    let (sequence, frame) = (frozen.tail.last_sequence, Frame::Known(frozen.seen));
-    let part = Part::Response { sequence, frame, replayed: false, body };
-    release(vec![Outgoing { waiter, parts: Parts::One(part) }], None);
+    let part = Part::Response { sequence: frozen.tail.last_sequence, frame: Frame::Newest, replayed: false, body };
+    let leaving = Leaving { made: None, newest: frozen.seen };
+    release(vec![Outgoing { waiter, parts: Parts::One(part) }], leaving);
 }
 
 impl Shared {

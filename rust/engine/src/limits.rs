@@ -62,10 +62,11 @@ pub const MAX_FRAME_COMMANDS: usize = 10_000;
 pub const FRAME_BODY_GOAL: usize = MAX_BODY_LEN / 4;
 
 /// Bytes of answers at which a frame is closed although more is queued: the largest stay is about 12 MiB to show, and whoever asks for many
-/// lets others through in between.
+/// lets others through in between. Responses to what is decided stand in the frame, whose body bounds them.
 pub const FRAME_ANSWER_GOAL: usize = 32 << 20;
 
-/// Bytes of answers of one batch; the commands behind are refused undecided. A batch of settlements answers with a tenth of it.
+/// Bytes of answers of one batch; the commands behind are refused undecided. Responses to what is decided are not counted: the body of their
+/// frame bounds them, and with it they stay below the 64 MiB that a client takes.
 pub const MAX_BATCH_ANSWER_BYTES: usize = 32 << 20;
 
 /// Frames of one message to whoever takes the journal, in bytes: large enough that a backup runs at the speed of the disk, small enough
@@ -151,6 +152,9 @@ pub const INDEX_HAND_OVER_LEN: usize = 32 << 10;
 
 /// Hand-overs that may wait, together some 32 MiB. When the index falls further behind, deciding waits for it: memory is bounded, patience is not.
 pub const INDEX_QUEUE: usize = 1_024;
+
+/// Decisions that are handed to the encoding thread at once: it begins while more are decided, and being woken costs little beside them.
+pub const STEPS_HANDED_OVER: usize = 16;
 
 /// How far stamps of records that the index has not taken in may lie apart: far less than the 72 hours for which the state knows request
 /// ids itself, so that one of both always knows.

@@ -1,16 +1,17 @@
-//! The deciding thread: takes what was prepared beside it, decides it in order, and hands a frame to the writer.
+//! The deciding thread: takes what was prepared beside it, decides it in order, and has it encoded and written beside it.
 //!
 //! ```text
-//! thread    prepare                                         decide                     write
-//! jobs ->   decode, rights, cryptograms of the batch   ->   decide, apply, frame   ->  write, sync, answers
-//!           ^ the next batch meanwhile                      ^ the next frame meanwhile
+//! thread   prepare                                      decide            encode                      write
+//! jobs ->  decode, rights, cryptograms of the batch ->  decide, apply ->  responses, records, frame ->  write, sync, answers
+//!          ^ the next batch meanwhile                   ^ more of it      ^ the next frame meanwhile
 //! ```
 //!
 //! Invariant: one frame is in flight; what is decided meanwhile waits for it, answers of reads as well.
 //! Invariant: a panic before `apply` is INTERNAL for one command; a panic in `apply` halts.
-//! Leaves out: bytes of messages (`wire`), rules (`core`), writing (`writer`).
+//! Leaves out: bytes of messages (`wire`), rules (`core`), frames (`encode`), writing (`writer`).
 
 mod command;
+pub(crate) mod encode;
 pub(crate) mod prepare;
 
 use std::collections::VecDeque;
@@ -25,29 +26,21 @@ use medsettle_core::hub::Hub;
 use medsettle_core::records::Closing;
 use medsettle_wire::Reason;
 
+use self::encode::{Answer, Behind, BodyLength, Close, Decided, Kind, Wanted};
 use self::prepare::{Batch, Work};
 use crate::clock::Clock;
 use crate::engine::Shared;
 use crate::halt::HaltReason;
 use crate::index::Index;
-use crate::journal::{self, Chain, DiskState, FrameHash};
-use crate::keeper::{Frozen, Order, Task};
+use crate::journal::{DiskState, FrameHash, Tail};
+use crate::keeper::{Order, Task};
 use crate::keyring::KeyRing;
 use crate::limits::{FRAME_ANSWER_GOAL, FRAME_BODY_GOAL, MAX_FRAME_COMMANDS};
-use crate::reply::{Frame, Outgoing, Parts, Seen, Waiter, refuse_all, release};
-
-/// A frame on its way to the writer, with the answers that wait for it.
-pub(crate) struct InFlight {
-    pub(crate) frame: journal::Frame,
-    pub(crate) answers: Vec<Outgoing>,
-    pub(crate) seen: Seen,
-    /// Orders about the state behind this frame, for the keeper once it is durable.
-    pub(crate) tasks: Vec<Task>,
-}
+use crate::reply::{Frame, Leaving, Outgoing, Parts, Seen, Waiter, refuse_all, release};
 
 /// What the writer gives back: the frame is durable, its answers are out.
 pub(crate) struct Written {
-    pub(crate) number: u64,
+    pub(crate) behind: Behind,
     pub(crate) segment: u64,
     pub(crate) buffer: Vec<u8>,
 }
@@ -55,7 +48,6 @@ pub(crate) struct Written {
 /// The frame that is being filled.
 #[derive(Default)]
 struct Filling {
-    body: Vec<u8>,
     records: u64,
     commands: usize,
     answers: Vec<Outgoing>,
@@ -72,22 +64,23 @@ pub(crate) struct Pipeline {
     pub(crate) index: Index,
     pub(crate) clock: Clock,
     pub(crate) keys: Option<Arc<KeyRing>>,
-    pub(crate) chain: Chain,
     pub(crate) disk: DiskState,
     pub(crate) shared: Arc<Shared>,
     pub(crate) seal_after: Duration,
     filling: Filling,
+    body: BodyLength,
+    max_body_len: usize,
     /// Body bytes at which a frame is closed although more is queued.
     body_goal: usize,
     /// Verified, but left for the next frame because this one is full.
     backlog: VecDeque<(Waiter, Work)>,
     in_flight: bool,
-    durable: u64,
+    /// How many frames there are, with the one that is in flight.
+    frames: u64,
+    /// The durable end of the journal.
+    durable: Behind,
     buffer: Vec<u8>,
     sealed: bool,
-    /// The newest frame made that holds a decision, for the headers of reads: with the sequence it is what a caller can prove
-    /// forgetting by, so frames that decide nothing, which a backup may lack, do not count.
-    last: Seen,
     /// What is wanted of the state behind the frame that is being filled.
     orders: Vec<Order>,
     keeper: Sender<Task>,
@@ -108,18 +101,30 @@ pub(crate) struct Recovered {
     pub(crate) index: Index,
     pub(crate) clock: Clock,
     pub(crate) keys: Option<Arc<KeyRing>>,
-    pub(crate) chain: Chain,
+    pub(crate) tail: Tail,
+    pub(crate) max_body_len: usize,
     pub(crate) disk: DiskState,
     pub(crate) seal_after: Duration,
     pub(crate) snapshots: SnapshotSchedule,
 }
 
+impl Recovered {
+    /// The end of the journal.
+    pub(crate) fn end(&self) -> Behind {
+        let undecided = Seen { hash: FrameHash::default(), stamp_ms: self.tail.stamp_ms.max(0) };
+        Behind { tail: self.tail, newest: self.index.frame_of(self.hub.sequence()).unwrap_or(undecided) }
+    }
+}
+
 impl Pipeline {
-    pub(crate) fn new(recovered: Recovered, keeper: Sender<Task>, shared: Arc<Shared>) -> Self {
-        let Recovered { hub, index, clock, keys, chain, disk, seal_after, snapshots } = recovered;
-        let tail = *chain.tail();
-        let undecided = Seen { hash: FrameHash::default(), stamp_ms: tail.stamp_ms.max(0) };
-        let last = index.frame_of(hub.sequence()).unwrap_or(undecided);
+    pub(crate) fn new(
+        recovered: Recovered,
+        end: Behind,
+        body: BodyLength,
+        keeper: Sender<Task>,
+        shared: Arc<Shared>,
+    ) -> Self {
+        let Recovered { hub, index, clock, keys, tail, max_body_len, disk, seal_after, snapshots } = recovered;
         Self {
             hub,
             index,
@@ -129,24 +134,25 @@ impl Pipeline {
             shared,
             seal_after,
             filling: Filling::default(),
+            body,
+            max_body_len,
             // Short segments hold short bodies; there too the largest single record fits behind.
-            body_goal: FRAME_BODY_GOAL.min(chain.max_body_len() / 4),
+            body_goal: FRAME_BODY_GOAL.min(max_body_len / 4),
             backlog: VecDeque::new(),
             in_flight: false,
-            durable: tail.number,
+            frames: tail.number,
+            durable: end,
             buffer: Vec::new(),
             // A journal that ends with business was cut off by a crash; it is sealed at the first idle moment.
             sealed: tail.number == 0,
-            last,
             orders: Vec::new(),
             keeper,
             snapshots,
-            chain,
         }
     }
 
     /// Work until the queue is closed and everything decided is durable, or until a halt.
-    pub(crate) fn run(&mut self, ready: &Receiver<Batch>, frames: &Sender<InFlight>, written: &Receiver<Written>) {
+    pub(crate) fn run(&mut self, ready: &Receiver<Batch>, written: &Receiver<Written>) {
         let mut open = true;
         let nobody = crossbeam_channel::never();
         while open || self.in_flight || self.is_awaited() {
@@ -164,9 +170,9 @@ impl Pipeline {
                     Ok(done) => self.note_written(done),
                     Err(_) => break,
                 },
-                default(if idle { self.seal_after } else { Duration::MAX }) => self.seal(frames),
+                default(if idle { self.seal_after } else { Duration::MAX }) => self.close(Kind::Seal, self.clock.last_stamp_ms(), Vec::new()),
             }
-            self.advance(frames);
+            self.advance();
         }
         refuse_all(std::mem::take(&mut self.filling.answers), Reason::Halted);
         for (waiter, _) in self.backlog.drain(..) {
@@ -175,19 +181,29 @@ impl Pipeline {
     }
 
     /// Hand over what is filled and fill the next frame with what did not fit, until a frame is in flight or nothing is left.
-    fn advance(&mut self, frames: &Sender<InFlight>) {
+    fn advance(&mut self) {
         loop {
-            self.send_frame(frames);
+            self.send_frame();
             self.decide_backlog();
             if self.in_flight || !self.is_awaited() {
+                // What was decided meanwhile is encoded meanwhile.
+                self.index.hand_over();
                 return;
             }
         }
     }
 
-    fn has_room(&self) -> bool {
-        let Filling { commands, body, answer_bytes, .. } = &self.filling;
-        *commands < MAX_FRAME_COMMANDS && body.len() < self.body_goal && *answer_bytes < FRAME_ANSWER_GOAL
+    fn has_room(&mut self) -> bool {
+        let Filling { commands, answer_bytes, .. } = self.filling;
+        commands < MAX_FRAME_COMMANDS && answer_bytes < FRAME_ANSWER_GOAL && self.body_is_within(self.body_goal)
+    }
+
+    /// Whether the body that is being filled is not longer than this. Where bounds do not tell, its encoding is waited for.
+    fn body_is_within(&mut self, limit: usize) -> bool {
+        self.body.at_most() <= limit || {
+            self.index.hand_over();
+            self.body.exact() <= limit
+        }
     }
 
     /// Whether somebody waits for the frame that is being filled.
@@ -203,69 +219,47 @@ impl Pipeline {
 
     fn note_written(&mut self, done: Written) {
         self.in_flight = false;
-        self.durable = done.number;
-        self.index.note_durable(done.number);
+        self.durable = done.behind;
+        self.index.note_durable(done.behind.tail.number);
         self.order_when_due(done.segment);
         self.buffer = done.buffer;
         self.shared.metrics.frames.fetch_add(1, Release);
     }
 
     /// Hand the filled frame over, or release answers that wait for nothing.
-    fn send_frame(&mut self, frames: &Sender<InFlight>) {
+    fn send_frame(&mut self) {
         if self.in_flight || (!self.is_awaited() && !self.filling.empty_wanted) {
             return;
         }
-        let Filling { mut body, records, answers, stamp_ms, empty_wanted, .. } = std::mem::take(&mut self.filling);
+        let Filling { records, answers, stamp_ms, empty_wanted, .. } = std::mem::take(&mut self.filling);
         if records == 0 && !empty_wanted {
-            self.filling.body = body;
-            release(answers, None);
             // Nothing is in flight: the state is that behind the last frame, which is durable.
-            for task in self.take_orders() {
+            release(answers, Leaving { made: None, newest: self.durable.newest });
+            for task in self.take_orders().into_iter().flat_map(|wanted| wanted.behind(self.durable)) {
                 order(&self.keeper, task);
             }
             return;
         }
         let stamp_ms = stamp_ms.expect("whoever wants a frame has stamped it");
-        let buffer = std::mem::take(&mut self.buffer);
-        match self.chain.business(records, stamp_ms, self.durable, &body, buffer) {
-            Ok(frame) => {
-                // The next frame is filled in memory that is warm; a rare long body does not keep it for ever.
-                body.clear();
-                body.shrink_to(FRAME_BODY_GOAL);
-                self.filling.body = body;
-                self.launch(frame, answers, frames);
-            }
-            Err(error) => {
-                // Decided and applied, yet it cannot be written: the state is ahead of the journal, so nothing may leave.
-                let message = error.to_string();
-                self.shared.halt.latch(HaltReason::StagePanicked { stage: "frame", message });
-                refuse_all(answers, Reason::Halted);
-            }
-        }
+        self.close(Kind::Business { records }, stamp_ms, answers);
     }
 
-    fn launch(&mut self, frame: journal::Frame, answers: Vec<Outgoing>, frames: &Sender<InFlight>) {
-        let header = frame.header();
-        let seen = Seen { hash: frame.hash(), stamp_ms: header.stamp_ms };
-        self.index.close_frame(header, seen.hash);
-        self.sealed = header.last_sequence < header.first_sequence && answers.is_empty();
-        if header.facts() > 0 {
-            self.last = seen;
-        }
+    /// Have a frame made of what was decided, and written.
+    fn close(&mut self, kind: Kind, stamp_ms: i64, answers: Vec<Outgoing>) {
+        let nothing_decided = !matches!(kind, Kind::Business { records: 1.. });
+        self.sealed = nothing_decided && answers.is_empty();
         self.in_flight = true;
-        let tasks = self.take_orders();
-        if let Err(unsent) = frames.send(InFlight { frame, answers, seen, tasks }) {
-            refuse_all(unsent.0.answers, Reason::Halted);
-        }
+        self.frames += 1;
+        self.body.begin();
+        let (durable, buffer) = (self.durable.tail.number, std::mem::take(&mut self.buffer));
+        let wanted = self.take_orders();
+        self.index.close_filled(Box::new(Close { kind, stamp_ms, durable, buffer, answers, wanted }));
     }
 
     /// The state as it is between two frames, with what is wanted of it. A view of it costs little, however many persons it holds.
-    fn take_orders(&mut self) -> Vec<Task> {
-        if self.orders.is_empty() {
-            return Vec::new();
-        }
-        let frozen = Arc::new(Frozen { hub: self.hub.clone(), tail: *self.chain.tail(), seen: self.last });
-        self.orders.drain(..).map(|order| Task { frozen: Arc::clone(&frozen), order }).collect()
+    fn take_orders(&mut self) -> Option<Wanted> {
+        let orders = std::mem::take(&mut self.orders);
+        (!orders.is_empty()).then(|| Wanted { hub: self.hub.clone(), orders })
     }
 
     /// Order a snapshot where the journal has grown by so many segments since the last one, unless the keeper has enough to do.
@@ -277,19 +271,12 @@ impl Pipeline {
         }
     }
 
-    fn seal(&mut self, frames: &Sender<InFlight>) {
-        let stamp_ms = self.clock.last_stamp_ms();
-        let buffer = std::mem::take(&mut self.buffer);
-        let frame = self.chain.seal(stamp_ms, self.durable, buffer);
-        self.launch(frame, Vec::new(), frames);
-    }
-
-    /// Fold a record into the state and hand it to the index. A panic here leaves the state unknown: the engine halts.
-    fn apply(&mut self, record: Box<Record>, response: &[u8]) -> Result<(), ()> {
+    /// Fold a record into the state and hand it on. A panic here leaves the state unknown: the engine halts.
+    fn apply(&mut self, record: Box<Record>, answer: Answer) -> Result<(), ()> {
         let applied = catch_unwind(AssertUnwindSafe(|| {
             let closing = Closing::of(&record, &self.hub);
             self.hub.apply(&record);
-            self.index.observe(record, closing, response);
+            self.index.decided(Box::new(Decided { record, closing, answer }));
         }));
         applied.map_err(|panic| {
             let message = panic_message(&*panic);
@@ -303,7 +290,7 @@ impl Pipeline {
 
     /// The header of a read: the frame being filled if it shows what was decided there, else the newest one.
     fn shown(&self) -> Frame {
-        if self.filling.records > 0 { Frame::Next } else { Frame::Known(self.last) }
+        if self.filling.records > 0 { Frame::Next } else { Frame::Newest }
     }
 }
 

@@ -81,12 +81,58 @@ pub(crate) struct Seen {
 pub(crate) enum Frame {
     /// The one that is being filled.
     Next,
+    /// The newest before it that holds a decision: with the sequence it is what a caller can prove forgetting by, so frames that decide
+    /// nothing, which a backup may lack, do not count.
+    Newest,
     /// One that is known already.
     Known(Seen),
 }
 
+/// A frame that was filled, with what it answers.
+pub(crate) struct Made {
+    pub(crate) seen: Seen,
+    pub(crate) responses: Responses,
+}
+
+/// The responses of the records of one frame.
+#[derive(Default)]
+pub(crate) struct Responses {
+    /// Sequence of the first record.
+    first: u64,
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Responses {
+    /// Take in that of the next record.
+    pub(crate) fn push(&mut self, sequence: u64, response: &[u8]) {
+        if self.ends.is_empty() {
+            self.first = sequence;
+        }
+        self.bytes.extend_from_slice(response);
+        self.ends.push(self.bytes.len());
+    }
+
+    fn of(&self, sequence: u64) -> &[u8] {
+        let place = usize::try_from(sequence - self.first).expect("a frame has few records");
+        let begin = place.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.bytes[begin..self.ends[place]]
+    }
+}
+
+/// What headers say when answers leave.
+#[derive(Clone, Copy)]
+pub(crate) struct Leaving<'a> {
+    /// The frame that the answers waited for; none where they waited for nothing.
+    pub(crate) made: Option<&'a Made>,
+    /// See [`Frame::Newest`].
+    pub(crate) newest: Seen,
+}
+
 /// The outcome of one command.
 pub(crate) enum Part {
+    /// What was decided in the frame that is being filled; the response comes with it.
+    Decided { sequence: u64 },
     /// A response without its header.
     Response { sequence: u64, frame: Frame, replayed: bool, body: Vec<u8> },
     /// What became of another request, with its first answer, which may wait for the same frame.
@@ -104,33 +150,45 @@ impl Part {
     /// Bytes that it holds.
     pub(crate) fn len(&self) -> usize {
         match self {
+            Self::Decided { .. } => 0,
             Self::Response { body, .. } => body.len(),
             Self::Outcome { original, .. } => original.as_ref().map_or(0, |first| first.len()),
             Self::Refusal(bytes) => bytes.len(),
         }
     }
 
-    fn finish(self, next: Option<Seen>) -> (bool, Vec<u8>) {
+    fn finish(self, leaving: Leaving<'_>) -> (bool, Vec<u8>) {
         match self {
             Self::Refusal(bytes) => (false, bytes),
+            Self::Decided { sequence } => {
+                let made = leaving.made.expect(IN_ONE);
+                (true, response(sequence, made.seen, false, made.responses.of(sequence)))
+            }
             Self::Response { sequence, frame, replayed, body } => {
                 let seen = match frame {
                     Frame::Known(seen) => seen,
-                    Frame::Next => next.expect("a decision that waits for a frame is in one"),
+                    Frame::Newest => leaving.newest,
+                    Frame::Next => leaving.made.expect(IN_ONE).seen,
                 };
-                let mut bytes = Vec::with_capacity(body.len() + 64);
-                encode_header(sequence, &seen.hash.0, seen.stamp_ms, replayed, &mut bytes);
-                bytes.extend_from_slice(&body);
-                (true, bytes)
+                (true, response(sequence, seen, replayed, &body))
             }
             Self::Outcome { sequence, frame, outcome, original } => {
-                let original = original.map_or_else(Vec::new, |first| first.finish(next).1);
+                let original = original.map_or_else(Vec::new, |first| first.finish(leaving).1);
                 let mut body = Vec::new();
                 encode_outcome(&outcome, &original, &mut body);
-                Self::Response { sequence, frame, replayed: false, body }.finish(next)
+                Self::Response { sequence, frame, replayed: false, body }.finish(leaving)
             }
         }
     }
+}
+
+const IN_ONE: &str = "a decision that waits for a frame is in one";
+
+fn response(sequence: u64, seen: Seen, replayed: bool, body: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(body.len() + 64);
+    encode_header(sequence, &seen.hash.0, seen.stamp_ms, replayed, &mut bytes);
+    bytes.extend_from_slice(body);
+    bytes
 }
 
 /// What a job asked for.
@@ -147,14 +205,14 @@ pub(crate) struct Outgoing {
     pub(crate) parts: Parts,
 }
 
-/// Hand over all answers, then wake each sink once. `next` is the frame that the batch filled.
-pub(crate) fn release(batch: Vec<Outgoing>, next: Option<Seen>) {
+/// Hand over all answers, then wake each sink once.
+pub(crate) fn release(batch: Vec<Outgoing>, leaving: Leaving<'_>) {
     hand_over(batch, |parts| match parts {
-        Parts::One(part) => part.finish(next),
+        Parts::One(part) => part.finish(leaving),
         Parts::Many { sequence, frame, parts } => {
             let header = Part::Response { sequence, frame, replayed: false, body: Vec::new() };
-            let (_, mut bytes) = header.finish(next);
-            let results = parts.into_iter().map(|(operation, part)| match (operation, part.finish(next)) {
+            let (_, mut bytes) = header.finish(leaving);
+            let results = parts.into_iter().map(|(operation, part)| match (operation, part.finish(leaving)) {
                 (Some(operation), (true, response)) => Ok((operation, response)),
                 (_, (_, refusal)) => Err(refusal),
             });

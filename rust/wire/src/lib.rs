@@ -6,6 +6,7 @@
 
 mod append;
 mod batch;
+pub mod bound;
 mod compose;
 mod convert;
 pub mod decode;

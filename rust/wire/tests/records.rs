@@ -4,9 +4,16 @@
 mod arbitrary;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use arbitrary::Arbitrary;
-use medsettle_core::fact::Record;
+use medsettle_core::benefit::LineSplit;
+use medsettle_core::command::Reply;
+use medsettle_core::fact::{Fact, Record};
+use medsettle_core::ids::AlertId;
+use medsettle_wire::Operation;
+use medsettle_wire::bound::bound;
+use medsettle_wire::encode::encode_reply;
 use medsettle_wire::record::{RecordError, StoredRecord, decode_body, encode_record};
 use proptest::prelude::*;
 
@@ -48,6 +55,61 @@ proptest! {
         body[place] = to;
         let _ = decode_body(&body, 0);
     }
+}
+
+/// The reply that goes with a fact, where it is longer than most.
+fn reply_to(fact: &Fact) -> (Operation, Reply) {
+    match fact {
+        Fact::Settled { settlement } => {
+            let of = if settlement.visit().is_some() { Operation::VisitsSettle } else { Operation::InpatientSettle };
+            let (settlement, years) = (Arc::clone(settlement), settlement.deltas.clone());
+            let alerts = (0..7).map(|n| AlertId(u64::MAX - n)).collect();
+            (of, Reply::Settled { settlement, years, arpc: Some([0xFF; 8]), alerts })
+        }
+        Fact::ChargesAdded { lines, sum, .. } => {
+            (Operation::InpatientAddCharges, Reply::ChargesAdded { lines: lines.clone(), sum: *sum })
+        }
+        Fact::PatientDischarged { .. } => {
+            (Operation::InpatientDischarge, Reply::Discharged { sum: LineSplit::default() })
+        }
+        _ => (Operation::CardsHandOver, Reply::Done),
+    }
+}
+
+#[test]
+fn no_decision_is_longer_than_its_bound() {
+    let (mut bounded, mut is_close) = (BTreeSet::new(), false);
+    let mut arbitrary = Arbitrary::new(2);
+    for _ in 0..4_000 {
+        let record = arbitrary.record();
+        for fact in &record.facts {
+            let record = Record { facts: vec![fact.clone()], ..record.clone() };
+            let (operation, reply) = reply_to(fact);
+            let Some(bound) = bound(&record, &reply) else { continue };
+            let mut response = Vec::new();
+            encode_reply(operation, &reply, &mut response);
+            let len = written(&record, &response).len();
+            assert!(response.len() <= bound.response, "{} of {bound:?}: {reply:?}", response.len());
+            assert!(len <= bound.record, "{len} of {bound:?}: {record:?}");
+            is_close |= 3 * len > bound.record;
+            let shown = format!("{fact:?}");
+            bounded.insert(shown.split([' ', '(']).next().unwrap_or_default().to_owned());
+        }
+    }
+    let expected = [
+        "AccountCredited",
+        "CardApplied",
+        "CardEnabled",
+        "CardHandedOver",
+        "CardMade",
+        "ChargesAdded",
+        "PatientDischarged",
+        "PersonEnrolled",
+        "Settled",
+        "YearOpened",
+    ];
+    assert!(bounded.iter().map(String::as_str).eq(expected), "{bounded:?}");
+    assert!(is_close, "the bounds are far too wide");
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Many commands in one message: their order, their rights, and what one of them can do to the others.
 
-use medsettle_engine::BATCH;
+use std::sync::Arc;
+
 use medsettle_engine::storage::simulated::SimulatedDisk;
+use medsettle_engine::{BATCH, Config};
 use medsettle_wire::limits::MAX_REQUEST_BYTES;
 use medsettle_wire::v1::{self, command::Command, command_result::Result as Outcome};
 use medsettle_wire::{MAX_COMMANDS, Operation, Reason};
@@ -10,7 +12,7 @@ use prost::Message;
 use crate::caller::{Sent, batch, read, reason, reason_of, split_header};
 use crate::process::{Process, Sync};
 use crate::request;
-use crate::support::{hospital, office, open_on, open_process};
+use crate::support::{NOW_MS, Time, config, hospital, office, open_on, open_process, open_with};
 
 fn reason_at(response: &v1::BatchSubmitResponse, place: usize) -> Reason {
     match &response.results[place].result {
@@ -136,6 +138,39 @@ fn batches_of_reads_that_queue_up_are_all_answered() {
     process.set_sync(Sync::Works);
     assert!(commit.answer().ok);
     assert!(sent.iter().all(|sent| sent.answer().ok));
+}
+
+#[test]
+fn a_frame_takes_what_fits_by_its_real_length_and_the_rest_of_the_message_may_come_again() {
+    const CREDITS: usize = 700;
+    let disk = SimulatedDisk::new();
+    let settings = Config { segment_len: 64 << 10, ..config() };
+    let engine = open_with(Arc::new(disk), settings, &Time::at(NOW_MS)).expect("opened");
+    let office = office(&engine);
+    request::furnish(&office);
+    let person = request::enroll(&office, 1).person;
+    let credits = (0..CREDITS).map(|n| Command::AccountsCredit(request::credit(person, 1, &format!("p-{n}"))));
+    let mut waiting: Vec<Command> = credits.collect();
+    let mut rounds = Vec::new();
+    while !waiting.is_empty() {
+        let results = office.submit(waiting.clone()).results;
+        let is_refused = |result: &v1::CommandResult| match result.result.as_ref() {
+            Some(Outcome::Refusal(refusal)) => {
+                assert_eq!(reason_of(refusal), Reason::Overloaded);
+                true
+            }
+            _ => false,
+        };
+        let refused: Vec<bool> = results.iter().map(is_refused).collect();
+        let accepted = refused.iter().filter(|refused| !**refused).count();
+        assert!(refused[accepted..].iter().all(|refused| *refused), "what fits comes first");
+        rounds.push(accepted);
+        waiting =
+            waiting.into_iter().zip(refused).filter_map(|(command, refused)| refused.then_some(command)).collect();
+    }
+    // A credit takes some 150 bytes of the 60 KiB, and nobody can tell without encoding it that it takes less than a thousand.
+    assert!(rounds.len() > 1 && rounds[0] > CREDITS / 2, "{rounds:?}");
+    assert_eq!(request::trial_balance(&office).personal_balances_fen, 500_000 + 700);
 }
 
 #[test]

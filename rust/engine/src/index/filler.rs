@@ -18,15 +18,24 @@ use super::row::FrameRow;
 use super::store::StoreError;
 use crate::engine::log;
 use crate::halt::{Halt, HaltReason};
+use crate::journal::{FrameHash, FrameHeader};
 use crate::limits::{DISK_FULL_RETRY_MS, INDEX_COMMIT_GOAL, INDEX_RESERVE};
 use crate::pipeline::panic_message;
 use crate::storage::{told_full, told_room};
 
-/// What the deciding thread hands over, in the order of the journal.
-pub(super) enum Fed {
+/// What is handed over, in the order of the journal.
+pub(crate) enum Fed {
     Record(Box<Observed>),
     Frame { number: u64, sequence: u64, row: FrameRow },
     Durable { number: u64 },
+}
+
+impl Fed {
+    /// That a frame ends; one without records is nothing to the index.
+    pub(crate) fn frame(header: &FrameHeader, hash: FrameHash) -> Option<Self> {
+        let row = FrameRow { hash: hash.0, stamp_ms: header.stamp_ms };
+        (header.facts() > 0).then_some(Self::Frame { number: header.number, sequence: header.last_sequence, row })
+    }
 }
 
 /// What others see of the filling.
@@ -35,7 +44,7 @@ pub(super) struct Filled {
     /// Sequence of the newest record that can be read.
     taken_in: AtomicU64,
     /// Sequence that the newest frame ends with whose row can be read.
-    pub(super) framed: AtomicU64,
+    framed: AtomicU64,
     /// Sequence up to which rows are in the store.
     pub(super) applied: AtomicU64,
     /// There is no room for rows that are durable.
@@ -47,8 +56,9 @@ pub(super) struct Filled {
 impl Filled {
     pub(super) fn from(sequence: u64) -> Self {
         let filled = Self::default();
-        filled.taken_in.store(sequence, Release);
-        filled.applied.store(sequence, Release);
+        for reached in [&filled.taken_in, &filled.framed, &filled.applied] {
+            reached.store(sequence, Release);
+        }
         filled
     }
 
@@ -61,6 +71,13 @@ impl Filled {
         let ended = self.progress.wait_while(self.ended(), |ended| !*ended && !self.has_taken_in(sequence));
         drop(ended);
         self.has_taken_in(sequence)
+    }
+
+    /// Wait until the frame that holds a record can be read; false where it never will.
+    pub(super) fn wait_for_frame_of(&self, sequence: u64) -> bool {
+        let has_framed = || self.framed.load(Acquire) >= sequence;
+        drop(self.progress.wait_while(self.ended(), |ended| !*ended && !has_framed()));
+        has_framed()
     }
 
     /// Wait until rows up to a sequence are in the store, at most so long; whether they are.
@@ -81,6 +98,12 @@ impl Filled {
     fn note_full(&self) {
         let _woken = self.ended();
         self.full.store(true, Release);
+        self.progress.notify_all();
+    }
+
+    fn note_framed(&self, sequence: u64) {
+        let _woken = self.ended();
+        self.framed.store(sequence, Release);
         self.progress.notify_all();
     }
 
@@ -170,7 +193,7 @@ impl Filler {
                     let folded = std::mem::replace(&mut fold, Fold::over(&self.view));
                     self.view.append(folded.rows);
                     self.view.close(Closed { number, sequence, hash: row.hash });
-                    self.filled.framed.store(sequence, Release);
+                    self.filled.note_framed(sequence);
                 }
                 Fed::Durable { number } => self.view.note_durable(number),
             }

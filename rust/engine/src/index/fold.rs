@@ -26,11 +26,11 @@ use super::row::{AnswerRow, Bed, ClaimRow, EntryRow, FrameRow, Totals, decode, e
 use super::store::StoreError;
 
 /// A record with what it left beside its facts.
-pub(super) struct Observed {
-    pub(super) record: Box<Record>,
-    pub(super) closing: Closing,
+pub(crate) struct Observed {
+    pub(crate) record: Box<Record>,
+    pub(crate) closing: Closing,
     /// The response without its header, or the refusal.
-    pub(super) answer: Box<[u8]>,
+    pub(crate) answer: Box<[u8]>,
 }
 
 /// Rows that records change, over a view that does not have them yet.

@@ -72,7 +72,7 @@ pub(super) struct AnswerRow<'a> {
 
 /// A frame that holds records.
 #[derive(Clone, Copy, Serialize, Deserialize)]
-pub(super) struct FrameRow {
+pub(crate) struct FrameRow {
     pub(super) hash: [u8; 32],
     pub(super) stamp_ms: i64,
 }

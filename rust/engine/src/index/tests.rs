@@ -91,7 +91,8 @@ impl Follower {
         for (place, record) in self.past.journal.iter().enumerate() {
             if place >= self.given && !self.index().has(record.sequence) {
                 let closing = Closing::of(record, &hub);
-                self.index().observe(Box::new(record.clone()), closing, &answer(record.sequence));
+                self.index().limit_lag(record.stamp_ms, record.sequence);
+                self.index().take(Box::new(record.clone()), closing, &answer(record.sequence));
             }
             hub.apply(record);
             let ended = self.frames.iter().find(|frame| frame.last == record.sequence).copied();

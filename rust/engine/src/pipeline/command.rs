@@ -9,12 +9,14 @@ use medsettle_core::fact::Record;
 use medsettle_core::hub::{Actor, Context, Decision};
 use medsettle_core::ids::{CardId, Hash32, RegionCode};
 use medsettle_core::pin::{HashedPin, ShownPin};
+use medsettle_wire::bound::bound;
 use medsettle_wire::decode::{Decoded, EngineRequest, Proof};
 use medsettle_wire::encode::{HubStatus, encode_reply, encode_status};
 use medsettle_wire::record::encode_record;
 use medsettle_wire::{Operation, Reason, Refused, encode_refusal, refusal};
 
 use super::Pipeline;
+use super::encode::Answer;
 use super::prepare::{Prepared, Ready, Work, caught};
 use crate::index::FirstAnswer;
 use crate::keeper::Order;
@@ -101,7 +103,7 @@ impl Pipeline {
         self.filling.commands += 1;
         self.filling.answer_bytes += part.len();
         let counter = match part {
-            Part::Response { .. } | Part::Outcome { .. } => &self.shared.metrics.answered,
+            Part::Decided { .. } | Part::Response { .. } | Part::Outcome { .. } => &self.shared.metrics.answered,
             Part::Refusal(_) => &self.shared.metrics.refused,
         };
         counter.fetch_add(1, Relaxed);
@@ -138,13 +140,11 @@ impl Pipeline {
             (_, Err(reason)) => Err(refused(reason)),
             (Decision::Refuse(reject), _) => Err(encode_refusal(&refusal(&reject).about(operation, request))),
             (Decision::Answer(reply), _) => Ok(self.show(operation, &reply)),
-            (Decision::Commit(record, reply), _) => {
-                let mut body = Vec::with_capacity(512);
-                encode_reply(operation, &reply, &mut body);
-                self.commit(record, body)
-            }
+            (Decision::Commit(record, reply), _) => self.commit(operation, record, reply),
             (Decision::RefuseWith(record, reject), _) => {
-                self.commit(record, encode_refusal(&refusal(&reject).about(operation, request)))
+                let refusal = encode_refusal(&refusal(&reject).about(operation, request));
+                self.commit_measured(record, refusal.clone())?;
+                Err(refusal)
             }
         }
     }
@@ -199,27 +199,45 @@ impl Pipeline {
         Part::Response { sequence, frame, replayed: false, body }
     }
 
-    /// Put a record with its response, or its refusal, into the frame that is being filled, and apply it.
-    fn commit(&mut self, record: Box<Record>, body: Vec<u8>) -> Result<Part, Vec<u8>> {
-        let before = self.filling.body.len();
-        encode_record(&record, &body, &mut self.filling.body);
-        let limit = self.chain.max_body_len();
-        if self.filling.body.len() > limit {
-            // It was not applied, so taking its bytes off undoes it.
-            let size = self.filling.body.len() - before;
-            self.filling.body.truncate(before);
-            let reason = if size > limit { Refused::too_large(limit, size) } else { Refused::new(Reason::Overloaded) };
-            return Err(encode_refusal(&reason));
+    /// Put a record with its response into the frame that is being filled, and apply it.
+    fn commit(&mut self, operation: Operation, record: Box<Record>, reply: Reply) -> Result<Part, Vec<u8>> {
+        let sequence = record.sequence;
+        let room = |bound: &usize| self.max_body_len.checked_sub(*bound);
+        match bound(&record, &reply).and_then(|bound| Some((bound.record, room(&bound.record)?))) {
+            Some((bound, room)) if self.body_is_within(room) => {
+                self.apply_bounded(record, Answer::Reply(operation, reply), bound)?;
+            }
+            _ => {
+                let mut answer = Vec::new();
+                encode_reply(operation, &reply, &mut answer);
+                self.commit_measured(record, answer)?;
+            }
         }
-        let Record { sequence, stamp_ms, refused: is_refused, .. } = *record;
-        self.apply(record, &body).map_err(|()| refused(Reason::Halted))?;
+        Ok(Part::Decided { sequence })
+    }
+
+    /// The same where it has to be encoded to know whether it fits.
+    fn commit_measured(&mut self, record: Box<Record>, answer: Vec<u8>) -> Result<(), Vec<u8>> {
+        let mut encoded = Vec::new();
+        encode_record(&record, &answer, &mut encoded);
+        let (size, limit) = (encoded.len(), self.max_body_len);
+        if size > limit {
+            return Err(encode_refusal(&Refused::too_large(limit, size)));
+        }
+        if !self.body_is_within(limit - size) {
+            return Err(refused(Reason::Overloaded));
+        }
+        self.apply_bounded(record, Answer::Encoded { record: encoded, answer }, size)
+    }
+
+    fn apply_bounded(&mut self, record: Box<Record>, answer: Answer, bound: usize) -> Result<(), Vec<u8>> {
+        let Record { sequence, stamp_ms, .. } = *record;
+        self.apply(record, answer).map_err(|()| refused(Reason::Halted))?;
+        self.body.add(sequence, bound);
         self.filling.records += 1;
         self.filling.stamp_ms.get_or_insert(stamp_ms);
         self.shared.metrics.records.fetch_add(1, Relaxed);
-        if is_refused {
-            return Ok(Part::Refusal(body));
-        }
-        Ok(Part::Response { sequence, frame: Frame::Next, replayed: false, body })
+        Ok(())
     }
 
     /// A frame without a record.
@@ -240,7 +258,7 @@ impl Pipeline {
                 let status = HubStatus {
                     state: self.shared.state(&self.disk),
                     hub_number: self.hub.number().get(),
-                    frame_number: self.chain.tail().number,
+                    frame_number: self.frames,
                     version: env!("CARGO_PKG_VERSION"),
                     persons: self.hub.person_count() as u64,
                     open_stays: self.hub.open_stay_count() as u64,

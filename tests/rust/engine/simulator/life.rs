@@ -348,6 +348,7 @@ impl<'a> Life<'a> {
     }
 
     /// Wait for something that the hub does by itself and tells nobody.
+    #[track_caller]
     pub(super) fn until(&self, holds: impl Fn(&Engine) -> bool) {
         let given_up = std::time::Instant::now() + std::time::Duration::from_secs(20);
         while !holds(&self.engine) {
