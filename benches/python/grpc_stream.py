@@ -34,6 +34,13 @@ FEWER_MESSAGES = 10
 STREAM, ECHO = METHODS["Batch.Stream"].path, "/bench/EchoStream"
 IN_FLIGHT = 16
 SLOW_MESSAGES = 400
+STILL_S = 0.05
+"""Processor time of a server, in a second, below which nothing goes on there."""
+
+READS_NOTHING = (("grpc.http2.bdp_probe", 0),)
+"""Settings of a connection whose window stays as it is. Else the library takes answers that nobody asked it for, by the
+megabyte, and the hub goes on answering."""
+
 _TIMEOUT_S = 600
 _LONGEST_US, _DIGITS = 60_000_000, 3
 
@@ -120,30 +127,28 @@ async def asked(channel: grpc.aio.Channel, asks: int) -> HdrHistogram:
 
 
 async def beside_slow_streams(
-    fast: grpc.aio.Channel, slow: Sequence[grpc.aio.Channel], count: int, asks: int, machine: str
+    server: Server, fast: grpc.aio.Channel, slow: Sequence[grpc.aio.Channel], count: int, asks: int, machine: str
 ) -> None:
     """Measure a fast stream alone and beside streams that never read, and print both."""
     alone = await asked(fast, asks)
     status = batch_pb2.Command(operations_status=operations_pb2.OperationsStatusRequest())
     question = batch_pb2.BatchStreamRequest(commands=[status] * 100).SerializeToString()
 
-    written = 0
-
     async def flood(stream: "grpc.aio.StreamStreamCall[bytes, bytes]") -> None:
-        nonlocal written
         for _ in range(SLOW_MESSAGES):
             await stream.write(question)
-            written += 1
 
     streams: list[grpc.aio.StreamStreamCall[bytes, bytes]] = [
         slow[number % len(slow)].stream_stream(STREAM)(timeout=_TIMEOUT_S) for number in range(count)
     ]
     floods = [asyncio.create_task(flood(stream)) for stream in streams]
-    seen = -1
-    while seen != written:
-        # What each may hold is work like any other; what is measured is that they stand still behind it.
-        seen = written
+    # What each may hold is work like any other; what is measured is that they stand still behind it.
+    spent_s = server.spent_s()
+    while True:
         await asyncio.sleep(1)
+        before_s, spent_s = spent_s, server.spent_s()
+        if spent_s - before_s < STILL_S:
+            break
     beside = await asked(fast, asks)
     for task in floods:
         task.cancel()
@@ -169,12 +174,12 @@ async def benchmark(
     settings = (("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", 64 << 20))
     async with contextlib.AsyncExitStack() as opened:
         channels = [
-            await opened.enter_async_context(grpc.aio.secure_channel(server.target, credentials, options=settings))
-            for _ in range(1 + -(-options.slow // 100))
+            await opened.enter_async_context(grpc.aio.secure_channel(server.target, credentials, options=of_each))
+            for of_each in (settings, *[settings + READS_NOTHING] * -(-options.slow // 100))
         ]
         commands = (batch_pb2.Command(inpatient_settle=request) for request in furnished.settlements)
         await throughput(server, channels[0], commands, options, machine)
-        await beside_slow_streams(channels[0], channels[1:], options.slow, options.asks, machine)
+        await beside_slow_streams(server, channels[0], channels[1:], options.slow, options.asks, machine)
 
 
 def main() -> None:
