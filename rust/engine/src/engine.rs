@@ -398,7 +398,7 @@ fn start(
     let body = BodyLength::new(Arc::clone(&progress));
     let (end, to_index) = (recovered.end(), recovered.index.behind(steps));
     let encoder = Encoder { chain, newest: end.newest, index: to_index, frames, progress, shared: Arc::clone(shared) };
-    let encoding = spawn("medsettle-code", {
+    let encoding = spawn("medsettle-encode", {
         let shared = Arc::clone(shared);
         move || {
             bind(encode_on);

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Invariant: one frame is in flight; what is decided meanwhile waits for it, answers of reads as well.
-//! Invariant: a panic before `apply` is INTERNAL for one command; a panic in `apply` halts.
+//! Invariant: a panic before `apply` is INTERNAL for one command; a panic in `apply` or behind it halts.
 //! Leaves out: bytes of messages (`wire`), rules (`core`), frames (`encode`), writing (`writer`).
 
 mod command;
