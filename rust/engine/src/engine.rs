@@ -28,8 +28,7 @@ use crate::index::{IndexError, IndexStatus};
 use crate::journal::{Appended, Chain, DiskState, HubId, JournalPort, LocalJournal, WriterStopper};
 use crate::keeper::{Keeper, Task};
 use crate::keyring::{KeyRing, KeyRingError};
-use crate::limits::INDEX_QUEUE;
-use crate::pipeline::encode::{BodyLength, Encoder, InFlight, Progress};
+use crate::pipeline::encode::{Behind, BodyLength, Encoder, Ending, InFlight, Progress};
 use crate::pipeline::prepare::Preparer;
 use crate::pipeline::{Pipeline, Recovered, SnapshotSchedule, Written, order, panic_message};
 use crate::recovery::{OpenReport, Options};
@@ -256,8 +255,9 @@ impl Engine {
         let (tail, max_body_len) = (opened.report.tail, opened.chain.max_body_len());
         let recovered =
             Recovered { hub, index, clock, keys, tail, max_body_len, disk: disk.clone(), seal_after, snapshots };
+        let end = recovered.end()?;
         let keeper = Keeper { files, identity, shared: Arc::clone(&shared) };
-        let (jobs, mut threads) = start(journal, opened.chain, recovered, keeper, &config, &shared)?;
+        let (jobs, mut threads) = start(journal, opened.chain, (recovered, end), keeper, &config, &shared)?;
         threads.push(spawn("medsettle-take", taking)?);
         Ok(Self {
             jobs: Mutex::new(Some(jobs)),
@@ -374,7 +374,7 @@ type Running = (Sender<Job>, Vec<JoinHandle<()>>);
 fn start(
     journal: LocalJournal,
     chain: Chain,
-    mut recovered: Recovered,
+    (mut recovered, end): (Recovered, Behind),
     keeper: Keeper,
     config: &Config,
     shared: &Arc<Shared>,
@@ -382,7 +382,8 @@ fn start(
     let [prepare_on, decide_on, encode_on, write_on] = std::array::from_fn(|stage| config.cores.get(stage).copied());
     let (jobs, queue) = bounded(config.queue_len);
     let (prepared, ready) = bounded(1);
-    let (steps, to_encode) = bounded(INDEX_QUEUE);
+    // What is decided in two frames is all that waits here: one that is made, and one that is filled.
+    let (steps, to_encode) = unbounded();
     let (frames, to_write) = bounded::<InFlight>(1);
     let (done, written) = bounded(1);
     let (orders, tasks) = unbounded();
@@ -396,13 +397,21 @@ fn start(
     })?;
     let progress = Arc::new(Progress::default());
     let body = BodyLength::new(Arc::clone(&progress));
-    let (end, to_index) = (recovered.end(), recovered.index.behind(steps));
-    let encoder = Encoder { chain, newest: end.newest, index: to_index, frames, progress, shared: Arc::clone(shared) };
+    let mut encoder = Encoder {
+        chain,
+        newest: end.newest,
+        index: recovered.index.behind(steps),
+        frames,
+        ending: Ending(progress),
+        halt: shared.halt.clone(),
+    };
     let encoding = spawn("medsettle-encode", {
         let shared = Arc::clone(shared);
         move || {
             bind(encode_on);
             guarded("encode", &shared, || encoder.run(&to_encode));
+            // Whoever waits for it learns that it has ended when it is known why.
+            drop(encoder);
         }
     })?;
     let mut preparer = Preparer::new(recovered.keys.clone(), Arc::clone(shared));

@@ -248,11 +248,11 @@ impl Index {
     }
 
     /// Take note of a record that was decided.
-    pub(crate) fn decided(&self, decided: Box<Decided>) {
+    pub(crate) fn decided(&self, decided: Box<Decided>, bound: usize) {
         let Record { stamp_ms, sequence, .. } = *decided.record;
         self.limit_lag(stamp_ms, sequence);
         self.observed.set(sequence);
-        self.steps.push(Step::Decided(decided), 1);
+        self.steps.push(Step::Decided(decided), bound);
     }
 
     /// What was decided up to here is a frame.
@@ -327,16 +327,32 @@ impl Index {
     /// What was answered to the record of a sequence.
     pub(crate) fn first_answer(&self, sequence: u64) -> FirstAnswer {
         self.wait_for(sequence);
-        if sequence <= self.closed.get() {
-            self.hand_over();
-            assert!(self.status.filled.wait_for_frame_of(sequence), "the records index has failed");
-        }
+        self.wait_for_frame_of(sequence);
         self.sure(self.view.first_answer(sequence))
     }
 
     /// The frame that holds the record of a sequence; none where there is no such record, or its frame is still being filled.
     pub(crate) fn frame_of(&self, sequence: u64) -> Option<Seen> {
-        (1..=self.observed.get()).contains(&sequence).then(|| self.first_answer(sequence).frame).flatten()
+        if !(1..=self.closed.get()).contains(&sequence) {
+            return None;
+        }
+        self.wait_for_frame_of(sequence);
+        self.sure(self.view.frame_of(sequence))
+    }
+
+    /// The frame of the last record of all, where an opening has found one.
+    pub(crate) fn newest_frame(&self, sequence: u64) -> Result<Option<Seen>, IndexError> {
+        let failed =
+            |error: StoreError| IndexError::Failed { place: self.status.place.to_string(), cause: error.to_string() };
+        if sequence == 0 { Ok(None) } else { self.view.frame_of(sequence).map_err(failed) }
+    }
+
+    /// Wait until the frame that holds a record can be read, unless that is still being filled.
+    fn wait_for_frame_of(&self, sequence: u64) {
+        if sequence <= self.closed.get() && !self.status.filled.has_framed(sequence) {
+            self.hand_over();
+            assert!(self.status.filled.wait_for_frame_of(sequence), "the records index has failed");
+        }
     }
 
     /// Hand over the rest and wait until all that is durable is on disk. Whoever stands between must end when nothing more comes.

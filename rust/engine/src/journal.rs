@@ -107,7 +107,7 @@ impl Tail {
 
 /// Makes the frames of one journal, each following the last one made.
 ///
-/// It belongs to the thread that decides: frame n + 1 is made while frame n is being written.
+/// It belongs to the thread that encodes.
 #[derive(Debug, Clone)]
 pub struct Chain {
     tail: Tail,

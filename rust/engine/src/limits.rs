@@ -147,14 +147,15 @@ pub const INDEX_COMMIT_GOAL: usize = 1 << 20;
 /// So a hub that was killed on a full disk opens again and can be read.
 pub const INDEX_FULL_LEN: usize = INDEX_COMMIT_GOAL;
 
-/// Bytes of answers and facts that are handed to the index at once, so that it begins before a long frame ends.
+/// Bytes of answers and facts that are handed to the index at once while a journal is opened, so that it begins before a long frame ends.
 pub const INDEX_HAND_OVER_LEN: usize = 32 << 10;
 
-/// Hand-overs that may wait, together some 32 MiB. When the index falls further behind, deciding waits for it: memory is bounded, patience is not.
+/// Hand-overs that may wait, together some 32 MiB; behind the encoding thread they are bounds and hold less. When the index falls further behind, deciding waits for it: memory is bounded, patience is not.
 pub const INDEX_QUEUE: usize = 1_024;
 
-/// Decisions that are handed to the encoding thread at once: it begins while more are decided, and being woken costs little beside them.
-pub const STEPS_HANDED_OVER: usize = 16;
+/// Bytes of decisions, by their bounds, that are handed to the encoding thread at once, and by it to the index: a dozen settlements. It begins while
+/// more are decided, and being woken costs little beside them.
+pub const STEPS_HANDED_OVER: usize = 64 << 10;
 
 /// How far stamps of records that the index has not taken in may lie apart: far less than the 72 hours for which the state knows request
 /// ids itself, so that one of both always knows.

@@ -31,7 +31,7 @@ use self::prepare::{Batch, Work};
 use crate::clock::Clock;
 use crate::engine::Shared;
 use crate::halt::HaltReason;
-use crate::index::Index;
+use crate::index::{Index, IndexError};
 use crate::journal::{DiskState, FrameHash, Tail};
 use crate::keeper::{Order, Task};
 use crate::keyring::KeyRing;
@@ -110,9 +110,10 @@ pub(crate) struct Recovered {
 
 impl Recovered {
     /// The end of the journal.
-    pub(crate) fn end(&self) -> Behind {
+    pub(crate) fn end(&self) -> Result<Behind, IndexError> {
         let undecided = Seen { hash: FrameHash::default(), stamp_ms: self.tail.stamp_ms.max(0) };
-        Behind { tail: self.tail, newest: self.index.frame_of(self.hub.sequence()).unwrap_or(undecided) }
+        let newest = self.index.newest_frame(self.hub.sequence())?;
+        Ok(Behind { tail: self.tail, newest: newest.unwrap_or(undecided) })
     }
 }
 
@@ -271,12 +272,12 @@ impl Pipeline {
         }
     }
 
-    /// Fold a record into the state and hand it on. A panic here leaves the state unknown: the engine halts.
-    fn apply(&mut self, record: Box<Record>, answer: Answer) -> Result<(), ()> {
+    /// Fold a record of at most `bound` bytes into the state and hand it on. A panic here leaves the state unknown: the engine halts.
+    fn apply(&mut self, record: Box<Record>, answer: Answer, bound: usize) -> Result<(), ()> {
         let applied = catch_unwind(AssertUnwindSafe(|| {
             let closing = Closing::of(&record, &self.hub);
             self.hub.apply(&record);
-            self.index.decided(Box::new(Decided { record, closing, answer }));
+            self.index.decided(Box::new(Decided { record, closing, answer }), bound);
         }));
         applied.map_err(|panic| {
             let message = panic_message(&*panic);

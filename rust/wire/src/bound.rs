@@ -24,20 +24,10 @@ const STEP: usize = 128;
 /// A leg of the books, a part of a profile without its text, and other small messages.
 const SMALL: usize = 96;
 
-/// Most bytes of one decision.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bound {
-    /// Of its record, the response in it included.
-    pub record: usize,
-    /// Of its response without header.
-    pub response: usize,
-}
-
-/// Most bytes that a decision takes; none where only encoding it would tell.
-pub fn bound(record: &Record, reply: &Reply) -> Option<Bound> {
-    let response = of_reply(reply)?;
+/// Most bytes that the record of a decision takes, with its response in it; none where only encoding it would tell.
+pub fn bound(record: &Record, reply: &Reply) -> Option<usize> {
     let facts: Option<usize> = record.facts.iter().map(of_fact).sum();
-    Some(Bound { record: FIXED + record.operator.len() + facts? + response, response })
+    Some(FIXED + record.operator.len() + facts? + of_reply(reply)?)
 }
 
 fn of_reply(reply: &Reply) -> Option<usize> {
@@ -47,7 +37,6 @@ fn of_reply(reply: &Reply) -> Option<usize> {
         | Reply::CardApplied(_)
         | Reply::CardEnabled { .. }
         | Reply::Balance(_)
-        | Reply::FilingFiled(_)
         | Reply::Discharged { .. } => Some(FIXED),
         Reply::ChargesAdded { lines, .. } => Some(FIXED + of_lines(lines)),
         Reply::Settled { settlement, years, alerts, .. } => {

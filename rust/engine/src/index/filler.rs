@@ -75,9 +75,12 @@ impl Filled {
 
     /// Wait until the frame that holds a record can be read; false where it never will.
     pub(super) fn wait_for_frame_of(&self, sequence: u64) -> bool {
-        let has_framed = || self.framed.load(Acquire) >= sequence;
-        drop(self.progress.wait_while(self.ended(), |ended| !*ended && !has_framed()));
-        has_framed()
+        drop(self.progress.wait_while(self.ended(), |ended| !*ended && !self.has_framed(sequence)));
+        self.has_framed(sequence)
+    }
+
+    pub(super) fn has_framed(&self, sequence: u64) -> bool {
+        self.framed.load(Acquire) >= sequence
     }
 
     /// Wait until rows up to a sequence are in the store, at most so long; whether they are.

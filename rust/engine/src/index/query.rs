@@ -80,7 +80,7 @@ impl View {
     }
 
     /// The frame that holds a record, unless that is still being filled.
-    fn frame_of(&self, sequence: u64) -> Found<Option<Seen>> {
+    pub(super) fn frame_of(&self, sequence: u64) -> Found<Option<Seen>> {
         let Some(row) = self.range(Table::Frames, &key::number(sequence), None).next() else { return Ok(None) };
         let FrameRow { hash, stamp_ms } =
             postcard::from_bytes(&row?.1).map_err(|error| unreadable(Table::Frames, &error))?;

@@ -202,8 +202,7 @@ impl Pipeline {
     /// Put a record with its response into the frame that is being filled, and apply it.
     fn commit(&mut self, operation: Operation, record: Box<Record>, reply: Reply) -> Result<Part, Vec<u8>> {
         let sequence = record.sequence;
-        let room = |bound: &usize| self.max_body_len.checked_sub(*bound);
-        match bound(&record, &reply).and_then(|bound| Some((bound.record, room(&bound.record)?))) {
+        match bound(&record, &reply).and_then(|bound| Some((bound, self.max_body_len.checked_sub(bound)?))) {
             Some((bound, room)) if self.body_is_within(room) => {
                 self.apply_bounded(record, Answer::Reply(operation, reply), bound)?;
             }
@@ -232,7 +231,7 @@ impl Pipeline {
 
     fn apply_bounded(&mut self, record: Box<Record>, answer: Answer, bound: usize) -> Result<(), Vec<u8>> {
         let Record { sequence, stamp_ms, .. } = *record;
-        self.apply(record, answer).map_err(|()| refused(Reason::Halted))?;
+        self.apply(record, answer, bound).map_err(|()| refused(Reason::Halted))?;
         self.body.add(sequence, bound);
         self.filling.records += 1;
         self.filling.stamp_ms.get_or_insert(stamp_ms);

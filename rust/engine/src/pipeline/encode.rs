@@ -21,8 +21,7 @@ use medsettle_wire::encode::encode_reply;
 use medsettle_wire::record::encode_record;
 use medsettle_wire::{Operation, Reason};
 
-use crate::engine::Shared;
-use crate::halt::HaltReason;
+use crate::halt::{Halt, HaltReason};
 use crate::index::{Fed, Observed};
 use crate::journal::{self, BodyTooLong, Chain};
 use crate::keeper::{Frozen, Order, Task};
@@ -115,8 +114,8 @@ pub(crate) struct Encoder {
     pub(crate) newest: Seen,
     pub(crate) index: Sender<Vec<Fed>>,
     pub(crate) frames: Sender<InFlight>,
-    pub(crate) progress: Arc<Progress>,
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) ending: Ending,
+    pub(crate) halt: Halt,
 }
 
 /// The frame that is being filled.
@@ -130,8 +129,7 @@ struct Filling {
 
 impl Encoder {
     /// Work until nothing more is decided, or until a frame cannot be made or written.
-    pub(crate) fn run(mut self, steps: &Receiver<Vec<Step>>) {
-        let _ending = Ending(Arc::clone(&self.progress));
+    pub(crate) fn run(&mut self, steps: &Receiver<Vec<Step>>) {
         let mut filling = Filling::default();
         for steps in steps {
             let mut fed = Vec::with_capacity(steps.len() + 1);
@@ -165,7 +163,7 @@ impl Encoder {
             }
         }
         responses.push(record.sequence, response);
-        self.progress.note(record.sequence, body.len());
+        self.ending.0.note(record.sequence, body.len());
         Observed { record, closing, answer: response.as_slice().into() }
     }
 
@@ -177,14 +175,16 @@ impl Encoder {
             Err(error) => {
                 // Decided and applied, yet it cannot be written: the state is ahead of the journal, so nothing may leave.
                 let message = error.to_string();
-                self.shared.halt.latch(HaltReason::StagePanicked { stage: "encode", message });
+                self.halt.latch(HaltReason::StagePanicked { stage: "encode", message });
                 refuse_all(answers, Reason::Halted);
                 return Err(());
             }
         };
         // The next frame is filled in memory that is warm; a rare long body does not keep it for ever.
-        filling.body.clear();
-        filling.body.shrink_to(FRAME_BODY_GOAL);
+        for used in [&mut filling.body, &mut filling.response] {
+            used.clear();
+            used.shrink_to(FRAME_BODY_GOAL);
+        }
         let (header, hash) = (frame.header(), frame.hash());
         let seen = Seen { hash, stamp_ms: header.stamp_ms };
         let framed = Fed::frame(header, hash);
@@ -242,8 +242,8 @@ impl Progress {
     }
 }
 
-/// Tells whoever waits that nothing more will be encoded, whatever the reason.
-struct Ending(Arc<Progress>);
+/// Tells whoever waits that nothing more will be encoded, whatever the reason, when it is dropped.
+pub(crate) struct Ending(pub(crate) Arc<Progress>);
 
 impl Drop for Ending {
     fn drop(&mut self) {
@@ -254,7 +254,6 @@ impl Drop for Ending {
 
 /// How long the body of the frame is that is being filled, as the deciding thread knows it: exactly as far as it has asked, and behind that by
 /// bounds.
-#[derive(Default)]
 pub(crate) struct BodyLength {
     progress: Arc<Progress>,
     encoded: usize,
@@ -265,7 +264,7 @@ pub(crate) struct BodyLength {
 
 impl BodyLength {
     pub(crate) fn new(progress: Arc<Progress>) -> Self {
-        Self { progress, ..Self::default() }
+        Self { progress, encoded: 0, pending: None, pending_bounds: 0 }
     }
 
     /// A record was handed over that takes at most so many bytes.
@@ -276,7 +275,7 @@ impl BodyLength {
 
     /// The next frame begins.
     pub(crate) fn begin(&mut self) {
-        *self = Self::new(Arc::clone(&self.progress));
+        (self.encoded, self.pending, self.pending_bounds) = (0, None, 0);
     }
 
     /// Its length, or more.
@@ -302,7 +301,13 @@ mod tests {
     use std::thread;
     use std::time::Duration;
 
+    use crossbeam_channel::unbounded;
+    use medsettle_core::ids::{Hash32, InstitutionCode, RequestId};
+    use medsettle_wire::record::SCHEMA;
+
     use super::*;
+    use crate::journal::{FrameHash, HubId};
+    use crate::reply::{Part, Parts, Sink, Waiter, refused};
 
     #[test]
     fn a_body_is_known_by_bounds_until_its_encoding_is_waited_for() {
@@ -326,6 +331,72 @@ mod tests {
         assert_eq!(body.at_most(), 51);
         body.begin();
         assert_eq!((body.at_most(), body.exact()), (0, 0), "the next frame holds nothing yet");
+    }
+
+    /// Keeps what it is answered.
+    #[derive(Default)]
+    struct Mailbox(Mutex<Vec<(u64, bool)>>);
+
+    impl Sink for Mailbox {
+        fn push(&self, answer: crate::reply::Answer) {
+            assert_eq!(answer.bytes, refused(Reason::Halted));
+            self.0.lock().expect("whole").push((answer.ticket, answer.ok));
+        }
+
+        fn wake(&self) {}
+    }
+
+    fn nothing_decided(sequence: u64) -> Record {
+        let institution = InstitutionCode::parse("H11010500001").expect("a code");
+        Record {
+            sequence,
+            stamp_ms: 1,
+            operation: 1,
+            institution,
+            actor: institution,
+            request_id: RequestId::parse("r-1").expect("an id"),
+            digest: Hash32::default(),
+            created_ms: 1,
+            operator: "".into(),
+            roles: 0,
+            refused: false,
+            facts: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_frame_that_cannot_be_made_halts_and_answers_all_who_wait_for_it_or_behind_it() {
+        let (steps, to_encode) = unbounded();
+        let (index, indexed) = unbounded();
+        let (frames, to_write) = unbounded();
+        let halt = Halt::default();
+        let mut encoder = Encoder {
+            chain: Chain::new(journal::Tail::EMPTY, HubId(1), SCHEMA, 50),
+            newest: Seen { hash: FrameHash::default(), stamp_ms: 0 },
+            index,
+            frames,
+            ending: Ending(Arc::default()),
+            halt: halt.clone(),
+        };
+        let mailbox = Arc::new(Mailbox::default());
+        let waits = |ticket: u64| {
+            let sink = Arc::clone(&mailbox) as Arc<dyn Sink>;
+            Outgoing { waiter: Waiter::new(ticket, sink), parts: Parts::One(Part::Decided { sequence: ticket }) }
+        };
+        for sequence in 1..=2 {
+            let answer = Answer::Encoded { record: vec![0; 51], answer: Vec::new() };
+            let record = Box::new(nothing_decided(sequence));
+            let decided = Step::Decided(Box::new(Decided { record, closing: Closing::default(), answer }));
+            let kind = Kind::Business { records: 1 };
+            let (answers, buffer) = (vec![waits(sequence)], Vec::new());
+            let close = Close { kind, stamp_ms: 1, durable: 0, buffer, answers, wanted: None };
+            steps.send(vec![decided, Step::Close(Box::new(close))]).expect("received");
+        }
+        encoder.run(&to_encode);
+        drop((encoder, to_encode, steps));
+        assert!(matches!(halt.reason(), Some(HaltReason::StagePanicked { stage: "encode", .. })));
+        assert_eq!(*mailbox.0.lock().expect("whole"), [(1, false), (2, false)]);
+        assert!(to_write.recv().is_err() && indexed.recv().is_err(), "nothing goes on");
     }
 
     #[test]
