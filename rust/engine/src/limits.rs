@@ -150,7 +150,7 @@ pub const INDEX_FULL_LEN: usize = INDEX_COMMIT_GOAL;
 /// Bytes of answers and facts that are handed to the index at once while a journal is opened, so that it begins before a long frame ends.
 pub const INDEX_HAND_OVER_LEN: usize = 32 << 10;
 
-/// Hand-overs that may wait, together some 32 MiB; behind the encoding thread they are bounds and hold less. When the index falls further behind, deciding waits for it: memory is bounded, patience is not.
+/// Hand-overs that may wait, together some 32 MiB while a journal is opened, and twice that by bounds behind the encoding thread. When the index falls further behind, deciding waits for it: memory is bounded, patience is not.
 pub const INDEX_QUEUE: usize = 1_024;
 
 /// Bytes of decisions, by their bounds, that are handed to the encoding thread at once, and by it to the index: a dozen settlements. It begins while
