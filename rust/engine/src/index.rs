@@ -150,6 +150,10 @@ pub(crate) struct Index {
     /// The sequence that the newest frame ends with.
     closed: Cell<u64>,
     lag: Cell<Lag>,
+    /// The same for what may not be in the store yet.
+    stored_lag: Cell<Lag>,
+    /// Whether that lies so little apart that the state knows every request id of it.
+    stored_lately: Cell<bool>,
 }
 
 /// What may not be taken in yet was stamped at `since_ms` or later; what comes after `upto`, at `next_ms` or later.
@@ -158,6 +162,17 @@ struct Lag {
     since_ms: i64,
     next_ms: i64,
     upto: u64,
+}
+
+impl Lag {
+    /// A record was decided; `has_come` says up to which of them has been reached.
+    fn note(cell: &Cell<Self>, stamp_ms: i64, sequence: u64, has_come: impl Fn(u64) -> bool) -> Self {
+        let lag = cell.get();
+        if has_come(lag.upto) {
+            cell.set(Self { since_ms: lag.next_ms, next_ms: stamp_ms, upto: sequence });
+        }
+        cell.get()
+    }
 }
 
 impl Index {
@@ -198,6 +213,8 @@ impl Index {
             observed: Cell::new(found.sequence),
             closed: Cell::new(found.sequence),
             lag: Cell::default(),
+            stored_lag: Cell::default(),
+            stored_lately: Cell::default(),
         })
     }
 
@@ -281,14 +298,14 @@ impl Index {
     /// A request id of the window is in the state; it must be readable here before it leaves there. Records are taken in within moments,
     /// but a clock that is turned by hand lets days pass between two of them.
     fn limit_lag(&self, stamp_ms: i64, sequence: u64) {
-        let Lag { since_ms, next_ms, upto } = self.lag.get();
-        if self.status.filled.has_taken_in(upto) {
-            self.lag.set(Lag { since_ms: next_ms, next_ms: stamp_ms, upto: sequence });
-        }
+        let Lag { since_ms, .. } =
+            Lag::note(&self.lag, stamp_ms, sequence, |upto| self.status.filled.has_taken_in(upto));
         if stamp_ms - since_ms > INDEX_MAX_LAG_MS {
             self.wait_for(self.observed.get());
             self.lag.set(Lag { since_ms: stamp_ms, next_ms: stamp_ms, upto: sequence });
         }
+        let stored = Lag::note(&self.stored_lag, stamp_ms, sequence, |upto| self.status.applied_sequence() >= upto);
+        self.stored_lately.set(stamp_ms - stored.since_ms <= INDEX_MAX_LAG_MS);
     }
 
     /// Wait until a record that was observed can be read.
@@ -433,9 +450,10 @@ impl Records for Index {
         self.sure(self.all().unwind(id))
     }
 
-    /// Asked by every new request. What is not taken in yet is in the state's window ([`Index::limit_lag`]), so nothing is waited for.
+    /// Asked by every new request, of ids that the state does not know. What is not taken in yet is in its window ([`Index::limit_lag`]), so nothing
+    /// is waited for; and unless the disk has been full for long, so is what is not in the store yet.
     fn request(&self, key: &RequestKey) -> Option<Bound> {
-        self.sure(self.view.request(key))
+        self.sure(self.view.request(key, self.stored_lately.get()))
     }
 
     fn acknowledged_alert(&self, id: AlertId) -> Option<AlertView> {

@@ -125,8 +125,9 @@ pub const INDEX_LOG_LEN: u64 = 64 << 20;
 /// Files of the index that are open at once, well below the 1,024 that a process is usually allowed.
 pub const INDEX_OPEN_FILES: usize = 256;
 
-/// Threads that write buffers out and merge files: one of each, so that a long merge never keeps a buffer waiting.
-pub const INDEX_THREADS: usize = 2;
+/// Threads that write buffers out and merge files. The first only writes, so that a long merge never keeps a buffer waiting; while the only other one
+/// merges and more is to be merged it would ask again and again whether it has ended.
+pub const INDEX_THREADS: usize = 3;
 
 /// Full buffers of one table that wait to be written before the index waits for them.
 pub const INDEX_WAITING_BUFFERS: usize = 2;

@@ -16,7 +16,7 @@ use fjall::config::{BlockSizePolicy, BloomConstructionPolicy, CompressionPolicy,
 use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode, Slice};
 use nix::sys::signal::SigSet;
 
-use super::key::{Table, behind};
+use super::key::Table;
 use super::store::{Change, Pairs, Store, StoreError};
 use crate::limits::{
     INDEX_CACHE_LEN, INDEX_LARGE_BLOCK_LEN, INDEX_LARGE_BUFFER_LEN, INDEX_LOG_LEN, INDEX_OPEN_FILES, INDEX_PATIENCE,
@@ -105,11 +105,6 @@ impl Tree {
     }
 }
 
-/// A key within its tree.
-fn within(table: Table, key: &[u8]) -> Slice {
-    [&[table as u8], key].concat().into()
-}
-
 impl Disk {
     /// Open or make the database in a directory.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
@@ -185,17 +180,13 @@ fn unread(error: &fjall::Error) -> StoreError {
 }
 
 impl Store for Disk {
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Slice>, StoreError> {
-        self.tree(table).get(within(table, key)).map_err(|error| unread(&error))
+    fn get(&self, table: Table, key: &Slice) -> Result<Option<Slice>, StoreError> {
+        self.tree(table).get(key).map_err(|error| unread(&error))
     }
 
-    fn range(&self, table: Table, from: &[u8], to: Option<&[u8]>) -> Pairs<'_> {
-        let to = to.map_or_else(|| behind(&[table as u8]).expect("few tables"), |to| within(table, to));
-        let rows = self.tree(table).range(within(table, from)..to);
-        Box::new(rows.map(|row| {
-            let (key, value) = row.into_inner().map_err(|error| unread(&error))?;
-            Ok((Slice::from(&key[1..]), value))
-        }))
+    fn range(&self, table: Table, from: &Slice, to: &Slice) -> Pairs<'_> {
+        let rows = self.tree(table).range(from.clone()..to.clone());
+        Box::new(rows.map(|row| row.into_inner().map_err(|error| unread(&error))))
     }
 
     fn commit(&self, changes: &mut dyn Iterator<Item = Change>) -> Result<(), StoreError> {
@@ -206,8 +197,8 @@ impl Store for Disk {
         let mut batch = self.database.batch();
         for (table, key, value) in changes {
             match value {
-                Some(value) => batch.insert(self.tree(table), within(table, &key), value),
-                None => batch.remove(self.tree(table), within(table, &key)),
+                Some(value) => batch.insert(self.tree(table), key, value),
+                None => batch.remove(self.tree(table), key),
             }
         }
         batch.commit().map_err(|error| failed(&error))

@@ -22,7 +22,7 @@ use serde::de::DeserializeOwned;
 
 use super::key::{self, Table};
 use super::overlay::{Rows, View};
-use super::row::{AnswerRow, Bed, ClaimRow, EntryRow, FrameRow, Totals, decode, encode};
+use super::row::{AnswerRow, Bed, ClaimRow, Encoder, EntryRow, FrameRow, Totals, decode};
 use super::store::StoreError;
 
 /// A record with what it left beside its facts.
@@ -37,30 +37,37 @@ pub(crate) struct Observed {
 pub(super) struct Fold<'a> {
     view: &'a View,
     pub(super) rows: Rows,
+    encoder: Encoder,
 }
 
 type Done = Result<(), StoreError>;
 
 impl<'a> Fold<'a> {
     pub(super) fn over(view: &'a View) -> Self {
-        Self { view, rows: Rows::default() }
+        Self { view, rows: Rows::default(), encoder: Encoder::default() }
     }
 
     fn get<T: DeserializeOwned>(&self, table: Table, key: &[u8]) -> Result<Option<T>, StoreError> {
-        let found = match self.rows.get(table, key) {
+        let key = key::within(table, key);
+        let found = match self.rows.get(table, &key) {
             Some(changed) => changed.clone(),
-            None => self.view.get(table, key)?,
+            None => self.view.get_within(table, &key)?,
         };
         found.map(|row| decode(&row).map_err(|error| unreadable(table, &error))).transpose()
     }
 
-    fn set(&mut self, table: Table, key: impl Into<Slice>, row: &impl Serialize) {
-        self.rows.set(table, key.into(), Some(encode(row).into()));
+    fn set(&mut self, table: Table, key: impl AsRef<[u8]>, row: &impl Serialize) {
+        let row = self.encoder.encode(row);
+        self.rows.set(table, key::within(table, key.as_ref()), Some(row));
     }
 
     /// A row that is nothing but its key.
-    fn list(&mut self, table: Table, key: Slice) {
-        self.rows.set(table, key, Some(Slice::default()));
+    fn list(&mut self, table: Table, key: impl AsRef<[u8]>) {
+        self.rows.set(table, key::within(table, key.as_ref()), Some(Slice::default()));
+    }
+
+    fn remove(&mut self, table: Table, key: impl AsRef<[u8]>) {
+        self.rows.set(table, key::within(table, key.as_ref()), None);
     }
 
     /// Change a row, where it is there.
@@ -207,11 +214,11 @@ impl<'a> Fold<'a> {
 
     /// A settled stay is open again: it is in the state, and here no longer.
     fn reopen_stay(&mut self, settlement: &Settlement, id: StayId) {
-        self.rows.set(Table::Stays, key::stay(id).into(), None);
+        self.remove(Table::Stays, key::stay(id));
         let person = key::stays_of_person(settlement.person);
         let institution = key::stays_of_institution(settlement.institution, StayState::Settled);
         for list in [person, institution] {
-            self.rows.set(Table::StaysOf, key::listed(&list, id.0), None);
+            self.remove(Table::StaysOf, key::listed(&list, id.0));
         }
     }
 
@@ -219,7 +226,7 @@ impl<'a> Fold<'a> {
     fn void_settled_stay(&mut self, id: StayId) -> Done {
         let Some(mut stay) = self.get::<Stay>(Table::Stays, &key::stay(id))? else { return Ok(()) };
         let listed = key::stays_of_institution(stay.institution, stay.state);
-        self.rows.set(Table::StaysOf, key::listed(&listed, id.0), None);
+        self.remove(Table::StaysOf, key::listed(&listed, id.0));
         stay.state = StayState::Void;
         self.keep_stay(&stay);
         Ok(())

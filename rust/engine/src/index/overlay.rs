@@ -3,42 +3,36 @@
 //! Invariant: rows of a frame go to disk only after the frame is durable, whole, and with the mark that says so.
 //! Invariant: only the filling thread changes the overlay; others read it at any time and see each record whole or not at all.
 
-use std::collections::{BTreeMap, VecDeque, btree_map};
+use std::collections::{BTreeMap, HashMap, VecDeque, btree_map};
 use std::iter::Peekable;
-use std::ops::Bound::{Excluded, Included, Unbounded};
+use std::ops::Bound::{Excluded, Included};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use fjall::Slice;
+use foldhash::fast::FixedState;
 
-use super::key::{MARK, Table};
+use super::key::{MARK, Table, end_of, within};
 use super::row::{Mark, encode};
 use super::store::{Change, Pair, Pairs, Store, StoreError};
 
 type Changes = BTreeMap<Slice, Option<Slice>>;
 
-/// Changed rows by table.
+/// Rows that a few records change, by table and in no order.
 #[derive(Default)]
 pub(super) struct Rows {
-    tables: [Changes; Table::ALL.len()],
+    tables: [HashMap<Slice, Option<Slice>, FixedState>; Table::ALL.len()],
     bytes: usize,
 }
 
 impl Rows {
-    pub(super) fn get(&self, table: Table, key: &[u8]) -> Option<&Option<Slice>> {
+    /// What a row is changed to, if it is changed.
+    pub(super) fn get(&self, table: Table, key: &Slice) -> Option<&Option<Slice>> {
         self.tables[table as usize].get(key)
     }
 
     pub(super) fn set(&mut self, table: Table, key: Slice, value: Option<Slice>) {
         self.bytes += key.len() + value.as_ref().map_or(0, |value| value.len());
         self.tables[table as usize].insert(key, value);
-    }
-
-    fn append(&mut self, newer: Self) {
-        for (mine, newer) in self.tables.iter_mut().zip(newer.tables) {
-            // Row by row: what comes is a few records, what is there is most of a frame, and `append` builds all of both anew.
-            if mine.is_empty() { *mine = newer } else { mine.extend(newer) }
-        }
-        self.bytes += newer.bytes;
     }
 }
 
@@ -53,9 +47,19 @@ pub(super) struct Closed {
 /// What one frame changes.
 #[derive(Default)]
 struct Set {
-    rows: Rows,
+    tables: [Changes; Table::ALL.len()],
+    bytes: usize,
     /// Nothing while the frame is being filled.
     closed: Option<Closed>,
+}
+
+impl Set {
+    fn append(&mut self, newer: Rows) {
+        for (mine, newer) in self.tables.iter_mut().zip(newer.tables) {
+            mine.extend(newer);
+        }
+        self.bytes += newer.bytes;
+    }
 }
 
 #[derive(Default)]
@@ -95,8 +99,13 @@ impl View {
     }
 
     pub(super) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Slice>, StoreError> {
+        self.get_within(table, &within(table, key))
+    }
+
+    /// The same for a key as stores have it.
+    pub(super) fn get_within(&self, table: Table, key: &Slice) -> Result<Option<Slice>, StoreError> {
         let overlay = self.read();
-        let pending = overlay.sets.iter().rev().find_map(|set| set.rows.get(table, key)).cloned();
+        let pending = overlay.sets.iter().rev().find_map(|set| set.tables[table as usize].get(key)).cloned();
         drop(overlay);
         pending.map_or_else(|| self.store.get(table, key), Ok)
     }
@@ -104,18 +113,18 @@ impl View {
     /// Rows from a key on, up to another.
     pub(super) fn range(&self, table: Table, from: &[u8], to: Option<&[u8]>) -> Merged<'_> {
         let mut pending = Changes::new();
-        if to.is_some_and(|to| to <= from) {
+        let (from, to) = (within(table, from), to.map_or_else(|| end_of(table), |to| within(table, to)));
+        if to <= from {
             let nothing: Pairs<'_> = Box::new(std::iter::empty());
             return Merged { stored: nothing.peekable(), pending: pending.into_iter().peekable() };
         }
         let overlay = self.read();
         for set in &overlay.sets {
-            let range =
-                set.rows.tables[table as usize].range::<[u8], _>((Included(from), to.map_or(Unbounded, Excluded)));
+            let range = set.tables[table as usize].range::<Slice, _>((Included(&from), Excluded(&to)));
             pending.extend(range.map(|(key, value)| (key.clone(), value.clone())));
         }
         // Under the lock: rows leave the overlay after they are in the store, so none is missed.
-        let stored = self.store.range(table, from, to).peekable();
+        let stored = self.store.range(table, &from, &to).peekable();
         Merged { stored, pending: pending.into_iter().peekable() }
     }
 
@@ -126,8 +135,12 @@ impl View {
         }
         let mut overlay = self.overlay.write().unwrap_or_else(PoisonError::into_inner);
         match overlay.sets.back_mut() {
-            Some(Set { rows: open, closed: None }) => open.append(rows),
-            _ => overlay.sets.push_back(Set { rows, closed: None }),
+            Some(open @ Set { closed: None, .. }) => open.append(rows),
+            _ => {
+                let mut open = Set::default();
+                open.append(rows);
+                overlay.sets.push_back(open);
+            }
         }
     }
 
@@ -145,7 +158,7 @@ impl View {
 
     /// Bytes that may go to disk.
     pub(super) fn durable_bytes(&self) -> usize {
-        self.read().durable().map(|set| set.rows.bytes).sum()
+        self.read().durable().map(|set| set.bytes).sum()
     }
 
     /// Write what is durable to disk, as one batch; returns the mark, where there was anything.
@@ -154,7 +167,7 @@ impl View {
         let count = overlay.durable().count();
         let Some(closed) = overlay.durable().next_back().and_then(|set| set.closed) else { return Ok(None) };
         let rows_of = |table: Table| {
-            let rows = overlay.durable().flat_map(|set| &set.rows.tables[table as usize]);
+            let rows = overlay.durable().flat_map(|set| &set.tables[table as usize]);
             newest_of(rows.map(|(key, value)| (key.clone(), value.clone())).collect())
         };
         let changed: Vec<Vec<(Slice, Option<Slice>)>> = Table::ALL.into_iter().map(rows_of).collect();
@@ -162,7 +175,7 @@ impl View {
         let mark = Mark { sequence: closed.sequence, hash: closed.hash, ..self.whose };
         let changed = changed.into_iter().zip(Table::ALL);
         let changed = changed.flat_map(|(rows, table)| rows.into_iter().map(move |(key, value)| (table, key, value)));
-        let marked: Change = (Table::Mark, MARK.into(), Some(encode(&mark).into()));
+        let marked: Change = (Table::Mark, within(Table::Mark, &MARK), Some(encode(&mark).into()));
         self.store.commit(&mut changed.chain([marked]))?;
         self.overlay.write().unwrap_or_else(PoisonError::into_inner).sets.drain(..count);
         Ok(Some(mark))

@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use fjall::Slice;
 use medsettle_core::accumulator::AccumulatorKey;
 use medsettle_core::alert::{AlertFilter, AlertView};
 use medsettle_core::calendar::Date;
@@ -20,7 +19,7 @@ use medsettle_core::stay::{Stay, StayState, intervals_overlap};
 use serde::de::DeserializeOwned;
 
 use super::fold::unreadable;
-use super::key::{self, Table};
+use super::key::{self, Key, Table};
 use super::overlay::View;
 use super::row::{AnswerRow, Bed, ClaimRow, EntryRow, FrameRow, Mark, Named, Totals};
 use super::store::StoreError;
@@ -52,7 +51,7 @@ impl View {
     }
 
     pub(super) fn mark(store: &dyn super::store::Store) -> Found<Option<Mark>> {
-        let found = store.get(Table::Mark, &key::MARK)?;
+        let found = store.get(Table::Mark, &key::within(Table::Mark, &key::MARK))?;
         found.map(|row| postcard::from_bytes(&row).map_err(|error| unreadable(Table::Mark, &error))).transpose()
     }
 
@@ -130,7 +129,7 @@ impl View {
     pub(super) fn past_stays(&self, of: StayFilter, after: Option<StayId>, limit: usize) -> Found<Vec<Arc<Stay>>> {
         let after = after.map(|id| id.0);
         let wanted = |stay: &Arc<Stay>| of.wants(stay);
-        let lists: Vec<Slice> = match of {
+        let lists: Vec<Key> = match of {
             StayFilter { person: Some(person), .. } => vec![key::stays_of_person(person)],
             StayFilter { institution: Some(code), state: Some(state), .. } => {
                 vec![key::stays_of_institution(code, state)]
@@ -248,8 +247,13 @@ impl View {
         self.row(Table::Unwinds, &key::number(id.0))
     }
 
-    pub(super) fn request(&self, key: &RequestKey) -> Found<Option<Bound>> {
-        self.row(Table::Requests, &key::request(key))
+    /// What an id stands for. Where only the store can know the id, the rows over it are looked at if it does: it may have been reversed since.
+    pub(super) fn request(&self, key: &RequestKey, only_stored: bool) -> Found<Option<Bound>> {
+        let key = key::request(key);
+        if only_stored && self.store.get(Table::Requests, &key::within(Table::Requests, &key))?.is_none() {
+            return Ok(None);
+        }
+        self.row(Table::Requests, &key)
     }
 
     pub(super) fn acknowledged_alert(&self, id: AlertId) -> Found<Option<AlertView>> {

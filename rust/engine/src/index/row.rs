@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use fjall::Slice;
 use medsettle_core::account::AccountKind;
 use medsettle_core::calendar::Date;
 use medsettle_core::fraud::Claim;
@@ -142,6 +143,28 @@ impl EntryRow {
 
 pub(super) fn encode(row: &impl Serialize) -> Vec<u8> {
     postcard::to_stdvec(row).expect("memory takes any row")
+}
+
+/// Writes rows one after the other, without memory that each would have to grow for itself.
+pub(super) struct Encoder(Vec<u8>);
+
+impl Default for Encoder {
+    fn default() -> Self {
+        // Most rows are shorter.
+        Self(vec![0; 4 << 10])
+    }
+}
+
+impl Encoder {
+    pub(super) fn encode(&mut self, row: &impl Serialize) -> Slice {
+        loop {
+            match postcard::to_slice(row, &mut self.0) {
+                Ok(row) => return Slice::new(row),
+                Err(postcard::Error::SerializeBufferFull) => self.0.resize(2 * self.0.len(), 0),
+                Err(error) => panic!("a row that cannot be written: {error}"),
+            }
+        }
+    }
 }
 
 /// Reads a row that came whole from the index.

@@ -4,7 +4,7 @@
 //! Leaves out: what rows mean; the store on disk (`disk`).
 
 use std::collections::BTreeMap;
-use std::ops::Bound::{Excluded, Included, Unbounded};
+use std::ops::Bound::{Excluded, Included};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -33,13 +33,13 @@ pub(super) type Pair = (Slice, Slice);
 /// Rows in the order of their keys.
 pub(super) type Pairs<'a> = Box<dyn Iterator<Item = Result<Pair, StoreError>> + 'a>;
 
-/// A change of one row; without a value it is taken out.
+/// A change of one row, whose key is as `key::within` has it; without a value it is taken out.
 pub(super) type Change = (Table, Slice, Option<Slice>);
 
 pub(super) trait Store: Send + Sync {
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Slice>, StoreError>;
-    /// The rows from a key on, up to another.
-    fn range(&self, table: Table, from: &[u8], to: Option<&[u8]>) -> Pairs<'_>;
+    fn get(&self, table: Table, key: &Slice) -> Result<Option<Slice>, StoreError>;
+    /// The rows from a key on, up to another of the table or its end.
+    fn range(&self, table: Table, from: &Slice, to: &Slice) -> Pairs<'_>;
     /// Change rows, each at most once, all together.
     fn commit(&self, changes: &mut dyn Iterator<Item = Change>) -> Result<(), StoreError>;
     /// Bytes that are free where it lies, if that can be asked; for messages.
@@ -108,14 +108,14 @@ impl MemoryIndex {
 }
 
 impl Store for MemoryIndex {
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Slice>, StoreError> {
+    fn get(&self, table: Table, key: &Slice) -> Result<Option<Slice>, StoreError> {
         let tables = self.0.tables.read().unwrap_or_else(PoisonError::into_inner);
         Ok(tables[table as usize].get(key).cloned())
     }
 
-    fn range(&self, table: Table, from: &[u8], to: Option<&[u8]>) -> Pairs<'_> {
+    fn range(&self, table: Table, from: &Slice, to: &Slice) -> Pairs<'_> {
         let tables = self.0.tables.read().unwrap_or_else(PoisonError::into_inner);
-        let found = tables[table as usize].range::<[u8], _>((Included(from), to.map_or(Unbounded, Excluded)));
+        let found = tables[table as usize].range::<Slice, _>((Included(from), Excluded(to)));
         let found: Vec<Pair> = found.map(|(key, value)| (key.clone(), value.clone())).collect();
         Box::new(found.into_iter().map(Ok))
     }
@@ -128,7 +128,7 @@ impl Store for MemoryIndex {
         for (table, key, value) in changes {
             match value {
                 Some(value) => drop(tables[table as usize].insert(key, value)),
-                None => drop(tables[table as usize].remove(&*key)),
+                None => drop(tables[table as usize].remove(&key)),
             }
         }
         Ok(())
