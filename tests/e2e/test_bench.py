@@ -29,10 +29,23 @@ from medsettle.bench.transport import Composer
 from medsettle.bench.trial import AGENCY, HOSPITAL, Actors, make
 from medsettle.bench.work import Work
 from medsettle.config import ACTOR_METADATA_KEY
+from medsettle.demo.hub_process import HubProcess
 from medsettle.hub import AsyncHub, role_bits
 from medsettle.v1.facade import METHODS
 
 SMALL = Plan(callers=4, batch_size=7, count=60, warm_up=11, runs=1, persons=80)
+
+
+def test_a_trial_folder_that_is_served_already_is_said_to_be_in_use(tmp_path: Path) -> None:
+    with HubProcess(make(tmp_path / "trial")) as hub:
+        hub.start()
+        with pytest.raises(WrongPlan, match=r"(?s)the hub did not start; .* is in use by process \d+"):
+            run_bench(SMALL, Place(trial=tmp_path / "trial", serve=True))
+
+
+def test_as_many_callers_as_a_front_end_has_get_their_answers_over_one_connection() -> None:
+    report = run_bench(replace(SMALL, callers=256, count=3_000), Place(serve=True))
+    assert not report.problems and not report.incomplete
 
 
 @pytest.mark.parametrize(

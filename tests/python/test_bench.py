@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -15,6 +16,7 @@ import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, json_format
 
 from bench_scenes import ASKING, MS, Silent, Stalling, TurnedClock, in_journal, run_bench, status_tasks
+from medsettle.auth.actor import Actor
 from medsettle.bench import payloads, work
 from medsettle.bench.books import Books, Journal
 from medsettle.bench.drive import Driver
@@ -24,9 +26,10 @@ from medsettle.bench.place import Place
 from medsettle.bench.plan import COUNTRY_PER_SECOND, CallKind, Plan, Workload, WrongPlan
 from medsettle.bench.report import rows, to_json
 from medsettle.bench.town import Person, Town
-from medsettle.bench.transport import Answer, Command, Composer, Embedded
+from medsettle.bench.transport import Answer, Command, Composer, Embedded, Reply, failed_reply
 from medsettle.bench.trial import Actors
 from medsettle.bench.work import Work
+from medsettle.errors import NoAnswer
 from medsettle.softcard import Scheme, SoftCard
 from medsettle.v1 import batch_pb2, common_pb2, operations_pb2, visits_pb2
 from medsettle.v1.facade import METHODS
@@ -59,7 +62,7 @@ def eventful(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_generators_books_equal_the_hubs_journal(mode: str, tmp_path: Path) -> None:
     plan = MODES[mode]
     report = run_bench(plan, Place(trial=tmp_path / "trial"))
-    assert not report.problems
+    assert not report.problems and not report.incomplete
     own: Counter[tuple[str, bool]] = Counter()
     for (method, outcome), count in report.books.outcomes.items():
         if outcome == "ACCEPTED" and not METHODS[method].read:
@@ -153,6 +156,48 @@ def test_a_stall_of_the_hubs_own_port_is_measured_from_the_intended_start() -> N
     asyncio.run(scene())
     latencies = recorder.finished(Cpu(0, None)).calls
     assert [round(ms) for ms in (latencies.most_ms, latencies.ms(50), latencies.ms(10))] == [1_000, 500, 100]
+
+
+class Lossy:
+    """A hub of which every third message gets no answer."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+
+    async def send(self, by: Actor, commands: Sequence[Command]) -> Reply:
+        """See `Transport`."""
+        self.sent += 1
+        answers = self.sent % 3 != 0
+        await asyncio.sleep(0)
+        if answers:
+            return lambda: [Answer(operations_pb2.OperationsStatusResponse())] * len(commands)
+        return failed_reply(NoAnswer("UNAVAILABLE", "the line broke"), len(commands))
+
+
+def test_what_got_no_answer_is_in_no_rate_and_no_latency() -> None:
+    recorder = Recorder()
+    asyncio.run(Driver(Lossy(), Books(), recorder, 1, TurnedClock()).closed(status_tasks(30), callers=4))
+    run = recorder.finished(Cpu(0, None))
+    assert (run.calls.count, run.unanswered, sum(run.slices)) == (20, 10, 20)
+    assert run.by_method["Operations.Status"].count == 20
+    assert run.outcomes["Operations.Status", "NO_ANSWER UNAVAILABLE"] == 10
+
+
+def test_a_rate_that_was_not_held_and_answers_that_did_not_come_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    report = run_bench(replace(SMALL, rate=1e6, runs=1, count=200), Place())
+    (remark,) = report.remarks
+    assert "1,000,000 a second were due" in remark and not report.incomplete
+
+    async def lossy(self: Embedded, by: Actor, commands: Sequence[Command]) -> Reply:
+        if by != Actors().hospital:
+            return await embedded(self, by, commands)
+        return failed_reply(NoAnswer("UNAVAILABLE", "the line broke"), len(commands))
+
+    embedded = Embedded.send
+    monkeypatch.setattr(Embedded, "send", lossy)
+    report = run_bench(replace(SMALL, runs=1, count=20), Place())
+    assert report.incomplete == ["run 1 of 1: no answer came to 20 UNAVAILABLE; rates and latencies are of the others"]
+    assert not report.problems and "Before you read it" in page(report)
 
 
 def test_callers_of_the_closed_loop_have_one_message_each_in_flight() -> None:

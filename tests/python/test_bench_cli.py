@@ -56,6 +56,8 @@ def test_a_hub_that_is_not_there_is_told_in_one_line(run: Run, tmp_path: Path) -
     serve, load = (line for line in made.out.splitlines() if line.startswith("medsettle "))
     assert shlex.split(serve)[1:3] == ["serve", "--data"]
     assert shlex.split(load)[1:] == ["bench", "--target", "127.0.0.1:7443", "--trial", str(tmp_path / "trial")]
+    again = run("trial", tmp_path / "trial")
+    assert again.code == 2 and "is a trial folder already" in again.err
     outcome = run("--target", "127.0.0.1:1", "--trial", tmp_path / "trial")
     assert outcome.code == 2
     assert "no answer from the hub" in outcome.err and "Traceback" not in outcome.err

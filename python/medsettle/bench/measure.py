@@ -2,6 +2,7 @@
 
 Owns the library behind the histograms (HdrHistogram), and from it every percentile that is shown.
 Invariant: while a run goes on a latency is only noted; it is counted into the histogram afterwards.
+Invariant: what was not answered is in no rate and no latency.
 """
 
 from array import array
@@ -18,6 +19,8 @@ SLICE_NS = 100_000_000
 
 ACCEPTED, REPLAYED = "ACCEPTED", "REPLAYED"
 GOOD = frozenset({ACCEPTED, REPLAYED})
+NO_ANSWER = "NO_ANSWER"
+"""How the outcome begins of a command that the hub did not answer; what the transport said follows."""
 
 _PER_HALVING = 8
 """Points of the percentile curve for each halving of the distance to 100 %."""
@@ -40,6 +43,11 @@ class Latencies:
     def mean_ms(self) -> float:
         """Their mean; 0 when there are none."""
         return float(self._histogram.get_mean_value()) / 1e3 if self.count else 0.0
+
+    @property
+    def least_ms(self) -> float:
+        """The shortest; 0 when there are none."""
+        return float(self._histogram.get_min_value()) / 1e3 if self.count else 0.0
 
     @property
     def most_ms(self) -> float:
@@ -87,7 +95,7 @@ class Recorder:
 
     @property
     def calls_done(self) -> int:
-        """Commands answered so far."""
+        """Commands that were answered, or whose answer did not come, so far."""
         return self.outcomes.total()
 
     @property
@@ -109,12 +117,14 @@ class Recorder:
         self._end_ns = now_ns
 
     def call(self, method: str, outcome: str, since_ns: int, now_ns: int) -> None:
-        """Note the answer to one command."""
+        """Note the answer to one command, or that none came."""
+        self.outcomes[method, outcome] += 1
+        if outcome.startswith(NO_ANSWER):
+            return
         values = self._latencies_us.get(method)
         if values is None:
             values = self._latencies_us[method] = array("q")
         values.append((now_ns - since_ns) // 1_000)
-        self.outcomes[method, outcome] += 1
         self._slices[(now_ns - self._begin_ns) // SLICE_NS] += 1
 
     def message(self) -> None:
@@ -163,6 +173,11 @@ class Run:
     def tasks_per_second(self) -> float:
         """Visits, stays or events done."""
         return self.tasks.count / self.seconds
+
+    @property
+    def unanswered(self) -> int:
+        """Commands whose answer did not come."""
+        return sum(count for (_, outcome), count in self.outcomes.items() if outcome.startswith(NO_ANSWER))
 
     def server_us(self) -> float | None:
         """Processor time of the hub for one command."""

@@ -80,6 +80,7 @@ def page(report: Report) -> str:
             f'<p class="soft">{report.begun:%Y-%m-%d %H:%M} UTC &middot; medsettle {escape(report.version)} &middot; '
             f"hub: {escape(report.place)}</p>",
             f'<div class="tiles">{"".join(_tile(*tile) for tile in tiles)}</div>',
+            _warnings(report),
             _verdict(report),
             _section("Latency by percentile", _latency_note(report), latency_picture(runs)),
             _section("Throughput over time", "Commands answered per second, refusals included.", time_picture(runs)),
@@ -99,6 +100,11 @@ def _tile(name: str, values: Sequence[float], digits: int) -> str:
 
 def _section(title: str, note: str, body: str) -> str:
     return f'<section><h2>{escape(title)}</h2><p class="soft">{escape(note)}</p>{body}</section>'
+
+
+def _warnings(report: Report) -> str:
+    listed = "".join(f"<li>{escape(text)}</li>" for text in (*report.incomplete, *report.remarks))
+    return f'<section class="verdict bad"><h2>Before you read it</h2><ul>{listed}</ul></section>' if listed else ""
 
 
 def _verdict(report: Report) -> str:

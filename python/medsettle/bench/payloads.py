@@ -56,8 +56,8 @@ async def write(directory: Path, place: Place, plan: Plan, telling: Telling) -> 
     """
     if directory.exists() and any(directory.iterdir()):
         raise WrongPlan(f"{directory} is not empty; the requests go into a new directory")
-    directory.mkdir(parents=True, exist_ok=True)
     async with opened(place, plan) as hub:
+        directory.mkdir(parents=True, exist_ok=True)
         await _write(directory, hub, plan, telling)
 
 

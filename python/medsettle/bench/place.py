@@ -131,7 +131,10 @@ async def _embedded(place: Place, plan: Plan, scratch: Scratch, closing: AsyncEx
 
 async def _served(plan: Plan, scratch: Scratch, closing: AsyncExitStack) -> Opened:
     process = closing.enter_context(HubProcess(scratch))
-    await asyncio.to_thread(process.start)
+    try:
+        await asyncio.to_thread(process.start)
+    except RuntimeError as error:
+        raise WrongPlan(str(error)) from None
     actors = Actors()
     tls = trial.certificates(scratch, actors)
     return await _connected(

@@ -68,27 +68,26 @@ def rows(report: Report) -> list[tuple[str, str]]:
     if report.plan.workload is Workload.STAY:
         named.append(("whole stay p50, ms", _over(runs, lambda run: run.tasks.ms(50), 2)))
         named.append(("whole stay p99, ms", _over(runs, lambda run: run.tasks.ms(99), 2)))
-    named += _floor_rows(runs)
+    named += _floor_rows(report)
     server = [us for run in runs if (us := run.server_us()) is not None]
     named.append(("processor time of the hub, us/command", spread(server, 1) if server else "not known (--server-pid)"))
     named.append(("of the generator, us/command", _over(runs, lambda run: run.client_us(), 1)))
     return named
 
 
-def _floor_rows(runs: Sequence[Run]) -> list[tuple[str, str]]:
-    floors = [(run, run.floor) for run in runs if run.floor is not None]
+def _floor_rows(report: Report) -> list[tuple[str, str]]:
+    floors = [(run, run.floor) for run in report.runs if run.floor is not None]
     if not floors:
         return []
-    name = floors[0][1].name
-    return [
-        (f"floor: {name}, per second", spread([floor.per_second for _, floor in floors], 0)),
-        ("floor: p50, ms", spread([floor.latencies.ms(50) for _, floor in floors], 3)),
-        ("commands per second / floor", spread([run.calls_per_second / floor.per_second for run, floor in floors], 2)),
-        (
-            "p50 / floor's p50",
-            spread([run.calls.ms(50) / max(floor.latencies.ms(50), 1e-3) for run, floor in floors], 2),
-        ),
-    ]
+    named = [(f"floor: {floors[0][1].name}, per second", spread([floor.per_second for _, floor in floors], 0))]
+    if report.plan.open_rate is None:
+        ratios = [run.calls_per_second / max(floor.per_second, 1e-9) for run, floor in floors]
+        named.append(("commands per second / floor", spread(ratios, 2)))
+    for percentile in (50, 99):
+        named.append((f"floor: p{percentile}, ms", spread([floor.latencies.ms(percentile) for _, floor in floors], 3)))
+        ratios = [run.calls.ms(percentile) / max(floor.latencies.ms(percentile), 1e-3) for run, floor in floors]
+        named.append((f"p{percentile} / floor's p{percentile}", spread(ratios, 2)))
+    return named
 
 
 def outcomes(report: Report) -> list[tuple[str, str, int]]:
@@ -105,7 +104,7 @@ def verdict(report: Report) -> str:
     if report.journal_records is None:
         return "the hub's journal is not on this machine: the books were not compared with it"
     if report.problems:
-        return "the generator's books and the hub's journal disagree, or a run was cut short"
+        return "the generator's books and the hub's journal disagree"
     return (
         f"{report.books.sent:,} commands sent, warm-up included; the hub's journal holds the "
         f"{report.journal_records:,} decisions that the generator's books say, and no other"
@@ -128,6 +127,8 @@ def to_json(report: Report) -> dict[str, Any]:
             "journal_records": report.journal_records,
             "problems": list(report.problems),
         },
+        "incomplete": list(report.incomplete),
+        "remarks": list(report.remarks),
     }
 
 
@@ -137,6 +138,7 @@ def _run_json(run: Run) -> dict[str, Any]:
         "calls_per_second": run.calls_per_second,
         "tasks_per_second": run.tasks_per_second,
         "messages": run.messages,
+        "unanswered": run.unanswered,
         "calls": _latencies_json(run.calls),
         "tasks": _latencies_json(run.tasks),
         "by_method": {method: _latencies_json(latencies) for method, latencies in run.by_method.items()},

@@ -7,16 +7,18 @@ Leaves out how the result is shown: report.py, page.py.
 import asyncio
 import gc
 import time
+from collections import Counter
 from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice, repeat
+from math import ceil
 from typing import Protocol
 
 from medsettle.bench.books import Books, Journal
 from medsettle.bench.drive import Driver
 from medsettle.bench.machine import Floor, machine_line
-from medsettle.bench.measure import Cpu, FloorRun, Latencies, Recorder, Run
+from medsettle.bench.measure import NO_ANSWER, Cpu, FloorRun, Latencies, Recorder, Run
 from medsettle.bench.place import Opened, Place, opened
 from medsettle.bench.plan import MOST_OPEN, MOST_TASKS, CallKind, Plan
 from medsettle.bench.town import Town
@@ -26,10 +28,16 @@ from medsettle.v1 import operations_pb2
 
 FLOOR_COMMITS = 200
 FLOOR_CALLS = 500
+FLOOR_S = 2.0
+"""How long an open loop's floor is measured at most."""
 BARE_SYNC, EMPTY_CALL = "bare write and fdatasync of 4 KiB", "Operations.Status"
 
-SPARE = 1.5
-"""How many more requests are prepared for a closed loop of some duration than the warm-up's rate would take."""
+SPARE, SPARE_OF_BATCHES = 1.5, 3.0
+"""How many more requests are prepared for a closed loop of some duration than the warm-up's rate would take; the
+warm-up of batches is only a few messages, which say little of the rate."""
+
+HELD = 0.95
+"""A rate of which less is done was not held."""
 
 _LOOKS_PER_SECOND = 5
 
@@ -61,7 +69,11 @@ class Report:
     journal_records: int | None
     """Records of this benchmark in the hub's journal; None where it could not be read."""
     problems: Sequence[str]
-    """What books and journal disagree about, and runs that were cut short."""
+    """What books and journal disagree about."""
+    incomplete: Sequence[str]
+    """Runs that ended early, and commands without an answer."""
+    remarks: Sequence[str]
+    """What else must be known to read the figures."""
 
 
 async def benchmark(plan: Plan, place: Place, telling: Telling) -> Report:
@@ -83,7 +95,9 @@ async def benchmark(plan: Plan, place: Place, telling: Telling) -> Report:
         runs=runs,
         books=session.books,
         journal_records=records,
-        problems=[*session.cut_short, *problems],
+        problems=problems,
+        incomplete=session.incomplete,
+        remarks=session.remarks,
     )
 
 
@@ -98,7 +112,8 @@ class _Session:
         self._before = 0
         self.version = ""
         self.books = Books()
-        self.cut_short: list[str] = []
+        self.incomplete: list[str] = []
+        self.remarks: list[str] = []
 
     async def settle_in(self) -> None:
         """Prepare the town and note up to where the journal is its."""
@@ -127,11 +142,27 @@ class _Session:
             floor = await self._floor()
             run = await self._run(tasks, name)
             measured.append(replace(run, floor=floor))
-            if plan.tasks is None and plan.duration_s and run.tasks.count == len(tasks):
-                self.cut_short.append(
-                    f"{name} ended after {run.seconds:.1f} s with all {len(tasks):,} prepared requests; use --count"
-                )
+            self._look_at(run, name, len(tasks))
         return measured
+
+    def _look_at(self, run: Run, name: str, prepared: int) -> None:
+        """Say what the figures of a run do not."""
+        plan, due = self._plan, self._plan.open_rate
+        if plan.tasks is None and run.tasks.count == prepared:
+            self.incomplete.append(
+                f"{name} ended after {run.seconds:.1f} s with all {prepared:,} prepared requests; use --count"
+            )
+        if run.unanswered:
+            kinds = Counter({kind: count for (_, kind), count in run.outcomes.items() if kind.startswith(NO_ANSWER)})
+            listed = ", ".join(f"{count:,} {kind.removeprefix(NO_ANSWER).strip()}" for kind, count in kinds.items())
+            self.incomplete.append(f"{name}: no answer came to {listed}; rates and latencies are of the others")
+        # It ends with its last answer, which cannot come sooner than the quickest one takes.
+        done = run.tasks.count / max(run.seconds - run.tasks.least_ms / 1e3, 1e-9)
+        if due is not None and done < HELD * due:
+            self.remarks.append(
+                f"{name}: {due:,.0f} a second were due and {done:,.0f} were done: its latencies are those of a queue "
+                "that grows, and the longer it lasts the longer they are"
+            )
 
     def compare(self) -> tuple[int | None, list[str]]:
         """Put the books beside the journal, where it is on this machine."""
@@ -145,7 +176,8 @@ class _Session:
     def _enough(self, rate: float) -> int:
         """Give how many tasks a closed loop may need for the planned duration."""
         assert self._plan.duration_s is not None
-        wanted = max(self._plan.in_flight, round(SPARE * max(rate, 1_000.0) * self._plan.duration_s))
+        spare = SPARE if self._plan.message_size == 1 else SPARE_OF_BATCHES
+        wanted = max(self._plan.in_flight, round(spare * max(rate, 1_000.0) * self._plan.duration_s))
         return min(MOST_TASKS, wanted, (self._plan.most_tasks - self._plan.warm_up) // self._plan.runs)
 
     async def _prepared(self, work: Iterator[Task], count: int, name: str) -> list[Task]:
@@ -209,6 +241,12 @@ class _Session:
         recorder, composer = Recorder(), Composer(batched=False)
         status = composer.command(EMPTY_CALL, self._hub.actors.hospital, operations_pb2.OperationsStatusRequest())
         driver = Driver(self._hub.status, Books(), recorder, 1)
-        await driver.closed(repeat(Single(status), FLOOR_CALLS), self._plan.callers)
+        if self._plan.open_rate is None:
+            how = f"{self._plan.callers} callers"
+            await driver.closed(repeat(Single(status), FLOOR_CALLS), self._plan.callers)
+        else:
+            rate = self._plan.open_rate / self._plan.message_size
+            how = f"{rate:,.4g}/s"
+            await driver.open(repeat(Single(status), min(FLOOR_CALLS, ceil(FLOOR_S * rate))), rate, MOST_OPEN)
         run = recorder.finished(Cpu(0, None))
-        return FloorRun(f"{EMPTY_CALL}, {self._plan.callers} callers", run.calls_per_second, run.calls)
+        return FloorRun(f"{EMPTY_CALL}, {how}", run.calls_per_second, run.calls)

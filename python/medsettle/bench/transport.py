@@ -13,6 +13,7 @@ import grpc
 from google.protobuf.message import Message
 
 from medsettle.auth.actor import Actor
+from medsettle.bench.measure import NO_ANSWER
 from medsettle.client import call_error
 from medsettle.demo.batch import FIELD_OF_REQUEST
 from medsettle.errors import MedsettleError, NoAnswer, Rejected, Unavailable, decoded_refusal, reason_name
@@ -168,7 +169,7 @@ def failed_reply(error: MedsettleError, count: int) -> Reply:
         case Rejected() | Unavailable():
             answer = Answer(None, error.reason)
         case NoAnswer():
-            answer = Answer(None, f"NO_ANSWER {error.status}", unknown=True)
+            answer = Answer(None, f"{NO_ANSWER} {error.status}", unknown=True)
         case _:
             raise error
     return lambda: [answer] * count

@@ -45,6 +45,8 @@ def certificates(scratch: Scratch, actors: Actors) -> dict[str, TlsFiles]:
 
 def make(root: Path) -> Scratch:
     """Make a trial folder that is kept; raises WrongPlan where something else is."""
+    if (root / _KEYS).exists():
+        raise WrongPlan(f"{root} is a trial folder already: --trial {root} goes on with it")
     if root.exists() and any(root.iterdir()):
         raise WrongPlan(f"{root} is not empty and no trial folder; medsettle bench trial makes one in a new directory")
     root.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -151,8 +151,8 @@ def bench(
             report = uvloop.run(benchmark(plan, place, telling))
     _show(report)
     _write(report, json_file, html_file)
-    if report.problems:
-        raise CommandFailed("; ".join(report.problems), ExitCode.BAD_NEWS)
+    if bad := [*report.problems, *report.incomplete]:
+        raise CommandFailed("; ".join(bad), ExitCode.BAD_NEWS)
 
 
 @app.command("trial")
@@ -204,7 +204,7 @@ def payloads(
         place = Place(trial=trial, target=target, insecure=insecure)
         with stages_progress() as telling:
             uvloop.run(files.write(directory, place, plan, telling))
-    print(f"{directory}: {count:,} visits, and a batch of {batch_size:,}")
+    print(f"{directory}: {count:,} visits, and a batch of {batch_size:,}, for the hub of trial folder {trial}")
 
 
 @contextmanager
@@ -258,6 +258,8 @@ def _show(report: "Report") -> None:
         counts.add_row(method, outcome, f"{count:,}", style="" if outcome in GOOD else "red")
     out.print(counts)
     out.print(f"counted: {verdict(report)}")
+    for remark in report.remarks:
+        out.print(f"remark: {remark}")
 
 
 def _write(report: "Report", json_file: Path | None, html_file: Path | None) -> None:

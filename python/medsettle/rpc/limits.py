@@ -12,8 +12,10 @@ TRANSPORT_MESSAGE_BYTES = 2 * MESSAGE_BYTES
 CONNECTIONS = 2_000
 """Connections at once: every institution of a province with a few front ends each; about 100 KB of TLS state apiece."""
 
-STREAMS_PER_CONNECTION = 128
-"""Calls in flight on one connection: beyond it a caller waits in its own process and not in ours."""
+STREAMS_PER_CONNECTION = 512
+"""Calls in flight on one connection: beyond it a caller waits in its own process and not in ours. Several times what
+a front end has in flight: gRPC counts a call that it has answered for a moment longer than the caller does, and resets
+the next one of a caller who stands at the limit."""
 
 BATCH_STREAMS = 512
 """Batch streams at once: with all that each may have in flight they fill half of the engine's queue, and the other half
