@@ -134,13 +134,12 @@ impl View {
             return;
         }
         let mut overlay = self.overlay.write().unwrap_or_else(PoisonError::into_inner);
-        match overlay.sets.back_mut() {
-            Some(open @ Set { closed: None, .. }) => open.append(rows),
-            _ => {
-                let mut open = Set::default();
-                open.append(rows);
-                overlay.sets.push_back(open);
-            }
+        if let Some(open @ Set { closed: None, .. }) = overlay.sets.back_mut() {
+            open.append(rows);
+        } else {
+            let mut open = Set::default();
+            open.append(rows);
+            overlay.sets.push_back(open);
         }
     }
 
