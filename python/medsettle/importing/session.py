@@ -86,7 +86,7 @@ def columns(kind: str) -> list[Described]:
 
 
 def check(kind: str, file: Path, rejects: Path | None, show: Show) -> Totals:
-    """Read a whole file without a hub; what is malformed goes to `rejects`, where that is given.
+    """Read a whole file without a hub; what is malformed goes to `rejects`, where that is given and anything is.
 
     Raises OSError, ValueError.
     """
@@ -100,7 +100,10 @@ def check(kind: str, file: Path, rejects: Path | None, show: Show) -> Totals:
             if rejected is not None:
                 rejected.write(rows)
             show(*checking.progress())
-    return _totals(checking.totals())
+    totals = _totals(checking.totals())
+    if rejects is not None and not totals.rejected.rows:
+        rejects.unlink()
+    return totals
 
 
 def _totals(sums: dict[str, tuple[int, int]]) -> Totals:

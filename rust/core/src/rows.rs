@@ -162,26 +162,24 @@ pub struct BadRow {
     pub what: &'static str,
 }
 
+/// A row that was read and can stand where it stands.
+pub struct ReadRow(Row);
+
 /// Reads rows in their order and keeps none of them: enough to say whether they make a hub.
-pub struct RowCheck {
+pub struct RowReader {
     hub: HubNumber,
     rows: u64,
     sequence: u64,
 }
 
-impl RowCheck {
+impl RowReader {
     /// Of the rows of the hub with this number.
     pub fn new(hub: HubNumber) -> Self {
         Self { hub, rows: 0, sequence: 0 }
     }
 
-    /// Look at the next row.
-    pub fn add(&mut self, row: &[u8]) -> Result<(), BadRow> {
-        self.read(row).map(drop)
-    }
-
-    /// The next row; none for the head, whose sequence is noted.
-    fn read(&mut self, row: &[u8]) -> Result<Option<Row>, BadRow> {
+    /// Read the next row; none for the head, whose sequence is noted.
+    pub fn read(&mut self, row: &[u8]) -> Result<Option<ReadRow>, BadRow> {
         self.rows += 1;
         let number = self.rows;
         let bad = |what| BadRow { number, what };
@@ -197,39 +195,8 @@ impl RowCheck {
             }
             Row::Head { .. } => Err(bad("is a second head")),
             _ if number == 1 => Err(bad("is not the head")),
-            row => Ok(Some(row)),
-        }
-    }
-
-    /// The last decision that the rows know of, once every row was looked at.
-    pub fn finish(self) -> Result<u64, BadRow> {
-        if self.rows == 0 { Err(BadRow { number: 1, what: "is missing" }) } else { Ok(self.sequence) }
-    }
-}
-
-/// A hub that is made from its rows.
-pub struct Restoring {
-    hub: Hub,
-    check: RowCheck,
-}
-
-impl Restoring {
-    /// Of the hub with this number; `seed` as for [`Hub::new`].
-    pub fn new(number: HubNumber, seed: u64) -> Self {
-        Self { hub: Hub::new(number, seed), check: RowCheck::new(number) }
-    }
-
-    /// Put the next row in.
-    pub fn add(&mut self, row: &[u8]) -> Result<(), BadRow> {
-        match self.check.read(row)? {
-            Some(row) if self.is_foreign(&row) => {
-                Err(BadRow { number: self.check.rows, what: "has the id of another hub" })
-            }
-            Some(row) => {
-                self.put(row);
-                Ok(())
-            }
-            None => Ok(()),
+            row if self.is_foreign(&row) => Err(bad("has the id of another hub")),
+            row => Ok(Some(ReadRow(row))),
         }
     }
 
@@ -240,10 +207,28 @@ impl Restoring {
             Row::Card(card) => card.id.0,
             _ => return false,
         };
-        HubNumber::of_id(id) != Some(self.hub.number)
+        HubNumber::of_id(id) != Some(self.hub)
     }
 
-    fn put(&mut self, row: Row) {
+    /// The last decision that the rows know of, once every row was looked at.
+    pub fn finish(self) -> Result<u64, BadRow> {
+        if self.rows == 0 { Err(BadRow { number: 1, what: "is missing" }) } else { Ok(self.sequence) }
+    }
+}
+
+/// A hub that is made from its rows, which another thread may read.
+pub struct Restoring {
+    hub: Hub,
+}
+
+impl Restoring {
+    /// Of the hub with this number; `seed` as for [`Hub::new`].
+    pub fn new(number: HubNumber, seed: u64) -> Self {
+        Self { hub: Hub::new(number, seed) }
+    }
+
+    /// Put the next row in.
+    pub fn put(&mut self, ReadRow(row): ReadRow) {
         let hub = &mut self.hub;
         match row {
             Row::Head { .. } => unreachable!("the head is read where rows are counted"),
@@ -285,10 +270,10 @@ impl Restoring {
         }
     }
 
-    /// The hub, once every row is in it.
-    pub fn finish(mut self) -> Result<Hub, BadRow> {
-        self.hub.sequence = self.check.finish()?;
-        Ok(self.hub)
+    /// The hub, once every row is in it; `sequence` is what [`RowReader::finish`] gave.
+    pub fn finish(mut self, sequence: u64) -> Hub {
+        self.hub.sequence = sequence;
+        self.hub
     }
 }
 

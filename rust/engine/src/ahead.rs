@@ -154,7 +154,8 @@ fn fold_all<D>(passed: &[Passed<D>], mut fold: impl FnMut(&Folded, &mut D) -> Re
     None
 }
 
-fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+/// What a thread gave, or its panic.
+pub(crate) fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 

@@ -296,7 +296,8 @@ impl Index {
     }
 
     /// A request id of the window is in the state; it must be readable here before it leaves there. Records are taken in within moments,
-    /// but a clock that is turned by hand lets days pass between two of them.
+    /// but a clock that is turned by hand lets days pass between two of them. Called once a decision is applied: ids leave the state then, and at
+    /// no other time, so what holds now holds until the next.
     fn limit_lag(&self, stamp_ms: i64, sequence: u64) {
         let Lag { since_ms, .. } =
             Lag::note(&self.lag, stamp_ms, sequence, |upto| self.status.filled.has_taken_in(upto));
@@ -450,10 +451,16 @@ impl Records for Index {
         self.sure(self.all().unwind(id))
     }
 
-    /// Asked by every new request, of ids that the state does not know. What is not taken in yet is in its window ([`Index::limit_lag`]), so nothing
-    /// is waited for; and unless the disk has been full for long, so is what is not in the store yet.
+    /// Asked by every new request, of ids that the state does not know. A record that is not taken in yet, or not in the store, has its id in the
+    /// state's window ([`Index::limit_lag`]), so an id that is not found was never bound, and nothing is waited for. One that is found may have
+    /// been reversed by a record that is not taken in yet.
     fn request(&self, key: &RequestKey) -> Option<Bound> {
-        self.sure(self.view.request(key, self.stored_lately.get()))
+        let is_bound = if self.stored_lately.get() {
+            self.view.is_request_stored(key)
+        } else {
+            self.view.request(key).map(|bound| bound.is_some())
+        };
+        if self.sure(is_bound) { self.sure(self.all().request(key)) } else { None }
     }
 
     fn acknowledged_alert(&self, id: AlertId) -> Option<AlertView> {

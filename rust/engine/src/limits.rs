@@ -29,6 +29,13 @@ pub const PIECE_GOAL: usize = 128 << 10;
 /// Pieces that wait for each decoder and behind it: enough that no thread waits for another's pause, and memory stays a few megabytes.
 pub const PIECES_AHEAD: usize = 4;
 
+/// Rows of a snapshot that are handed at once to the thread that puts them into the state: being woken costs little beside them, and they stay in
+/// the cache.
+pub const ROWS_HANDED_OVER: usize = 256;
+
+/// Hand-overs of rows that wait for it.
+pub const ROWS_AHEAD: usize = 4;
+
 /// One write of the preparer. Small, so that a commit never queues behind more than one of them on the device.
 pub const FILL_CHUNK_LEN: usize = 256 << 10;
 
@@ -125,8 +132,8 @@ pub const INDEX_LOG_LEN: u64 = 64 << 20;
 /// Files of the index that are open at once, well below the 1,024 that a process is usually allowed.
 pub const INDEX_OPEN_FILES: usize = 256;
 
-/// Threads that write buffers out and merge files. The first only writes, so that a long merge never keeps a buffer waiting; while the only other one
-/// merges and more is to be merged it would ask again and again whether it has ended.
+/// Threads that write buffers out and merge files. The first only writes, so that a long merge never keeps a buffer waiting; while all others merge
+/// and more is to be merged it asks again and again whether one has ended, which with one other was most of the time.
 pub const INDEX_THREADS: usize = 3;
 
 /// Full buffers of one table that wait to be written before the index waits for them.
@@ -158,6 +165,6 @@ pub const INDEX_QUEUE: usize = 1_024;
 /// more are decided, and being woken costs little beside them.
 pub const STEPS_HANDED_OVER: usize = 64 << 10;
 
-/// How far stamps of records that the index has not taken in may lie apart: far less than the 72 hours for which the state knows request
+/// How far stamps of records that the index has not taken in, or not in its store, may lie apart: far less than the 72 hours for which the state knows request
 /// ids itself, so that one of both always knows.
 pub const INDEX_MAX_LAG_MS: i64 = 3_600_000;

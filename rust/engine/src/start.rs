@@ -3,13 +3,16 @@
 //! Invariant: what a start gives does not depend on which snapshot it began with, or on whether there was one.
 //! The table of what is taken stands at `Start` in `recovery`; here is what is passed over, and the line for the operator about it.
 
+use std::mem;
 use std::sync::Arc;
+use std::thread;
 
+use crossbeam_channel::bounded;
 use medsettle_core::hub::Hub;
-use medsettle_core::rows::Restoring;
+use medsettle_core::rows::{ReadRow, Restoring, RowReader};
 use medsettle_wire::record::StoredRecord;
 
-use crate::ahead::{Folded, decoded_ahead};
+use crate::ahead::{Folded, decoded_ahead, joined};
 use crate::archive::JournalFiles;
 use crate::config::Config;
 use crate::engine::{OpenError, log};
@@ -18,6 +21,7 @@ use crate::halt::Halt;
 use crate::index::{self, Index, decode};
 use crate::journal::Tail;
 use crate::journal::segment::Label;
+use crate::limits::{ROWS_AHEAD, ROWS_HANDED_OVER};
 use crate::recovery::{Opened, Opening, Options, Through, directory_of};
 use crate::snapshot::{self, Passed, Unfit};
 use crate::storage::Storage as _;
@@ -97,16 +101,36 @@ impl Starting<'_> {
         }
     }
 
-    /// The hub of a snapshot, or why it is passed over.
+    /// The hub of a snapshot, or why it is passed over. Rows are put into it on a thread of their own, while more are read.
     fn restored(
         &self,
         identity: &Label,
         number: u64,
         index: &mut index::Opening<'_>,
     ) -> Result<Result<(Hub, Tail), Unfit>, OpenError> {
-        let mut restoring = Restoring::new(self.config.hub, self.seed);
-        let read = snapshot::read(self.files, identity.directory, identity.hub, number, &mut |row| restoring.add(row));
-        let (head, hub) = match read.and_then(|head| Ok((head, restoring.finish()?))) {
+        let (number_of_hub, seed) = (self.config.hub, self.seed);
+        let (give, given) = bounded::<Vec<ReadRow>>(ROWS_AHEAD);
+        let restored = thread::scope(|scope| {
+            let restoring = scope.spawn(move || {
+                let mut restoring = Restoring::new(number_of_hub, seed);
+                given.into_iter().flatten().for_each(|row| restoring.put(row));
+                restoring
+            });
+            let (mut reader, mut rows) = (RowReader::new(number_of_hub), Vec::with_capacity(ROWS_HANDED_OVER));
+            let read = snapshot::read(self.files, identity.directory, identity.hub, number, &mut |row| {
+                rows.extend(reader.read(row)?);
+                if rows.len() == ROWS_HANDED_OVER {
+                    // A thread that panicked is found out when it is joined.
+                    let _ = give.send(mem::replace(&mut rows, Vec::with_capacity(ROWS_HANDED_OVER)));
+                }
+                Ok(())
+            });
+            let _ = give.send(rows);
+            drop(give);
+            let restoring = joined(restoring);
+            read.and_then(|head| Ok((head, restoring.finish(reader.finish()?))))
+        });
+        let (head, hub) = match restored {
             Ok(restored) => restored,
             Err(unfit) => return Ok(Err(unfit)),
         };

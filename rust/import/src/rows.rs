@@ -148,7 +148,7 @@ impl<'a> Cells<'a> {
     pub(crate) fn coded<T: Into<i32>>(&self, cell: usize, named: fn(&str) -> Option<T>) -> Result<i32, Fault> {
         match named(self.given(cell)?).map(Into::into) {
             Some(number) if number != 0 => Ok(number),
-            _ => Err(self.fault(cell, "is none of the names that the column takes")),
+            _ => Err(self.fault(cell, "is none of the names that the column takes; --columns lists them")),
         }
     }
 

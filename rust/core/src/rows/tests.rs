@@ -52,11 +52,11 @@ fn rows_of(hub: &Hub) -> Vec<Vec<u8>> {
 }
 
 pub(crate) fn restored(hub: &Hub, seed: u64) -> Hub {
-    let mut restoring = Restoring::new(hub.number, seed);
+    let (mut reader, mut restoring) = (RowReader::new(hub.number), Restoring::new(hub.number, seed));
     for row in rows_of(hub) {
-        restoring.add(&row).unwrap();
+        reader.read(&row).unwrap().into_iter().for_each(|row| restoring.put(row));
     }
-    restoring.finish().unwrap()
+    restoring.finish(reader.finish().unwrap())
 }
 
 #[test]
@@ -97,8 +97,8 @@ fn what_is_no_row_or_stands_in_the_wrong_place_is_named() {
     let hub = full().hub;
     let rows = rows_of(&hub);
     let add = |rows: &[&[u8]]| {
-        let mut restoring = Restoring::new(hub.number, 1);
-        rows.iter().try_for_each(|row| restoring.add(row))
+        let mut reader = RowReader::new(hub.number);
+        rows.iter().try_for_each(|row| reader.read(row).map(drop))
     };
     let (head, last) = (&rows[0][..], rows.last().unwrap().as_slice());
     assert_eq!(add(&[last]), Err(BadRow { number: 1, what: "is not the head" }));
@@ -106,9 +106,9 @@ fn what_is_no_row_or_stands_in_the_wrong_place_is_named() {
     assert_eq!(add(&[head, &last[..last.len() - 1]]), Err(BadRow { number: 2, what: "cannot be read" }));
     assert_eq!(add(&[head, &[last, &[0]].concat()]), Err(BadRow { number: 2, what: "is longer than what it holds" }));
     assert_eq!(add(&[head, &[200]]), Err(BadRow { number: 2, what: "cannot be read" }));
-    let mut foreign = Restoring::new(HubNumber::new(12).unwrap(), 1);
-    assert_eq!(foreign.add(head), Err(BadRow { number: 1, what: "is of another hub" }));
-    let empty = Restoring::new(hub.number, 1).finish().map(drop);
+    let mut foreign = RowReader::new(HubNumber::new(12).unwrap());
+    assert_eq!(foreign.read(head).map(drop), Err(BadRow { number: 1, what: "is of another hub" }));
+    let empty = RowReader::new(hub.number).finish();
     assert_eq!(empty, Err(BadRow { number: 1, what: "is missing" }));
 }
 
@@ -119,10 +119,10 @@ fn what_no_hub_gives_or_another_one_gave_is_no_row() {
     let foreign = HubNumber::new(hub.number.get() + 1).unwrap().id(5);
     let mut person = Person::clone(hub.persons.values().next().unwrap());
     person.id = crate::ids::PersonId(foreign);
-    let mut restoring = Restoring::new(hub.number, 1);
-    restoring.add(&head).unwrap();
+    let mut reader = RowReader::new(hub.number);
+    reader.read(&head).unwrap();
     let row = postcard::to_allocvec(&Row::Person(Arc::new(person))).unwrap();
-    assert_eq!(restoring.add(&row), Err(BadRow { number: 2, what: "has the id of another hub" }));
+    assert_eq!(reader.read(&row).map(drop), Err(BadRow { number: 2, what: "has the id of another hub" }));
     let day = postcard::to_allocvec(&i32::MIN).unwrap();
     assert!(postcard::from_bytes::<crate::calendar::Date>(&day).is_err());
     let request = postcard::to_allocvec("an id with blanks").unwrap();

@@ -8,7 +8,7 @@ use std::io::{BufWriter, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use medsettle_core::ids::HubNumber;
-use medsettle_core::rows::RowCheck;
+use medsettle_core::rows::RowReader;
 
 use super::piece::{PieceName, PieceReader};
 use super::{BackupError, io};
@@ -71,8 +71,8 @@ pub(super) fn read_whole(
 
 fn sound(file: Box<dyn StorageFile>, hub: HubId, number: u64) -> Result<Head, Unfit> {
     let hub_number = u32::try_from(hub.0).ok().and_then(HubNumber::new).ok_or(Unfit::Foreign)?;
-    let mut rows = RowCheck::new(hub_number);
-    let head = snapshot::read_file(file, &mut |_| {}, &mut |row| rows.add(row))?;
+    let mut rows = RowReader::new(hub_number);
+    let head = snapshot::read_file(file, &mut |_| {}, &mut |row| rows.read(row).map(drop))?;
     head.is_of(head.directory, hub, number)?;
     let (found, expected) = (rows.finish()?, head.tail.last_sequence);
     if found == expected { Ok(head) } else { Err(Unfit::Sequence { found, expected }) }

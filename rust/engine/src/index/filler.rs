@@ -193,8 +193,7 @@ impl Filler {
                 }
                 Fed::Frame { number, sequence, row } => {
                     fold.close_frame(sequence, row);
-                    let folded = std::mem::replace(&mut fold, Fold::over(&self.view));
-                    self.view.append(folded.rows);
+                    self.view.append(std::mem::take(&mut fold.rows));
                     self.view.close(Closed { number, sequence, hash: row.hash });
                     self.filled.note_framed(sequence);
                 }

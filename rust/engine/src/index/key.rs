@@ -1,7 +1,7 @@
 //! The tables of the records index and how their keys are written; `INDEX.md` shows them as one table.
 //!
 //! Invariant: keys sort as what they name does: numbers are big-endian, signed ones with the sign bit turned.
-//! Invariant: a text of any length is hashed, so every key is short, stands where its row's entry stands, and differs early from others.
+//! Invariant: a text of any length is hashed, so every key has a bounded length.
 //! Invariant: the place of a table in [`Table::ALL`] and the form of its rows are part of the index's format: a change of either raises
 //! [`FORMAT`], and an index of another format is rebuilt.
 
@@ -180,13 +180,15 @@ pub(super) fn statement_entry(person: PersonId, day: Date, sequence: u64, place:
     join(&[&statement_day(person, day), &number(sequence), &place.to_be_bytes()])
 }
 
-/// Nineteen bytes of a BLAKE3 hash: with the table's number as much as a key holds without memory of its own, and random from its beginning, so that
-/// the search for an id, which every new request begins with, compares a few bytes where texts of one institution would begin alike. Should
-/// two ids ever have one hash, the digest beside it differs, and the later one is refused as used.
+/// Bytes of a hash that stands for a request id: with the table's number as much as the database keeps of a key without memory of its own.
+const REQUEST_LEN: usize = 19;
+
+/// The beginning of a BLAKE3 hash: random from its first byte, so that the search for an id, which every new request begins with, compares a few
+/// bytes where texts of one institution would begin alike. Two ids with one hash would take 2^76 attempts to find.
 pub(super) fn request((institution, id): &RequestKey) -> Key {
     let mut hasher = blake3::Hasher::new();
     hasher.update(institution.as_str().as_bytes()).update(id.as_str().as_bytes());
-    join(&[&hasher.finalize().as_bytes()[..19]])
+    join(&[&hasher.finalize().as_bytes()[..REQUEST_LEN]])
 }
 
 /// Stays of a person; the rows say what an overlap needs.

@@ -31,6 +31,7 @@ impl Rows {
     }
 
     pub(super) fn set(&mut self, table: Table, key: Slice, value: Option<Slice>) {
+        debug_assert_eq!(key.first(), Some(&(table as u8)));
         self.bytes += key.len() + value.as_ref().map_or(0, |value| value.len());
         self.tables[table as usize].insert(key, value);
     }
@@ -104,6 +105,7 @@ impl View {
 
     /// The same for a key as stores have it.
     pub(super) fn get_within(&self, table: Table, key: &Slice) -> Result<Option<Slice>, StoreError> {
+        debug_assert_eq!(key.first(), Some(&(table as u8)));
         let overlay = self.read();
         let pending = overlay.sets.iter().rev().find_map(|set| set.tables[table as usize].get(key)).cloned();
         drop(overlay);

@@ -247,13 +247,14 @@ impl View {
         self.row(Table::Unwinds, &key::number(id.0))
     }
 
-    /// What an id stands for. Where only the store can know the id, the rows over it are looked at if it does: it may have been reversed since.
-    pub(super) fn request(&self, key: &RequestKey, only_stored: bool) -> Found<Option<Bound>> {
-        let key = key::request(key);
-        if only_stored && self.store.get(Table::Requests, &key::within(Table::Requests, &key))?.is_none() {
-            return Ok(None);
-        }
-        self.row(Table::Requests, &key)
+    pub(super) fn request(&self, key: &RequestKey) -> Found<Option<Bound>> {
+        self.row(Table::Requests, &key::request(key))
+    }
+
+    /// Whether the store alone, without what stands over it, knows an id.
+    pub(super) fn is_request_stored(&self, key: &RequestKey) -> Found<bool> {
+        let key = key::within(Table::Requests, &key::request(key));
+        Ok(self.store.get(Table::Requests, &key)?.is_some())
     }
 
     pub(super) fn acknowledged_alert(&self, id: AlertId) -> Found<Option<AlertView>> {

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 
 use medsettle_core::hub::Hub;
 use medsettle_core::ids::HubNumber;
-use medsettle_core::rows::{RowCheck, StateDigest};
+use medsettle_core::rows::{RowReader, StateDigest};
 use medsettle_wire::record::decode_body;
 
 use super::VerifyReport;
@@ -105,13 +105,15 @@ impl Snapshots {
         progress: &mut dyn FnMut(u64),
     ) -> Result<Head, Unfit> {
         let file = storage.open(&name_of(number), Access::Read)?;
-        let mut rows = report.identity.and_then(|identity| hub_number(identity.hub.0)).map(RowCheck::new);
-        let head = snapshot::read_file(file, progress, &mut |row| rows.as_mut().map_or(Ok(()), |rows| rows.add(row)))?;
+        let mut rows = report.identity.and_then(|identity| hub_number(identity.hub.0)).map(RowReader::new);
+        let head = snapshot::read_file(file, progress, &mut |row| {
+            rows.as_mut().map_or(Ok(()), |rows| rows.read(row).map(drop))
+        })?;
         if let Some(identity) = report.identity {
             head.is_of(identity.directory, identity.hub, number)?;
         }
         let expected = head.tail.last_sequence;
-        match rows.map(RowCheck::finish).transpose()? {
+        match rows.map(RowReader::finish).transpose()? {
             Some(found) if found != expected => return Err(Unfit::Sequence { found, expected }),
             _ => {}
         }
