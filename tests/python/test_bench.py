@@ -178,7 +178,7 @@ def test_what_got_no_answer_is_in_no_rate_and_no_latency() -> None:
     recorder = Recorder()
     asyncio.run(Driver(Lossy(), Books(), recorder, 1, TurnedClock()).closed(status_tasks(30), callers=4))
     run = recorder.finished(Cpu(0, None))
-    assert (run.calls.count, run.unanswered, sum(run.slices)) == (20, 10, 20)
+    assert (run.calls.count, run.tasks.count, run.unanswered, sum(run.slices)) == (20, 20, 10, 20)
     assert run.by_method["Operations.Status"].count == 20
     assert run.outcomes["Operations.Status", "NO_ANSWER UNAVAILABLE"] == 10
 

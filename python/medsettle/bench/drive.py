@@ -45,10 +45,11 @@ class SteadyClock:
 
 @dataclass
 class _Going:
-    """A task under way: its next command."""
+    """A task under way: its next command, and whether an answer of it did not come."""
 
     steps: Steps
     command: Command
+    lost: bool = False
 
 
 class Driver:
@@ -110,10 +111,11 @@ class Driver:
         for task in tasks:
             steps = task()
             going.append(_Going(steps, next(steps)))
+        begun = tuple(going)
         while going:
             going = await self._round(going, sent_ns)
             sent_ns = self._clock.now_ns()
-        self._recorder.task(begun_ns, sent_ns, len(tasks))
+        self._recorder.task(begun_ns, sent_ns, sum(not one.lost for one in begun))
 
     async def _round(self, going: Sequence[_Going], since_ns: int) -> list[_Going]:
         by_actor: dict[Actor, list[_Going]] = {}
@@ -133,6 +135,7 @@ class Driver:
         following = []
         for one, answer in zip(going, reply(), strict=True):
             outcome = self._books.enter(one.command, answer)
+            one.lost |= answer.unknown
             self._recorder.call(one.command.method, outcome, since_ns, now_ns)
             try:
                 one.command = one.steps.send(answer)

@@ -100,7 +100,7 @@ class Recorder:
 
     @property
     def tasks_done(self) -> int:
-        """Tasks done so far."""
+        """Tasks of which every answer came, so far."""
         return len(self._tasks_us)
 
     @property
