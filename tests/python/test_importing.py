@@ -1,6 +1,7 @@
 """`medsettle import` into a data directory: everything arrives once, to the fen, and what does not arrive is told."""
 
 import json
+import os
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -162,6 +163,19 @@ def test_a_dry_run_needs_no_hub_and_tells_what_would_be_rejected(site: Site, tmp
     ]
     assert site.sequence() == before
     assert not (tmp_path / "persons.csv.checkpoint.json").exists()
+
+
+def test_a_dry_run_without_rejects_leaves_no_file_and_a_pipe_where_it_is(site: Site, tmp_path: Path) -> None:
+    file, pipe = write(tmp_path / "persons.csv", [person(0), person(1)]), tmp_path / "pipe"
+    assert site.check("persons", file).code == 0
+    assert not (tmp_path / "persons.csv.dry-run.csv").exists()
+    os.mkfifo(pipe)
+    held = os.open(pipe, os.O_RDWR)
+    try:
+        assert site.check("persons", file, "--rejects", pipe).code == 0
+        assert pipe.is_fifo()
+    finally:
+        os.close(held)
 
 
 def test_mended_rejects_are_imported_and_rows_that_were_not_rejected_stay_as_they_are(

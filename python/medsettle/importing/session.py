@@ -101,7 +101,8 @@ def check(kind: str, file: Path, rejects: Path | None, show: Show) -> Totals:
                 rejected.write(rows)
             show(*checking.progress())
     totals = _totals(checking.totals())
-    if rejects is not None and not totals.rejected.rows:
+    # A device or a pipe that somebody named is not ours to remove.
+    if rejects is not None and not totals.rejected.rows and rejects.is_file():
         rejects.unlink()
     return totals
 

@@ -12,7 +12,7 @@ use fjall::Slice;
 use foldhash::fast::FixedState;
 
 use super::key::{MARK, Table, end_of, within};
-use super::row::{Mark, encode};
+use super::row::{Encoder, Mark};
 use super::store::{Change, Pair, Pairs, Store, StoreError};
 
 type Changes = BTreeMap<Slice, Option<Slice>>;
@@ -176,7 +176,7 @@ impl View {
         let mark = Mark { sequence: closed.sequence, hash: closed.hash, ..self.whose };
         let changed = changed.into_iter().zip(Table::ALL);
         let changed = changed.flat_map(|(rows, table)| rows.into_iter().map(move |(key, value)| (table, key, value)));
-        let marked: Change = (Table::Mark, within(Table::Mark, &MARK), Some(encode(&mark).into()));
+        let marked: Change = (Table::Mark, within(Table::Mark, &MARK), Some(Encoder::default().encode(&mark)));
         self.store.commit(&mut changed.chain([marked]))?;
         self.overlay.write().unwrap_or_else(PoisonError::into_inner).sets.drain(..count);
         Ok(Some(mark))

@@ -141,10 +141,6 @@ impl EntryRow {
     }
 }
 
-pub(super) fn encode(row: &impl Serialize) -> Vec<u8> {
-    postcard::to_stdvec(row).expect("memory takes any row")
-}
-
 /// Writes rows one after the other, without memory that each would have to grow for itself.
 pub(super) struct Encoder(Vec<u8>);
 

@@ -196,7 +196,11 @@ impl Follower {
         let earlier = self.frames.iter().rev().find(|frame| frame.last < mark.sequence);
         if let Some(earlier) = earlier.filter(|_| mark.sequence.is_multiple_of(2)) {
             let mark = Mark { sequence: earlier.last, hash: hash_of(earlier.header_number).0, ..mark };
-            let marked = (key::Table::Mark, key::within(key::Table::Mark, &key::MARK), Some(row::encode(&mark).into()));
+            let marked = (
+                key::Table::Mark,
+                key::within(key::Table::Mark, &key::MARK),
+                Some(row::Encoder::default().encode(&mark)),
+            );
             store.commit(&mut std::iter::once(marked)).expect("committed");
         }
     }
